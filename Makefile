@@ -1,0 +1,33 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test test-slow lint clean
+
+## demo: the main job on bundled handwritten digits; prints the path of the report
+demo: $(READY)
+	$(BIN)/python -m empirical.compare --preset digits-demo --jobs 2 --out runs/demo
+
+## test: lint, types, tests
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+
+## test-slow: the tests that take minutes
+test-slow: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Rebuilt when pyproject.toml changes; --upgrade-deps keeps pip new enough for the project's metadata.
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv --upgrade-deps $(VENV)
+	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) runs

@@ -1,0 +1,1 @@
+"""Measure, train and compare on real images with what ``theory`` derived."""

@@ -1,0 +1,286 @@
+"""Linear-probing error bounds, clean, with difficult examples and with each remedy.
+
+Run as ``python -m theory.bounds``; it imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from theory import formulas
+from theory.cli import Parser, run
+from theory.params import (
+    PAIRINGS,
+    GraphParameters,
+    ParameterError,
+    require_integer,
+    require_share,
+)
+from theory.spectrum import nth_mode, require_augmentation_graph, spectrum
+
+SCHEMA = "difficult-examples/bounds/1"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One linear-probing error bound.
+
+    Parameters
+    ----------
+    eigenvalue : float or None
+        λ_{k+1} as the statement has it; None where the bound has another form or does not exist.
+    eigenvalue_exact : float or None
+        The (k+1)-th eigenvalue of the graph that the bound is about.
+    bound : float or None
+        Value of the stated bound, not clipped.
+    excess_over_clean : float or None
+        ``bound`` minus the clean bound, computed without cancellation.
+    applies : bool
+        Whether k lies in the statement's range.
+    vacuous : bool
+        Whether the bound exceeds 1.
+    reason : str or None
+        Why there is no bound.
+    """
+
+    eigenvalue: float | None
+    eigenvalue_exact: float | None
+    bound: float | None
+    excess_over_clean: float | None
+    applies: bool
+    vacuous: bool
+    reason: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Fields under their names in the JSON documents."""
+        return {
+            "lambda": self.eigenvalue,
+            "lambda_exact": self.eigenvalue_exact,
+            "bound": self.bound,
+            "excess_over_clean": self.excess_over_clean,
+            "applies": self.applies,
+            "vacuous": self.vacuous,
+        }
+
+
+def _absent(reason: str) -> Bound:
+    return Bound(None, None, None, None, applies=False, vacuous=False, reason=reason)
+
+
+def stated_difficult_eigenvalue(p: GraphParameters) -> Any:
+    """λ_{k+1} of the difficult bound: the bridge (matched); for block its counterpart, max(contrast, bulk)."""
+    if p.is_clean:
+        return formulas.bulk(p)
+    if p.pairing == "matched":
+        return formulas.bridge(p)
+    return max(formulas.contrast(p), formulas.bulk(p)) if p.n_d < p.n else formulas.within_difficult(p)
+
+
+def difficult_range(p: GraphParameters) -> range:
+    """The k for which the difficult bound is stated: r+1 <= k < n_d+r+1 (matched), k = r+1 (block)."""
+    first = p.r + 1
+    if p.is_clean:
+        return range(first, p.nodes)
+    last = p.n_d + first if p.pairing == "matched" else first + 1
+    return range(first, min(last, p.nodes))
+
+
+def error_bounds(p: GraphParameters, dim: int, delta: float) -> dict[str, Bound]:
+    """The five bounds of the paper on one graph.
+
+    Parameters
+    ----------
+    p : GraphParameters
+        A positive semidefinite graph.
+    dim : int
+        k, output width of the network the loss is applied to; 1 <= k <= N - 1.
+    delta : float
+        Labelling error in [0, 1].
+
+    Returns
+    -------
+    dict of Bound
+        ``clean`` (Thm 3.3), ``difficult`` (3.4), ``removal`` (Cor 4.1), ``margin`` (4.3) and
+        ``temperature`` (4.5); numbers of the paper's second version.
+
+    Raises
+    ------
+    ParameterError
+        If the graph is not positive semidefinite, or dim or delta is outside its range.
+    """
+    dim = require_integer("dim", dim, 1, p.nodes - 1, limit=", fewer than the N samples")
+    require_share("delta", delta)
+    require_augmentation_graph(p)
+
+    clean_lambda = formulas.bulk(p)
+    clean_exact = _exact(p.clean(), dim)
+    in_range = p.r + 1 <= dim
+
+    def bound(eigenvalue: float, exact: float, applies: bool) -> Bound:
+        value = formulas.probing_bound(eigenvalue, delta)
+        excess = formulas.probing_excess(eigenvalue, clean_lambda, delta)
+        return Bound(eigenvalue, exact, value, excess, applies, value > 1)
+
+    return {
+        "clean": bound(clean_lambda, clean_exact, in_range),
+        "difficult": bound(stated_difficult_eigenvalue(p), _exact(p, dim), dim in difficult_range(p)),
+        "removal": _removal(p, dim, bound),
+        "margin": bound(clean_lambda, clean_exact, in_range),
+        "temperature": _temperature(p, delta, clean_exact, in_range),
+    }
+
+
+def _exact(p: GraphParameters, dim: int) -> Any:
+    return nth_mode(spectrum(p), dim + 1).eigenvalue
+
+
+def _removal(p: GraphParameters, dim: int, bound: Any) -> Bound:
+    if p.n_d == p.n:
+        return _absent("every sample is difficult: removal would leave none")
+    rest = p.without_difficult()
+    if dim >= rest.nodes:
+        return _absent(f"removal leaves {rest.nodes} samples, too few for k = {dim}")
+    result: Bound = bound(formulas.removal(p), _exact(rest, dim), p.r + 1 <= dim)
+    return result
+
+
+def _temperature(p: GraphParameters, delta: float, exact: float, applies: bool) -> Bound:
+    if not p.is_clean and p.beta == 0:
+        return _absent("beta = 0 < gamma: no positive temperature turns gamma into beta")
+    excess = 0.0 if p.is_clean else formulas.temperature_excess(p, delta)
+    value = formulas.probing_bound(formulas.bulk(p), delta) + excess
+    return Bound(None, exact, value, excess, applies, value > 1)
+
+
+# --- command line ----------------------------------------------------------------------------------
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of ``python -m theory.bounds``."""
+    return run(_command, argv)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python -m theory.bounds", description=__doc__)
+    add = parser.add_argument
+    add("--alpha", type=float, help="similarity within a class")
+    add("--beta", type=float, help="similarity across classes")
+    add("--gamma", type=float, help="similarity of difficult pairs")
+    add("--samples-per-class", type=int, help="n (5000)")
+    add("--classes", type=int, help="r + 1 (10)")
+    add("--difficult", type=int, help="difficult samples per class (8 %% of n)")
+    add("--dim", type=int, help="k, output width of the network the loss is applied to (128)")
+    add("--delta", type=float, help="labelling error (.01)")
+    add("--pairing", choices=PAIRINGS, default="matched", help="which difficult samples are paired (matched)")
+    add("--profile", type=Path, help="take the parameters from a profile of measured features")
+    add("--plan", type=Path, help="write the plan to this file")
+    add("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _command(argv: Sequence[str] | None) -> None:
+    from theory.plan import Plan, Profile, plan_from_parameters, plan_from_profile  # plan imports bounds
+
+    args = _parser().parse_args(argv)
+    given = ("alpha", "beta", "gamma", "samples_per_class", "classes", "difficult")
+    if args.profile:
+        for name in given:
+            if getattr(args, name) is not None:
+                raise ParameterError(f"--{name.replace('_', '-')} and --profile exclude each other")
+        plan = plan_from_profile(Profile.load(args.profile), args.pairing, args.dim, args.delta)
+    else:
+        for name in given[:3]:
+            if getattr(args, name) is None:
+                raise ParameterError(f"--{name} is required (or --profile)")
+        n = 5000 if args.samples_per_class is None else args.samples_per_class
+        classes = 10 if args.classes is None else args.classes
+        difficult = round(0.08 * n) if args.difficult is None else args.difficult
+        graph = GraphParameters(args.alpha, args.beta, args.gamma, n, classes, difficult, args.pairing)
+        dim = 128 if args.dim is None else args.dim
+        plan = plan_from_parameters(graph, dim, 0.01 if args.delta is None else args.delta)
+    report = _report(plan)
+    if args.plan:
+        Plan.save(plan, args.plan)
+    print(json.dumps(report, indent=2, allow_nan=False) if args.json else _text(report))
+
+
+def _report(plan: Any) -> dict[str, Any]:
+    """The command's output as the documented JSON object."""
+    fields = {key: plan.parameters[key] for key in GraphParameters.__dataclass_fields__}
+    pairing = fields["pairing"]
+    bounds = plan.predictions[pairing]
+    degrees: dict[str, float] | None = None
+    modes: list[dict[str, Any]] = []
+    if bounds is not None:
+        graph = GraphParameters.from_dict(fields)
+        degrees = formulas.degrees(graph)._asdict()
+        modes = [mode._asdict() for mode in spectrum(graph)]
+    return {
+        "schema": SCHEMA,
+        "parameters": dict(plan.parameters),
+        "degrees": degrees,
+        "spectrum": modes,
+        "bounds": bounds,
+        "plan": plan.remedies,
+        "reasons": dict(plan.reasons),
+    }
+
+
+def _number(value: float | None, pattern: str) -> str:
+    return "—" if value is None else format(value, pattern)
+
+
+def _text(report: dict[str, Any]) -> str:
+    p = report["parameters"]
+    lines = [
+        f"Similarity graph, {p['pairing']} pairing: {p['classes']} classes × {p['samples_per_class']} samples, "
+        f"{p['difficult']} difficult per class",
+        f"  α = {p['alpha']:g}   β = {p['beta']:g}   γ = {p['gamma']:g}   k = {p['dim']}   δ = {p['delta']:g}",
+    ]
+    bounds = report["bounds"]
+    if bounds is not None:
+        easy, difficult = report["degrees"]["easy"], report["degrees"]["difficult"]
+        lines.append(f"  degrees: easy {easy:.8g}, difficult {difficult:.8g}")
+        lines += ["", "Eigenvalues of the normalised adjacency", f"  {'mode':<18}{'eigenvalue':>14}{'multiplicity':>14}"]
+        lines += [f"  {m['mode']:<18}{m['eigenvalue']:>14.6g}{m['multiplicity']:>14}" for m in report["spectrum"]]
+        lines += ["", "Linear-probing error bounds, 4δ/(1−λ) + 8δ with λ the (k+1)-th eigenvalue"]
+        lines += [_row("bound", "λ stated", "λ exact", "value", "over clean", "relative", "k in range")]
+        clean = bounds["clean"]["bound"]
+        for name, bound in bounds.items():
+            excess = bound["excess_over_clean"]
+            lines.append(
+                _row(
+                    name,
+                    _number(bound["lambda"], ".6g"),
+                    _number(bound["lambda_exact"], ".6g"),
+                    _number(bound["bound"], ".6g") + " (>1)" * bound["vacuous"],
+                    _number(excess, "+.3g"),
+                    _number(excess / clean if excess is not None and clean else None, "+.2e"),
+                    "yes" if bound["applies"] else "no",
+                )
+            )
+        if any(bound["vacuous"] for bound in bounds.values()):
+            lines.append("  (>1): vacuous, an error is at most 1")
+    lines += ["", "Plan"]
+    labels = {
+        "margin_sigma": "margin σ* (cosine units)",
+        "temperature_rho": "temperature factor ρ*",
+        "pos_high": "difficult pairs from the top share",
+        "pos_low": "to the top share",
+        "removal_fraction": "share of each class to remove",
+    }
+    lines += [f"  {label:<36}{_number(report['plan'][name], '.6g')}" for name, label in labels.items()]
+    lines += [f"  {name.replace('_', ' ')}: {reason}" for name, reason in report["reasons"].items()]
+    return "\n".join(lines)
+
+
+def _row(name: str, stated: str, exact: str, value: str, excess: str, relative: str, applies: str) -> str:
+    return f"  {name:<13}{stated:>13}{exact:>13}{value:>13}{excess:>12}{relative:>12}{applies:>12}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

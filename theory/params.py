@@ -1,0 +1,153 @@
+"""The three-level similarity model's parameters, validated once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args
+
+Pairing = Literal["matched", "block"]
+PAIRINGS: tuple[Pairing, ...] = get_args(Pairing)
+
+
+class ParameterError(ValueError):
+    """Input outside its range.
+
+    Parameters
+    ----------
+    name, value, condition
+        What was given and the condition it violates, or ``name`` alone as the whole message.
+    """
+
+    def __init__(self, name: str, value: object = None, condition: str | None = None) -> None:
+        super().__init__(name if condition is None else f"{name} = {value} violates {condition}")
+
+
+def require(holds: bool, name: str, value: object, condition: str) -> None:
+    """Raise ParameterError naming the parameter, its value and the condition, unless it holds."""
+    if not holds:
+        raise ParameterError(name, value, condition)
+
+
+def require_integer(name: str, value: object, low: int, high: float = math.inf, *, limit: str = "") -> int:
+    """Return ``value`` as an int in [low, high]; ``limit`` says in words where ``high`` comes from."""
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    condition = f"an integer >= {low}" if high == math.inf else f"an integer in [{low}, {high}]"
+    require(whole and not isinstance(value, bool), name, value, condition + limit)
+    number = int(value)  # type: ignore[call-overload]
+    require(low <= number <= high, name, value, condition + limit)
+    return number  # type: ignore[no-any-return]
+
+
+def require_share(name: str, value: Any) -> None:
+    """Require a number in [0, 1]."""
+    require(_is_finite(value) and 0 <= value <= 1, name, value, "0 <= " + name + " <= 1")
+
+
+def _is_finite(value: Any) -> bool:
+    return not isinstance(value, bool | str) and value is not None and math.isfinite(value)
+
+
+@dataclass(frozen=True)
+class GraphParameters:
+    """A similarity graph with three levels of similarity.
+
+    Parameters
+    ----------
+    alpha, beta, gamma : float or Fraction
+        Similarity within a class, across classes, and across classes between difficult samples that
+        are paired; 0 <= beta <= gamma < alpha < 1. ``gamma == beta`` is the clean graph.
+    samples_per_class : int
+        n >= 1.
+    classes : int
+        r + 1 >= 2.
+    difficult : int
+        n_d, difficult samples per class, 0 <= n_d <= n.
+    pairing : {"matched", "block"}
+        Whether a difficult sample is paired with one sample of every other class (the paper's model)
+        or with all difficult samples of every other class.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is outside its range.
+
+    References
+    ----------
+    Zhang, Cui, Li, Wang, "Difficult Examples Hurt Unsupervised Contrastive Learning", ICLR 2026, section 3.
+    """
+
+    alpha: Any
+    beta: Any
+    gamma: Any
+    samples_per_class: int
+    classes: int
+    difficult: int
+    pairing: Pairing = "matched"
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "beta", "gamma"):
+            value = getattr(self, name)
+            require(_is_finite(value), name, value, "a finite number")
+        require(self.alpha < 1, "alpha", self.alpha, "alpha < 1")
+        require(self.beta >= 0, "beta", self.beta, "beta >= 0")
+        require(self.beta <= self.gamma, "gamma", self.gamma, f"gamma >= beta = {self.beta}")
+        require(self.gamma < self.alpha, "gamma", self.gamma, f"gamma < alpha = {self.alpha}")
+        for name, low, high in (
+            ("samples_per_class", 1, math.inf),
+            ("classes", 2, math.inf),
+            ("difficult", 0, self.samples_per_class),
+        ):
+            limit = ", the samples per class" if name == "difficult" else ""
+            whole = require_integer(name, getattr(self, name), low, high, limit=limit)
+            object.__setattr__(self, name, whole)
+        require(self.pairing in PAIRINGS, "pairing", self.pairing, "one of " + ", ".join(PAIRINGS))
+
+    @property
+    def n(self) -> int:
+        """Samples per class."""
+        return self.samples_per_class
+
+    @property
+    def r(self) -> int:
+        """Other classes, that is classes - 1."""
+        return self.classes - 1
+
+    @property
+    def n_d(self) -> int:
+        """Difficult samples per class."""
+        return self.difficult
+
+    @property
+    def nodes(self) -> int:
+        """N = n (r + 1)."""
+        return self.samples_per_class * self.classes
+
+    @property
+    def neighbours(self) -> int:
+        """m, the gamma-neighbours that a difficult sample has in each other class."""
+        return 1 if self.pairing == "matched" else self.difficult
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether no pair of samples is difficult."""
+        return self.difficult == 0 or self.gamma == self.beta
+
+    def clean(self) -> GraphParameters:
+        """Return the graph with every gamma turned into beta."""
+        return replace(self, gamma=self.beta)
+
+    def without_difficult(self) -> GraphParameters:
+        """Return the graph with the difficult samples removed; ParameterError if that is all of them."""
+        require(self.difficult < self.n, "difficult", self.difficult, f"difficult < {self.n}: all would go")
+        return replace(self.clean(), samples_per_class=self.n - self.difficult, difficult=0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields by name."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> GraphParameters:
+        """Inverse of ``as_dict``."""
+        return cls(**fields)

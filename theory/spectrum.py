@@ -1,0 +1,103 @@
+"""The exact spectrum of the normalised adjacency, in constant time, with multiplicities."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from theory import formulas
+from theory.formulas import Sqrt
+from theory.params import GraphParameters, require, require_integer
+
+
+class Mode(NamedTuple):
+    """One eigenvalue with its multiplicity and the name of its eigenspace."""
+
+    mode: str
+    eigenvalue: Any
+    multiplicity: int
+
+
+def spectrum(p: GraphParameters, sqrt: Sqrt = math.sqrt) -> tuple[Mode, ...]:
+    """All eigenvalues of D^{-1/2} A D^{-1/2}, largest first.
+
+    Parameters
+    ----------
+    p : GraphParameters
+        Either pairing, any n and n_d, the degenerate graphs included.
+    sqrt : callable
+        Square root for the number type of ``p``.
+
+    Returns
+    -------
+    tuple of Mode
+        Modes of positive multiplicity; the multiplicities sum to N. Names: trivial, contrast,
+        class_upper, class_lower, bridge, anti_bridge (matched), within_difficult (block), bulk.
+
+    Raises
+    ------
+    ParameterError
+        If the graph has no edges at a node (alpha = 1 is excluded, so this cannot happen).
+    """
+    r, n_d, n_e = p.r, p.n_d, p.n - p.n_d
+    one = p.alpha * 0 + 1
+    modes = [Mode("trivial", one, 1)]
+    if n_d == 0:
+        modes.append(Mode("class_upper", formulas.class_block(p)[1], r))
+    elif n_e == 0:
+        modes.append(Mode("class_upper", formulas.class_block(p)[0], r))
+    else:
+        upper, lower = formulas.class_modes(p, sqrt)
+        modes += [Mode("class_upper", upper, r), Mode("class_lower", lower, r)]
+        modes.append(Mode("contrast", formulas.contrast(p), 1))
+    if n_d > 1 and p.pairing == "matched":
+        modes.append(Mode("bridge", formulas.bridge(p), n_d - 1))
+        modes.append(Mode("anti_bridge", formulas.anti_bridge(p), r * (n_d - 1)))
+    elif n_d > 1:
+        modes.append(Mode("within_difficult", formulas.within_difficult(p), (r + 1) * (n_d - 1)))
+    if n_e > 1:
+        modes.append(Mode("bulk", formulas.bulk(p), (r + 1) * (n_e - 1)))
+    return tuple(sorted(modes, key=lambda mode: -mode.eigenvalue))
+
+
+def nth_mode(modes: tuple[Mode, ...], j: int) -> Mode:
+    """The mode that holds the j-th largest eigenvalue (j = 1 is the trivial one).
+
+    Raises
+    ------
+    ParameterError
+        If j is not between 1 and the number of nodes.
+    """
+    total = sum(mode.multiplicity for mode in modes)
+    j = require_integer("j", j, 1, total)
+    for mode in modes:
+        j -= mode.multiplicity
+        if j <= 0:
+            return mode
+    raise AssertionError("multiplicities sum to the number of nodes")
+
+
+def is_positive_semidefinite(p: GraphParameters) -> bool:
+    """Whether the graph can be an augmentation graph (necessary; exact for fractions).
+
+    The only eigenvalues that can be negative are the anti-bridge and the lower class mode; both
+    conditions are stated without division or square root.
+    """
+    g, a, own = p.gamma - p.beta, p.alpha - p.beta, 1 - p.alpha
+    if p.n_d == 0:
+        return True
+    class_lower = p.neighbours * g * (own + (p.n - p.n_d) * a) <= own * (own + p.n * a)
+    anti_bridge = p.pairing == "block" or p.n_d == 1 or g <= own
+    return bool(class_lower and anti_bridge)
+
+
+def require_augmentation_graph(p: GraphParameters) -> None:
+    """Raise ParameterError if the graph is not positive semidefinite."""
+    smallest = spectrum(p)[-1]
+    require(
+        is_positive_semidefinite(p),
+        "gamma",
+        p.gamma,
+        f"a positive semidefinite {p.pairing} graph ({smallest.mode} eigenvalue {smallest.eigenvalue:.3g} < 0): "
+        "no augmentation produces it; lower gamma or the number of difficult samples",
+    )
