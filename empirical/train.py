@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import lightning_fabric
 import numpy as np
 import torch
 from lightning_fabric import Fabric
@@ -395,7 +394,7 @@ def _command(argv: Sequence[str] | None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     args = parser.parse_args(argv)
     plan = Plan.load(args.plan) if args.plan else None
-    settings = settings_from_arguments(argparse_without_paths(args))
+    settings = settings_from_arguments(args)
     try:
         remedy = pair_remedy(args.arm, plan, args.band)
     except NotApplicable as reason:
@@ -416,13 +415,6 @@ def _command(argv: Sequence[str] | None) -> None:
     print(f"{'resumed and finished' if resumed else 'trained'} {settings.epochs} epochs: {args.out / CHECKPOINT}")
 
 
-def argparse_without_paths(args: Any) -> Any:
-    """The namespace without the options that are files, which are no settings."""
-    import argparse
-
-    return argparse.Namespace(**{k: v for k, v in vars(args).items() if k not in ("drop", "plan", "out", "band")})
-
-
 def read_indices(path: Path, count: int) -> tuple[int, ...]:
     """Training indices from an .npy file.
 
@@ -440,8 +432,6 @@ def read_indices(path: Path, count: int) -> tuple[int, ...]:
     require(bool(inside), "drop", path, f"indices in [0, {count - 1}]")
     return tuple(int(i) for i in np.unique(indices))
 
-
-FABRIC_VERSION = lightning_fabric.__version__
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from theory import formulas
-from theory.cli import Parser, run
+from theory.cli import Parser, format_number, run
 from theory.params import (
     PAIRINGS,
     GraphParameters,
@@ -230,10 +230,6 @@ def _report(plan: Any) -> dict[str, Any]:
     }
 
 
-def _number(value: float | None, pattern: str) -> str:
-    return "—" if value is None else format(value, pattern)
-
-
 def _text(report: dict[str, Any]) -> str:
     p = report["parameters"]
     lines = [
@@ -255,11 +251,11 @@ def _text(report: dict[str, Any]) -> str:
             lines.append(
                 _row(
                     name,
-                    _number(bound["lambda"], ".6g"),
-                    _number(bound["lambda_exact"], ".6g"),
-                    _number(bound["bound"], ".6g") + " (>1)" * bound["vacuous"],
-                    _number(excess, "+.3g"),
-                    _number(excess / clean if excess is not None and clean else None, "+.2e"),
+                    format_number(bound["lambda"], ".6g"),
+                    format_number(bound["lambda_exact"], ".6g"),
+                    format_number(bound["bound"], ".6g") + " (>1)" * bound["vacuous"],
+                    format_number(excess, "+.3g"),
+                    format_number(excess / clean if excess is not None and clean else None, "+.2e"),
                     "yes" if bound["applies"] else "no",
                 )
             )
@@ -273,7 +269,7 @@ def _text(report: dict[str, Any]) -> str:
         "pos_low": "to the top share",
         "removal_fraction": "share of each class to remove",
     }
-    lines += [f"  {label:<36}{_number(report['plan'][name], '.6g')}" for name, label in labels.items()]
+    lines += [f"  {label:<36}{format_number(report['plan'][name], '.6g')}" for name, label in labels.items()]
     lines += [f"  {name.replace('_', ' ')}: {reason}" for name, reason in report["reasons"].items()]
     return "\n".join(lines)
 

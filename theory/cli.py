@@ -75,6 +75,11 @@ def read_document(path: Path, schema: str, keys: set[str]) -> dict[str, Any]:
     return dict(document)
 
 
+def format_number(value: float | None, pattern: str) -> str:
+    """A number as text, a dash where there is none."""
+    return "—" if value is None else format(value, pattern)
+
+
 def check_keys(where: str, document: Any, keys: set[str]) -> None:
     """Raise ParameterError unless ``document`` is a dict with exactly these keys."""
     require(isinstance(document, dict), where, type(document).__name__, "a JSON object")

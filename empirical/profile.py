@@ -1,0 +1,442 @@
+"""Measure α, β, γ, ε and δ on real features: ``python -m empirical.profile``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from empirical.evaluate import probe
+from empirical.features import Features
+from theory.cli import Parser, format_number, run, write_text
+from theory.params import ParameterError, require, require_integer
+from theory.plan import LEVELS, Estimate, Plan, Profile, Space, plan_from_profile
+
+Array = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+SHARE = 0.08  # of each class that counts as difficult (Zhang et al., ICLR 2026)
+PROBLEM = 0.10  # of the way from β to α: below it, difficult pairs are told apart from others in name only
+REPLICATES = 200
+PROBE_ROWS = 10_000  # labels that each of the two probes sees
+PAIR_ROWS = 2_000  # rows whose pairs give the standard deviation ε
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A profile and which samples it took for difficult.
+
+    Parameters
+    ----------
+    profile : Profile
+    labels : ndarray
+        Class or cluster of each sample, shape (N,).
+    difficult : ndarray
+        bool, shape (N,).
+    """
+
+    profile: Profile
+    labels: Labels
+    difficult: NDArray[np.bool_]
+
+
+def measure(
+    spaces: dict[str, Features],
+    labels: Labels | None,
+    source: str,
+    classes: int | None = None,
+    delta: Estimate | None = None,
+    share: float = SHARE,
+    seed: int = 0,
+) -> Measurement:
+    """Measure a profile.
+
+    Parameters
+    ----------
+    spaces : dict of Features
+        ``encoder`` and possibly ``projector``, with the same rows.
+    labels : ndarray or None
+        Integer classes, shape (N,); None clusters the encoder's features.
+    source : str
+        What the profile says about its origin.
+    classes : int, optional
+        Number of clusters; required without labels.
+    delta : Estimate, optional
+        Labelling error, if it could be measured.
+    share : float
+        Share of each class that counts as difficult, 0 <= share <= 1.
+    seed : int
+        Of the bootstrap and the subsamples.
+
+    Raises
+    ------
+    ParameterError
+        If labels and features do not fit, a class has fewer than two samples, or there is one class only.
+    """
+    encoder = spaces["encoder"]
+    require(0 <= share <= 1, "difficult_share", share, "0 <= difficult_share <= 1")
+    warnings: list[str] = []
+    if labels is None:
+        if classes is None:
+            raise ParameterError("classes", None, "a number of clusters (--classes) where there are no labels")
+        classes = require_integer("classes", classes, 2, encoder.rows // 2)
+        labels = cluster(encoder, classes, seed)
+        warnings.append("classes are k-means clusters, not labels: α and β are those of the clusters")
+        kind = "clusters"
+    else:
+        kind = "given"
+        require(len(labels) == encoder.rows, "labels", f"{len(labels)} labels", f"one for each of {encoder.rows} rows")
+        labels = np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    sizes = np.bincount(labels)
+    require(len(sizes) >= 2, "labels", f"{len(sizes)} class", "at least two classes")
+    require(int(sizes.min()) >= 2, "labels", f"a class of {sizes.min()} sample", "at least two samples in every class")
+    n = round(len(sizes) / float((1 / sizes).sum()))
+    if sizes.max() > sizes.min():
+        warnings.append(f"classes have {sizes.min()} to {sizes.max()} samples; n = {n} is their harmonic mean")
+
+    difficult = smallest_gaps(probe_gaps(encoder, labels, seed), labels, share)
+    measured = {name: measure_space(features, labels, difficult, seed) for name, features in spaces.items()}
+    last = list(spaces.values())[-1]
+    profile = Profile(
+        source=source,
+        labels=kind,
+        samples_per_class=n,
+        classes=len(sizes),
+        difficult=min(n, round(share * n)),
+        dim=last.width,
+        delta=delta,
+        spaces=measured,
+        warnings=tuple(warnings),
+    )
+    return Measurement(profile, labels, difficult)
+
+
+def cluster(features: Features, classes: int, seed: int) -> Labels:
+    """k-means clusters of the unit rows, fitted on a subsample; shape (N,)."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    generator = np.random.default_rng(seed)
+    rows = generator.permutation(features.rows)[: max(20_000, 20 * classes)]
+    model = MiniBatchKMeans(classes, random_state=seed, n_init=5).fit(features.take(np.sort(rows)))
+    labels = np.concatenate([model.predict(chunk) for _, chunk in features.chunks()]).astype(np.int64)
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+
+
+def probe_gaps(features: Features, labels: Labels, seed: int = 0) -> Array:
+    """Gap between the two largest softmax outputs of a linear probe that has not seen the sample.
+
+    Two probes, each fitted on (at most 10,000 samples of) one half of the data, score the other half.
+
+    Returns
+    -------
+    ndarray
+        Shape (N,), in [0, 1]; small where the probe is undecided.
+    """
+    generator = np.random.default_rng(seed)
+    half = np.zeros(len(labels), dtype=np.int64)
+    for c in range(int(labels.max()) + 1):  # both halves get samples of every class
+        members = generator.permutation(np.flatnonzero(labels == c))
+        half[members[::2]] = 1
+    probes = []
+    for part in (0, 1):
+        rows = np.sort(generator.permutation(np.flatnonzero(half == part))[:PROBE_ROWS])
+        probes.append(probe(features.take(rows), labels[rows]))
+    gaps = np.empty(len(labels))
+    for start, rows in features.chunks():
+        for part in (0, 1):
+            where = np.flatnonzero(half[start : start + len(rows)] == 1 - part)
+            if len(where):
+                outputs = np.partition(probes[part].predict_proba(rows[where]), -2, axis=1)
+                gaps[start + where] = outputs[:, -1] - outputs[:, -2]
+    return gaps
+
+
+def smallest_gaps(gaps: Array, labels: Labels, share: float) -> NDArray[np.bool_]:
+    """Flag the share of each class with the smallest gaps; shape (N,)."""
+    difficult = np.zeros(len(labels), dtype=bool)
+    for c in range(int(labels.max()) + 1):
+        members = np.flatnonzero(labels == c)
+        difficult[members[np.argsort(gaps[members], kind="stable")[: round(share * len(members))]]] = True
+    return difficult
+
+
+def measure_space(features: Features, labels: Labels, difficult: NDArray[np.bool_], seed: int = 0) -> Space:
+    """Group means of the cosine similarity with bootstrap intervals over the samples.
+
+    Means over pairs follow from sums of unit vectors, |Σu|² − Σ|u|², so that no pair is ever formed.
+    γ is the mean over all different-class pairs of difficult samples (the block pairing's γ), β over
+    the other different-class pairs; with no difficult pair γ = β.
+
+    Parameters
+    ----------
+    features : Features
+    labels, difficult : ndarray
+        Class and difficulty of each row, shape (N,).
+    """
+    generator = np.random.default_rng(seed)
+    classes = int(labels.max()) + 1
+    sums = np.zeros((REPLICATES + 1, classes, 2, features.width), dtype=np.float32)
+    weight = np.zeros((REPLICATES + 1, classes, 2))
+    weight_squared = np.zeros_like(weight)
+    group = 2 * labels + difficult
+    for start, rows in features.chunks():
+        here = group[start : start + len(rows)]
+        order = np.argsort(here, kind="stable")
+        for members in np.split(order, np.flatnonzero(np.diff(here[order])) + 1):
+            c, d = divmod(int(here[members[0]]), 2)
+            w = poisson_weights(generator, len(members))
+            sums[:, c, d] += w @ rows[members]
+            weight[:, c, d] += w.sum(axis=1, dtype=np.float64)
+            weight_squared[:, c, d] += np.square(w, dtype=np.float64).sum(axis=1)
+    levels = _levels(sums, weight, weight_squared)
+
+    chosen = np.sort(generator.permutation(features.rows)[:PAIR_ROWS])
+    epsilon = _spread(features.take(chosen), labels[chosen], difficult[chosen], generator)
+    alpha, beta, gamma, epsilon = (_estimate(replicates) for replicates in (*levels, epsilon))
+    return Space(features.width, alpha, beta, gamma, epsilon)
+
+
+def poisson_weights(generator: np.random.Generator, samples: int) -> NDArray[np.float32]:
+    """Bootstrap weights, shape (replicates + 1, samples); the first row is all ones: the data itself."""
+    weights = generator.poisson(1.0, (REPLICATES + 1, samples)).astype(np.float32)
+    weights[0] = 1
+    return weights
+
+
+def _levels(sums: NDArray[np.float32], weight: Array, weight_squared: Array) -> tuple[Array, Array, Array]:
+    """α, β, γ for each replicate; a sample is never paired with itself or its bootstrap copies."""
+
+    def norm2(vectors: NDArray[Any]) -> Array:
+        return np.asarray(np.einsum("...d,...d->...", vectors, vectors, dtype=np.float64))
+
+    own = weight_squared.sum(axis=(1, 2))
+    class_sums, class_weight = sums.sum(axis=2), weight.sum(axis=2)
+    same = norm2(class_sums).sum(axis=1) - own
+    same_pairs = (class_weight**2).sum(axis=1) - own
+    every = norm2(class_sums.sum(axis=1)) - own
+    every_pairs = class_weight.sum(axis=1) ** 2 - own
+    hard, hard_weight = sums[:, :, 1], weight[:, :, 1]
+    paired = norm2(hard.sum(axis=1)) - norm2(hard).sum(axis=1)
+    paired_pairs = hard_weight.sum(axis=1) ** 2 - (hard_weight**2).sum(axis=1)
+    rest, rest_pairs = every - same - paired, every_pairs - same_pairs - paired_pairs
+    alpha = same / same_pairs
+    has_rest, has_paired = rest_pairs > 0, paired_pairs > 0
+    beta = np.where(has_rest, rest, paired) / np.where(has_rest, rest_pairs, paired_pairs)
+    gamma = np.where(has_paired, paired / np.where(has_paired, paired_pairs, 1), beta)
+    return alpha, beta, gamma
+
+
+def _spread(
+    rows: NDArray[np.float32], labels: Labels, difficult: NDArray[np.bool_], generator: np.random.Generator
+) -> Array:
+    """Standard deviation of the similarities within the three groups, for each replicate."""
+    similarities = rows @ rows.T
+    same = labels[:, None] == labels
+    paired = ~same & difficult[:, None] & difficult
+    off_diagonal = ~np.eye(len(rows), dtype=bool)
+    weights = poisson_weights(generator, len(rows))
+    squares, pairs = np.zeros(len(weights)), np.zeros(len(weights))
+    for group in (same & off_diagonal, paired, ~same & ~paired):
+        mask = group.astype(np.float32)
+        count = ((weights @ mask) * weights).sum(axis=1, dtype=np.float64)
+        if not (count > 0).all():
+            continue
+        # Centred on the group's mean, so that the small spread is not a difference of large numbers.
+        centred = (similarities - similarities[group].mean()) * mask
+        first = ((weights @ centred) * weights).sum(axis=1, dtype=np.float64)
+        second = ((weights @ (centred * centred)) * weights).sum(axis=1, dtype=np.float64)
+        squares += second - first**2 / count
+        pairs += count
+    return np.sqrt(squares / pairs)
+
+
+def _estimate(replicates: Array) -> Estimate:
+    """The data's value with the percentile interval of its replicates."""
+    low, high = np.percentile(replicates[1:], [2.5, 97.5])
+    value = float(replicates[0])
+    return Estimate(value, min(value, float(low)), max(value, float(high)))
+
+
+def labelling_error(disagree: NDArray[np.bool_], seed: int = 0) -> Estimate:
+    """δ̂: the share of images whose two views a probe labels differently, with a bootstrap interval."""
+    generator = np.random.default_rng(seed)
+    hits = generator.binomial(len(disagree), disagree.mean(), REPLICATES) / len(disagree)
+    return _estimate(np.concatenate([[disagree.mean()], hits]))
+
+
+def measure_network(network: Any, images: Any, source: str, view: Any, share: float = SHARE) -> Measurement:
+    """Profile of a network on a data set's training images, in both spaces, with δ̂.
+
+    Parameters
+    ----------
+    network : Network
+    images : Images
+    source : str
+    view : callable
+        The augmentation of ``empirical.augment`` under which δ̂ is measured.
+    share : float
+        Share of each class that counts as difficult.
+    """
+    from empirical.encoders import extract
+
+    labels = images.y_train.numpy()
+    h, z = extract(network, images.x_train)
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.from_numpy(np.random.default_rng(0).permutation(len(labels))[:PROBE_ROWS].copy())
+    fitted = probe(h[rows].numpy(), labels[rows])
+    guesses = []
+    for _ in range(2):
+        augmented = torch.cat([view(part, generator) for part in images.x_train[rows].split(512)])
+        guesses.append(fitted.predict(extract(network, augmented * 255)[0].numpy()))
+    delta = labelling_error(guesses[0] != guesses[1])
+    spaces = {"encoder": Features(h.numpy()), "projector": Features(z.numpy())}
+    return measure(spaces, labels, source, delta=delta, share=share)
+
+
+# --- reading the profile ---------------------------------------------------------------------------
+
+
+def severity(space: Space) -> Estimate:
+    """(γ − β)/(α − β): how far difficult pairs are on the way from other classes to the own class.
+
+    The interval combines the ends of the three intervals and is therefore conservative.
+    """
+    low = (space.gamma.low - space.beta.high) / max(space.alpha.high - space.beta.high, 1e-12)
+    high = (space.gamma.high - space.beta.low) / max(space.alpha.low - space.beta.low, 1e-12)
+    value = (space.gamma.value - space.beta.value) / max(space.alpha.value - space.beta.value, 1e-12)
+    return Estimate(value, min(low, value), max(high, value))
+
+
+def verdict(profile: Profile, plan: Plan) -> str:
+    """One sentence: a difficult-example problem, none, or cannot tell; and what to do."""
+    space = profile.spaces["encoder"]
+    if profile.difficult == 0:
+        return "No difficult-example problem: no sample was taken for difficult; train as usual."
+    if not space.alpha.low > space.beta.high:
+        return (
+            f"Cannot tell: same-class pairs (α̂ = {space.alpha.value:.3g}) are hardly more alike than others "
+            f"(β̂ = {space.beta.value:.3g}) in these features; use a better encoder first."
+        )
+    if space.gamma.value <= space.beta.value:
+        return (
+            f"No difficult-example problem: difficult pairs (γ̂ = {space.gamma.value:.3g}) are no more alike than "
+            f"other pairs of different classes (β̂ = {space.beta.value:.3g}); train as usual."
+        )
+    s = severity(space)
+    found = f"difficult pairs are {s.value:.0%} [{s.low:.0%}, {s.high:.0%}] of the way from β̂ to α̂"
+    if s.low >= PROBLEM:
+        remedies = []
+        if plan.margin_sigma is not None:
+            remedies.append(f"margin σ* = {plan.margin_sigma:.3g}")
+        if plan.temperature_rho is not None:
+            remedies.append(f"temperature factor ρ* = {plan.temperature_rho:.3g}")
+        if remedies:
+            advice = f"try {' and '.join(remedies)} on pairs ranked {plan.pos_high:.3g} to {plan.pos_low:.3g}"
+        else:
+            advice = "the model's conditions fail, so theory gives no margin or temperature; try removing pairs"
+        return f"Difficult-example problem: {found}; {advice}."
+    if s.high < PROBLEM:
+        return f"No difficult-example problem: {found}, below {PROBLEM:.0%}; train as usual."
+    return f"Cannot tell: {found}, which is on both sides of {PROBLEM:.0%}; measure more images."
+
+
+def describe(profile: Profile, plan: Plan) -> str:
+    """The text report of the command."""
+    lines = [verdict(profile, plan), ""]
+    kind = "classes" if profile.labels == "given" else "clusters"
+    lines.append(
+        f"{profile.source}: {profile.classes} {kind} × {profile.samples_per_class} samples, "
+        f"{profile.difficult} difficult per class, k = {profile.dim}"
+    )
+    lines.append(f"  {'':<10}" + "".join(f"{name:>26}" for name in LEVELS))
+    for name, space in profile.spaces.items():
+        cells = [f"{e.value:.4f} [{e.low:.4f}, {e.high:.4f}]" for e in (getattr(space, level) for level in LEVELS)]
+        lines.append(f"  {name:<10}" + "".join(f"{cell:>26}" for cell in cells))
+    if profile.delta is not None:
+        d = profile.delta
+        lines.append(f"  labelling error δ̂ = {d.value:.4f} [{d.low:.4f}, {d.high:.4f}]")
+    lines.append(
+        f"  plan: σ* = {format_number(plan.margin_sigma, '.4g')}, ρ* = {format_number(plan.temperature_rho, '.4g')}, "
+        f"band {plan.pos_high:.4g} to {plan.pos_low:.4g}, remove {format_number(plan.removal_fraction, '.3g')} of each class"
+    )
+    lines += [f"  not valid: {reason}" for reason in profile.violations]
+    lines += [f"  no {name.replace('_', ' ')}: {reason}" for name, reason in plan.reasons.items()]
+    lines += [f"  note: {warning}" for warning in profile.warnings]
+    return "\n".join(lines)
+
+
+# --- command line ----------------------------------------------------------------------------------
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of ``python -m empirical.profile``."""
+    return run(_command, argv)
+
+
+def _command(argv: Sequence[str] | None) -> None:
+    parser = Parser(prog="python -m empirical.profile", description=__doc__)
+    add = parser.add_argument
+    add("--checkpoint", type=Path, help="checkpoint.pt of empirical.train")
+    add("--features", type=Path, help=".npy of features, shape (N, d)")
+    add("--labels", type=Path, help=".npy of integer labels, shape (N,); without it, clusters")
+    add("--classes", type=int, help="number of clusters where there are no labels")
+    add("--difficult-share", type=float, default=SHARE, help=f"share of each class taken for difficult ({SHARE})")
+    add("--out", type=Path, help="write the profile to this file")
+    add("--difficult-out", type=Path, help="write the indices of the difficult samples (.npy)")
+    add("--json", action="store_true", help="print the profile as JSON")
+    args = parser.parse_args(argv)
+    if (args.checkpoint is None) == (args.features is None):
+        raise ParameterError("one of --checkpoint and --features is required")
+    if args.checkpoint is not None:
+        from empirical import augment
+        from empirical.train import load_network
+
+        settings, network = load_network(args.checkpoint)
+        images = settings.images()
+        view = augment.for_data(settings.data)
+        source = f"{settings.data}, {settings.arm} seed {settings.seed}, {settings.epochs} epochs"
+        result = measure_network(network, images, source, view, args.difficult_share)
+    else:
+        labels = None if args.labels is None else read_labels(args.labels)
+        features = Features(args.features)
+        source = args.features.name
+        result = measure({"encoder": features}, labels, source, args.classes, share=args.difficult_share)
+    plan = plan_from_profile(result.profile)
+    text = describe(result.profile, plan)
+    if args.out:
+        result.profile.save(args.out)
+    if args.difficult_out:
+        save_array(args.difficult_out, np.flatnonzero(result.difficult))
+    print(json.dumps(result.profile.to_json(), indent=2, allow_nan=False) if args.json else text)
+
+
+def read_labels(path: Path) -> Labels:
+    """Labels from an .npy file; ParameterError if they are not a vector of integers."""
+    try:
+        labels = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ParameterError(f"cannot read {path}: {error}") from error
+    require(labels.ndim == 1, "labels", f"shape {labels.shape}", "shape (N,)")
+    require(np.issubdtype(labels.dtype, np.integer), "labels", labels.dtype, "integers")
+    return labels.astype(np.int64)
+
+
+def save_array(path: Path, array: NDArray[Any]) -> None:
+    """Write an .npy file under a temporary name and rename it."""
+    import os
+
+    write_text(path.with_suffix(".tmp"), "")  # creates the folder, or says why it cannot
+    path.with_suffix(".tmp").unlink()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.npy")
+    np.save(temporary, array)
+    os.replace(temporary, path)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
