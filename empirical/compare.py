@@ -109,9 +109,9 @@ class Task:
 PRESETS: dict[str, Experiment] = {
     "digits-demo": Experiment(
         base=Settings(data="digits", encoder="convnet", width=16, dim=16, batch=200, epochs=30, lr=0.12),
-        arms=("baseline", "margin", "temperature", "combined", "pair_removal", "sample_removal", "mixed_removal"),
+        arms=(*ARMS,),
         seeds=4,
-        omegas=(0.0, 0.3),
+        omegas=(0.0, 0.2, 0.4),
         labels_per_class=5,
     ),
     "photos-cpu": Experiment(
@@ -143,7 +143,7 @@ def execute(task: Task) -> None:
     # Every encoder is probed on the original images, whatever it was trained on.
     original = load(s.data, s.train, s.test, s.image_size)
     if task.kind == "raw_pixels":
-        train_pixels, test_pixels = (x.flatten(1).float().numpy() / 255 for x in (original.x_train, original.x_test))
+        train_pixels, test_pixels = ((x.flatten(1).float() / 255).numpy() for x in (original.x_train, original.x_test))
         metrics = evaluate_features("encoder", train_pixels, test_pixels, original, e.labels_per_class, e.draws)
         if s.seed == 0:
             _profile_pixels(task)

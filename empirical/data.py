@@ -162,7 +162,10 @@ def _npz(path: Path) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             require(
-                set(ARRAYS) <= set(file.files), "data", f"npz:{path}", "arrays " + ", ".join(ARRAYS) + " in the file"
+                set(ARRAYS) <= set(file.files),
+                "data",
+                f"npz:{path}",
+                "arrays " + ", ".join(ARRAYS) + " in the file",
             )
             arrays = {name: file[name] for name in ARRAYS}
             given = [str(name) for name in file["class_names"]] if "class_names" in file.files else None
@@ -192,7 +195,12 @@ def _npz(path: Path) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
 def _as_uint8(name: str, x: NDArray[Any]) -> NDArray[np.uint8]:
     if x.ndim == 3:
         x = x[..., None]
-    require(x.ndim == 4 and x.shape[-1] in (1, 3), name, f"shape {x.shape}", "shape (N, H, W) or (N, H, W, 1 or 3)")
+    require(
+        x.ndim == 4 and x.shape[-1] in (1, 3),
+        name,
+        f"shape {x.shape}",
+        "shape (N, H, W) or (N, H, W, 1 or 3)",
+    )
     if x.dtype == np.uint8:
         return x
     require(np.issubdtype(x.dtype, np.floating), name, x.dtype, "uint8, or floats in [0, 1]")
@@ -214,7 +222,12 @@ def _folder(path: Path, image_size: int | None) -> tuple[dict[str, NDArray[Any]]
         for file, name in every:
             seen[name] = seen.get(name, 0) + 1
             files["test" if seen[name] % 5 == 0 else "train"].append((file, name))
-        require(bool(files["test"]), "data", f"folder:{path}", "at least 5 images in some class (a fifth is for testing)")
+        require(
+            bool(files["test"]),
+            "data",
+            f"folder:{path}",
+            "at least 5 images in some class (a fifth is for testing)",
+        )
     names = tuple(sorted({name for _, name in files["train"]}))
     unseen = sorted({name for _, name in files["test"]} - set(names))
     require(not unseen, "data", f"folder:{path}", f"test classes that occur in train (not {', '.join(unseen)})")

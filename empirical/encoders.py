@@ -16,7 +16,11 @@ def convnet(channels: int, width: int = 32) -> tuple[nn.Module, int]:
     layers: list[nn.Module] = []
     before = channels
     for after in (width, 2 * width, 4 * width):
-        layers += [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+        layers += [
+            nn.Conv2d(before, after, 3, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.ReLU(inplace=True),
+        ]
         before = after
         if after == width:
             layers.append(nn.MaxPool2d(2))

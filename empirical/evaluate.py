@@ -173,4 +173,3 @@ def _command(argv: Sequence[str] | None) -> None:
 
 if __name__ == "__main__":
     raise SystemExit(main())
-

@@ -30,13 +30,20 @@ class Features:
     """
 
     def __init__(self, source: NDArray[Any] | Path) -> None:
+        self.array = source if isinstance(source, np.ndarray) else None
+        shape: tuple[int, ...]
         if isinstance(source, np.ndarray):
-            self.path, self.array, shape, dtype = "features", source, source.shape, source.dtype
+            self.path, shape, dtype = "features", source.shape, source.dtype
         else:
-            self.path, self.array = str(source), None
+            self.path = str(source)
             shape, dtype, self._offset = _npy_header(source)
         self._dtype = dtype
-        require(len(shape) == 2 and np.issubdtype(dtype, np.floating), self.path, f"{dtype} {shape}", "a float matrix")
+        require(
+            len(shape) == 2 and np.issubdtype(dtype, np.floating),
+            self.path,
+            f"{dtype} {shape}",
+            "a float matrix",
+        )
         require(shape[0] >= 2 and shape[1] >= 1, self.path, f"shape {shape}", "at least two rows and one column")
         self.rows, self.width = int(shape[0]), int(shape[1])
 

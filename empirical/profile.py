@@ -91,11 +91,21 @@ def measure(
         kind = "clusters"
     else:
         kind = "given"
-        require(len(labels) == encoder.rows, "labels", f"{len(labels)} labels", f"one for each of {encoder.rows} rows")
+        require(
+            len(labels) == encoder.rows,
+            "labels",
+            f"{len(labels)} labels",
+            f"one for each of {encoder.rows} rows",
+        )
         labels = np.unique(labels, return_inverse=True)[1].astype(np.int64)
     sizes = np.bincount(labels)
     require(len(sizes) >= 2, "labels", f"{len(sizes)} class", "at least two classes")
-    require(int(sizes.min()) >= 2, "labels", f"a class of {sizes.min()} sample", "at least two samples in every class")
+    require(
+        int(sizes.min()) >= 2,
+        "labels",
+        f"a class of {sizes.min()} sample",
+        "at least two samples in every class",
+    )
     n = round(len(sizes) / float((1 / sizes).sum()))
     if sizes.max() > sizes.min():
         warnings.append(f"classes have {sizes.min()} to {sizes.max()} samples; n = {n} is their harmonic mean")
@@ -197,9 +207,8 @@ def measure_space(features: Features, labels: Labels, difficult: NDArray[np.bool
     levels = _levels(sums, weight, weight_squared)
 
     chosen = np.sort(generator.permutation(features.rows)[:PAIR_ROWS])
-    epsilon = _spread(features.take(chosen), labels[chosen], difficult[chosen], generator)
-    alpha, beta, gamma, epsilon = (_estimate(replicates) for replicates in (*levels, epsilon))
-    return Space(features.width, alpha, beta, gamma, epsilon)
+    spread = _spread(features.take(chosen), labels[chosen], difficult[chosen], generator)
+    return Space(features.width, *(_estimate(replicates) for replicates in (*levels, spread)))
 
 
 def poisson_weights(generator: np.random.Generator, samples: int) -> NDArray[np.float32]:
@@ -257,10 +266,10 @@ def _spread(
 
 
 def _estimate(replicates: Array) -> Estimate:
-    """The data's value with the percentile interval of its replicates."""
+    """The data's value with the percentile interval of its replicates, to six significant digits."""
+    value = replicates[0]
     low, high = np.percentile(replicates[1:], [2.5, 97.5])
-    value = float(replicates[0])
-    return Estimate(value, min(value, float(low)), max(value, float(high)))
+    return Estimate(*(float(f"{number:.6g}") for number in (value, min(value, low), max(value, high))))
 
 
 def labelling_error(disagree: NDArray[np.bool_], seed: int = 0) -> Estimate:
@@ -289,14 +298,20 @@ def measure_network(network: Any, images: Any, source: str, view: Any, share: fl
     h, z = extract(network, images.x_train)
     generator = torch.Generator().manual_seed(0)
     rows = torch.from_numpy(np.random.default_rng(0).permutation(len(labels))[:PROBE_ROWS].copy())
-    fitted = probe(h[rows].numpy(), labels[rows])
-    guesses = []
-    for _ in range(2):
-        augmented = torch.cat([view(part, generator) for part in images.x_train[rows].split(512)])
-        guesses.append(fitted.predict(extract(network, augmented * 255)[0].numpy()))
-    delta = labelling_error(guesses[0] != guesses[1])
+    # The theory's samples are augmented views: one of each image fits the probe, two more test it.
+    fit, first, second = (_view_features(network, images.x_train[rows], view, generator) for _ in range(3))
+    fitted = probe(fit, labels[rows])
+    delta = labelling_error(fitted.predict(first) != fitted.predict(second))
     spaces = {"encoder": Features(h.numpy()), "projector": Features(z.numpy())}
     return measure(spaces, labels, source, delta=delta, share=share)
+
+
+def _view_features(network: Any, images: torch.Tensor, view: Any, generator: torch.Generator) -> NDArray[np.float32]:
+    from empirical.encoders import extract
+
+    augmented = torch.cat([view(part, generator) for part in images.split(512)])
+    features: NDArray[np.float32] = extract(network, augmented * 255)[0].numpy()
+    return features
 
 
 # --- reading the profile ---------------------------------------------------------------------------
@@ -361,10 +376,9 @@ def describe(profile: Profile, plan: Plan) -> str:
     if profile.delta is not None:
         d = profile.delta
         lines.append(f"  labelling error δ̂ = {d.value:.4f} [{d.low:.4f}, {d.high:.4f}]")
-    lines.append(
-        f"  plan: σ* = {format_number(plan.margin_sigma, '.4g')}, ρ* = {format_number(plan.temperature_rho, '.4g')}, "
-        f"band {plan.pos_high:.4g} to {plan.pos_low:.4g}, remove {format_number(plan.removal_fraction, '.3g')} of each class"
-    )
+    sigma, rho = format_number(plan.margin_sigma, ".4g"), format_number(plan.temperature_rho, ".4g")
+    removal = format_number(plan.removal_fraction, ".3g")
+    lines.append(f"  plan: σ* = {sigma}, ρ* = {rho}, band {plan.pos_high:.4g} to {plan.pos_low:.4g}, remove {removal}")
     lines += [f"  not valid: {reason}" for reason in profile.violations]
     lines += [f"  no {name.replace('_', ' ')}: {reason}" for name, reason in plan.reasons.items()]
     lines += [f"  note: {warning}" for warning in profile.warnings]
@@ -386,7 +400,12 @@ def _command(argv: Sequence[str] | None) -> None:
     add("--features", type=Path, help=".npy of features, shape (N, d)")
     add("--labels", type=Path, help=".npy of integer labels, shape (N,); without it, clusters")
     add("--classes", type=int, help="number of clusters where there are no labels")
-    add("--difficult-share", type=float, default=SHARE, help=f"share of each class taken for difficult ({SHARE})")
+    add(
+        "--difficult-share",
+        type=float,
+        default=SHARE,
+        help=f"share of each class taken for difficult ({SHARE})",
+    )
     add("--out", type=Path, help="write the profile to this file")
     add("--difficult-out", type=Path, help="write the indices of the difficult samples (.npy)")
     add("--json", action="store_true", help="print the profile as JSON")
@@ -424,7 +443,7 @@ def read_labels(path: Path) -> Labels:
         raise ParameterError(f"cannot read {path}: {error}") from error
     require(labels.ndim == 1, "labels", f"shape {labels.shape}", "shape (N,)")
     require(np.issubdtype(labels.dtype, np.integer), "labels", labels.dtype, "integers")
-    return labels.astype(np.int64)
+    return np.asarray(labels, dtype=np.int64)
 
 
 def save_array(path: Path, array: NDArray[Any]) -> None:

@@ -288,12 +288,22 @@ def spectrum_figure(condition: Condition, similarities: NDArray[np.float64]) -> 
     """Leading eigenvalues of the measured normalised similarity matrix beside the model's."""
     degrees = similarities.sum(axis=1)
     if degrees.min() <= 0:
-        return None, "The measured similarity matrix has nodes of negative degree: it has no normalised adjacency."
+        return (
+            None,
+            "The measured similarity matrix has nodes of negative degree: it has no normalised adjacency.",
+        )
     scale = 1 / np.sqrt(degrees)
     shown = min(SHOWN_EIGENVALUES, len(degrees))
     measured = np.linalg.eigvalsh(similarities * scale[:, None] * scale)[::-1][:shown]
     figure, (axis,) = _figure(6.4, 3.4)
-    axis.plot(range(1, shown + 1), np.clip(measured, 1e-8, None), "o", color=BLUE, ms=4, label="measured similarities")
+    axis.plot(
+        range(1, shown + 1),
+        np.clip(measured, 1e-8, None),
+        "o",
+        color=BLUE,
+        ms=4,
+        label="measured similarities",
+    )
     profile = condition.profiles["warmup"]
     sizes = np.bincount(condition.evidence["labels"])
     n = round(len(sizes) / float((1 / sizes).sum()))
@@ -304,7 +314,14 @@ def spectrum_figure(condition: Condition, similarities: NDArray[np.float64]) -> 
         graph = GraphParameters(level.alpha.value, level.beta.value, level.gamma.value, n, len(sizes), n_d)
         modes = spectrum(graph)
         model = np.repeat([m.eigenvalue for m in modes], [m.multiplicity for m in modes])[:shown]
-        axis.plot(range(1, shown + 1), np.clip(model, 1e-8, None), "x", color=ORANGE, ms=5, label="three-level model")
+        axis.plot(
+            range(1, shown + 1),
+            np.clip(model, 1e-8, None),
+            "x",
+            color=ORANGE,
+            ms=5,
+            label="three-level model",
+        )
         trace = np.trace(similarities * scale[:, None] * scale)
         note += (
             f" The classes' eigenvalues (2 to {len(sizes)}) average {measured[1 : len(sizes)].mean():.3g} measured and "
@@ -327,7 +344,11 @@ def pair_groups(condition: Condition) -> dict[str, NDArray[np.bool_]]:
     upper = np.triu(np.ones((len(labels), len(labels)), dtype=bool), 1)
     same = labels[:, None] == labels
     both = hard[:, None] & hard & ~same
-    return {"same class": upper & same, "difficult pairs": upper & both, "other classes": upper & ~same & ~both}
+    return {
+        "same class": upper & same,
+        "difficult pairs": upper & both,
+        "other classes": upper & ~same & ~both,
+    }
 
 
 def band_of(condition: Condition, similarities: NDArray[np.float64], band: str) -> tuple[float, float]:
@@ -345,7 +366,7 @@ def histogram_figure(condition: Condition, similarities: NDArray[np.float64], ba
     high, low = band_of(condition, similarities, band)
     figure, (axis,) = _figure(6.4, 3.2)
     values = similarities[groups["other classes"] | groups["same class"] | groups["difficult pairs"]]
-    bins = np.linspace(*np.quantile(values, [0.0005, 1]), 80)
+    bins = np.linspace(float(np.quantile(values, 0.0005)), float(values.max()), 80)
     colours = {"same class": GREEN, "other classes": BLUE, "difficult pairs": ORANGE}
     for name, colour in colours.items():
         if groups[name].any():
@@ -440,9 +461,7 @@ def percent(mean: dict[str, Any] | None) -> str:
     return f"{100 * m.value:.2f} ± {100 * (m.high - m.value):.2f}"
 
 
-def render(
-    runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Condition], summary: dict[str, Any]
-) -> str:
+def render(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Condition], summary: dict[str, Any]) -> str:
     """The page as HTML."""
     import jinja2
 
@@ -459,7 +478,7 @@ def render(
                 "profile_rows": _profile_rows(condition),
                 "delta": condition.profiles["warmup"].delta,
                 "violations": [
-                    f"{name.replace('_', ' ')}, {violation}"
+                    f"{_row_name(name, violation.partition(':')[0])}{violation[violation.index(':') :]}"
                     for name, profile in condition.profiles.items()
                     for violation in profile.violations
                 ],
@@ -477,9 +496,7 @@ def render(
                 "histogram_note": histogram_note,
                 "gallery": gallery(condition, similarities, experiment.band),
                 "rows": [row for row in summary["table"] if row["omega"] == condition.omega],
-                "predictions": [
-                    r for r in summary["predicted_against_measured"] if r["omega"] == condition.omega
-                ],
+                "predictions": [r for r in summary["predicted_against_measured"] if r["omega"] == condition.omega],
             }
         )
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -506,19 +523,22 @@ def _profile_rows(condition: Condition) -> list[dict[str, Any]]:
     rows = []
     for name, profile in condition.profiles.items():
         for space, levels in profile.spaces.items():
-            if name == "untrained" and space == "projector":
-                continue
-            label = {"raw_pixels": "raw pixels", "untrained": "untrained encoder", "warmup": f"trained {space}"}[name]
             cells = [getattr(levels, level) for level in LEVELS]
-            rows.append({"name": label, "cells": cells, "gap": levels.gamma.value - levels.beta.value})
+            gap = levels.gamma.value - levels.beta.value
+            rows.append({"name": _row_name(name, space), "cells": cells, "gap": gap})
     return rows
+
+
+def _row_name(profile: str, space: str) -> str:
+    """What a reader calls a feature space of one of the profiles."""
+    if profile == "raw_pixels":
+        return "raw pixels"
+    return f"{'trained' if profile == 'warmup' else 'untrained'} {space}"
 
 
 def _bound_rows(condition: Condition, pairing: str) -> list[dict[str, Any]]:
     rows = []
     for name, plan in condition.plans.items():
-        label = {"raw_pixels": "raw pixels", "untrained": "untrained encoder", "warmup": "trained encoder"}[name]
-        predictions = plan.predictions[pairing]
         reason = plan.reasons.get(f"{pairing} bounds")
-        rows.append({"name": label, "bounds": predictions, "reason": reason})
+        rows.append({"name": _row_name(name, "encoder"), "bounds": plan.predictions[pairing], "reason": reason})
     return rows

@@ -87,7 +87,7 @@ def rank_correlation(predicted: Sequence[float], measured: Sequence[float], seed
     rho = spearman(x, y)
     shuffled = np.array([spearman(x, generator.permutation(y)) for _ in range(9999)])
     p_value = (1 + np.count_nonzero(np.abs(shuffled) >= abs(rho) - 1e-12)) / (1 + len(shuffled))
-    resampled = []
+    resampled: list[float] = []
     while len(resampled) < 2000:
         rows = generator.integers(0, len(x), len(x))
         if len(np.unique(x[rows])) > 1 and len(np.unique(y[rows])) > 1:

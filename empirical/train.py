@@ -113,7 +113,11 @@ class Settings:
         """Inverse of ``to_json``."""
         remedy = fields["remedy"]
         return cls(
-            **{**fields, "drop": tuple(fields["drop"]), "remedy": None if remedy is None else PairRemedy(**remedy)}
+            **{
+                **fields,
+                "drop": tuple(fields["drop"]),
+                "remedy": None if remedy is None else PairRemedy(**remedy),
+            }
         )
 
     def images(self) -> Images:
@@ -243,8 +247,9 @@ def gather(fabric: Fabric, features: Tensor) -> Tensor:
         return features
     everywhere = fabric.all_gather(features, sync_grads=True)
     assert isinstance(everywhere, Tensor)
-    per_view = everywhere.unflatten(1, (2, -1))  # (devices, view, local batch, features)
-    return per_view.transpose(0, 1).reshape(-1, features.shape[1])
+    devices, rows, width = everywhere.shape
+    per_view = everywhere.reshape(devices, 2, rows // 2, width)
+    return per_view.transpose(0, 1).reshape(-1, width)
 
 
 # --- checkpoints -----------------------------------------------------------------------------------
@@ -360,8 +365,8 @@ def add_run_arguments(parser: Parser) -> None:
 def settings_from_arguments(args: Any, base: Settings | None = None) -> Settings:
     """Settings from the shared options; what was not given comes from ``base``."""
     base = base or Settings()
-    given = {name: getattr(args, name, None) for name in Settings.__dataclass_fields__}
-    given = {name: value for name, value in given.items() if value is not None and name not in ("drop", "remedy")}
+    names = set(Settings.__dataclass_fields__) - {"drop", "remedy"}
+    given: dict[str, Any] = {name: value for name, value in vars(args).items() if name in names and value is not None}
     return replace(base, **given)
 
 

@@ -241,7 +241,11 @@ def _text(report: dict[str, Any]) -> str:
     if bounds is not None:
         easy, difficult = report["degrees"]["easy"], report["degrees"]["difficult"]
         lines.append(f"  degrees: easy {easy:.8g}, difficult {difficult:.8g}")
-        lines += ["", "Eigenvalues of the normalised adjacency", f"  {'mode':<18}{'eigenvalue':>14}{'multiplicity':>14}"]
+        lines += [
+            "",
+            "Eigenvalues of the normalised adjacency",
+            f"  {'mode':<18}{'eigenvalue':>14}{'multiplicity':>14}",
+        ]
         lines += [f"  {m['mode']:<18}{m['eigenvalue']:>14.6g}{m['multiplicity']:>14}" for m in report["spectrum"]]
         lines += ["", "Linear-probing error bounds, 4δ/(1−λ) + 8δ with λ the (k+1)-th eigenvalue"]
         lines += [_row("bound", "λ stated", "λ exact", "value", "over clean", "relative", "k in range")]

@@ -64,7 +64,8 @@ class SimilarityGraph:
             if p.pairing == "block":
                 difficult = difficult.sum(axis=1, keepdims=True)
             out[:, : p.n_d] += (p.gamma - p.beta) * (difficult.sum(axis=0) - difficult)
-        return out.reshape(vectors.shape)
+        result: Array = out.reshape(vectors.shape)
+        return result
 
     def linear_operator(self) -> LinearOperator:
         """The normalised adjacency as a symmetric ``scipy.sparse.linalg.LinearOperator``."""

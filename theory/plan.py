@@ -225,9 +225,7 @@ class Plan:
             number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
             require(number and value >= 0, f"{name} of {path}", value, "a number >= 0")
             require(value <= 1 or name == "margin_sigma", f"{name} of {path}", value, f"{name} <= 1")
-        require(
-            document["temperature_rho"] != 0, f"temperature_rho of {path}", 0, "temperature_rho > 0"
-        )
+        require(document["temperature_rho"] != 0, f"temperature_rho of {path}", 0, "temperature_rho > 0")
         require(
             document["pos_high"] <= document["pos_low"],
             f"pos_low of {path}",
@@ -325,7 +323,10 @@ def _margin_graph(profile: Profile, space: str, pairing: Pairing) -> tuple[Any, 
         return None, f"{space}: gamma = {graph.gamma} violates gamma < alpha = {graph.alpha}"
     easy = formulas.easy_degree(graph)
     if not easy > 0:
-        return None, f"{space}: beta = {graph.beta} violates positive degrees: (1-alpha) + n(alpha + r beta) = {easy}"
+        return (
+            None,
+            f"{space}: beta = {graph.beta} violates positive degrees: (1-alpha) + n(alpha + r beta) = {easy}",
+        )
     return graph, None
 
 
