@@ -1,0 +1,172 @@
+import json
+
+import pytest
+
+from tests.theory.graphs import REFERENCE
+from theory import formulas
+from theory.bounds import main
+from theory.params import ParameterError
+from theory.plan import Estimate, Plan, Profile, Space, plan_from_parameters, plan_from_profile
+
+
+def space(alpha, beta, gamma, width=16):
+    levels = (Estimate(value, value - 0.01, value + 0.01) for value in (alpha, beta, gamma, 0.1))
+    return Space(width, *levels)
+
+
+def profile(encoder=(0.7, 0.3, 0.35), projector=(0.5, 0.02, 0.1), **changes):
+    spaces = {"encoder": space(*encoder)}
+    if projector is not None:
+        spaces["projector"] = space(*projector)
+    fields = {"samples_per_class": 100, "classes": 5, "difficult": 8, "dim": 8, "delta": Estimate(0.1, 0.05, 0.2)}
+    return Profile(source="test", labels="given", spaces=spaces, **{**fields, **changes})
+
+
+def test_plan_of_given_parameters():
+    plan = plan_from_parameters(REFERENCE, 4, 0.01)
+    c2, g, r_beta = 7.037, 0.033, 2 * 0.208
+    assert plan.margin_sigma == pytest.approx(g * (c2 - r_beta) / c2, rel=1e-12)
+    assert plan.temperature_rho == pytest.approx(7.103 / c2 * 0.208 / 0.241, rel=1e-12)
+    assert plan.pos_high == pytest.approx(1 / 3)
+    assert plan.pos_low == pytest.approx(1 / 3 + 2 / 3 * (2 / 8) ** 2)
+    assert plan.removal_fraction == 0.25
+
+
+def test_sigma_comes_from_the_projector_and_rho_from_the_encoder():
+    p = profile()
+    plan = plan_from_profile(p)
+    assert plan.margin_sigma == formulas.margin_sigma(p.graph("projector", "matched"))
+    assert plan.temperature_rho == formulas.temperature_rho(p.graph("encoder", "matched"))
+    alone = profile(projector=None)
+    assert plan_from_profile(alone).margin_sigma == formulas.margin_sigma(alone.graph("encoder", "matched"))
+
+
+def test_bounds_are_predicted_under_both_pairings():
+    plan = plan_from_profile(profile(difficult=2))
+    assert set(plan.predictions) == {"matched", "block"}
+    assert plan.predictions["matched"]["clean"] == plan.predictions["block"]["clean"]
+    crowded = plan_from_profile(profile(difficult=50))
+    assert crowded.predictions["block"] is None
+    assert "positive semidefinite block" in crowded.reasons["block bounds"]
+    assert crowded.predictions["matched"] is not None
+
+
+@pytest.mark.parametrize(
+    ("encoder", "condition"),
+    [
+        ((0.7, -0.1, 0.2), "beta >= 0"),
+        ((0.7, 0.3, 0.25), "gamma >= beta"),
+        ((0.7, 0.3, 0.3), "gamma > beta"),
+        ((0.7, 0.3, 0.8), "gamma < alpha"),
+        ((0.95, 0.1, 0.5), "positive semidefinite"),
+    ],
+)
+def test_an_encoder_outside_the_model_is_a_finding(encoder, condition, tmp_path):
+    p = profile(encoder=encoder)
+    assert condition in p.to_json()["reasons"][0]
+    assert p.to_json()["valid"] is False
+    plan = plan_from_profile(p)
+    assert plan.temperature_rho is None
+    assert condition in plan.reasons["temperature_rho"]
+    assert plan.predictions["matched"] is None
+    assert plan.margin_sigma is not None
+    p.save(tmp_path / "profile.json")
+    assert main(["--profile", str(tmp_path / "profile.json")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("projector", "condition"),
+    [
+        ((0.5, 0.1, 0.05), "gamma >= beta"),
+        ((0.5, -0.01, -0.05), "gamma > beta"),
+        ((0.5, -0.01, 0.6), "gamma < alpha"),
+        ((0.1, -0.4, 0.05), "positive degrees"),
+    ],
+)
+def test_a_projector_outside_the_model_has_no_margin(projector, condition):
+    plan = plan_from_profile(profile(projector=projector))
+    assert plan.margin_sigma is None
+    assert condition in plan.reasons["margin_sigma"]
+    assert plan.temperature_rho is not None
+
+
+def test_negative_beta_alone_leaves_the_margin():
+    p = profile(projector=(0.5, -0.01, 0.02))
+    assert p.violations == ("projector: beta = -0.01 violates beta >= 0",)
+    easy = 0.5 + 100 * (0.5 - 4 * 0.01)
+    assert plan_from_profile(p).margin_sigma == pytest.approx(0.03 * (easy + 4 * 0.01) / easy)
+
+
+def test_documents_survive_a_round_trip(tmp_path):
+    p = profile()
+    p.save(tmp_path / "profile.json")
+    assert Profile.load(tmp_path / "profile.json") == p
+    plan = plan_from_profile(p)
+    plan.save(tmp_path / "plan.json")
+    assert Plan.load(tmp_path / "plan.json") == plan
+    assert {path.name for path in tmp_path.iterdir()} == {"profile.json", "plan.json"}
+
+
+def test_command_plan_equals_the_plan_of_the_profile(tmp_path):
+    p = profile()
+    p.save(tmp_path / "profile.json")
+    assert main(["--profile", str(tmp_path / "profile.json"), "--plan", str(tmp_path / "plan.json")]) == 0
+    assert Plan.load(tmp_path / "plan.json") == plan_from_profile(p)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.pop("classes"), "lacks classes"),
+        (lambda d: d.update(extra=1), "has unknown extra"),
+        (lambda d: d.update(schema="difficult-examples/profile/2"), "violates schema =="),
+        (lambda d: d.update(classes=1), "classes = 1"),
+        (lambda d: d.update(difficult=101), "difficult = 101"),
+        (lambda d: d.update(labels="guessed"), "labels = guessed"),
+        (lambda d: d.update(spaces={}), "encoder among the spaces"),
+        (lambda d: d.update(spaces=[]), "spaces"),
+        (lambda d: d["spaces"]["encoder"].pop("gamma"), "lacks gamma"),
+        (lambda d: d["spaces"]["encoder"]["gamma"].update(value="high"), "gamma.value = high violates a finite"),
+        (lambda d: d["delta"].update(value=2), "delta = 2 violates"),
+    ],
+)
+def test_a_damaged_profile_is_refused_in_one_line(change, message, tmp_path, capsys):
+    document = profile().to_json()
+    change(document)
+    path = tmp_path / "profile.json"
+    path.write_text(json.dumps(document))
+    assert main(["--profile", str(path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "null"])
+def test_a_profile_that_is_no_json_object_is_refused(text, tmp_path):
+    (tmp_path / "profile.json").write_text(text)
+    with pytest.raises(ParameterError):
+        Profile.load(tmp_path / "profile.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("margin_sigma", -1), ("temperature_rho", 0), ("temperature_rho", 2), ("pos_high", None), ("pos_low", 0.0)],
+)
+def test_a_plan_out_of_range_is_refused(name, value, tmp_path):
+    path = tmp_path / "plan.json"
+    plan_from_profile(profile()).save(path)
+    document = json.loads(path.read_text())
+    document[name] = value
+    path.write_text(json.dumps(document))
+    with pytest.raises(ParameterError, match=name):
+        Plan.load(path)
+
+
+def test_a_plan_that_cannot_be_written_says_so(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    arguments = ["--alpha", ".5", "--beta", ".05", "--gamma", ".2", "--plan", str(tmp_path / "file" / "plan.json")]
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "cannot write" in err
