@@ -1,0 +1,271 @@
+import json
+import resource
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from empirical import profile as module
+from empirical.features import Features
+from empirical.profile import (
+    describe,
+    labelling_error,
+    main,
+    measure,
+    measure_space,
+    probe_gaps,
+    severity,
+    smallest_gaps,
+    verdict,
+)
+from tests.theory.test_plan import profile as document
+from theory.params import ParameterError
+from theory.plan import Estimate, Profile, plan_from_profile
+
+
+def blobs(n=40, classes=4, width=8, spread=0.5, seed=0):
+    generator = np.random.default_rng(seed)
+    labels = np.arange(n * classes) % classes
+    centres = generator.standard_normal((classes, width)) + 0.5
+    return centres[labels] + spread * generator.standard_normal((len(labels), width)), labels
+
+
+def naive_levels(features, labels, difficult):
+    """Group means and within-group variance, pair by pair."""
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    groups = {"alpha": [], "beta": [], "gamma": []}
+    for i in range(len(unit)):
+        for j in range(i):
+            same, both = labels[i] == labels[j], difficult[i] and difficult[j]
+            groups["alpha" if same else "gamma" if both else "beta"].append(float(unit[i] @ unit[j]))
+    squares = sum(np.var(g) * len(g) for g in groups.values())
+    return {k: np.mean(g) for k, g in groups.items()}, np.sqrt(squares / sum(map(len, groups.values())))
+
+
+def test_levels_equal_the_double_loop():
+    features, labels = blobs()
+    difficult = np.arange(len(labels)) < 20
+    space = measure_space(Features(features), labels, difficult)
+    levels, spread = naive_levels(features, labels, difficult)
+    for name, value in levels.items():
+        assert getattr(space, name).value == pytest.approx(value, abs=2e-6)
+    assert space.epsilon.value == pytest.approx(spread, abs=2e-6)
+
+
+def test_levels_of_unequal_classes_and_of_no_difficult_sample():
+    features, labels = blobs()
+    keep = (labels != 2) | (np.arange(len(labels)) < 20)
+    features, labels = features[keep], labels[keep]
+    difficult = np.zeros(len(labels), dtype=bool)
+    space = measure_space(Features(features), labels, difficult)
+    difficult[0] = True  # a single difficult sample makes no difficult pair
+    expected, _ = naive_levels(features, labels, np.arange(len(labels)) < 2)
+    assert space.gamma == space.beta
+    assert space.alpha.value == pytest.approx(expected["alpha"], abs=2e-6)
+    assert measure_space(Features(features), labels, difficult).gamma.value == pytest.approx(
+        measure_space(Features(features), labels, difficult).beta.value
+    )
+
+
+def test_all_samples_difficult():
+    features, labels = blobs(n=10)
+    space = measure_space(Features(features), labels, np.ones(len(labels), dtype=bool))
+    assert space.gamma.value == pytest.approx(space.beta.value)
+
+
+def test_chunks_do_not_change_the_value(monkeypatch):
+    from empirical import features as features_module
+
+    features, labels = blobs()
+    difficult = np.arange(len(labels)) < 20
+    whole = measure_space(Features(features), labels, difficult)
+    monkeypatch.setattr(features_module, "CHUNK_VALUES", 100)
+    parts = measure_space(Features(features), labels, difficult)
+    assert parts.beta.value == pytest.approx(whole.beta.value, abs=2e-6)
+    assert parts.gamma.value == pytest.approx(whole.gamma.value, abs=2e-6)
+
+
+def test_intervals_cover_the_population_mean():
+    """Of 60 samples from a known population, 95 % intervals for β cover about 57."""
+    truth = measure_space(Features(blobs(n=2000)[0]), blobs(n=2000)[1], np.zeros(8000, dtype=bool)).beta.value
+    covered = 0
+    generator = np.random.default_rng(0)
+    population, labels = blobs(n=2000)
+    for trial in range(60):
+        rows = np.concatenate([generator.choice(np.flatnonzero(labels == c), 40, replace=False) for c in range(4)])
+        beta = measure_space(Features(population[rows]), labels[rows], np.zeros(160, dtype=bool), trial).beta
+        covered += beta.low <= truth <= beta.high
+    # Binomial(60, .95) is at least 52 with probability .99; bootstrap intervals of 160 samples run short.
+    assert covered >= 50
+
+
+def test_gaps_are_small_between_the_classes():
+    generator = np.random.default_rng(0)
+    x = generator.uniform(-1, 1, (400, 1))
+    features = np.hstack([x, np.ones((400, 1))])
+    labels = (x[:, 0] > 0).astype(np.int64)
+    gaps = probe_gaps(Features(features), labels)
+    assert ((gaps >= 0) & (gaps <= 1)).all()
+    difficult = smallest_gaps(gaps, labels, 0.1)
+    assert np.abs(x[difficult]).max() < np.median(np.abs(x))
+    assert difficult.sum() == round(0.1 * labels.sum()) + round(0.1 * (1 - labels).sum())
+
+
+def test_labelling_error_is_the_share_of_disagreement():
+    estimate = labelling_error(np.arange(1000) < 100)
+    assert estimate.value == 0.1
+    assert 0.07 < estimate.low < 0.1 < estimate.high < 0.13
+
+
+# --- profiles --------------------------------------------------------------------------------------
+
+
+def test_classes_of_unequal_size_use_the_harmonic_mean_with_a_warning():
+    features, labels = blobs(n=30, classes=2)
+    keep = (labels == 0) | (np.arange(60) < 20)
+    result = measure({"encoder": Features(features[keep])}, labels[keep], "test").profile
+    assert result.samples_per_class == 15  # of 30 and 10
+    assert "harmonic mean" in result.warnings[0]
+
+
+def test_clusters_are_marked_as_such():
+    features, labels = blobs(spread=0.05)
+    result = measure({"encoder": Features(features)}, None, "test", classes=4)
+    assert result.profile.labels == "clusters"
+    assert "k-means" in result.profile.warnings[0]
+    assert len({(a, b) for a, b in zip(labels, result.labels, strict=True)}) == 4
+
+
+def test_no_difficult_share_is_the_clean_graph():
+    features, labels = blobs()
+    result = measure({"encoder": Features(features)}, labels, "test", share=0.0).profile
+    assert result.difficult == 0
+    plan = plan_from_profile(result)
+    assert plan.removal_fraction == 0
+    assert verdict(result, plan).startswith("No difficult-example problem")
+
+
+@pytest.mark.parametrize(
+    ("encoder", "begins"),
+    [
+        ((0.7, 0.3, 0.5), "Difficult-example problem: difficult pairs are 50%"),
+        ((0.9, 0.1, 0.12), "No difficult-example problem: difficult pairs are"),
+        ((0.9, 0.1, 0.18), "Cannot tell: difficult pairs are 10%"),
+        ((0.7, 0.3, 0.2), "No difficult-example problem: difficult pairs (γ̂ = 0.2)"),
+        ((0.31, 0.3, 0.305), "Cannot tell: same-class pairs"),
+    ],
+)
+def test_verdicts(encoder, begins):
+    p = document(encoder=encoder)
+    text = describe(p, plan_from_profile(p))
+    assert text.startswith(begins)
+    assert text.splitlines()[0].endswith(".")
+
+
+def test_severity_interval_contains_its_value():
+    space = document().spaces["encoder"]
+    s = severity(space)
+    assert s.value == pytest.approx(0.05 / 0.4)
+    assert s.low < s.value < s.high
+    assert isinstance(s, Estimate)
+
+
+# --- command ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    features, labels = blobs()
+    np.save("f.npy", features.astype(np.float32))
+    np.save("l.npy", labels)
+    return tmp_path
+
+
+def test_command_writes_profile_and_difficult_samples(files, capsys):
+    assert main(["--features", "f.npy", "--labels", "l.npy", "--out", "p.json", "--difficult-out", "d.npy"]) == 0
+    out = capsys.readouterr().out
+    result = Profile.load(files / "p.json")
+    assert out.splitlines()[0] == verdict(result, plan_from_profile(result))
+    assert len(np.load("d.npy")) == result.difficult * result.classes
+    assert sorted(path.name for path in files.iterdir()) == ["d.npy", "f.npy", "l.npy", "p.json"]
+
+
+def test_command_without_labels(files, capsys):
+    assert main(["--features", "f.npy", "--classes", "4", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["labels"] == "clusters"
+    assert report["delta"] is None
+
+
+def test_command_on_a_checkpoint(tmp_path, capsys):
+    from empirical.train import train
+    from tests.empirical.test_train import TINY
+
+    train(TINY, tmp_path)
+    assert main(["--checkpoint", str(tmp_path / "checkpoint.pt"), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert set(report["spaces"]) == {"encoder", "projector"}
+    assert report["dim"] == TINY.dim
+    assert 0 < report["delta"]["value"] < 1
+
+
+def test_features_outside_the_model_are_a_finding(files, capsys):
+    features, labels = blobs()
+    np.save("f.npy", features - features.mean(axis=0))  # centred: different classes are opposite
+    assert main(["--features", "f.npy", "--labels", "l.npy", "--out", "p.json"]) == 0
+    report = json.loads((files / "p.json").read_text())
+    assert report["valid"] is False
+    assert "beta >= 0" in report["reasons"][0]
+    assert plan_from_profile(Profile.load(files / "p.json")).temperature_rho is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "one of --checkpoint and --features"),
+        (["--features", "f.npy"], "a number of clusters (--classes)"),
+        (["--features", "f.npy", "--labels", "short.npy"], "labels = 9 labels"),
+        (["--features", "f.npy", "--labels", "one.npy"], "at least two classes"),
+        (["--features", "f.npy", "--labels", "f.npy"], "labels = shape"),
+        (["--features", "f.npy", "--labels", "real.npy"], "labels = float64"),
+        (["--features", "f.npy", "--classes", "1"], "classes = 1"),
+        (["--features", "nan.npy", "--labels", "l.npy"], "nan.npy: row 3 is NaN"),
+        (["--features", "none.npy", "--labels", "l.npy"], "cannot read none.npy"),
+        (["--features", "f.npy", "--labels", "l.npy", "--difficult-share", "1.5"], "difficult_share = 1.5"),
+        (["--checkpoint", "none.pt"], "cannot read none.pt"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_written(files, arguments, message, capsys):
+    features, labels = blobs()
+    features[3, 1] = np.nan
+    np.save("nan.npy", features)
+    np.save("short.npy", labels[:9])
+    np.save("one.npy", np.zeros(160, int))
+    np.save("real.npy", labels / 2)
+    assert main([*arguments, "--out", "p.json"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (files / "p.json").exists()
+
+
+@pytest.mark.slow
+def test_a_million_features_fit_into_4_gib(tmp_path):
+    generator = np.random.default_rng(0)
+    rows, width = 1_000_000, 768
+    features = np.lib.format.open_memmap(tmp_path / "f.npy", "w+", np.float32, (rows, width))
+    labels = generator.integers(0, 10, rows)
+    centres = generator.standard_normal((10, width)).astype(np.float32) + 1
+    for start in range(0, rows, 50_000):
+        part = labels[start : start + 50_000]
+        features[start : start + 50_000] = centres[part] + generator.standard_normal((50_000, width), np.float32)
+    features.flush()
+    np.save(tmp_path / "l.npy", labels)
+    command = [sys.executable, "-m", "empirical.profile", "--features", str(tmp_path / "f.npy")]
+    for arguments in (["--labels", str(tmp_path / "l.npy")], ["--classes", "10"]):
+        subprocess.run([*command, *arguments], check=True)
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss <= 4 * 2**20
+    assert module.REPLICATES == 200
