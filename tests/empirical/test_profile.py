@@ -20,7 +20,6 @@ from empirical.profile import (
     verdict,
 )
 from tests.theory.test_plan import profile as document
-from theory.params import ParameterError
 from theory.plan import Estimate, Profile, plan_from_profile
 
 
