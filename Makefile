@@ -24,7 +24,8 @@ lint: $(READY)
 
 # Rebuilt when pyproject.toml changes; --upgrade-deps keeps pip new enough for the project's metadata.
 $(READY): pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@echo "installing into $(VENV) (the first time this downloads PyTorch: a few minutes)"
 	$(PYTHON) -m venv --upgrade-deps $(VENV)
 	$(BIN)/python -m pip install --quiet --editable ".[test]"
 	touch $(READY)

@@ -14,6 +14,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -282,7 +283,10 @@ def _run_in_workers(tasks: Sequence[Task], jobs: int, advance: Callable[[tuple[s
                     break
             for future in finished:
                 future.result()
+    except BrokenProcessPool as error:
+        raise ParameterError("a worker was killed (out of memory?); the same command goes on from here") from error
     except BaseException:
+        # Shutting down would wait for the runs in progress; their checkpoints are on disk.
         for process in list((pool._processes or {}).values()):
             process.terminate()
         pool.shutdown(wait=False, cancel_futures=True)

@@ -211,7 +211,7 @@ def test_command_on_a_checkpoint(tmp_path, capsys):
 
 
 def test_features_outside_the_model_are_a_finding(files, capsys):
-    features, labels = blobs()
+    features, _ = blobs()
     np.save("f.npy", features - features.mean(axis=0))  # centred: different classes are opposite
     assert main(["--features", "f.npy", "--labels", "l.npy", "--out", "p.json"]) == 0
     report = json.loads((files / "p.json").read_text())
