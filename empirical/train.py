@@ -174,9 +174,7 @@ def train(settings: Settings, out: Path, progress: Progress | None = None) -> Ne
     optimizer = torch.optim.SGD(
         network.parameters(), lr=settings.lr, momentum=0.9, nesterov=True, weight_decay=settings.weight_decay
     )
-    order = torch.Generator().manual_seed(settings.seed)
-    views = torch.Generator(device).manual_seed(settings.seed * world + fabric.global_rank)
-    done, metrics = _resume(out, settings, network, optimizer, order, views)
+    done, metrics = _resume(out, settings, network, optimizer)
     if fabric.is_global_zero:
         write_json(out / "settings.json", settings.to_json())
     model, optimizer = fabric.setup(network.to(memory_format=torch.channels_last), optimizer)
@@ -190,7 +188,9 @@ def train(settings: Settings, out: Path, progress: Progress | None = None) -> Ne
     for epoch in range(done, settings.epochs):
         started = time.perf_counter()
         model.train()
-        permutation = torch.randperm(size, generator=order)
+        # Seeded anew for every epoch, so that a resumed run needs no generator's state from any device.
+        views = torch.Generator(device).manual_seed(_mixed(settings.seed, epoch, 1 + fabric.global_rank))
+        permutation = torch.randperm(size, generator=torch.Generator().manual_seed(_mixed(settings.seed, epoch, 0)))
         total = torch.zeros(2, device=device)
         for index in range(per_epoch):
             rate = learning_rate(epoch * per_epoch + index, steps, warmup, peak)
@@ -219,10 +219,15 @@ def train(settings: Settings, out: Path, progress: Progress | None = None) -> Ne
             }
         )
         if fabric.is_global_zero:
-            _save(out, settings, network, optimizer, order, views, metrics)
+            _save(out, settings, network, optimizer, metrics)
         if progress is not None:
             progress(epoch + 1, settings.epochs)
     return network
+
+
+def _mixed(*numbers: int) -> int:
+    """One seed from several numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
 def batch_loss(h: Tensor, z: Tensor, tau: float, remedy: PairRemedy | None) -> tuple[Tensor, Tensor]:
@@ -260,8 +265,6 @@ def _save(
     settings: Settings,
     network: Network,
     optimizer: Any,
-    order: torch.Generator,
-    views: torch.Generator,
     metrics: list[dict[str, float]],
 ) -> None:
     keys = list(metrics[0])
@@ -271,8 +274,6 @@ def _save(
         "settings": settings.to_json(),
         "network": network.state_dict(),
         "optimizer": optimizer.state_dict(),
-        "order": order.get_state(),
-        "views": views.get_state(),
         "metrics": metrics,
     }
     temporary = out / f".{CHECKPOINT}.{os.getpid()}"
@@ -309,8 +310,6 @@ def _resume(
     settings: Settings,
     network: Network,
     optimizer: torch.optim.Optimizer,
-    order: torch.Generator,
-    views: torch.Generator,
 ) -> tuple[int, list[dict[str, float]]]:
     path = out / CHECKPOINT
     if not path.exists():
@@ -323,8 +322,6 @@ def _resume(
         require(same, name, now[name] if name != "drop" else "…", f"the settings of the run in {out}: {short}")
     network.load_state_dict(state["network"])
     optimizer.load_state_dict(state["optimizer"])
-    order.set_state(state["order"])
-    views.set_state(state["views"])
     metrics = list(state["metrics"])
     return len(metrics), metrics
 
