@@ -117,7 +117,15 @@ PRESETS: dict[str, Experiment] = {
     ),
     "photos-cpu": Experiment(
         base=Settings(
-            encoder="resnet18", width=16, stem_stride=2, dim=32, batch=256, epochs=30, precision="bf16-mixed"
+            encoder="resnet18",
+            width=16,
+            stem_stride=2,
+            dim=32,
+            tau=0.2,
+            batch=256,
+            epochs=30,
+            lr=0.24,
+            precision="bf16-mixed",
         ),
         arms=("baseline", "margin", "temperature", "combined"),
     ),
