@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from theory import formulas
 from theory.formulas import Sqrt
-from theory.params import GraphParameters, require, require_integer
+from theory.params import GraphParameters, ParameterError, require_integer
 
 
 class Mode(NamedTuple):
@@ -57,7 +57,7 @@ def spectrum(p: GraphParameters, sqrt: Sqrt = math.sqrt) -> tuple[Mode, ...]:
         modes.append(Mode("within_difficult", formulas.within_difficult(p), (r + 1) * (n_d - 1)))
     if n_e > 1:
         modes.append(Mode("bulk", formulas.bulk(p), (r + 1) * (n_e - 1)))
-    return tuple(sorted(modes, key=lambda mode: -mode.eigenvalue))
+    return tuple(sorted(modes, key=lambda mode: mode.eigenvalue, reverse=True))
 
 
 def nth_mode(modes: tuple[Mode, ...], j: int) -> Mode:
@@ -93,11 +93,12 @@ def is_positive_semidefinite(p: GraphParameters) -> bool:
 
 def require_augmentation_graph(p: GraphParameters) -> None:
     """Raise ParameterError if the graph is not positive semidefinite."""
+    if is_positive_semidefinite(p):
+        return
     smallest = spectrum(p)[-1]
-    require(
-        is_positive_semidefinite(p),
+    raise ParameterError(
         "gamma",
         p.gamma,
-        f"a positive semidefinite {p.pairing} graph ({smallest.mode} eigenvalue {smallest.eigenvalue:.3g} < 0): "
+        f"a positive semidefinite {p.pairing} graph ({smallest.mode} eigenvalue {float(smallest.eigenvalue):.3g} < 0): "
         "no augmentation produces it; lower gamma or the number of difficult samples",
     )
