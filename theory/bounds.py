@@ -17,6 +17,8 @@ from theory.params import (
     PAIRINGS,
     GraphParameters,
     ParameterError,
+    is_finite,
+    require,
     require_integer,
     require_share,
 )
@@ -117,6 +119,9 @@ def error_bounds(p: GraphParameters, dim: int, delta: float) -> dict[str, Bound]
     require_augmentation_graph(p)
 
     clean_lambda = formulas.bulk(p)
+    require(
+        clean_lambda < 1, "alpha", p.alpha, "a clean eigenvalue below 1: n(alpha + r beta) vanishes beside 1 - alpha"
+    )
     clean_exact = _exact(p.clean(), dim)
     in_range = p.r + 1 <= dim
 
@@ -151,7 +156,9 @@ def _removal(p: GraphParameters, dim: int, bound: Any) -> Bound:
 def _temperature(p: GraphParameters, delta: float, exact: float, applies: bool) -> Bound:
     if not p.is_clean and p.beta == 0:
         return _absent("beta = 0 < gamma: no positive temperature turns gamma into beta")
-    excess = 0.0 if p.is_clean else formulas.temperature_excess(p, delta)
+    excess = p.beta * 0 if p.is_clean else formulas.temperature_excess(p, delta)
+    if not is_finite(excess):
+        return _absent(f"gamma/beta = {p.gamma / p.beta} is too large for the bound")
     value = formulas.probing_bound(formulas.bulk(p), delta) + excess
     return Bound(None, exact, value, excess, applies, value > 1)
 

@@ -16,11 +16,14 @@ from theory.params import ParameterError, require
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one line, like every other error of the package."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
     def error(self, message: str) -> NoReturn:
         raise ParameterError(message)
 
 
-def run(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None) -> int:
+def run(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None, resumable: bool = False) -> int:
     """Run a command; bad input becomes one line on stderr and exit code 2, Ctrl-C exit code 130."""
     try:
         main(argv)
@@ -31,21 +34,40 @@ def run(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        print("interrupted" + "; the same command goes on from here" * resumable, file=sys.stderr)
         return 130
     return 0
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a text file, see ``write_bytes``."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Write a file under a temporary name and rename it, so that a reader sees all of it or none."""
+    require_writable(path)
     path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
         os.replace(temporary, path)
     except OSError as error:
+        temporary.unlink(missing_ok=True)
         raise ParameterError(f"cannot write {path}: {error.strerror}") from error
+
+
+def require_writable(path: Path) -> None:
+    """Fail early, and without writing, where a file could not be written."""
+    path = Path(path)
+    if path.is_dir() or not path.name:
+        raise ParameterError(f"cannot write {path}: it is a folder")
+    place = path.parent
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise ParameterError(f"cannot write {path}: {place} is no writable folder")
 
 
 def write_json(path: Path, document: Any) -> None:
@@ -66,7 +88,7 @@ def read_document(path: Path, schema: str, keys: set[str]) -> dict[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ParameterError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ParameterError(f"{path} is not JSON: {error}") from error
     require(isinstance(document, dict), str(path), type(document).__name__, "a JSON object")
     found = document.get("schema")

@@ -123,8 +123,8 @@ def probing_excess(eigenvalue: Number, reference: Number, delta: Number) -> Numb
 
 def temperature_excess(p: Any, delta: Number) -> Number:
     """What the temperature bound adds to the clean one: 4·(n_d/n)²·((γ/β)² − 1)·δ/(1 − λ_clean)."""
-    share, ratio = p.n_d / p.n, p.gamma / p.beta
-    return 4 * share * share * (ratio * ratio - 1) * delta / (1 - bulk(p))
+    ratio = p.gamma / p.beta
+    return 4 * (ratio * ratio - 1) * (p.n_d * p.n_d) / (p.n * p.n) * delta / (1 - bulk(p))
 
 
 def labelling_error(p: Any) -> Number:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 Pairing = Literal["matched", "block"]
+LARGEST_SIZE = 10**12  # of n and of the classes: their product stays exact in a float
 PAIRINGS: tuple[Pairing, ...] = get_args(Pairing)
 
 
@@ -33,7 +34,7 @@ def require(holds: bool, name: str, value: object, condition: str) -> None:
 def require_integer(name: str, value: object, low: int, high: float = math.inf, *, limit: str = "") -> int:
     """Return ``value`` as an int in [low, high]; ``limit`` says in words where ``high`` comes from."""
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    condition = f"an integer >= {low}" if high == math.inf else f"an integer in [{low}, {high}]"
+    condition = f"an integer >= {low}" if high in (math.inf, LARGEST_SIZE) else f"an integer in [{low}, {high}]"
     require(whole and not isinstance(value, bool), name, value, condition + limit)
     number = int(value)  # type: ignore[call-overload]
     require(low <= number <= high, name, value, condition + limit)
@@ -42,11 +43,15 @@ def require_integer(name: str, value: object, low: int, high: float = math.inf, 
 
 def require_share(name: str, value: Any) -> None:
     """Require a number in [0, 1]."""
-    require(_is_finite(value) and 0 <= value <= 1, name, value, "0 <= " + name + " <= 1")
+    require(is_finite(value) and 0 <= value <= 1, name, value, "0 <= " + name + " <= 1")
 
 
-def _is_finite(value: Any) -> bool:
-    return not isinstance(value, bool | str) and value is not None and math.isfinite(value)
+def is_finite(value: Any) -> bool:
+    """Whether a value is a number (not a boolean) that fits a float."""
+    try:
+        return not isinstance(value, bool | str) and value is not None and math.isfinite(value)
+    except (TypeError, OverflowError):
+        return False
 
 
 @dataclass(frozen=True)
@@ -89,14 +94,14 @@ class GraphParameters:
     def __post_init__(self) -> None:
         for name in ("alpha", "beta", "gamma"):
             value = getattr(self, name)
-            require(_is_finite(value), name, value, "a finite number")
+            require(is_finite(value), name, value, "a finite number")
         require(self.alpha < 1, "alpha", self.alpha, "alpha < 1")
         require(self.beta >= 0, "beta", self.beta, "beta >= 0")
         require(self.beta <= self.gamma, "gamma", self.gamma, f"gamma >= beta = {self.beta}")
         require(self.gamma < self.alpha, "gamma", self.gamma, f"gamma < alpha = {self.alpha}")
         for name, low, high in (
-            ("samples_per_class", 1, math.inf),
-            ("classes", 2, math.inf),
+            ("samples_per_class", 1, LARGEST_SIZE),
+            ("classes", 2, LARGEST_SIZE),
             ("difficult", 0, self.samples_per_class),
         ):
             limit = ", the samples per class" if name == "difficult" else ""

@@ -6,16 +6,16 @@ rest on the violated condition are None and ``reasons`` says why; nothing raises
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from theory import formulas
 from theory.bounds import Bound, error_bounds
 from theory.cli import check_keys, read_document, write_json
-from theory.params import GraphParameters, Pairing, ParameterError, require, require_integer, require_share
+from theory.params import GraphParameters, Pairing, ParameterError, is_finite, require, require_integer, require_share
 from theory.spectrum import is_positive_semidefinite
 
 PROFILE_SCHEMA = "difficult-examples/profile/1"
@@ -38,8 +38,7 @@ class Estimate:
         """Check and convert ``{"value", "low", "high"}``."""
         check_keys(where, fields, {"value", "low", "high"})
         for name, number in fields.items():
-            finite = isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number)
-            require(finite, f"{where}.{name}", number, "a finite number")
+            require(is_finite(number), f"{where}.{name}", number, "a finite number")
         return cls(**fields)
 
 
@@ -217,13 +216,14 @@ class Plan:
         """Read and check a document; ParameterError if a remedy is out of range."""
         document = read_document(path, PLAN_SCHEMA, set(cls.__dataclass_fields__))
         document.pop("schema")
+        for name in ("predictions", "reasons", "parameters"):
+            require(isinstance(document[name], dict), f"{name} of {path}", document[name], "a JSON object")
         for name in REMEDIES:
             value = document[name]
             nullable = name not in ("pos_high", "pos_low")
             if value is None and nullable:
                 continue
-            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            require(number and value >= 0, f"{name} of {path}", value, "a number >= 0")
+            require(is_finite(value) and value >= 0, f"{name} of {path}", value, "a number >= 0")
             require(value <= 1 or name == "margin_sigma", f"{name} of {path}", value, f"{name} <= 1")
         require(document["temperature_rho"] != 0, f"temperature_rho of {path}", 0, "temperature_rho > 0")
         require(
@@ -268,8 +268,11 @@ def plan_from_profile(
         delta = 0.01 if profile.delta is None else profile.delta.value
     reasons: dict[str, str] = {}
     bounds: dict[str, dict[str, Bound] | None] = {}
+    nodes = profile.samples_per_class * profile.classes
     for which in ("matched", "block"):
         violation = profile.violation("encoder", which)
+        if violation is None and dim >= nodes:
+            violation = f"k = {dim} violates k < {nodes}, the number of samples"
         if violation is None:
             bounds[which] = error_bounds(profile.graph("encoder", which), dim, delta)
         else:
@@ -302,7 +305,7 @@ class _Levels:
     def __init__(self, space: Space, profile: Profile, pairing: Pairing) -> None:
         self.alpha, self.beta, self.gamma = space.alpha.value, space.beta.value, space.gamma.value
         self.n, self.r, self.n_d = profile.samples_per_class, profile.classes - 1, profile.difficult
-        self.neighbours = 1 if pairing == "matched" else self.n_d
+        self.pairing, self.neighbours = pairing, 1 if pairing == "matched" else self.n_d
 
 
 def _margin_graph(profile: Profile, space: str, pairing: Pairing) -> tuple[Any, str | None]:
@@ -312,21 +315,21 @@ def _margin_graph(profile: Profile, space: str, pairing: Pairing) -> tuple[Any, 
     towards zero. The margin theorem is an identity between normalised adjacencies and needs positive
     degrees, not positive weights; so a negative β̂ alone does not void σ*, as it does ρ* and the bounds.
     """
-    levels = profile.spaces[space]
-    if levels.beta.value >= 0:
-        violation = profile.violation(space, pairing)
-        return (None, violation) if violation else (profile.graph(space, pairing), None)
-    graph = _Levels(levels, profile, pairing)
-    if not graph.gamma > graph.beta:
-        return None, f"{space}: gamma = {graph.gamma} violates gamma > beta = {graph.beta}"
-    if not graph.gamma < graph.alpha:
-        return None, f"{space}: gamma = {graph.gamma} violates gamma < alpha = {graph.alpha}"
-    easy = formulas.easy_degree(graph)
-    if not easy > 0:
-        return (
-            None,
-            f"{space}: beta = {graph.beta} violates positive degrees: (1-alpha) + n(alpha + r beta) = {easy}",
-        )
+    graph = _Levels(profile.spaces[space], profile, pairing)
+    if graph.n_d == 0:
+        return graph, None
+    if graph.beta >= 0:
+        return graph, profile.violation(space, pairing)
+    level = graph.alpha + graph.r * graph.beta
+    for holds, name, value, condition in (
+        (graph.gamma > graph.beta, "gamma", graph.gamma, f"gamma > beta = {graph.beta}"),
+        (graph.gamma < graph.alpha, "gamma", graph.gamma, f"gamma < alpha = {graph.alpha}"),
+        (level > 0, "beta", graph.beta, f"positive degrees: alpha + r beta = {level:.6g} > 0"),
+    ):
+        if not holds:
+            return None, f"{space}: {ParameterError(name, value, condition)}"
+    if not is_positive_semidefinite(graph):
+        return None, f"{space}: {ParameterError('gamma', graph.gamma, f'a positive semidefinite {pairing} graph')}"
     return graph, None
 
 
@@ -344,19 +347,19 @@ def _plan(
         if encoder.gamma == encoder.beta or n_d == 0:
             rho = 1.0
         elif encoder.beta > 0:
-            rho = float(formulas.temperature_rho(encoder))
+            rho = formulas.temperature_rho(encoder)
         else:
             reasons["temperature_rho"] = "beta = 0 < gamma: no positive temperature turns gamma into beta"
     sigma = None
-    if projector is not None:
-        sigma = 0.0 if n_d == 0 else float(formulas.margin_sigma(projector))
+    if projector is not None and "margin_sigma" not in reasons:
+        sigma = 0.0 if n_d == 0 else formulas.margin_sigma(projector)
     if n_d == n:
         reasons["removal_fraction"] = "every sample is difficult: removal would leave none"
     for name, bound in (bounds.get(parameters["pairing"]) or {}).items():
         if bound.reason:
             reasons[f"{name} bound"] = bound.reason
     pos_high = 1 / classes
-    pair_share = (n_d / n) ** 2 * (classes - 1) / classes
+    pair_share = formulas.difficult_pair_share(SimpleNamespace(n=n, n_d=n_d, r=classes - 1))
     predictions = {
         pairing: None if by_name is None else {name: bound.to_json() for name, bound in by_name.items()}
         for pairing, by_name in bounds.items()

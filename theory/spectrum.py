@@ -9,6 +9,8 @@ from theory import formulas
 from theory.formulas import Sqrt
 from theory.params import GraphParameters, ParameterError, require_integer
 
+ROUNDING = 1e-12  # 1 − .9 is not .2 − .1 in floats
+
 
 class Mode(NamedTuple):
     """One eigenvalue with its multiplicity and the name of its eigenspace."""
@@ -18,15 +20,15 @@ class Mode(NamedTuple):
     multiplicity: int
 
 
-def spectrum(p: GraphParameters, sqrt: Sqrt = math.sqrt) -> tuple[Mode, ...]:
+def spectrum(p: GraphParameters, sqrt: Sqrt | None = None) -> tuple[Mode, ...]:
     """All eigenvalues of D^{-1/2} A D^{-1/2}, largest first.
 
     Parameters
     ----------
     p : GraphParameters
         Either pairing, any n and n_d, the degenerate graphs included.
-    sqrt : callable
-        Square root for the number type of ``p``.
+    sqrt : callable, optional
+        Square root for the number type of ``p``; by default the exact one for fractions.
 
     Returns
     -------
@@ -39,6 +41,7 @@ def spectrum(p: GraphParameters, sqrt: Sqrt = math.sqrt) -> tuple[Mode, ...]:
     ParameterError
         If the graph has no edges at a node (alpha = 1 is excluded, so this cannot happen).
     """
+    sqrt = sqrt or _square_root(p)
     r, n_d, n_e = p.r, p.n_d, p.n - p.n_d
     one = p.alpha * 0 + 1
     modes = [Mode("trivial", one, 1)]
@@ -60,6 +63,14 @@ def spectrum(p: GraphParameters, sqrt: Sqrt = math.sqrt) -> tuple[Mode, ...]:
     return tuple(sorted(modes, key=lambda mode: mode.eigenvalue, reverse=True))
 
 
+def _square_root(p: GraphParameters) -> Sqrt:
+    if isinstance(p.alpha, float):
+        return math.sqrt
+    from theory.exact import sqrt
+
+    return sqrt
+
+
 def nth_mode(modes: tuple[Mode, ...], j: int) -> Mode:
     """The mode that holds the j-th largest eigenvalue (j = 1 is the trivial one).
 
@@ -77,7 +88,7 @@ def nth_mode(modes: tuple[Mode, ...], j: int) -> Mode:
     raise AssertionError("multiplicities sum to the number of nodes")
 
 
-def is_positive_semidefinite(p: GraphParameters) -> bool:
+def is_positive_semidefinite(p: Any) -> bool:
     """Whether the graph can be an augmentation graph (necessary; exact for fractions).
 
     The only eigenvalues that can be negative are the anti-bridge and the lower class mode; both
@@ -86,8 +97,9 @@ def is_positive_semidefinite(p: GraphParameters) -> bool:
     g, a, own = p.gamma - p.beta, p.alpha - p.beta, 1 - p.alpha
     if p.n_d == 0:
         return True
-    class_lower = p.neighbours * g * (own + (p.n - p.n_d) * a) <= own * (own + p.n * a)
-    anti_bridge = p.pairing == "block" or p.n_d == 1 or g <= own
+    slack = 1 + ROUNDING if isinstance(own, float) else 1
+    class_lower = p.neighbours * g * (own + (p.n - p.n_d) * a) <= own * (own + p.n * a) * slack
+    anti_bridge = p.pairing == "block" or p.n_d == 1 or g <= own * slack
     return bool(class_lower and anti_bridge)
 
 
