@@ -88,7 +88,7 @@ def pair_remedy(name: str, plan: Plan | None, band: str = "theory") -> PairRemed
     if not arm.selects and arm.drop != "difficult" and arm.drop != "random":
         return None
     if plan is None:
-        require(False, "arm", name, "a plan (--plan FILE) for every arm but baseline")
+        require(False, "arm", name, "a plan (--plan FILE): it holds the arm's values")
         return None
     wanted = (
         ("margin_sigma", arm.sigma),

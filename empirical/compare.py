@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from empirical.arms import ARMS, BANDS, NotApplicable, pair_remedy
-from empirical.train import Settings, add_run_arguments, settings_from_arguments
-from theory.cli import Parser, read_document, run, write_json
+from empirical.train import Settings, add_run_arguments, make_fabric, settings_from_arguments
+from theory.cli import Parser, read_document, require_writable, run, write_json
 from theory.params import PAIRINGS, Pairing, ParameterError, require, require_integer, require_share
 from theory.plan import Plan, Profile, plan_from_profile
 
@@ -160,7 +160,7 @@ def execute(task: Task) -> None:
         if task.kind == "untrained":
             network = s.network(original.x_train.shape[1]).eval()
         else:
-            network = train(s, task.out, lambda done, _: report_progress(task, done)).eval().cpu()
+            network = train(s, task.out, lambda done, _: report_progress(task, done)).eval()
         metrics = evaluate_network(network, original, e.labels_per_class, e.draws)
         if task.kind == "warmup" or (task.kind == "untrained" and s.seed == 0):
             _profile_network(task, network)
@@ -195,7 +195,8 @@ def _profile_network(task: Task, network: Any) -> None:
     from empirical import augment
     from empirical.data import balanced_order
     from empirical.encoders import extract
-    from empirical.profile import measure_network, save_array
+    from empirical.files import save_array
+    from empirical.profile import measure_network
 
     images, view = task.settings.images(), augment.for_data(task.settings.data)
     source = f"{images.name}, {task.kind} encoder"
@@ -304,7 +305,7 @@ def _run_in_workers(tasks: Sequence[Task], jobs: int, advance: Callable[[tuple[s
 
 def folder(out: Path, omega: float) -> Path:
     """Folder of one condition."""
-    return out / f"omega-{omega:g}"
+    return out / f"omega-{float(omega)!r}"
 
 
 def compare(experiment: Experiment, out: Path, jobs: int = 1) -> Path:
@@ -360,6 +361,9 @@ def planned(experiment: Experiment, out: Path) -> tuple[list[Task], dict[float, 
                 try:
                     remedy = pair_remedy(arm, plan, experiment.band)
                     drop = _dropped(arm, replace(experiment.base, omega=omega), place, seed)
+                    left = len(experiment.base.images().y_train) - len(drop)
+                    if left < experiment.base.batch:
+                        raise NotApplicable(f"removal leaves {left} images, fewer than a batch")
                 except NotApplicable as reason:
                     inapplicable[omega][arm] = str(reason)
                     continue
@@ -398,6 +402,7 @@ def _check_data(experiment: Experiment) -> None:
     sizes = np.bincount(images.y_train.numpy())
     require(s.dim < count, "dim", s.dim, f"dim < {count}, the training images")
     require(s.batch <= count, "batch", s.batch, f"batch <= {count}, the training images")
+    make_fabric(s)
     require(int(sizes.min()) >= 4, "train", count, f"at least 4 images in each of the {classes} classes")
     if experiment.labels_per_class is not None:
         require_integer("labels_per_class", experiment.labels_per_class, 1, int(sizes.min()))
@@ -406,6 +411,7 @@ def _check_data(experiment: Experiment) -> None:
 def _claim(experiment: Experiment, out: Path) -> None:
     """Record the experiment in its folder; refuse a folder that holds another one, naming the difference."""
     path, document = out / "experiment.json", experiment.to_json()
+    require_writable(path)
     if path.exists():
         before = read_document(path, EXPERIMENT_SCHEMA, set(document))
         before.pop("schema")
@@ -433,7 +439,7 @@ def load_experiment(out: Path) -> Experiment:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``python -m empirical.compare``."""
-    return run(_command, argv)
+    return run(_command, argv, resumable=True)
 
 
 def _command(argv: Sequence[str] | None) -> None:

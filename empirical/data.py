@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -13,11 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from empirical.files import read_npz
 from theory.params import ParameterError, require, require_integer, require_share
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
-LARGEST_DEFAULT_SIDE = 64
+SMALLEST_SIDE, LARGEST_DEFAULT_SIDE = 8, 64
+TEST_FOLDERS = ("test", "val", "valid", "validation")
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,13 @@ def load(spec: str, train: int | None = None, test: int | None = None, image_siz
     spec : str
         ``digits`` (scikit-learn's handwritten digits), ``npz:PATH`` (arrays x_train, y_train, x_test,
         y_test; images (N, H, W) or (N, H, W, C)) or ``folder:PATH`` (PATH/train/CLASS/IMAGE and
-        PATH/test/CLASS/IMAGE; without these two, PATH/CLASS/IMAGE, of which every fifth is for testing).
+        PATH/test/CLASS/IMAGE (or val, valid, validation); without train, PATH/CLASS/IMAGE, of which every
+        fifth is for testing).
     train, test : int, optional
         Sizes of class-balanced subsets.
     image_size : int, optional
-        Side to which folder images are resized and centre-cropped; by default the shortest side
-        among the images, at most 64.
+        Side to which folder images are resized and centre-cropped; by default the median of their
+        shorter sides, between 8 and 64.
 
     Raises
     ------
@@ -159,26 +163,14 @@ def _digits() -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
 
 
 def _npz(path: Path) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            require(
-                set(ARRAYS) <= set(file.files),
-                "data",
-                f"npz:{path}",
-                "arrays " + ", ".join(ARRAYS) + " in the file",
-            )
-            arrays = {name: file[name] for name in ARRAYS}
-            given = [str(name) for name in file["class_names"]] if "class_names" in file.files else None
-    except (OSError, ValueError, EOFError) as error:
-        if isinstance(error, ParameterError):
-            raise
-        raise ParameterError(f"cannot read {path}: {error}") from error
+    arrays = read_npz(path)
+    require(set(ARRAYS) <= set(arrays), "data", f"npz:{path}", "arrays " + ", ".join(ARRAYS) + " in the file")
+    given = [str(name) for name in np.atleast_1d(arrays["class_names"])] if "class_names" in arrays else None
     for which in ("train", "test"):
         arrays[f"x_{which}"] = _as_uint8(f"x_{which}", arrays[f"x_{which}"])
         x, y = arrays[f"x_{which}"], arrays[f"y_{which}"]
         require(y.ndim == 1, f"y_{which}", f"shape {y.shape}", "shape (N,)")
         require(len(x) == len(y), f"x_{which}", f"{len(x)} images", f"as many as y_{which} has labels ({len(y)})")
-        require(len(y) > 0, f"x_{which}", "0 images", "at least one image")
         require(np.issubdtype(y.dtype, np.integer), f"y_{which}", y.dtype, "integer labels")
     shapes = [arrays[f"x_{which}"].shape[1:] for which in ("train", "test")]
     require(shapes[0] == shapes[1], "x_test", f"image shape {shapes[1]}", f"the shape in x_train, {shapes[0]}")
@@ -201,6 +193,9 @@ def _as_uint8(name: str, x: NDArray[Any]) -> NDArray[np.uint8]:
         f"shape {x.shape}",
         "shape (N, H, W) or (N, H, W, 1 or 3)",
     )
+    require(len(x) > 0, name, "0 images", "at least one image")
+    side = min(x.shape[1:3])
+    require(side >= SMALLEST_SIDE, name, f"shape {x.shape}", f"images of at least {SMALLEST_SIDE} pixels a side")
     if x.dtype == np.uint8:
         return x
     require(np.issubdtype(x.dtype, np.floating), name, x.dtype, "uint8, or floats in [0, 1]")
@@ -212,9 +207,12 @@ def _as_uint8(name: str, x: NDArray[Any]) -> NDArray[np.uint8]:
 def _folder(path: Path, image_size: int | None) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
     require(path.is_dir(), "data", f"folder:{path}", "an existing folder")
     if image_size is not None:
-        image_size = require_integer("image_size", image_size, 8, 512)
-    if (path / "train").is_dir() and (path / "test").is_dir():
-        files = {which: _image_files(path / which) for which in ("train", "test")}
+        image_size = require_integer("image_size", image_size, SMALLEST_SIDE, 512)
+    if (path / "train").is_dir():
+        partner = next((path / name for name in TEST_FOLDERS if (path / name).is_dir()), None)
+        if partner is None:
+            raise ParameterError("data", f"folder:{path}", "a folder beside train: one of " + ", ".join(TEST_FOLDERS))
+        files = {"train": _image_files(path / "train"), "test": _image_files(partner)}
     else:
         every = _image_files(path)
         files = {"train": [], "test": []}
@@ -233,12 +231,13 @@ def _folder(path: Path, image_size: int | None) -> tuple[dict[str, NDArray[Any]]
     require(not unseen, "data", f"folder:{path}", f"test classes that occur in train (not {', '.join(unseen)})")
     if image_size is None:
         with ThreadPoolExecutor(16) as pool:
-            sides = pool.map(_shorter_side, [file for group in files.values() for file, _ in group])
-            image_size = min(min(sides), LARGEST_DEFAULT_SIDE)
+            sides = list(pool.map(_shorter_side, [file for group in files.values() for file, _ in group]))
+        image_size = int(np.clip(np.median(sides), SMALLEST_SIDE, LARGEST_DEFAULT_SIDE))
     side = image_size
     arrays: dict[str, NDArray[Any]] = {}
     for which, group in files.items():
-        with ThreadPoolExecutor(16) as pool:
+        with warnings.catch_warnings(), ThreadPoolExecutor(16) as pool:
+            warnings.simplefilter("ignore")  # an unreadable image is reported once, by the error
             arrays[f"x_{which}"] = np.stack(list(pool.map(lambda item: _read_image(item[0], side), group)))
         arrays[f"y_{which}"] = np.array([names.index(name) for _, name in group], dtype=np.int64)
     return arrays, names
@@ -262,7 +261,7 @@ def _shorter_side(file: Path) -> int:
     try:
         with Image.open(file) as image:
             return min(image.size)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # Pillow's decoders raise many kinds
         raise ParameterError(f"cannot read the image {file}: {error}") from error
 
 
@@ -273,5 +272,5 @@ def _read_image(file: Path, side: int) -> NDArray[np.uint8]:
         with Image.open(file) as image:
             fitted = ImageOps.fit(image.convert("RGB"), (side, side), Image.Resampling.BICUBIC)
             return np.asarray(fitted, dtype=np.uint8)
-    except (OSError, ValueError, SyntaxError) as error:
+    except Exception as error:
         raise ParameterError(f"cannot read the image {file}: {error}") from error

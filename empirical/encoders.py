@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
+from empirical.augment import to_float
 from theory.params import require, require_integer
 
 ENCODERS = ("convnet", "resnet18")
@@ -96,17 +99,30 @@ class Network(nn.Module):
 
 
 @torch.no_grad()
-def extract(network: Network, images: Tensor, batch: int = 512) -> tuple[Tensor, Tensor]:
-    """Features of un-augmented uint8 images in evaluation mode, float32 on the CPU.
+def extract(
+    network: Network, images: Tensor, view: Callable[[Tensor], Tensor] | None = None, batch: int = 512
+) -> tuple[Tensor, Tensor]:
+    """Features of uint8 images in evaluation mode, float32 on the CPU.
 
     The network's mode is restored; its weights and statistics are untouched.
+
+    Parameters
+    ----------
+    network : Network
+        On any device.
+    images : Tensor
+        uint8, shape (N, C, H, W).
+    view : callable, optional
+        From uint8 images to float ones in [0, 1]; by default no augmentation.
+    batch : int
+        Images at a time.
     """
     was_training = network.training
     network.eval()
     device = next(network.parameters()).device
     encoded, projected = [], []
     for part in images.split(batch):
-        h, z = network(part.to(device).float() / 255)
+        h, z = network((view or to_float)(part.to(device)))
         encoded.append(h.float().cpu())
         projected.append(z.float().cpu())
     network.train(was_training)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from empirical.data import Images, load
 from empirical.encoders import Network, extract
-from empirical.train import load_network
+from empirical.train import channels_of, load_network
 from theory.cli import Parser, run
 from theory.params import require, require_integer
 
@@ -164,7 +164,7 @@ def _command(argv: Sequence[str] | None) -> None:
         images = load(settings.data, settings.train, settings.test, settings.image_size)
     else:
         images = load(args.data, image_size=settings.image_size)
-    channels = next(w.shape[1] for w in network.state_dict().values() if w.ndim == 4)
+    channels = channels_of(network.state_dict())
     require(images.x_train.shape[1] == channels, "data", args.data, f"images of {channels} channels")
     scores = evaluate_network(network, images, args.labels_per_class, args.draws)
     if args.json:

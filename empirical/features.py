@@ -51,14 +51,16 @@ class Features:
         """(index of the first row, rows of unit length as float32) in order."""
         step = max(1, CHUNK_VALUES // self.width)
         for start in range(0, self.rows, step):
-            rows = self._read(start, min(step, self.rows - start)).astype(np.float32)
-            norms = np.linalg.norm(rows, axis=1, keepdims=True)
-            bad = ~np.isfinite(norms[:, 0]) | (norms[:, 0] == 0)
+            raw = self._read(start, min(step, self.rows - start))
+            raw = raw.astype(np.promote_types(raw.dtype, np.float32), copy=False)
+            largest = np.maximum(raw.max(axis=1, keepdims=True), -raw.min(axis=1, keepdims=True))
+            bad = ~np.isfinite(largest[:, 0]) | (largest[:, 0] == 0)
             if bad.any():
                 row = int(np.flatnonzero(bad)[0])
-                problem = "is all zero, it has no direction" if norms[row, 0] == 0 else "is NaN or infinite"
+                problem = "is all zero, it has no direction" if largest[row, 0] == 0 else "is NaN or infinite"
                 raise ParameterError(f"{self.path}: row {start + row} {problem}")
-            rows /= norms
+            rows = (raw / largest).astype(np.float32, copy=False)  # in [−1, 1]: squares neither over- nor underflow
+            rows /= np.linalg.norm(rows, axis=1, keepdims=True)
             yield start, rows
 
     def take(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -12,9 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from empirical.data import balanced_order
 from empirical.evaluate import probe
 from empirical.features import Features
-from theory.cli import Parser, format_number, run, write_text
+from empirical.files import read_integers, save_array
+from theory.cli import Parser, format_number, require_writable, run
 from theory.params import ParameterError, require, require_integer
 from theory.plan import LEVELS, Estimate, Plan, Profile, Space, plan_from_profile
 
@@ -23,6 +25,7 @@ Labels = NDArray[np.int64]
 
 SHARE = 0.08  # of each class that counts as difficult (Zhang et al., ICLR 2026)
 PROBLEM = 0.10  # of the way from β to α: below it, difficult pairs are told apart from others in name only
+FEWEST_ROWS = 20  # fewer leave the bootstrap without pairs
 REPLICATES = 200
 PROBE_ROWS = 10_000  # labels that each of the two probes sees
 PAIR_ROWS = 2_000  # rows whose pairs give the standard deviation ε
@@ -80,6 +83,7 @@ def measure(
         If labels and features do not fit, a class has fewer than two samples, or there is one class only.
     """
     encoder = spaces["encoder"]
+    require(encoder.rows >= FEWEST_ROWS, "features", f"{encoder.rows} rows", f"at least {FEWEST_ROWS} rows")
     require(0 <= share <= 1, "difficult_share", share, "0 <= difficult_share <= 1")
     warnings: list[str] = []
     if labels is None:
@@ -149,13 +153,16 @@ def probe_gaps(features: Features, labels: Labels, seed: int = 0) -> Array:
         Shape (N,), in [0, 1]; small where the probe is undecided.
     """
     generator = np.random.default_rng(seed)
-    half = np.zeros(len(labels), dtype=np.int64)
-    for c in range(int(labels.max()) + 1):  # both halves get samples of every class
-        members = generator.permutation(np.flatnonzero(labels == c))
-        half[members[::2]] = 1
+    # Alternating within each class of a shuffled order: both halves, and their subsamples, hold every class.
+    shuffled = generator.permutation(len(labels))
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    sizes = np.bincount(labels)
+    half = np.empty(len(labels), dtype=np.int64)
+    half[by_class] = (np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)) % 2
     probes = []
     for part in (0, 1):
-        rows = np.sort(generator.permutation(np.flatnonzero(half == part))[:PROBE_ROWS])
+        candidates = shuffled[half[shuffled] == part]
+        rows = np.sort(candidates[balanced_order(labels[candidates])][:PROBE_ROWS])
         probes.append(probe(features.take(rows), labels[rows]))
     gaps = np.empty(len(labels))
     for start, rows in features.chunks():
@@ -234,11 +241,16 @@ def _levels(sums: NDArray[np.float32], weight: Array, weight_squared: Array) -> 
     paired = norm2(hard.sum(axis=1)) - norm2(hard).sum(axis=1)
     paired_pairs = hard_weight.sum(axis=1) ** 2 - (hard_weight**2).sum(axis=1)
     rest, rest_pairs = every - same - paired, every_pairs - same_pairs - paired_pairs
-    alpha = same / same_pairs
-    has_rest, has_paired = rest_pairs > 0, paired_pairs > 0
-    beta = np.where(has_rest, rest, paired) / np.where(has_rest, rest_pairs, paired_pairs)
-    gamma = np.where(has_paired, paired / np.where(has_paired, paired_pairs, 1), beta)
+    alpha = _ratio(same, same_pairs)
+    # A group that is empty in the data is the other one; empty in a replicate only, it has no value there.
+    beta = _ratio(rest, rest_pairs) if rest_pairs[0] > 0 else _ratio(paired, paired_pairs)
+    gamma = _ratio(paired, paired_pairs) if paired_pairs[0] > 0 else beta
     return alpha, beta, gamma
+
+
+def _ratio(total: Array, pairs: Array) -> Array:
+    """Mean over pairs, NaN where there are none."""
+    return np.asarray(np.divide(total, pairs, out=np.full_like(total, np.nan), where=pairs > 0.5))
 
 
 def _spread(
@@ -253,22 +265,22 @@ def _spread(
     squares, pairs = np.zeros(len(weights)), np.zeros(len(weights))
     for group in (same & off_diagonal, paired, ~same & ~paired):
         mask = group.astype(np.float32)
-        count = ((weights @ mask) * weights).sum(axis=1, dtype=np.float64)
-        if not (count > 0).all():
+        if not group.any():
             continue
+        count = ((weights @ mask) * weights).sum(axis=1, dtype=np.float64)
         # Centred on the group's mean, so that the small spread is not a difference of large numbers.
         centred = (similarities - similarities[group].mean()) * mask
         first = ((weights @ centred) * weights).sum(axis=1, dtype=np.float64)
         second = ((weights @ (centred * centred)) * weights).sum(axis=1, dtype=np.float64)
-        squares += second - first**2 / count
+        squares += second - np.nan_to_num(_ratio(first**2, count))
         pairs += count
-    return np.sqrt(squares / pairs)
+    return np.sqrt(np.maximum(_ratio(squares, pairs), 0))
 
 
 def _estimate(replicates: Array) -> Estimate:
     """The data's value with the percentile interval of its replicates, to six significant digits."""
     value = replicates[0]
-    low, high = np.percentile(replicates[1:], [2.5, 97.5])
+    low, high = np.nanpercentile(replicates[1:], [2.5, 97.5])
     return Estimate(*(float(f"{number:.6g}") for number in (value, min(value, low), max(value, high))))
 
 
@@ -296,22 +308,16 @@ def measure_network(network: Any, images: Any, source: str, view: Any, share: fl
 
     labels = images.y_train.numpy()
     h, z = extract(network, images.x_train)
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(next(network.parameters()).device).manual_seed(0)
     rows = torch.from_numpy(np.random.default_rng(0).permutation(len(labels))[:PROBE_ROWS].copy())
     # The theory's samples are augmented views: one of each image fits the probe, two more test it.
-    fit, first, second = (_view_features(network, images.x_train[rows], view, generator) for _ in range(3))
+    fit, first, second = (
+        extract(network, images.x_train[rows], lambda part: view(part, generator))[0].numpy() for _ in range(3)
+    )
     fitted = probe(fit, labels[rows])
     delta = labelling_error(fitted.predict(first) != fitted.predict(second))
     spaces = {"encoder": Features(h.numpy()), "projector": Features(z.numpy())}
     return measure(spaces, labels, source, delta=delta, share=share)
-
-
-def _view_features(network: Any, images: torch.Tensor, view: Any, generator: torch.Generator) -> NDArray[np.float32]:
-    from empirical.encoders import extract
-
-    augmented = torch.cat([view(part, generator) for part in images.split(512)])
-    features: NDArray[np.float32] = extract(network, augmented * 255)[0].numpy()
-    return features
 
 
 # --- reading the profile ---------------------------------------------------------------------------
@@ -338,12 +344,12 @@ def verdict(profile: Profile, plan: Plan) -> str:
             f"Cannot tell: same-class pairs (α̂ = {space.alpha.value:.3g}) are hardly more alike than others "
             f"(β̂ = {space.beta.value:.3g}) in these features; use a better encoder first."
         )
-    if space.gamma.value <= space.beta.value:
+    s = severity(space)
+    if space.gamma.value <= space.beta.value and s.high < PROBLEM:
         return (
             f"No difficult-example problem: difficult pairs (γ̂ = {space.gamma.value:.3g}) are no more alike than "
             f"other pairs of different classes (β̂ = {space.beta.value:.3g}); train as usual."
         )
-    s = severity(space)
     found = f"difficult pairs are {s.value:.0%} [{s.low:.0%}, {s.high:.0%}] of the way from β̂ to α̂"
     if s.low >= PROBLEM:
         remedies = []
@@ -412,6 +418,13 @@ def _command(argv: Sequence[str] | None) -> None:
     args = parser.parse_args(argv)
     if (args.checkpoint is None) == (args.features is None):
         raise ParameterError("one of --checkpoint and --features is required")
+    if args.labels is not None and args.classes is not None:
+        raise ParameterError("--classes and --labels exclude each other")
+    if args.checkpoint is not None and (args.labels is not None or args.classes is not None):
+        raise ParameterError("--checkpoint brings its own labels: --labels and --classes go with --features")
+    for path in (args.out, args.difficult_out):
+        if path is not None:
+            require_writable(path)
     if args.checkpoint is not None:
         from empirical import augment
         from empirical.train import load_network
@@ -422,7 +435,7 @@ def _command(argv: Sequence[str] | None) -> None:
         source = f"{settings.data}, {settings.arm} seed {settings.seed}, {settings.epochs} epochs"
         result = measure_network(network, images, source, view, args.difficult_share)
     else:
-        labels = None if args.labels is None else read_labels(args.labels)
+        labels = None if args.labels is None else read_integers("labels", args.labels)
         features = Features(args.features)
         source = args.features.name
         result = measure({"encoder": features}, labels, source, args.classes, share=args.difficult_share)
@@ -433,28 +446,6 @@ def _command(argv: Sequence[str] | None) -> None:
     if args.difficult_out:
         save_array(args.difficult_out, np.flatnonzero(result.difficult))
     print(json.dumps(result.profile.to_json(), indent=2, allow_nan=False) if args.json else text)
-
-
-def read_labels(path: Path) -> Labels:
-    """Labels from an .npy file; ParameterError if they are not a vector of integers."""
-    try:
-        labels = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise ParameterError(f"cannot read {path}: {error}") from error
-    require(labels.ndim == 1, "labels", f"shape {labels.shape}", "shape (N,)")
-    require(np.issubdtype(labels.dtype, np.integer), "labels", labels.dtype, "integers")
-    return np.asarray(labels, dtype=np.int64)
-
-
-def save_array(path: Path, array: NDArray[Any]) -> None:
-    """Write an .npy file under a temporary name and rename it."""
-    import os
-
-    write_text(path.with_suffix(".tmp"), "")  # creates the folder, or says why it cannot
-    path.with_suffix(".tmp").unlink()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.npy")
-    np.save(temporary, array)
-    os.replace(temporary, path)
 
 
 if __name__ == "__main__":

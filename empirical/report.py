@@ -127,8 +127,10 @@ def summarise(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[C
             predictions.append({"omega": omega, "arm": arm, "theorem": theorem, **_prediction(condition, theorem)})
             error = None if reason else 1 - float(accuracies(runs, omega, arm).mean())
             predictions[-1]["measured_error"] = error
-    pairs = [(p["bound"], p["measured_error"]) for p in predictions if None not in (p["bound"], p["measured_error"])]
-    correlation = rank_correlation([b for b, _ in pairs], [m for _, m in pairs])
+    rows = [row for row in predictions if None not in (row["bound"], row["measured_error"])]
+    correlation = rank_correlation(
+        [row["bound"] for row in rows], [row["measured_error"] for row in rows], [row["omega"] for row in rows]
+    )
     return {
         "experiment": experiment.to_json(),
         "table": table,
@@ -148,6 +150,10 @@ def _prediction(condition: Condition, theorem: str | None) -> dict[str, Any]:
     by_name = plan.predictions[pairing]
     if by_name is None:
         return {"bound": None, "why": plan.reasons[f"{pairing} bounds"]}
+    if by_name[theorem]["bound"] is None:
+        return {"bound": None, "why": plan.reasons[f"{theorem} bound"]}
+    if not by_name[theorem]["applies"]:
+        return {"bound": None, "why": f"k = {plan.parameters['dim']} is outside the statement's range"}
     return {"bound": by_name[theorem]["bound"], "why": None}
 
 
@@ -293,49 +299,45 @@ def spectrum_figure(condition: Condition, similarities: NDArray[np.float64]) -> 
             "The measured similarity matrix has nodes of negative degree: it has no normalised adjacency.",
         )
     scale = 1 / np.sqrt(degrees)
-    shown = min(SHOWN_EIGENVALUES, len(degrees))
-    measured = np.linalg.eigvalsh(similarities * scale[:, None] * scale)[::-1][:shown]
+    measured = np.linalg.eigvalsh(similarities * scale[:, None] * scale)[::-1]
     figure, (axis,) = _figure(6.4, 3.4)
-    axis.plot(
-        range(1, shown + 1),
-        np.clip(measured, 1e-8, None),
-        "o",
-        color=BLUE,
-        ms=4,
-        label="measured similarities",
-    )
     profile = condition.profiles["warmup"]
-    sizes = np.bincount(condition.evidence["labels"])
-    n = round(len(sizes) / float((1 / sizes).sum()))
-    level = profile.spaces["encoder"]
-    n_d = min(n, round(n * profile.difficult / profile.samples_per_class))
     note = f"On {len(degrees)} training images."
+    spectra = {"measured similarities": (measured, "o", BLUE)}
     try:
-        graph = GraphParameters(level.alpha.value, level.beta.value, level.gamma.value, n, len(sizes), n_d)
-        modes = spectrum(graph)
-        model = np.repeat([m.eigenvalue for m in modes], [m.multiplicity for m in modes])[:shown]
-        axis.plot(
-            range(1, shown + 1),
-            np.clip(model, 1e-8, None),
-            "x",
-            color=ORANGE,
-            ms=5,
-            label="three-level model",
-        )
-        trace = np.trace(similarities * scale[:, None] * scale)
-        note += (
-            f" The classes' eigenvalues (2 to {len(sizes)}) average {measured[1 : len(sizes)].mean():.3g} measured and "
-            f"{model[1 : len(sizes)].mean():.3g} in the model; λ at k + 1 = {profile.dim + 1} is "
-            f"{measured[min(profile.dim, shown - 1)]:.2g} against {model[min(profile.dim, shown - 1)]:.2g}"
-            f" (all eigenvalues sum to {trace:.3g} in the measured matrix)."
-        )
+        model = model_eigenvalues(profile, np.bincount(condition.evidence["labels"]))
+        spectra["three-level model"] = (model, "x", ORANGE)
+        note += " " + _spectrum_note(measured, model, profile)
     except ParameterError as error:
         note += f" The measured levels make no three-level graph: {error}."
+    for label, (values, marker, colour) in spectra.items():
+        shown = np.clip(values[:SHOWN_EIGENVALUES], 1e-8, None)
+        axis.plot(range(1, len(shown) + 1), shown, marker, color=colour, ms=4.5, label=label)
     axis.set_yscale("log")
     axis.set_xlabel("index j")
     axis.set_ylabel("eigenvalue λ_j")
     axis.legend(frameon=False, fontsize=9)
     return _embed(figure), note
+
+
+def model_eigenvalues(profile: Profile, sizes: NDArray[Any]) -> NDArray[np.float64]:
+    """All eigenvalues of the three-level graph with the measured levels, on classes of these sizes."""
+    level = profile.spaces["encoder"]
+    n = round(len(sizes) / float((1 / sizes).sum()))
+    n_d = min(n, round(n * profile.difficult / profile.samples_per_class))
+    modes = spectrum(GraphParameters(level.alpha.value, level.beta.value, level.gamma.value, n, len(sizes), n_d))
+    return np.repeat([float(mode.eigenvalue) for mode in modes], [mode.multiplicity for mode in modes])
+
+
+def _spectrum_note(measured: NDArray[np.float64], model: NDArray[np.float64], profile: Profile) -> str:
+    classes, k = profile.classes, profile.dim
+    note = (
+        f"The classes' eigenvalues (2 to {classes}) average {measured[1:classes].mean():.3g} measured and "
+        f"{model[1:classes].mean():.3g} in the model"
+    )
+    if k >= min(len(measured), len(model)):
+        return f"{note}; k + 1 = {k + 1} exceeds the number of images shown."
+    return f"{note}; λ at k + 1 = {k + 1} is {measured[k]:.2g} against {model[k]:.2g}."
 
 
 def pair_groups(condition: Condition) -> dict[str, NDArray[np.bool_]]:

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 FEWEST_PREDICTIONS = 8
+PERMUTATIONS, RESAMPLES = 4999, 2000
 
 
 @dataclass(frozen=True)
@@ -64,15 +65,25 @@ class RankCorrelation:
         return asdict(self)
 
 
-def rank_correlation(predicted: Sequence[float], measured: Sequence[float], seed: int = 0) -> RankCorrelation:
+def rank_correlation(
+    predicted: Sequence[float], measured: Sequence[float], groups: Sequence[float], seed: int = 0
+) -> RankCorrelation:
     """Rank correlation over conditions; "too few" below eight distinct predictions.
+
+    Conditions of one group (the arms at one ω) share their data and their profile. The p-value therefore
+    permutes the measured values within the groups, and the interval resamples within them; only if every
+    group has one member are all conditions exchanged.
 
     Parameters
     ----------
-    predicted, measured : sequence of float
+    predicted, measured, groups : sequence of float
         One value per condition.
     """
     x, y = np.asarray(predicted, dtype=float), np.asarray(measured, dtype=float)
+    labels = np.unique(np.asarray(groups), return_inverse=True)[1]
+    if len(np.unique(labels)) == len(labels):
+        labels = np.zeros(len(labels), dtype=int)
+    members = [np.flatnonzero(labels == g) for g in range(int(labels.max(initial=-1)) + 1)]
     distinct = len(np.unique(x))
     if distinct < FEWEST_PREDICTIONS:
         return RankCorrelation(None, None, None, None, distinct, f"too few: {distinct} distinct predictions")
@@ -85,12 +96,17 @@ def rank_correlation(predicted: Sequence[float], measured: Sequence[float], seed
 
     generator = np.random.default_rng(seed)
     rho = spearman(x, y)
-    shuffled = np.array([spearman(x, generator.permutation(y)) for _ in range(9999)])
-    p_value = (1 + np.count_nonzero(np.abs(shuffled) >= abs(rho) - 1e-12)) / (1 + len(shuffled))
+    as_extreme = 0
+    for _ in range(PERMUTATIONS):
+        shuffled = y.copy()
+        for rows in members:
+            shuffled[rows] = y[generator.permutation(rows)]
+        as_extreme += abs(spearman(x, shuffled)) >= abs(rho) - 1e-12
     resampled: list[float] = []
-    while len(resampled) < 2000:
-        rows = generator.integers(0, len(x), len(x))
+    while len(resampled) < RESAMPLES:
+        rows = np.concatenate([generator.choice(rows, len(rows)) for rows in members])
         if len(np.unique(x[rows])) > 1 and len(np.unique(y[rows])) > 1:
             resampled.append(spearman(x[rows], y[rows]))
     low, high = np.percentile(resampled, [2.5, 97.5])
+    p_value = (1 + as_extreme) / (1 + PERMUTATIONS)
     return RankCorrelation(rho, float(low), float(high), float(p_value), distinct)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -19,14 +19,16 @@ from empirical import augment
 from empirical.arms import ARMS, BANDS, NotApplicable, PairRemedy, pair_remedy
 from empirical.data import Images, load, mix
 from empirical.encoders import ENCODERS, Network
+from empirical.files import read_integers
 from empirical.losses import contrastive_loss, cosine_similarities
 from empirical.selection import difficult_pairs
-from theory.cli import Parser, run, write_json, write_text
-from theory.params import ParameterError, require, require_integer
+from theory.cli import Parser, require_writable, run, write_bytes, write_json, write_text
+from theory.params import ParameterError, require, require_integer, require_share
 from theory.plan import Plan
 
 CHECKPOINT = "checkpoint.pt"
 PRECISIONS = ("32-true", "bf16-mixed")
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 Progress = Callable[[int, int], None]
 
 
@@ -92,7 +94,13 @@ class Settings:
         for name in ("batch", "epochs", "devices"):
             require_integer(name, getattr(self, name), 1)
         require_integer("batch", self.batch, 2)
-        require_integer("seed", self.seed, 0)
+        require_integer("seed", self.seed, 0, 2**63 - 1)
+        require_integer("dim", self.dim, 1)
+        require_integer("width", self.width, 1)
+        require(self.stem_stride in (1, 2), "stem_stride", self.stem_stride, "1 or 2")
+        require_share("omega", self.omega)
+        require(self.batch % self.devices == 0, "batch", self.batch, f"a multiple of devices = {self.devices}")
+        require(self.accelerator in ACCELERATORS, "accelerator", self.accelerator, "one of " + ", ".join(ACCELERATORS))
         for name in ("tau", "lr"):
             value = getattr(self, name)
             require(math.isfinite(value) and value > 0, name, value, f"{name} > 0")
@@ -147,7 +155,8 @@ def train(settings: Settings, out: Path, progress: Progress | None = None) -> Ne
     out : Path
         Folder for settings.json, metrics.csv and checkpoint.pt.
     progress : callable, optional
-        Called with (epochs done, epochs) after every epoch.
+        Called with (epochs done, epochs) once the settings are checked and after every epoch. Every arm
+        takes as many steps as the whole training set gives, also where images are left out.
 
     Returns
     -------
@@ -163,14 +172,15 @@ def train(settings: Settings, out: Path, progress: Progress | None = None) -> Ne
     keep = np.setdiff1d(np.arange(len(images.y_train)), np.array(settings.drop, dtype=np.int64))
     size = len(keep)
     require(settings.batch <= size, "batch", settings.batch, f"batch <= {size}, the training images")
-    world = settings.devices
-    require(settings.batch % world == 0, "batch", settings.batch, f"a multiple of devices = {world}")
-
-    fabric = Fabric(accelerator=settings.accelerator, devices=world, precision=settings.precision)  # type: ignore[arg-type]
+    require(
+        settings.dim < len(images.y_train), "dim", settings.dim, f"dim < {len(images.y_train)}, the training images"
+    )
+    fabric = make_fabric(settings)
+    require_writable(out / CHECKPOINT)
     fabric.launch()
     device = fabric.device
     x_train = images.x_train[torch.from_numpy(keep)].to(device)
-    network = settings.network(x_train.shape[1])
+    network = settings.network(x_train.shape[1]).to(device)
     optimizer = torch.optim.SGD(
         network.parameters(), lr=settings.lr, momentum=0.9, nesterov=True, weight_decay=settings.weight_decay
     )
@@ -180,17 +190,22 @@ def train(settings: Settings, out: Path, progress: Progress | None = None) -> Ne
     model, optimizer = fabric.setup(network.to(memory_format=torch.channels_last), optimizer)
 
     view = augment.for_data(settings.data)
-    local = settings.batch // world
-    per_epoch = size // settings.batch
+    local = settings.batch // settings.devices
+    per_epoch = len(images.y_train) // settings.batch
     steps = per_epoch * settings.epochs
     warmup = round(settings.warmup * steps)
     peak = settings.lr * settings.batch / 256
+    if progress is not None:
+        progress(done, settings.epochs)
     for epoch in range(done, settings.epochs):
         started = time.perf_counter()
         model.train()
         # Seeded anew for every epoch, so that a resumed run needs no generator's state from any device.
         views = torch.Generator(device).manual_seed(_mixed(settings.seed, epoch, 1 + fabric.global_rank))
-        permutation = torch.randperm(size, generator=torch.Generator().manual_seed(_mixed(settings.seed, epoch, 0)))
+        order = torch.Generator().manual_seed(_mixed(settings.seed, epoch, 0))
+        # Where images are left out, the epoch goes on with a new order, so that all arms take as many steps.
+        passes = [torch.randperm(size, generator=order) for _ in range(math.ceil(per_epoch * settings.batch / size))]
+        permutation = torch.cat(passes)
         total = torch.zeros(2, device=device)
         for index in range(per_epoch):
             rate = learning_rate(epoch * per_epoch + index, steps, warmup, peak)
@@ -228,6 +243,19 @@ def train(settings: Settings, out: Path, progress: Progress | None = None) -> Ne
 def _mixed(*numbers: int) -> int:
     """One seed from several numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+def make_fabric(settings: Settings) -> Fabric:
+    """Lightning Fabric for the settings; ParameterError if this machine has no such devices."""
+    try:
+        return Fabric(
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            precision=settings.precision,  # type: ignore[arg-type]
+        )
+    except Exception as error:  # Fabric raises many kinds, with messages of several lines
+        reason = str(error).splitlines()[0]
+        raise ParameterError(f"no {settings.devices} × {settings.accelerator} on this machine: {reason}") from error
 
 
 def batch_loss(h: Tensor, z: Tensor, tau: float, remedy: PairRemedy | None) -> tuple[Tensor, Tensor]:
@@ -276,9 +304,9 @@ def _save(
         "optimizer": optimizer.state_dict(),
         "metrics": metrics,
     }
-    temporary = out / f".{CHECKPOINT}.{os.getpid()}"
-    torch.save(state, temporary)
-    os.replace(temporary, out / CHECKPOINT)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_bytes(out / CHECKPOINT, buffer.getvalue())
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -297,12 +325,18 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def load_network(path: Path) -> tuple[Settings, Network]:
     """Settings and network of a checkpoint, in evaluation mode on the CPU."""
     state = read_checkpoint(path)
-    settings = Settings.from_json(state["settings"])
-    weights = state["network"]
-    channels = next(w.shape[1] for w in weights.values() if w.ndim == 4)
-    network = settings.network(int(channels))
-    network.load_state_dict(weights)
+    try:
+        settings = Settings.from_json(state["settings"])
+        network = settings.network(channels_of(state["network"]))
+        network.load_state_dict(state["network"])
+    except (KeyError, TypeError, AttributeError, StopIteration, RuntimeError) as error:
+        raise ParameterError(f"{path} is not a checkpoint of this version of empirical.train") from error
     return settings, network.eval()
+
+
+def channels_of(weights: dict[str, Tensor]) -> int:
+    """Colour channels that a network with these weights takes."""
+    return int(next(w.shape[1] for w in weights.values() if w.ndim == 4))
 
 
 def _resume(
@@ -367,21 +401,25 @@ def settings_from_arguments(args: Any, base: Settings | None = None) -> Settings
     return replace(base, **given)
 
 
-def epoch_bar(description: str, epochs: int) -> tuple[Any, Progress]:
-    """A progress bar over epochs and the callback that moves it."""
+def epoch_bar(description: str) -> Progress:
+    """A callback that shows a progress bar over epochs from its first call on."""
     from tqdm import tqdm
 
-    bar = tqdm(total=epochs, desc=description, unit="epoch")
+    bars: list[Any] = []
 
-    def move(done: int, _: int) -> None:
-        bar.update(done - bar.n)
+    def move(done: int, epochs: int) -> None:
+        if not bars:
+            bars.append(tqdm(total=epochs, desc=description, unit="epoch"))
+        bars[0].update(done - bars[0].n)
+        if done == epochs:
+            bars[0].close()
 
-    return bar, move
+    return move
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``python -m empirical.train``."""
-    return run(_command, argv)
+    return run(_command, argv, resumable=True)
 
 
 def _command(argv: Sequence[str] | None) -> None:
@@ -411,9 +449,7 @@ def _command(argv: Sequence[str] | None) -> None:
         require(bool(drop), "omega", settings.omega, "omega > 0 for the arm mixed_removal")
     settings = replace(settings, remedy=remedy, drop=drop)
     resumed = (args.out / CHECKPOINT).exists()
-    bar, move = epoch_bar(settings.arm, settings.epochs)
-    with bar:
-        train(settings, args.out, move)
+    train(settings, args.out, epoch_bar(settings.arm))
     print(f"{'resumed and finished' if resumed else 'trained'} {settings.epochs} epochs: {args.out / CHECKPOINT}")
 
 
@@ -425,11 +461,7 @@ def read_indices(path: Path, count: int) -> tuple[int, ...]:
     ParameterError
         If the file is not a vector of integers below ``count``.
     """
-    try:
-        indices = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise ParameterError(f"cannot read {path}: {error}") from error
-    require(indices.ndim == 1 and np.issubdtype(indices.dtype, np.integer), "drop", path, "a vector of integers")
+    indices = read_integers("drop", path)
     inside = not len(indices) or (indices.min() >= 0 and indices.max() < count)
     require(bool(inside), "drop", path, f"indices in [0, {count - 1}]")
     return tuple(int(i) for i in np.unique(indices))

@@ -61,7 +61,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 def require_writable(path: Path) -> None:
     """Fail early, and without writing, where a file could not be written."""
     path = Path(path)
-    if path.is_dir() or not path.name:
+    if path.is_dir() or path.name in ("", ".."):
         raise ParameterError(f"cannot write {path}: it is a folder")
     place = path.parent
     while not place.exists():

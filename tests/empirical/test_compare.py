@@ -55,7 +55,7 @@ def test_arms_use_the_plan_of_their_own_warm_up(finished):
     out, _ = finished
     tasks, _ = planned(SMALL, out)
     for task in tasks:
-        plan = Plan.load(out / f"omega-{task.settings.omega:g}" / "warmup" / "plan.json")
+        plan = Plan.load(out / f"omega-{task.settings.omega!r}" / "warmup" / "plan.json")
         arm = ARMS[task.settings.arm]
         if arm.sigma:
             assert task.settings.remedy.sigma == plan.margin_sigma
@@ -180,6 +180,8 @@ def test_presets_are_valid_and_the_demo_lies_in_the_theorems_range():
         (["--labels-per-class", "121"], "labels_per_class = 121"),
         (["--dim", "1200"], "dim = 1200 violates dim < 1200"),
         (["--batch", "1201"], "batch = 1201"),
+        (["--stem-stride", "3"], "stem_stride = 3"),
+        (["--accelerator", "abacus"], "accelerator = abacus"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_written(arguments, message, tmp_path, capsys, monkeypatch):
@@ -203,3 +205,10 @@ def test_a_miniature_of_the_main_job_on_photographs(tmp_path):
     table = pd.read_csv(tmp_path / "out" / "results.csv")
     assert {"baseline", "raw_pixels", "untrained", "warmup"} <= set(table.arm)
     assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_an_arm_that_leaves_too_few_images_is_not_applicable(tmp_path):
+    experiment = replace(SMALL, base=replace(SMALL.base, batch=100), omegas=(0.5,), arms=("baseline", "mixed_removal"))
+    page = compare(replace(experiment, seeds=1), tmp_path).read_text()
+    assert "removal leaves 50 images, fewer than a batch" in page
+    assert "one seed gives no interval" in page or "not applicable" in page

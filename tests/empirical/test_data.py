@@ -58,9 +58,17 @@ def test_folder_with_train_and_test(tmp_path):
     write_folder(tmp_path / "test", images=2, size=(30, 20), seed=1)
     images = load(f"folder:{tmp_path}")
     assert images.class_names == ("cat", "dog")
-    assert images.x_train.shape == (10, 3, 10, 10)  # the shortest side among all images
+    assert images.x_train.shape == (10, 3, 10, 10)  # the median of the shorter sides
     assert images.x_test.shape == (4, 3, 10, 10)
     assert load(f"folder:{tmp_path}", image_size=16).x_train.shape[-1] == 16
+
+
+def test_val_is_a_test_folder_and_train_alone_is_refused(tmp_path):
+    write_folder(tmp_path / "train")
+    with pytest.raises(ParameterError, match="a folder beside train"):
+        load(f"folder:{tmp_path}")
+    write_folder(tmp_path / "val", images=2)
+    assert len(load(f"folder:{tmp_path}").y_test) == 4
 
 
 def test_folder_of_classes_is_split(tmp_path):
@@ -111,6 +119,8 @@ def test_mixing_averages_two_classes_and_keeps_a_label(omega):
         ({"x_train": np.zeros((20, 8, 8, 4), np.uint8)}, "violates shape"),
         ({"x_test": np.zeros((8, 9, 9, 3), np.uint8)}, "x_test"),
         ({"x_train": np.zeros((20, 8), np.uint8)}, "x_train"),
+        ({"x_train": np.zeros((20, 1, 1), np.uint8)}, "at least 8 pixels a side"),
+        ({"x_train": np.zeros((0, 8, 8)), "y_train": np.zeros(0, int)}, "at least one image"),
     ],
 )
 def test_unusable_arrays_are_refused(tmp_path, changes, message):
@@ -126,6 +136,12 @@ def test_unusable_files_are_refused(tmp_path):
     (tmp_path / "text.npz").write_text("no")
     with pytest.raises(ParameterError, match="cannot read"):
         load(f"npz:{tmp_path / 'text.npz'}")
+    (tmp_path / "cut.npz").write_bytes(b"PK" + bytes(50))
+    with pytest.raises(ParameterError, match="cannot read"):
+        load(f"npz:{tmp_path / 'cut.npz'}")
+    np.save(tmp_path / "array.npy", np.ones(3))
+    with pytest.raises(ParameterError, match="an .npz file of arrays"):
+        load(f"npz:{tmp_path / 'array.npy'}")
     with pytest.raises(ParameterError, match="an existing folder"):
         load(f"folder:{tmp_path / 'none'}")
     (tmp_path / "empty").mkdir()

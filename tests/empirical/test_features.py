@@ -36,6 +36,12 @@ def test_unusable_rows_are_named(matrix, value, message):
         list(Features(matrix).chunks())
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e25, 1e300])
+def test_directions_do_not_depend_on_the_scale(matrix, scale):
+    expected = next(Features(matrix).chunks())[1]
+    np.testing.assert_allclose(next(Features(matrix * scale).chunks())[1], expected, rtol=1e-5, atol=1e-7)
+
+
 def test_unusable_files_are_refused(tmp_path):
     for name, array in (("a", np.zeros(5)), ("b", np.zeros((5, 2), int)), ("c", np.zeros((1, 3)))):
         np.save(tmp_path / f"{name}.npy", array)

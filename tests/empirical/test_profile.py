@@ -136,6 +136,31 @@ def test_clusters_are_marked_as_such():
     assert len({(a, b) for a, b in zip(labels, result.labels, strict=True)}) == 4
 
 
+def test_fewer_samples_than_dimensions_leave_the_bounds_open():
+    features, labels = blobs(n=10, width=64)
+    result = measure({"encoder": Features(features)}, labels, "test").profile
+    plan = plan_from_profile(result)
+    assert plan.predictions["matched"] is None
+    assert "k = 64 violates k < 40" in plan.reasons["matched bounds"]
+    assert describe(result, plan)
+
+
+def test_very_unequal_classes_are_probed():
+    features, labels = blobs(n=300, classes=2)
+    keep = (labels == 0) | (np.arange(600) < 4)
+    gaps = probe_gaps(Features(features[keep]), labels[keep])
+    assert np.isfinite(gaps).all()
+
+
+def test_a_rare_difficult_pair_does_not_pull_gamma_to_beta():
+    """Replicates without any difficult pair say nothing about γ."""
+    features, labels = blobs(n=20, classes=2)
+    features[1] = features[0] + 1e-6
+    difficult = np.arange(len(labels)) < 2
+    space = measure_space(Features(features), labels, difficult)
+    assert space.gamma.low > 0.999
+
+
 def test_no_difficult_share_is_the_clean_graph():
     features, labels = blobs()
     result = measure({"encoder": Features(features)}, labels, "test", share=0.0).profile
@@ -152,6 +177,7 @@ def test_no_difficult_share_is_the_clean_graph():
         ((0.9, 0.1, 0.12), "No difficult-example problem: difficult pairs are"),
         ((0.9, 0.1, 0.18), "Cannot tell: difficult pairs are 10%"),
         ((0.7, 0.3, 0.2), "No difficult-example problem: difficult pairs (γ̂ = 0.2)"),
+        ((0.5, 0.3, 0.3), "Cannot tell: difficult pairs are 0%"),
         ((0.31, 0.3, 0.305), "Cannot tell: same-class pairs"),
     ],
 )
@@ -233,6 +259,10 @@ def test_features_outside_the_model_are_a_finding(files, capsys):
         (["--features", "nan.npy", "--labels", "l.npy"], "nan.npy: row 3 is NaN"),
         (["--features", "none.npy", "--labels", "l.npy"], "cannot read none.npy"),
         (["--features", "f.npy", "--labels", "l.npy", "--difficult-share", "1.5"], "difficult_share = 1.5"),
+        (["--features", "f.npy", "--labels", "l.npy", "--classes", "4"], "exclude each other"),
+        (["--features", "f.npy", "--labels", "l.npy", "--difficult-out", "."], "it is a folder"),
+        (["--features", "few.npy", "--labels", "l.npy"], "at least 20 rows"),
+        (["--features", "f.npy", "--labels", "empty.npy"], "cannot read empty.npy"),
         (["--checkpoint", "none.pt"], "cannot read none.pt"),
     ],
 )
@@ -241,6 +271,8 @@ def test_bad_input_is_one_line_and_nothing_written(files, arguments, message, ca
     features[3, 1] = np.nan
     np.save("nan.npy", features)
     np.save("short.npy", labels[:9])
+    np.save("few.npy", features[5:10])
+    (files / "empty.npy").write_bytes(b"")
     np.save("one.npy", np.zeros(160, int))
     np.save("real.npy", labels / 2)
     assert main([*arguments, "--out", "p.json"]) == 2

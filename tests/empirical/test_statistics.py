@@ -29,7 +29,7 @@ def test_detectable_difference_is_found_four_times_in_five():
 
 
 def test_few_predictions_are_too_few():
-    result = rank_correlation([1, 2, 3, 4, 5, 6, 7, 7], range(8))
+    result = rank_correlation([1, 2, 3, 4, 5, 6, 7, 7], range(8), range(8))
     assert result.rho is None
     assert result.reason == "too few: 7 distinct predictions"
 
@@ -38,7 +38,7 @@ def test_rank_correlation_agrees_with_scipy():
     generator = np.random.default_rng(1)
     x = generator.standard_normal(12)
     y = x + generator.standard_normal(12)
-    result = rank_correlation(x, y)
+    result = rank_correlation(x, y, range(12))
     expected = stats.spearmanr(x, y)
     assert result.rho == pytest.approx(expected.statistic)
     assert result.p_value == pytest.approx(expected.pvalue, abs=0.02)
@@ -46,6 +46,19 @@ def test_rank_correlation_agrees_with_scipy():
 
 
 def test_perfect_order_and_no_variation():
-    assert rank_correlation(range(9), range(9)).p_value < 0.001
-    assert rank_correlation(range(9), range(9)).rho == pytest.approx(1)
-    assert rank_correlation(range(9), [1] * 9).reason == "all measured errors are equal"
+    assert rank_correlation(range(9), range(9), range(9)).p_value < 0.001
+    assert rank_correlation(range(9), range(9), range(9)).rho == pytest.approx(1)
+    assert rank_correlation(range(9), [1] * 9, range(9)).reason == "all measured errors are equal"
+
+
+def test_agreement_between_groups_is_no_evidence():
+    """Errors that depend on the group only must not give small p-values, however they order the groups."""
+    generator = np.random.default_rng(0)
+    groups = np.repeat([0, 1, 2], 4)
+    small = 0
+    for seed in range(20):
+        error = generator.permutation([1.0, 2.0, 3.0])[groups] + 1e-3 * generator.standard_normal(12)
+        predicted = groups + 1e-3 * generator.standard_normal(12)
+        small += rank_correlation(predicted, error, groups, seed).p_value < 0.05
+    # Binomial(20, .05) exceeds 4 with probability .003
+    assert small <= 4

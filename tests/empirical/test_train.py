@@ -88,6 +88,25 @@ def test_dropped_images_are_left_out(tmp_path):
         train(settings, tmp_path)
 
 
+def test_arms_that_leave_images_out_take_as_many_steps(tmp_path, monkeypatch):
+    import empirical.train as module
+
+    seen = []
+    monkeypatch.setattr(module, "learning_rate", lambda step, *rest: seen.append(step) or 0.01)
+    train(Settings(**{**TINY.__dict__, "drop": tuple(range(40)), "epochs": 2}), tmp_path)
+    assert seen == [0, 1, 2, 3]  # 100 // 50 steps an epoch, though 60 images are left
+
+
+def test_progress_is_reported_from_where_the_run_stands(tmp_path):
+    """Progress is reported before the first and after every epoch, from where the run stands."""
+    calls = []
+    settings = Settings(**{**TINY.__dict__, "epochs": 2})
+    train(settings, tmp_path, lambda done, epochs: calls.append((done, epochs)))
+    assert calls == [(0, 2), (1, 2), (2, 2)]
+    train(settings, tmp_path, lambda done, epochs: calls.append((done, epochs)))
+    assert calls[3:] == [(2, 2)]
+
+
 def test_a_folder_with_another_run_is_refused_naming_the_difference(tmp_path):
     train(Settings(**{**TINY.__dict__, "epochs": 1}), tmp_path)
     with pytest.raises(ParameterError, match="tau = 0.1 violates the settings of the run"):
@@ -218,6 +237,12 @@ def test_command_leaves_out_given_images(tmp_path):
         (["--drop", "none.npy"], "cannot read none.npy"),
         (["--plan", "none.json"], "cannot read none.json"),
         (["--precision", "int4"], "precision = int4"),
+        (["--dim", "100"], "dim = 100 violates dim < 100"),
+        (["--accelerator", "abacus"], "accelerator = abacus"),
+        (["--accelerator", "gpu", "--devices", "2"], "2 × gpu"),
+        (["--stem-stride", "3"], "stem_stride = 3"),
+        (["--devices", "3"], "batch = 50 violates a multiple of devices = 3"),
+        (["--seed", "100000000000000000000"], "seed = 1000"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tmp_path, capsys, monkeypatch):

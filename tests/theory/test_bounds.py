@@ -141,6 +141,8 @@ sys.exit(f"imported {{heavy}}" if heavy else 0)
         ([*COMMAND, "--pairing", "block"], "gamma = 0.2 violates a positive semidefinite block graph"),
         ([*COMMAND, "--profile", "p.json"], "--alpha and --profile exclude each other"),
         (["--profile", "missing.json"], "cannot read missing.json"),
+        (["--alpha", "1e-20", "--beta", "0", "--gamma", "0"], "a clean eigenvalue below 1"),
+        ([*COMMAND, "--classes", "1" + "0" * 320], "classes = 1000"),
         ([*COMMAND, "--frobnicate"], "unrecognized arguments: --frobnicate"),
     ],
 )
@@ -175,6 +177,25 @@ def test_clean_graphs_need_no_remedy(arguments, capsys):
     assert main(["--alpha", ".5", "--beta", ".05", *arguments, "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)["plan"]
     assert (plan["margin_sigma"], plan["temperature_rho"]) == (0, 1)
+
+
+def test_a_ratio_beyond_floats_is_a_reason(capsys):
+    assert main(["--alpha", ".5", "--beta", "1e-200", "--gamma", ".2", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["bounds"]["temperature"]["bound"] is None
+    assert "too large" in report["reasons"]["temperature bound"]
+
+
+def test_rounding_does_not_refuse_the_boundary():
+    assert main(["--alpha", ".9", "--beta", ".1", "--gamma", ".2"]) == 0  # g = 1 − α exactly
+
+
+@pytest.mark.parametrize("target", [".", "nowhere/../."])
+def test_a_folder_is_no_plan_file(target, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([*COMMAND, "--plan", target]) == 2
+    assert "it is a folder" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_classes(capsys):

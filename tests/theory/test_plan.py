@@ -81,6 +81,8 @@ def test_an_encoder_outside_the_model_is_a_finding(encoder, condition, tmp_path)
         ((0.5, -0.01, -0.05), "gamma > beta"),
         ((0.5, -0.01, 0.6), "gamma < alpha"),
         ((0.1, -0.4, 0.05), "positive degrees"),
+        ((0.9, -0.01, 0.8), "positive semidefinite"),
+        ((0.9, 0.01, 0.8), "positive semidefinite"),
     ],
 )
 def test_a_projector_outside_the_model_has_no_margin(projector, condition):
@@ -88,6 +90,11 @@ def test_a_projector_outside_the_model_has_no_margin(projector, condition):
     assert plan.margin_sigma is None
     assert condition in plan.reasons["margin_sigma"]
     assert plan.temperature_rho is not None
+
+
+def test_no_difficult_sample_needs_no_margin_whatever_beta():
+    plan = plan_from_profile(profile(projector=(0.5, -0.1, -0.1), difficult=0))
+    assert plan.margin_sigma == 0
 
 
 def test_negative_beta_alone_leaves_the_margin():
