@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from theory import formulas
 from theory.cli import Parser, format_number, run
@@ -25,10 +24,11 @@ from theory.params import (
 from theory.spectrum import nth_mode, require_augmentation_graph, spectrum
 
 SCHEMA = "difficult-examples/bounds/1"
+DEFAULTS: dict[str, Any] = {"samples_per_class": 5000, "classes": 10, "dim": 128, "delta": 0.01}
+DIFFICULT_SHARE = 0.08
 
 
-@dataclass(frozen=True)
-class Bound:
+class Bound(NamedTuple):
     """One linear-probing error bound.
 
     Parameters
@@ -122,7 +122,7 @@ def error_bounds(p: GraphParameters, dim: int, delta: float) -> dict[str, Bound]
     require(
         clean_lambda < 1, "alpha", p.alpha, "a clean eigenvalue below 1: n(alpha + r beta) vanishes beside 1 - alpha"
     )
-    clean_exact = _exact(p.clean(), dim)
+    clean_exact = formulas.clean_class(p) if dim <= p.r else clean_lambda
     in_range = p.r + 1 <= dim
 
     def bound(eigenvalue: float, exact: float, applies: bool) -> Bound:
@@ -132,24 +132,24 @@ def error_bounds(p: GraphParameters, dim: int, delta: float) -> dict[str, Bound]
 
     return {
         "clean": bound(clean_lambda, clean_exact, in_range),
-        "difficult": bound(stated_difficult_eigenvalue(p), _exact(p, dim), dim in difficult_range(p)),
+        "difficult": bound(
+            stated_difficult_eigenvalue(p), nth_mode(spectrum(p), dim + 1).eigenvalue, dim in difficult_range(p)
+        ),
         "removal": _removal(p, dim, bound),
         "margin": bound(clean_lambda, clean_exact, in_range),
         "temperature": _temperature(p, delta, clean_exact, in_range),
     }
 
 
-def _exact(p: GraphParameters, dim: int) -> Any:
-    return nth_mode(spectrum(p), dim + 1).eigenvalue
-
-
 def _removal(p: GraphParameters, dim: int, bound: Any) -> Bound:
     if p.n_d == p.n:
         return _absent("every sample is difficult: removal would leave none")
-    rest = p.without_difficult()
-    if dim >= rest.nodes:
-        return _absent(f"removal leaves {rest.nodes} samples, too few for k = {dim}")
-    result: Bound = bound(formulas.removal(p), _exact(rest, dim), p.r + 1 <= dim)
+    left = p.nodes - p.classes * p.n_d
+    if dim >= left:
+        return _absent(f"removal leaves {left} samples, too few for k = {dim}")
+    eigenvalue = formulas.removal(p)
+    in_range = p.r + 1 <= dim
+    result: Bound = bound(eigenvalue, eigenvalue if in_range else formulas.removal_class(p), in_range)
     return result
 
 
@@ -185,6 +185,9 @@ def _parser() -> Parser:
     add("--pairing", choices=PAIRINGS, default="matched", help="which difficult samples are paired (matched)")
     add("--profile", type=Path, help="take the parameters from a profile of measured features")
     add("--plan", type=Path, help="write the plan to this file")
+    add("--sweep", action="append", metavar="NAME=START:STOP:STEP", help="vary a parameter; at most twice")
+    add("--out", type=Path, help="write the sweep's table to this .csv or .json file")
+    add("--plot", type=Path, help="draw the sweep's excess over the clean bound to this .png or .svg file")
     add("--json", action="store_true", help="print JSON")
     return parser
 
@@ -194,6 +197,14 @@ def _command(argv: Sequence[str] | None) -> None:
 
     args = _parser().parse_args(argv)
     given = ("alpha", "beta", "gamma", "samples_per_class", "classes", "difficult")
+    for option in ("profile", "plan") if args.sweep else ("out", "plot"):
+        if getattr(args, option):
+            raise ParameterError(f"--{option} " + ("and --sweep exclude each other" if args.sweep else "needs --sweep"))
+    if args.sweep:
+        from theory.sweep import command  # imports numpy
+
+        command(args, {name: getattr(args, name) for name in (*given, "dim", "delta", "pairing")})
+        return
     if args.profile:
         for name in given:
             if getattr(args, name) is not None:
@@ -203,12 +214,12 @@ def _command(argv: Sequence[str] | None) -> None:
         for name in given[:3]:
             if getattr(args, name) is None:
                 raise ParameterError(f"--{name} is required (or --profile)")
-        n = 5000 if args.samples_per_class is None else args.samples_per_class
-        classes = 10 if args.classes is None else args.classes
-        difficult = round(0.08 * n) if args.difficult is None else args.difficult
+        n, classes, dim, delta = (
+            value if (value := getattr(args, name)) is not None else default for name, default in DEFAULTS.items()
+        )
+        difficult = round(DIFFICULT_SHARE * n) if args.difficult is None else args.difficult
         graph = GraphParameters(args.alpha, args.beta, args.gamma, n, classes, difficult, args.pairing)
-        dim = 128 if args.dim is None else args.dim
-        plan = plan_from_parameters(graph, dim, 0.01 if args.delta is None else args.delta)
+        plan = plan_from_parameters(graph, dim, delta)
     report = _report(plan)
     if args.plan:
         Plan.save(plan, args.plan)

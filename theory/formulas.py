@@ -61,6 +61,11 @@ def bulk(p: Any) -> Number:
     return (1 - p.alpha) / easy_degree(p)
 
 
+def clean_class(p: Any) -> Number:
+    """((1 − α) + n·a)/c2: the clean graph's class modes, its λ_2 to λ_{r+1}."""
+    return ((1 - p.alpha) + p.n * (p.alpha - p.beta)) / easy_degree(p)
+
+
 def contrast(p: Any) -> Number:
     """1 − n_e·b/c1 − n_d·b/c2: easy against difficult samples."""
     c2, c1 = degrees(p)
@@ -109,6 +114,12 @@ def class_modes(p: Any, sqrt: Sqrt) -> tuple[Number, Number]:
 def removal(p: Any) -> Number:
     """The clean graph's λ_{k+1} after n → n − n_d (the paper's removal corollary)."""
     return (1 - p.alpha) / ((1 - p.alpha) + (p.n - p.n_d) * (p.alpha + p.r * p.beta))
+
+
+def removal_class(p: Any) -> Number:
+    """The clean graph's class modes after n → n − n_d."""
+    n_e = p.n - p.n_d
+    return ((1 - p.alpha) + n_e * (p.alpha - p.beta)) / ((1 - p.alpha) + n_e * (p.alpha + p.r * p.beta))
 
 
 def probing_bound(eigenvalue: Number, delta: Number) -> Number:

@@ -31,14 +31,14 @@ def require(holds: bool, name: str, value: object, condition: str) -> None:
         raise ParameterError(name, value, condition)
 
 
-def require_integer(name: str, value: object, low: int, high: float = math.inf, *, limit: str = "") -> int:
+def require_integer(name: str, value: Any, low: int, high: float = math.inf, *, limit: str = "") -> int:
     """Return ``value`` as an int in [low, high]; ``limit`` says in words where ``high`` comes from."""
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    condition = f"an integer >= {low}" if high in (math.inf, LARGEST_SIZE) else f"an integer in [{low}, {high}]"
-    require(whole and not isinstance(value, bool), name, value, condition + limit)
-    number = int(value)  # type: ignore[call-overload]
-    require(low <= number <= high, name, value, condition + limit)
-    return number  # type: ignore[no-any-return]
+    if not whole or isinstance(value, bool) or not low <= value <= high:
+        open_end = high in (math.inf, LARGEST_SIZE)
+        condition = f"an integer >= {low}" if open_end else f"an integer in [{low}, {high}]"
+        raise ParameterError(name, value, condition + limit)
+    return int(value)
 
 
 def require_share(name: str, value: Any) -> None:

@@ -88,19 +88,17 @@ def nth_mode(modes: tuple[Mode, ...], j: int) -> Mode:
     raise AssertionError("multiplicities sum to the number of nodes")
 
 
-def is_positive_semidefinite(p: Any) -> bool:
-    """Whether the graph can be an augmentation graph (necessary; exact for fractions).
+def is_positive_semidefinite(p: Any) -> Any:
+    """Whether the graph can be an augmentation graph; exact for fractions, elementwise for arrays.
 
     The only eigenvalues that can be negative are the anti-bridge and the lower class mode; both
     conditions are stated without division or square root.
     """
     g, a, own = p.gamma - p.beta, p.alpha - p.beta, 1 - p.alpha
-    if p.n_d == 0:
-        return True
-    slack = 1 + ROUNDING if isinstance(own, float) else 1
+    slack = 1 if hasattr(own, "numerator") else 1 + ROUNDING
     class_lower = p.neighbours * g * (own + (p.n - p.n_d) * a) <= own * (own + p.n * a) * slack
-    anti_bridge = p.pairing == "block" or p.n_d == 1 or g <= own * slack
-    return bool(class_lower and anti_bridge)
+    anti_bridge = (p.pairing == "block") | (p.n_d == 1) | (g <= own * slack)
+    return (p.n_d == 0) | (class_lower & anti_bridge)
 
 
 def require_augmentation_graph(p: GraphParameters) -> None:

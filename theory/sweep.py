@@ -1,0 +1,441 @@
+"""Every closed form over arrays of parameters: a million graphs in a second, and tables over one or two ranges."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from theory import formulas
+from theory.bounds import DEFAULTS, DIFFICULT_SHARE, error_bounds
+from theory.cli import write_text
+from theory.params import LARGEST_SIZE, PAIRINGS, GraphParameters, Pairing, ParameterError, require
+from theory.spectrum import is_positive_semidefinite
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SCHEMA = "difficult-examples/sweep/1"
+NAMES = ("alpha", "beta", "gamma", "samples_per_class", "classes", "difficult", "dim", "delta")
+INTEGERS = ("samples_per_class", "classes", "difficult", "dim")
+BOUNDS = ("clean", "difficult", "removal", "margin", "temperature")
+MOST_POINTS = 1_000_000
+CHUNK = 8192  # points at a time: what is computed about them stays in the processor's cache
+
+Array = NDArray[np.float64]
+Table = dict[str, NDArray[Any]]
+
+
+# --- closed forms over arrays ----------------------------------------------------------------------
+
+
+def evaluate(
+    alpha: ArrayLike,
+    beta: ArrayLike,
+    gamma: ArrayLike,
+    samples_per_class: ArrayLike,
+    classes: ArrayLike,
+    difficult: ArrayLike,
+    dim: ArrayLike,
+    delta: ArrayLike,
+    pairing: Pairing = "matched",
+) -> Table:
+    """Degrees, spectrum and the five error bounds of many graphs at once.
+
+    Parameters
+    ----------
+    alpha, beta, gamma, samples_per_class, classes, difficult : array_like
+        As in ``theory.params.GraphParameters``; all arguments broadcast against each other.
+    dim, delta : array_like
+        As in ``theory.bounds.error_bounds``.
+    pairing : {"matched", "block"}
+        The same for all points.
+
+    Returns
+    -------
+    dict of arrays, each of the broadcast shape
+        - ``degree.easy``, ``degree.difficult``;
+        - ``eigenvalue.MODE`` and ``multiplicity.MODE`` for the modes of ``theory.spectrum.spectrum``; a mode
+          that a graph lacks has multiplicity 0 and eigenvalue NaN;
+        - ``BOUND.lambda``, ``.lambda_exact``, ``.bound``, ``.excess_over_clean`` (NaN where there is none),
+          ``.applies`` and ``.vacuous`` for the bounds of ``theory.bounds.error_bounds``.
+
+    Raises
+    ------
+    ParameterError
+        If there is no point, or if one is outside the range that ``GraphParameters`` or ``error_bounds``
+        accepts; the first such point (in C order) is named with its index.
+    ValueError
+        If the shapes do not broadcast.
+    """
+    require(pairing in PAIRINGS, "pairing", pairing, "one of " + ", ".join(PAIRINGS))
+    arguments = (alpha, beta, gamma, samples_per_class, classes, difficult, dim, delta)
+    arrays = [np.asarray(argument, dtype=np.float64) for argument in arguments]
+    shape = np.broadcast_shapes(*(array.shape for array in arrays))
+    require(0 not in shape, "shape of the points", shape, "at least one point")
+    table: Table = {}
+    chunks = np.nditer(
+        arrays,
+        flags=["external_loop", "buffered"],
+        op_flags=[["readonly"]] * len(arrays),
+        order="C",
+        buffersize=CHUNK,
+    )
+    start = 0
+    with np.errstate(all="ignore"):  # where a bound or a mode does not exist
+        for chunk in chunks:
+            a, b, g, n, c, n_d, k, d = chunk
+            points = Points(a, b, g, n, c - 1, n_d, pairing)
+            accepted = _accepted(points, k, d)
+            if not accepted.all():
+                first = int(np.argmin(accepted))
+                _refuse([float(column[first]) for column in chunk], pairing, np.unravel_index(start + first, shape))
+            stop = start + k.size
+            for name, column in _columns(points, k, d).items():
+                if name not in table:
+                    table[name] = np.empty(shape, dtype=column.dtype)
+                table[name].reshape(-1)[start:stop] = column
+            start = stop
+    return table
+
+
+class Points(NamedTuple):
+    """What ``theory.formulas`` reads, as arrays."""
+
+    alpha: Array
+    beta: Array
+    gamma: Array
+    n: Array
+    r: Array
+    n_d: Array
+    pairing: Pairing
+
+    @property
+    def neighbours(self) -> Any:
+        """As in ``GraphParameters``."""
+        return 1 if self.pairing == "matched" else self.n_d
+
+
+def _accepted(p: Points, k: Array, d: Array) -> NDArray[np.bool_]:
+    """Whether ``GraphParameters`` and ``error_bounds`` accept a point; NaN fails every comparison."""
+    in_range = (p.beta >= 0) & (p.beta <= p.gamma) & (p.gamma < p.alpha) & (p.alpha < 1) & (d >= 0) & (d <= 1)
+    in_range &= (
+        (p.n >= 1)
+        & (p.n <= LARGEST_SIZE)
+        & (p.r >= 1)
+        & (p.r < LARGEST_SIZE)
+        & (p.n_d >= 0)
+        & (p.n_d <= p.n)
+        & (k >= 1)
+        & (k < p.n * (p.r + 1))
+    )
+    for whole in (p.n, p.r, p.n_d, k):
+        in_range &= (whole == np.floor(whole)) & (whole < np.inf)
+    accepted: NDArray[np.bool_] = in_range & is_positive_semidefinite(p)
+    return accepted
+
+
+def _refuse(point: Sequence[float], pairing: Pairing, index: tuple[Any, ...]) -> NoReturn:
+    """Raise the error of the scalar functions for this point, with its index."""
+    values = {name: int(v) if name in INTEGERS and v.is_integer() else v for name, v in zip(NAMES, point, strict=True)}
+    dim, delta = values.pop("dim"), values.pop("delta")
+    try:
+        error_bounds(GraphParameters(**values, pairing=pairing), dim, delta)  # type: ignore[arg-type]
+    except ParameterError as error:
+        place = ", ".join(str(i) for i in index)
+        where = f" at point {place if len(index) == 1 else f'({place})'}" if index else ""
+        raise ParameterError(str(error).replace(" violates ", f"{where} violates ", 1)) from None
+    raise AssertionError(f"the scalar functions accept {values}")
+
+
+def _columns(p: Points, k: Array, d: Array) -> Table:
+    """The table of ``evaluate`` for one chunk of accepted points."""
+    easy, difficult = formulas.degrees(p)
+    modes = _modes(p)
+    columns: Table = {"degree.easy": easy, "degree.difficult": difficult}
+    columns |= {f"eigenvalue.{mode}": eigenvalue for mode, (eigenvalue, _) in modes.items()}
+    columns |= {f"multiplicity.{mode}": multiplicity.astype(np.int64) for mode, (_, multiplicity) in modes.items()}
+    bounds = _bounds(p, k, d, _nth_largest(list(modes.values()), k + 1))
+    return columns | {f"{name}.{field}": values for name, bound in bounds.items() for field, values in bound.items()}
+
+
+def _modes(p: Points) -> dict[str, tuple[Array, Array]]:
+    """Eigenvalue and multiplicity of every mode, as ``theory.spectrum.spectrum`` has them."""
+    r, n_d, n_e = p.r, p.n_d, p.n - p.n_d
+    one = np.ones_like(n_d)
+    mixed = (n_d > 0) & (n_e > 0)
+    of_difficult, of_easy, _ = formulas.class_block(p)
+    upper, lower = formulas.class_modes(p, np.sqrt)
+    upper = np.where(mixed, upper, np.where(n_d == 0, of_easy, of_difficult))
+    modes = {
+        "trivial": (one, one),
+        "class_upper": (upper, r),
+        "class_lower": (lower, r * mixed),
+        "contrast": (formulas.contrast(p), one * mixed),
+    }
+    others = np.maximum(n_d - 1, 0)
+    if p.pairing == "matched":
+        modes |= {"bridge": (formulas.bridge(p), others), "anti_bridge": (formulas.anti_bridge(p), r * others)}
+    else:
+        modes["within_difficult"] = formulas.within_difficult(p), (r + 1) * others
+    modes["bulk"] = formulas.bulk(p), (r + 1) * np.maximum(n_e - 1, 0)
+    return {mode: (np.where(m > 0, eigenvalue, np.nan), m) for mode, (eigenvalue, m) in modes.items()}
+
+
+def _nth_largest(modes: Sequence[tuple[Array, Array]], j: Array) -> Array:
+    """The j-th largest eigenvalue: the largest with at least j eigenvalues that are no smaller."""
+    result = np.full_like(j, -np.inf)
+    for candidate, _ in modes:
+        count = sum(multiplicity * (eigenvalue >= candidate) for eigenvalue, multiplicity in modes)
+        np.copyto(result, candidate, where=(count >= j) & (candidate > result))
+    return result
+
+
+def _bounds(p: Points, k: Array, d: Array, exact: Array) -> dict[str, Table]:
+    """The five bounds of ``theory.bounds.error_bounds``; ``exact`` is the graph's λ_{k+1}."""
+    n_e = p.n - p.n_d
+    clean: Array = formulas.bulk(p)
+    is_clean = (p.n_d == 0) | (p.gamma == p.beta)
+    in_range = k >= p.r + 1
+    if p.pairing == "matched":
+        stated: Array = formulas.bridge(p)
+        last = p.r + p.n_d
+    else:
+        stated = np.where(n_e > 0, np.maximum(formulas.contrast(p), clean), formulas.within_difficult(p))
+        last = p.r + 1
+    clean_class: Array = formulas.clean_class(p)
+    clean_exact = np.where(in_range, clean, clean_class)
+    removal: Array = formulas.removal(p)
+    removal_class: Array = formulas.removal_class(p)
+    remains = k < n_e * (p.r + 1)
+    has_temperature = is_clean | (p.beta > 0)
+    temperature = np.where(is_clean, 0, formulas.temperature_excess(p, d))
+
+    def bound(eigenvalue: Array, exact: Array, applies: Any, exists: Any = np.True_, raised: Any = 0) -> Table:
+        value = formulas.probing_bound(eigenvalue, d) + raised
+        excess = formulas.probing_excess(eigenvalue, clean, d) + raised
+        return {
+            "lambda": np.where(exists, eigenvalue, np.nan),
+            "lambda_exact": np.where(exists, exact, np.nan),
+            "bound": np.where(exists, value, np.nan),
+            "excess_over_clean": np.where(exists, excess, np.nan),
+            "applies": applies & exists,
+            "vacuous": (value > 1) & exists,
+        }
+
+    without_lambda = {"lambda": np.full_like(k, np.nan)}
+    return {
+        "clean": bound(clean, clean_exact, in_range),
+        "difficult": bound(np.where(is_clean, clean, stated), exact, in_range & (is_clean | (k <= last))),
+        "removal": bound(removal, np.where(in_range, removal, removal_class), in_range, remains),
+        "margin": bound(clean, clean_exact, in_range),
+        "temperature": bound(clean, clean_exact, in_range, has_temperature, temperature) | without_lambda,
+    }
+
+
+# --- ranges of one or two parameters ---------------------------------------------------------------
+
+Sweep = tuple[str, Array]
+
+
+def parse_sweep(text: str) -> Sweep:
+    """Read ``NAME=START:STOP:STEP``, for example ``gamma=.05:.4:.01``.
+
+    Parameters
+    ----------
+    text : str
+        STOP is included if it is a whole number of steps from START; decimal arithmetic keeps the steps exact.
+
+    Returns
+    -------
+    name : str
+        One of ``NAMES``.
+    values : array, shape (points,)
+
+    Raises
+    ------
+    ParameterError
+        If the form or the name is wrong, the step is not positive, the range is reversed, or it has more than
+        ``MOST_POINTS`` points.
+    """
+    name, _, numbers = text.partition("=")
+    name = name.strip().replace("-", "_")
+    require(name in NAMES, "sweep", text, "a name among " + ", ".join(NAMES))
+    try:
+        start, stop, step = (Decimal(number) for number in numbers.split(":"))
+    except (ValueError, InvalidOperation):
+        raise ParameterError("sweep", text, "the form NAME=START:STOP:STEP") from None
+    require(bool(np.isfinite([float(start), float(stop), float(step)]).all()), "sweep", text, "finite numbers")
+    require(float(step) > 0, f"step of {name}", step, "step > 0")
+    require(start <= stop, f"stop of {name}", stop, f"stop >= start = {start}")
+    points = (stop - start) / step + 1
+    require(points < MOST_POINTS + 1, f"points of {name}", f"{points:.3g}", f"at most {MOST_POINTS}")
+    return name, np.array([float(start + index * step) for index in range(int(points))])
+
+
+def sweep_table(fixed: Mapping[str, Any], sweeps: Sequence[Sweep]) -> Table:
+    """Evaluate the product grid of one or two sweeps.
+
+    Parameters
+    ----------
+    fixed : mapping
+        The parameters that are not swept, by the names in ``NAMES``, and ``pairing``. None, or a name left out,
+        means the default of the bounds command; alpha, beta and gamma have none.
+    sweeps : sequence of (name, values)
+        One or two; the last one varies fastest.
+
+    Returns
+    -------
+    dict of arrays, each of shape (points,)
+        The parameters, ``pairing``, and the columns of ``evaluate``.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is missing or both fixed and swept, there are not one or two sweeps, they have more than
+        ``MOST_POINTS`` points together, or a point is outside its range.
+    """
+    given = {name: value for name, value in fixed.items() if value is not None}
+    pairing = given.pop("pairing", PAIRINGS[0])
+    swept = [name for name, _ in sweeps]
+    require(1 <= len(sweeps) <= 2, "sweeps", len(sweeps), "one or two")
+    require(len(set(swept)) == len(swept), "sweeps", " and ".join(swept), "two different parameters")
+    for name in swept:
+        if name in given:
+            raise ParameterError(f"--{name.replace('_', '-')} and a sweep over it exclude each other")
+    for name in ("alpha", "beta", "gamma"):
+        if name not in given and name not in swept:
+            raise ParameterError(f"--{name} is required, or a sweep over it")
+    sizes = [values.size for _, values in sweeps]
+    points = int(np.prod(sizes))
+    require(points <= MOST_POINTS, "points", points, f"at most {MOST_POINTS}")
+    grids = np.meshgrid(*(values for _, values in sweeps), indexing="ij")
+    columns: dict[str, Any] = {
+        **DEFAULTS,
+        **given,
+        **{name: grid.ravel() for name, grid in zip(swept, grids, strict=True)},
+    }
+    columns.setdefault("difficult", np.rint(DIFFICULT_SHARE * np.asarray(columns["samples_per_class"])))
+    table = evaluate(**columns, pairing=pairing)
+    parameters = {
+        name: np.broadcast_to(np.asarray(columns[name], dtype=np.int64 if name in INTEGERS else np.float64), points)
+        for name in NAMES
+    }
+    return {**parameters, "pairing": np.broadcast_to(pairing, points), **table}
+
+
+def table_text(table: Table, suffix: str) -> str:
+    """A table as CSV (an empty cell where there is no value) or as a JSON object of columns (null)."""
+    if suffix == ".json":
+        columns = {name: _cells(column) for name, column in table.items()}
+        return json.dumps({"schema": SCHEMA, "columns": columns}, allow_nan=False) + "\n"
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table)
+    for start in range(0, len(table["alpha"]), CHUNK):  # all cells at once would be ten times the text
+        writer.writerows(zip(*(_cells(column[start : start + CHUNK]) for column in table.values()), strict=True))
+    return text.getvalue()
+
+
+def _cells(column: NDArray[Any]) -> list[Any]:
+    if column.dtype != np.float64:
+        return list(column.tolist())
+    return [value if math.isfinite(value) else None for value in column.tolist()]
+
+
+# --- plot ------------------------------------------------------------------------------------------
+
+SYMBOLS = dict(zip(NAMES, ("α", "β", "γ", "n", "r + 1", "n_d", "k", "δ"), strict=True))
+
+
+def excess_figure(table: Table, sweeps: Sequence[Sweep]) -> Figure:
+    """Draw the excess over the clean bound.
+
+    Parameters
+    ----------
+    table, sweeps
+        Result and argument of ``sweep_table``. One parameter: all five bounds against it. Two: a map of the
+        difficult bound, with a line where removing the difficult samples gives the same bound.
+    """
+    from matplotlib.figure import Figure  # half a second
+
+    axes = [sweep for sweep in sweeps if sweep[1].size > 1] or sweeps[:1]
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    plot = figure.add_subplot()
+    plot.set_xlabel(SYMBOLS[axes[0][0]])
+    excess = {name: table[f"{name}.excess_over_clean"] for name in BOUNDS}
+    if len(axes) == 1:
+        x = axes[0][1]
+        for name, values in excess.items():  # margin lies on clean
+            plot.plot(x, values, "--" if name == "margin" else "-", marker="." if x.size < 40 else None, label=name)
+        sizes = np.abs(np.stack(list(excess.values())))
+        sizes = sizes[(sizes > 0) & np.isfinite(sizes)]
+        if sizes.size:  # the bounds differ by orders of magnitude
+            plot.set_yscale("symlog", linthresh=max(sizes.min(), 1e-9 * sizes.max()))
+        plot.set_ylabel("bound − clean bound")
+        figure.legend(loc="outside right upper")
+    else:
+        (_, x), (y_name, y) = axes
+        difficult, removal = (excess[name].reshape(x.size, y.size).T for name in ("difficult", "removal"))
+        mesh = plot.pcolormesh(x, y, difficult, shading="nearest", rasterized=True)
+        figure.colorbar(mesh, label="difficult bound − clean bound")
+        cost = np.ma.masked_invalid(removal - difficult)
+        if cost.min() < 0 < cost.max():
+            lines = plot.contour(x, y, cost, levels=[0], colors="white")
+            plot.clabel(lines, fmt={0: "removal = difficult"})
+        plot.set_ylabel(SYMBOLS[y_name])
+    drawn = {name for name, _ in axes}
+    constant = [name for name in NAMES if name not in drawn and (table[name] == table[name][0]).all()]
+    fixed = ", ".join(f"{SYMBOLS[name]} = {table[name][0]:g}" for name in constant)
+    figure.suptitle(f"{fixed}, {table['pairing'][0]} pairing", fontsize="small")
+    return figure
+
+
+def _write_figure(path: Path, figure: Figure) -> None:
+    """Like ``theory.cli.write_text``, for an image."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(temporary, format=path.suffix[1:], dpi=150)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise ParameterError(f"cannot write {path}: {error.strerror}") from error
+
+
+# --- command line ----------------------------------------------------------------------------------
+
+
+def command(args: Namespace, fixed: Mapping[str, Any]) -> None:
+    """Evaluate the sweeps of ``args`` and write what it asks for, or print the table (as JSON with ``--json``).
+
+    Parameters
+    ----------
+    args : Namespace
+        The bounds command's options ``sweep``, ``out``, ``plot`` and ``json``.
+    fixed : mapping
+        As in ``sweep_table``.
+    """
+    for option, path, suffixes in (("out", args.out, (".csv", ".json")), ("plot", args.plot, (".png", ".svg"))):
+        require(
+            path is None or path.suffix in suffixes, f"--{option}", path, "a name ending in " + " or ".join(suffixes)
+        )
+    sweeps = [parse_sweep(text) for text in args.sweep]
+    table = sweep_table(fixed, sweeps)
+    if args.plot:
+        _write_figure(args.plot, excess_figure(table, sweeps))
+    if args.out:
+        write_text(args.out, table_text(table, args.out.suffix))
+    for path in filter(None, (args.out, args.plot)):
+        print(f"{path}: {len(table['alpha'])} points")
+    if not args.out and not args.plot:
+        print(table_text(table, ".json" if args.json else ".csv"), end="")
