@@ -6,6 +6,7 @@ Run as ``python -m theory.bounds``; it imports the standard library only.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -171,23 +172,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(_command, argv)
 
 
-def _parser() -> Parser:
+def _parser(level: Any) -> Parser:
+    """The command's options; ``level`` converts similarities and the labelling error to numbers."""
     parser = Parser(prog="python -m theory.bounds", description=__doc__)
     add = parser.add_argument
-    add("--alpha", type=float, help="similarity within a class")
-    add("--beta", type=float, help="similarity across classes")
-    add("--gamma", type=float, help="similarity of difficult pairs")
+    add("--alpha", type=level, help="similarity within a class")
+    add("--beta", type=level, help="similarity across classes")
+    add("--gamma", type=level, help="similarity of difficult pairs")
     add("--samples-per-class", type=int, help="n (5000)")
     add("--classes", type=int, help="r + 1 (10)")
     add("--difficult", type=int, help="difficult samples per class (8 %% of n)")
     add("--dim", type=int, help="k, output width of the network the loss is applied to (128)")
-    add("--delta", type=float, help="labelling error (.01)")
+    add("--delta", type=level, help="labelling error (.01)")
     add("--pairing", choices=PAIRINGS, default="matched", help="which difficult samples are paired (matched)")
     add("--profile", type=Path, help="take the parameters from a profile of measured features")
     add("--plan", type=Path, help="write the plan to this file")
     add("--sweep", action="append", metavar="NAME=START:STOP:STEP", help="vary a parameter; at most twice")
     add("--out", type=Path, help="write the sweep's table to this .csv or .json file")
     add("--plot", type=Path, help="draw the sweep's excess over the clean bound to this .png or .svg file")
+    add("--exact", action="store_true", help="exact arithmetic: similarities as decimals or fractions, such as 1/3")
+    add("--noise", type=float, metavar="EPSILON", help="also the bounds under noise of this standard deviation")
+    add("--noise-seed", type=int, metavar="SEED", help="sample the noise: a guarantee beside the asymptotic bounds")
     add("--json", action="store_true", help="print JSON")
     return parser
 
@@ -195,10 +200,13 @@ def _parser() -> Parser:
 def _command(argv: Sequence[str] | None) -> None:
     from theory.plan import Plan, Profile, plan_from_parameters, plan_from_profile  # plan imports bounds
 
-    args = _parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    args = _parser(_fraction if "--exact" in argv else float).parse_args(argv)
     given = ("alpha", "beta", "gamma", "samples_per_class", "classes", "difficult")
-    for option in ("profile", "plan") if args.sweep else ("out", "plot"):
-        if getattr(args, option):
+    if args.exact and (args.profile or args.sweep):
+        raise ParameterError("--exact goes with parameters given on the command line")
+    for option in ("profile", "plan", "noise") if args.sweep else ("out", "plot"):
+        if getattr(args, option) is not None:
             raise ParameterError(f"--{option} " + ("and --sweep exclude each other" if args.sweep else "needs --sweep"))
     if args.sweep:
         from theory.sweep import command  # imports numpy
@@ -218,12 +226,53 @@ def _command(argv: Sequence[str] | None) -> None:
             value if (value := getattr(args, name)) is not None else default for name, default in DEFAULTS.items()
         )
         difficult = round(DIFFICULT_SHARE * n) if args.difficult is None else args.difficult
+        if args.exact:
+            delta = _fraction(str(delta))
         graph = GraphParameters(args.alpha, args.beta, args.gamma, n, classes, difficult, args.pairing)
         plan = plan_from_parameters(graph, dim, delta)
     report = _report(plan)
+    if args.noise is not None:
+        report["noise"] = _noise(report, args.noise, args.noise_seed)
+    elif args.noise_seed is not None:
+        raise ParameterError("--noise-seed needs --noise")
+    if args.json:
+        text = json.dumps(report, indent=2, allow_nan=False, default=str)
+    else:
+        text = "\n".join([_text(_rounded(report)), *(_exact_lines(report) if args.exact else [])])
     if args.plan:
         Plan.save(plan, args.plan)
-    print(json.dumps(report, indent=2, allow_nan=False) if args.json else _text(report))
+    print(text)
+
+
+def _fraction(text: str) -> Any:
+    from fractions import Fraction
+
+    try:
+        return Fraction(text)
+    except ZeroDivisionError as error:
+        raise ValueError(text) from error
+
+
+_fraction.__name__ = "fraction"  # argparse names the type in its errors
+
+
+def _noise(report: dict[str, Any], epsilon: float, seed: int | None) -> dict[str, Any]:
+    """The noisy bounds, as ``theory.noise.NoisyBounds.to_json``."""
+    from theory import noise
+
+    fields = report["parameters"]
+    if report["bounds"] is None:
+        raise ParameterError("noise", epsilon, "a profile whose graph is in the model: there are no bounds")
+    levels = {name: float(fields[name]) for name in ("alpha", "beta", "gamma")}
+    graph = GraphParameters(**{**{name: fields[name] for name in GraphParameters.__dataclass_fields__}, **levels})
+    norm = None
+    if seed is not None:
+        import numpy as np
+
+        norm = noise.operator_norm(
+            noise.sample_noise(graph.nodes, np.random.default_rng(require_integer("noise_seed", seed, 0)))
+        )
+    return noise.noisy_bounds(graph, fields["dim"], float(fields["delta"]), epsilon, norm).to_json()
 
 
 def _report(plan: Any) -> dict[str, Any]:
@@ -293,7 +342,49 @@ def _text(report: dict[str, Any]) -> str:
     }
     lines += [f"  {label:<36}{format_number(report['plan'][name], '.6g')}" for name, label in labels.items()]
     lines += [f"  {name.replace('_', ' ')}: {reason}" for name, reason in report["reasons"].items()]
+    if "noise" in report:
+        lines += _noise_lines(report["noise"])
     return "\n".join(lines)
+
+
+def _rounded(value: Any) -> Any:
+    """The report with exact numbers as floats."""
+    if isinstance(value, dict):
+        return {key: _rounded(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_rounded(entry) for entry in value]
+    return value if value is None or isinstance(value, str | int | float) else float(value)
+
+
+def _exact_lines(report: dict[str, Any]) -> list[str]:
+    lines = ["", "Exactly"]
+    lines += [f"  {name} degree".ljust(28) + str(value) for name, value in report["degrees"].items()]
+    lines += [f"  {mode['mode']}".ljust(28) + str(mode["eigenvalue"]) for mode in report["spectrum"]]
+    for name, bound in report["bounds"].items():
+        lines += [
+            f"  {name} {key}".ljust(28) + str(bound[key]) for key in ("lambda_exact", "bound") if bound[key] is not None
+        ]
+    remedies = ("margin_sigma", "temperature_rho")
+    return lines + [f"  {name}".ljust(28) + str(report["plan"][name]) for name in remedies]
+
+
+def _noise_lines(noise: dict[str, Any]) -> list[str]:
+    lines = ["", f"With noise of standard deviation ε = {noise['epsilon']:g} (degrees of the population)"]
+    lines.append(f"  {'bound':<13}{'λ asymptotic':>14}{'value':>12}{'λ guaranteed':>14}{'value':>12}{'λ expected':>14}")
+    for name, bound in noise["bounds"].items():
+        cells = [
+            (bound[f"{key}_{kind}"], width)
+            for kind in ("asymptotic", "guaranteed")
+            for key, width in (("lambda", 14), ("bound", 12))
+        ]
+        row = "".join(f"{format_number(value, '.6g'):>{width}}" for value, width in cells)
+        lines.append(f"  {name:<13}{row}{bound['lambda_predicted']:>14.6g}")
+    if not all(bound["positive_semidefinite"] for bound in noise["bounds"].values()):
+        lines.append("  the noisy graph is expected not to be positive semidefinite: then no augmentation produces it")
+    for mode, found in noise["detectability"].items():
+        verdict = "detectable" if found["detectable"] else "lost in the noise"
+        lines.append(f"  {mode}: {verdict} (limit ε = {found['limit']:.4g}, asymptotic)")
+    return lines
 
 
 def _row(name: str, stated: str, exact: str, value: str, excess: str, relative: str, applies: str) -> str:

@@ -71,8 +71,8 @@ def require_writable(path: Path) -> None:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write a JSON document (NaN and infinity are refused, for they are not JSON)."""
-    write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+    """Write a JSON document; fractions become floats, NaN and infinity are refused, for they are not JSON."""
+    write_text(path, json.dumps(document, indent=2, allow_nan=False, default=float) + "\n")
 
 
 def read_document(path: Path, schema: str, keys: set[str]) -> dict[str, Any]:
@@ -97,9 +97,9 @@ def read_document(path: Path, schema: str, keys: set[str]) -> dict[str, Any]:
     return dict(document)
 
 
-def format_number(value: float | None, pattern: str) -> str:
+def format_number(value: Any, pattern: str) -> str:
     """A number as text, a dash where there is none."""
-    return "—" if value is None else format(value, pattern)
+    return "—" if value is None else format(float(value), pattern)
 
 
 def check_keys(where: str, document: Any, keys: set[str]) -> None:

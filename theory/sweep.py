@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import math
-import os
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
@@ -18,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from theory import formulas
 from theory.bounds import DEFAULTS, DIFFICULT_SHARE, error_bounds
-from theory.cli import write_text
+from theory.cli import write_bytes, write_text
 from theory.params import LARGEST_SIZE, PAIRINGS, GraphParameters, Pairing, ParameterError, require
 from theory.spectrum import is_positive_semidefinite
 
@@ -402,14 +401,10 @@ def excess_figure(table: Table, sweeps: Sequence[Sweep]) -> Figure:
 
 
 def _write_figure(path: Path, figure: Figure) -> None:
-    """Like ``theory.cli.write_text``, for an image."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(temporary, format=path.suffix[1:], dpi=150)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise ParameterError(f"cannot write {path}: {error.strerror}") from error
+    """Write a figure in the format of the file's suffix."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=path.suffix[1:], dpi=150)
+    write_bytes(path, buffer.getvalue())
 
 
 # --- command line ----------------------------------------------------------------------------------

@@ -198,6 +198,67 @@ def test_a_folder_is_no_plan_file(target, tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+EXACT = ["--exact", "--alpha", "1/2", "--beta", ".05", "--gamma", "1/5", "--samples-per-class", "8"]
+EXACT += ["--classes", "3", "--difficult", "2", "--dim", "4"]
+
+
+def test_exact_output_is_in_fractions_and_surds(capsys):
+    assert main([*EXACT, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["bounds"]["difficult"]["lambda"] == "1/7"
+    # 4δ/(1 − 1/7) + 8δ with δ = 1/100
+    assert report["bounds"]["difficult"]["bound"] == "19/150"
+    assert report["plan"]["margin_sigma"] == "39/265"  # 3/20 · (53/10 − 1/10)/(53/10)
+    values = {mode["mode"]: mode["eigenvalue"] for mode in report["spectrum"]}
+    assert values["class_upper"] == "4909/11872 + sqrt(16642665/140944384)"
+    assert main(EXACT) == 0
+    out = capsys.readouterr().out
+    assert "0.126667" in out
+    assert "19/150" in out
+
+
+def test_exact_plans_are_written_as_numbers(tmp_path):
+    from theory.plan import Plan
+
+    assert main([*EXACT, "--plan", str(tmp_path / "plan.json")]) == 0
+    assert Plan.load(tmp_path / "plan.json").margin_sigma == pytest.approx(39 / 265, rel=1e-15)
+
+
+def test_noise_is_reported_with_its_guarantee(capsys):
+    small = ["--alpha", ".5", "--beta", ".1", "--gamma", ".2", "--samples-per-class", "40", "--classes", "4"]
+    small += ["--difficult", "4", "--dim", "6", "--noise", ".1"]
+    assert main([*small, "--noise-seed", "0", "--json"]) == 0
+    noise = json.loads(capsys.readouterr().out)["noise"]
+    assert noise["norm"] > 0
+    for bound in noise["bounds"].values():
+        assert bound["lambda_guaranteed"] > 0
+    assert main(small) == 0
+    out = capsys.readouterr().out
+    assert "class_upper: detectable" in out
+    assert "λ guaranteed" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([*EXACT, "--delta", "1/0"], "invalid fraction value: '1/0'"),
+        ([*EXACT, "--alpha", "half"], "invalid fraction value: 'half'"),
+        ([*EXACT, "--sweep", "gamma=.1:.2:.1"], "--exact goes with parameters"),
+        ([*COMMAND, "--noise", "-1"], "epsilon"),
+        ([*COMMAND, "--noise-seed", "1"], "--noise-seed needs --noise"),
+        ([*COMMAND, "--noise", ".1", "--noise-seed", "1"], "nodes = 50000"),
+        ([*COMMAND, "--out", "t.csv"], "--out needs --sweep"),
+        ([*COMMAND, "--sweep", "gamma=.4:.1:.1"], "gamma"),
+    ],
+)
+def test_bad_combinations(arguments, message, capsys):
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
+
+
 def test_two_classes(capsys):
     assert main([*COMMAND, "--classes", "2", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["plan"]["pos_high"] == 0.5
