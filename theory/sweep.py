@@ -364,15 +364,17 @@ def excess_figure(table: Table, sweeps: Sequence[Sweep]) -> Figure:
     ----------
     table, sweeps
         Result and argument of ``sweep_table``. One parameter: all five bounds against it. Two: a map of the
-        difficult bound, with a line where removing the difficult samples gives the same bound.
+        difficult bound, with a line where removing the difficult samples gives the same bound. Where k lies
+        outside a statement's range nothing is drawn.
     """
     from matplotlib.figure import Figure  # half a second
 
     axes = [sweep for sweep in sweeps if sweep[1].size > 1] or sweeps[:1]
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     plot = figure.add_subplot()
+    plot.set_prop_cycle(color=["black", "#D55E00", "#009E73", "#56B4E9", "#CC79A7"])  # told apart by the colour-blind
     plot.set_xlabel(SYMBOLS[axes[0][0]])
-    excess = {name: table[f"{name}.excess_over_clean"] for name in BOUNDS}
+    excess = {name: np.where(table[f"{name}.applies"], table[f"{name}.excess_over_clean"], np.nan) for name in BOUNDS}
     if len(axes) == 1:
         x = axes[0][1]
         for name, values in excess.items():  # margin lies on clean
@@ -386,17 +388,20 @@ def excess_figure(table: Table, sweeps: Sequence[Sweep]) -> Figure:
     else:
         (_, x), (y_name, y) = axes
         difficult, removal = (excess[name].reshape(x.size, y.size).T for name in ("difficult", "removal"))
+        plot.set_facecolor("lightgrey")
         mesh = plot.pcolormesh(x, y, difficult, shading="nearest", rasterized=True)
         figure.colorbar(mesh, label="difficult bound − clean bound")
         cost = np.ma.masked_invalid(removal - difficult)
-        if cost.min() < 0 < cost.max():
+        if cost.count() and cost.min() < 0 < cost.max():
             lines = plot.contour(x, y, cost, levels=[0], colors="white")
             plot.clabel(lines, fmt={0: "removal = difficult"})
         plot.set_ylabel(SYMBOLS[y_name])
     drawn = {name for name, _ in axes}
     constant = [name for name in NAMES if name not in drawn and (table[name] == table[name][0]).all()]
     fixed = ", ".join(f"{SYMBOLS[name]} = {table[name][0]:g}" for name in constant)
-    figure.suptitle(f"{fixed}, {table['pairing'][0]} pairing", fontsize="small")
+    outside = np.isnan(excess["difficult"]).any() and len(axes) == 2
+    note = "; grey: k outside the range" * bool(outside)
+    figure.suptitle(f"{fixed}, {table['pairing'][0]} pairing{note}", fontsize="small")
     return figure
 
 
