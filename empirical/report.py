@@ -221,7 +221,8 @@ def disagreements(
                 continue
             mean = mean_interval(paired_differences(runs, condition.omega, arm))
             predicted = "a smaller" if bound < baseline else ("a larger" if bound > baseline else "the same")
-            text = f"ω = {condition.omega:g}, {arm.replace('_', ' ')}: the bound predicts {predicted} error than the baseline's "
+            name = arm.replace("_", " ")
+            text = f"ω = {condition.omega:g}, {name}: the bound predicts {predicted} error than the baseline's "
             text += f"({bound - baseline:+.2e}); measured accuracy changed by {points(mean.value)} points"
             if mean.low is None or mean.high is None:
                 text += " (one seed: no verdict)."
