@@ -31,27 +31,10 @@ from numpy.typing import NDArray
 
 from theory import formulas
 from theory.formulas import Number, Sqrt
-from theory.params import GraphParameters, require, require_integer
-from theory.spectrum import is_positive_semidefinite, nth_mode, spectrum
+from theory.params import GraphParameters, require_integer
+from theory.spectrum import nth_mode, require_augmentation_graph, spectrum
 
 Indices = NDArray[np.int64]
-
-
-def largest_gamma(p: Any) -> Number:
-    """The gamma up to which an augmentation produces the graph; needs n_d >= 1.
-
-    β + o for a matched graph with n_d >= 2; β + (o/n_d)·(o + n·a)/(o + n_e·a) if all difficult samples are paired.
-    """
-    a, own = p.alpha - p.beta, 1 - p.alpha
-    if p.neighbours < p.n_d:
-        return p.beta + own
-    return p.beta + own * (own + p.n * a) / (p.n_d * (own + (p.n - p.n_d) * a))
-
-
-def _require_augmentation(p: GraphParameters) -> None:
-    if not is_positive_semidefinite(p):
-        condition = f"gamma <= {largest_gamma(p)}, beyond which no augmentation produces the {p.pairing} graph"
-        require(False, "gamma", p.gamma, condition)
 
 
 class Part(NamedTuple):
@@ -136,7 +119,7 @@ class Channel:
     """
 
     def __init__(self, parameters: GraphParameters) -> None:
-        _require_augmentation(parameters)
+        require_augmentation_graph(parameters)
         self.parameters = parameters
         self.kinds = tuple(kind for kind in _kinds(parameters) if kind.mass > 0)
 
@@ -254,7 +237,7 @@ def own_bounds(p: GraphParameters, dim: int, sqrt: Sqrt = math.sqrt) -> OwnBound
         If the graph is not positive semidefinite or dim is outside its range.
     """
     dim = require_integer("dim", dim, p.classes, p.nodes - 1, limit=", from the classes to the samples less one")
-    _require_augmentation(p)
+    require_augmentation_graph(p)
     eigenvalue = nth_mode(spectrum(p, sqrt), dim + 1).eigenvalue
     delta = formulas.labelling_error(p)
     tight = 2 * delta / (1 - eigenvalue) + 8 * delta

@@ -16,7 +16,7 @@ from theory import formulas
 from theory.bounds import Bound, error_bounds
 from theory.cli import check_keys, read_document, write_json
 from theory.params import GraphParameters, Pairing, ParameterError, is_finite, require, require_integer, require_share
-from theory.spectrum import is_positive_semidefinite
+from theory.spectrum import require_augmentation_graph
 
 PROFILE_SCHEMA = "difficult-examples/profile/1"
 PLAN_SCHEMA = "difficult-examples/plan/1"
@@ -126,7 +126,7 @@ class Profile:
             graph.gamma,
             f"gamma > beta = {graph.beta}: difficult pairs are no more alike than others",
         )
-        require(is_positive_semidefinite(graph), "gamma", graph.gamma, f"a positive semidefinite {pairing} graph")
+        require_augmentation_graph(graph)
         return graph
 
     def violation(self, space: str, pairing: Pairing = "matched") -> str | None:
@@ -328,8 +328,10 @@ def _margin_graph(profile: Profile, space: str, pairing: Pairing) -> tuple[Any, 
     ):
         if not holds:
             return None, f"{space}: {ParameterError(name, value, condition)}"
-    if not is_positive_semidefinite(graph):
-        return None, f"{space}: {ParameterError('gamma', graph.gamma, f'a positive semidefinite {pairing} graph')}"
+    try:
+        require_augmentation_graph(graph)
+    except ParameterError as error:
+        return None, f"{space}: {error}"
     return graph, None
 
 

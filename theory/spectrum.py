@@ -101,14 +101,21 @@ def is_positive_semidefinite(p: Any) -> Any:
     return (p.n_d == 0) | (class_lower & anti_bridge)
 
 
-def require_augmentation_graph(p: GraphParameters) -> None:
-    """Raise ParameterError if the graph is not positive semidefinite."""
+def largest_gamma(p: Any) -> Any:
+    """The γ up to which the graph is positive semidefinite; needs n_d >= 1.
+
+    β + o for a matched graph with n_d >= 2; β + (o/m)·(o + n·a)/(o + n_e·a) if all difficult samples are
+    paired, o = 1 − α.
+    """
+    a, own = p.alpha - p.beta, 1 - p.alpha
+    if p.pairing == "matched" and p.n_d > 1:
+        return p.beta + own
+    return p.beta + own * (own + p.n * a) / (p.neighbours * (own + (p.n - p.n_d) * a))
+
+
+def require_augmentation_graph(p: Any) -> None:
+    """Raise ParameterError, naming the largest γ, if the graph is not positive semidefinite."""
     if is_positive_semidefinite(p):
         return
-    smallest = spectrum(p)[-1]
-    raise ParameterError(
-        "gamma",
-        p.gamma,
-        f"a positive semidefinite {p.pairing} graph ({smallest.mode} eigenvalue {float(smallest.eigenvalue):.3g} < 0): "
-        "no augmentation produces it; lower gamma or the number of difficult samples",
-    )
+    condition = f"gamma <= {float(largest_gamma(p)):.6g}, above which no augmentation produces the {p.pairing} graph"
+    raise ParameterError("gamma", p.gamma, f"{condition} (it is not positive semidefinite)")

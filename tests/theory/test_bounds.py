@@ -138,7 +138,7 @@ sys.exit(f"imported {{heavy}}" if heavy else 0)
         ([*COMMAND, "--dim", "50000"], "dim = 50000 violates"),
         ([*COMMAND, "--delta", "1.5"], "delta = 1.5 violates 0 <= delta <= 1"),
         ([*COMMAND, "--delta", "-1"], "delta = -1.0 violates"),
-        ([*COMMAND, "--pairing", "block"], "gamma = 0.2 violates a positive semidefinite block graph"),
+        ([*COMMAND, "--pairing", "block"], "gamma = 0.2 violates gamma <= 0.0513"),
         ([*COMMAND, "--profile", "p.json"], "--alpha and --profile exclude each other"),
         (["--profile", "missing.json"], "cannot read missing.json"),
         (["--alpha", "1e-20", "--beta", "0", "--gamma", "0"], "a clean eigenvalue below 1"),

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from tests.theory.graphs import REFERENCE, graphs
 from theory import formulas
 from theory.bounds import error_bounds
-from theory.channel import Channel, Kind, largest_gamma, largest_useful_beta, own_bounds, vacuous_labelling_error
+from theory.channel import Channel, Kind, largest_useful_beta, own_bounds, vacuous_labelling_error
 from theory.graph import SimilarityGraph
 from theory.params import GraphParameters, ParameterError
-from theory.spectrum import is_positive_semidefinite
+from theory.spectrum import is_positive_semidefinite, largest_gamma
 
 UNIFORM = {"easy", "difficult", "class", "everything", "difficult_group", "difficult_transversal"}
 # Graphs beyond the reach of uniform cliques, m·g > 1 − α, yet positive semidefinite.

@@ -47,7 +47,7 @@ def test_bounds_are_predicted_under_both_pairings():
     assert plan.predictions["matched"]["clean"] == plan.predictions["block"]["clean"]
     crowded = plan_from_profile(profile(difficult=50))
     assert crowded.predictions["block"] is None
-    assert "positive semidefinite block" in crowded.reasons["block bounds"]
+    assert "produces the block graph" in crowded.reasons["block bounds"]
     assert crowded.predictions["matched"] is not None
 
 

@@ -99,7 +99,10 @@ def test_matched_psd_condition_is_the_one_that_realises_the_graph(p, n_d):
 
 def test_a_graph_that_no_augmentation_produces_is_refused_by_name():
     p = GraphParameters(0.9, 0.1, 0.8, 8, 3, 4)
-    with pytest.raises(ParameterError, match=r"gamma = 0.8 violates a positive semidefinite matched graph"):
+    with pytest.raises(
+        ParameterError,
+        match=r"gamma = 0.8 violates gamma <= 0.2, above which no augmentation produces the matched graph",
+    ):
         require_augmentation_graph(p)
 
 
