@@ -114,7 +114,7 @@ def test_a_channel_exists_exactly_for_positive_semidefinite_graphs(p):
     if is_positive_semidefinite(p):
         assert all(kind.weight > 0 and kind.count > 0 for kind in Channel(p).kinds)
     else:
-        with pytest.raises(ParameterError, match="beyond which no augmentation"):
+        with pytest.raises(ParameterError, match="above which no augmentation"):
             Channel(p)
 
 
