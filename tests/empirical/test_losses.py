@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from empirical.losses import contrastive_loss, cosine_similarities
+from empirical.losses import adnce, contrastive_loss, cosine_similarities, debiased, hard_negative, pair_logits
 from theory.params import ParameterError
 
 VARIANTS = {
@@ -96,3 +96,90 @@ def test_extreme_logits_stay_finite():
 def test_parameters_are_checked(batch, bad):
     with pytest.raises(ParameterError, match=next(iter(bad))):
         contrastive_loss(batch[0], **{"tau": 0.5, **bad})
+
+
+# --- rivals ----------------------------------------------------------------------------------------
+
+
+def naive_rivals(s, tau, prior, concentration, mu, width, flagged=None, sigma=0.0):
+    """Debiased, HCL and ADNCE from their definitions, anchor by anchor."""
+    anchors = len(s)
+    totals = [0.0, 0.0, 0.0]
+    for i in range(anchors):
+        j = (i + anchors // 2) % anchors
+        negatives = [s[i][k] + (sigma if flagged and flagged[i][k] else 0) for k in range(anchors) if k not in (i, j)]
+        raw = [s[i][k] for k in range(anchors) if k not in (i, j)]
+        positive, count = math.exp(s[i][j] / tau), len(negatives)
+        floor = count * math.exp(-1 / tau)
+        plain = sum(math.exp(v / tau) for v in negatives)
+        tilt = [math.exp(concentration * v / tau) for v in negatives]
+        hard = sum(count * t / sum(tilt) * math.exp(v / tau) for t, v in zip(tilt, negatives, strict=True))
+        gauss = [math.exp(-((v - mu) ** 2) / (2 * width**2)) for v in raw]
+        weighted = sum(count * g / sum(gauss) * math.exp(v / tau) for g, v in zip(gauss, negatives, strict=True))
+        for index, total in enumerate((plain, hard)):
+            corrected = max((total - prior * count * positive) / (1 - prior), floor)
+            totals[index] -= math.log(positive / (positive + corrected))
+        totals[2] -= math.log(positive / (positive + weighted))
+    return [total / anchors for total in totals]
+
+
+@pytest.mark.parametrize("tau", [0.07, 0.5])
+@pytest.mark.parametrize("prior", [0.0, 0.1, 0.5])
+@pytest.mark.parametrize("sigma", [0.0, 0.3])
+def test_rivals_equal_their_double_loops_with_and_without_a_margin(batch, tau, prior, sigma):
+    s, flagged = batch
+    positive, negative = pair_logits(s, tau, flagged, sigma=sigma)
+    found = [
+        debiased(positive, negative, tau, prior),
+        hard_negative(positive, negative, tau, prior, 0.8),
+        adnce(positive, negative, s, 0.3, 0.6),
+    ]
+    expected = naive_rivals(s.tolist(), tau, prior, 0.8, 0.3, 0.6, flagged.tolist(), sigma)
+    assert [float(loss) for loss in found] == pytest.approx(expected, rel=1e-10)
+
+
+def test_rivals_have_their_limits(batch):
+    s, _ = batch
+    positive, negative = pair_logits(s, 0.5)
+    plain = float(contrastive_loss(s, 0.5))
+    assert float(debiased(positive, negative, 0.5, 0.0)) == pytest.approx(plain, rel=1e-12)
+    assert float(hard_negative(positive, negative, 0.5, 0.0, 0.0)) == pytest.approx(plain, rel=1e-12)
+    assert float(adnce(positive, negative, s, 0.3, 1e6)) == pytest.approx(plain, rel=1e-9)
+    debiased_loss = float(debiased(positive, negative, 0.5, 0.2))
+    assert float(hard_negative(positive, negative, 0.5, 0.2, 0.0)) == pytest.approx(debiased_loss, rel=1e-12)
+
+
+@pytest.mark.parametrize("prior", [0.0, 0.1, 0.9])
+def test_gradients_of_the_rivals_agree_with_finite_differences(batch, prior):
+    s, flagged = batch
+
+    def losses(x):
+        positive, negative = pair_logits(x, 0.5, flagged, sigma=0.1, rho=0.8)
+        return debiased(positive, negative, 0.5, prior) + hard_negative(positive, negative, 0.5, prior, 0.7)
+
+    assert torch.autograd.gradcheck(losses, (s.clone().requires_grad_(),))
+
+
+def test_weights_of_adnce_carry_no_gradient(batch):
+    s = batch[0].clone().requires_grad_()
+    positive, negative = pair_logits(s, 0.5)
+    (gradient,) = torch.autograd.grad(adnce(positive, negative, s, 0.3, 0.5), s)
+    log_weight = -((s.detach() - 0.3) ** 2) / 0.5
+    log_weight = log_weight.masked_fill(negative.detach() == -torch.inf, -torch.inf)
+    log_weight = log_weight - log_weight.logsumexp(1, keepdim=True) + math.log(12)
+    probability = torch.softmax(torch.cat([positive[:, None], negative + log_weight], 1).detach(), 1)[:, 1:]
+    off = negative.detach() > -torch.inf
+    assert torch.allclose(gradient[off], (probability / 0.5 / 14)[off])
+
+
+def test_no_negative_left_is_no_loss_for_every_rival(batch):
+    s, flagged = batch
+    positive, negative = pair_logits(s, 0.5, torch.ones_like(flagged), remove=True)
+    assert float(adnce(positive, negative, s, 0.3, 0.5)) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(("prior", "concentration"), [(-0.1, 0), (1.0, 0), (0.1, -1)])
+def test_rivals_check_their_parameters(batch, prior, concentration):
+    positive, negative = pair_logits(batch[0], 0.5)
+    with pytest.raises(ParameterError, match="prior|concentration"):
+        hard_negative(positive, negative, 0.5, prior, concentration)
