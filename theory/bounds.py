@@ -205,9 +205,11 @@ def _command(argv: Sequence[str] | None) -> None:
     given = ("alpha", "beta", "gamma", "samples_per_class", "classes", "difficult")
     if args.exact and (args.profile or args.sweep):
         raise ParameterError("--exact goes with parameters given on the command line")
-    for option in ("profile", "plan", "noise") if args.sweep else ("out", "plot"):
+    for option in ("profile", "plan", "noise", "noise_seed") if args.sweep else ("out", "plot"):
         if getattr(args, option) is not None:
-            raise ParameterError(f"--{option} " + ("and --sweep exclude each other" if args.sweep else "needs --sweep"))
+            raise ParameterError(
+                f"--{option.replace('_', '-')} " + ("and --sweep exclude each other" if args.sweep else "needs --sweep")
+            )
     if args.sweep:
         from theory.sweep import command  # imports numpy
 
@@ -247,6 +249,9 @@ def _command(argv: Sequence[str] | None) -> None:
 def _fraction(text: str) -> Any:
     from fractions import Fraction
 
+    _, _, exponent = text.lower().partition("e")
+    if len(text) > 100 or abs(int(exponent or 0)) > 300:  # thousands of digits help nobody
+        raise ValueError(text)
     try:
         return Fraction(text)
     except ZeroDivisionError as error:

@@ -14,7 +14,7 @@ a proof for all parameters, and re-checking it takes one polynomial identity. P 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from sympy import ZZ
 from sympy.polys.fields import field
 
 from theory import formulas
-from theory.cli import write_json
-from theory.params import Pairing, ParameterError, require
+from theory.cli import Parser, run, write_json
+from theory.params import PAIRINGS, Pairing, ParameterError, require
 
 STORE = Path(__file__).with_name("certificates.json")
 SCHEMA = "difficult-examples/certificates/1"
@@ -103,10 +103,6 @@ def _gap(p: Any) -> Any:
     return p.gamma - p.beta
 
 
-def _level(p: Any) -> Any:
-    return p.alpha + p.r * p.beta
-
-
 def _between(p: Any, value: Any) -> Any:
     """Positive exactly if ``value`` lies strictly between the lower and the upper class mode."""
     difficult, easy, coupling = formulas.class_block(p)
@@ -118,23 +114,7 @@ def _class_determinant(p: Any) -> Any:
     return difficult * easy - coupling
 
 
-def _removal_at_contrast(p: Any) -> Any:
-    n_e, own = p.n - p.n_d, 1 - p.alpha
-    return n_e * p.r * _gap(p) * (own + n_e * _level(p)) - own * p.n_d * formulas.degrees(p).difficult
-
-
-def _psd(p: Any) -> Any:
-    own, a = 1 - p.alpha, p.alpha - p.beta
-    return own * (own + p.n * a) - p.neighbours * _gap(p) * (own + (p.n - p.n_d) * a)
-
-
-def _class_above_bridge(p: Any) -> Any:
-    a, n_e, c1 = p.alpha - p.beta, p.n - p.n_d, formulas.degrees(p).difficult
-    rb = p.r * _level(p)
-    return a * (p.n_d * p.n * rb + (p.r + 1) * n_e * c1) - (p.r + 1) * p.n * rb * _gap(p)
-
-
-def _temperature_gain(p: Any) -> Any:
+def _temperature_difference(p: Any) -> Any:
     """(difficult − temperature bound)/(4δ)."""
     difficult = formulas.probing_excess(formulas.bridge(p), formulas.bulk(p), 1) / 4
     return difficult - formulas.temperature_excess(p, 1) / 4
@@ -161,31 +141,31 @@ CLAIMS: dict[str, Claim] = {
             "class_above_bridge",
             "class_upper > bridge ⇔ a(n_d·n·r·b + (r+1)·n_e·c1) > (r+1)·n·r·b·g",
             lambda p: _between(p, formulas.bridge(p)),
-            _class_above_bridge,
+            formulas.class_over_bridge,
         ),
         Claim(
             "class_above_bridge_few_difficult",
             "that condition holds for n ≥ r + 1 ≥ n_d",
-            _class_above_bridge,
+            formulas.class_over_bridge,
             sizes=(1 + u, w + s, u + w),
         ),
         Claim(
             "class_above_bridge_many_difficult",
             "that condition holds for n_d ≥ r + 1",
-            _class_above_bridge,
+            formulas.class_over_bridge,
             sizes=(2 + t + u, v, 1 + t),
         ),
         Claim(
             "removal_condition",
             "difficult bound > removal bound ⇔ r(n − n_d)(γ − β) > n_d(1 − α)",
             lambda p: formulas.bridge(p) - formulas.removal(p),
-            lambda p: p.r * (p.n - p.n_d) * _gap(p) - p.n_d * (1 - p.alpha),
+            formulas.removal_gain,
         ),
         Claim(
             "removal_condition_at_contrast",
             "at k = n_d + r: contrast > removal ⇔ n_e·r·g((1−α) + n_e·b) > (1−α)n_d·c1",
             lambda p: formulas.contrast(p) - formulas.removal(p),
-            _removal_at_contrast,
+            formulas.removal_gain_at_contrast,
         ),
         Claim(
             "removal_loses_beyond",
@@ -195,13 +175,30 @@ CLAIMS: dict[str, Claim] = {
         Claim(
             "temperature_condition",
             "difficult bound > temperature bound ⇔ n_d²(γ + β)c2 < r·β²·n²",
-            _temperature_gain,
-            lambda p: p.r * p.beta**2 * p.n**2 - p.n_d**2 * (p.gamma + p.beta) * formulas.easy_degree(p),
+            _temperature_difference,
+            formulas.temperature_gain,
         ),
         Claim(
             "labelling_error_rises",
             "δ rises with γ",
             lambda p: formulas.labelling_error(p.with_gamma_raised(w)) - formulas.labelling_error(p),
+        ),
+        Claim(
+            "block_labelling_error_rises",
+            "block: δ rises with γ",
+            lambda p: formulas.labelling_error(p.with_gamma_raised(w)) - formulas.labelling_error(p),
+            pairing="block",
+        ),
+        *(
+            Claim(
+                f"{pairing}_psd_all_difficult",
+                f"{pairing}, n_d = n: the class modes have the sign of (1−α) + n·a − m·g",
+                lambda p: formulas.class_block(p)[0],
+                lambda p: (1 - p.alpha) + p.n * (p.alpha - p.beta) - p.neighbours * _gap(p),
+                pairing=pairing,
+                sizes=(1 + u, FIELD.zero, 1 + t),
+            )
+            for pairing in PAIRINGS
         ),
         Claim("margin_positive", "σ* > 0", formulas.margin_sigma),
         Claim("margin_at_most_gap", "σ* ≤ γ − β", lambda p: _gap(p) - formulas.margin_sigma(p)),
@@ -216,12 +213,15 @@ CLAIMS: dict[str, Claim] = {
             "psd_class_modes",
             "the class modes' product has the sign of (1−α)((1−α)+n·a) − g((1−α)+n_e·a)",
             _class_determinant,
-            _psd,
+            formulas.semidefinite_slack,
         ),
         Claim(
             "psd_anti_bridge_decides",
             "g ≤ 1 − α makes the class modes' condition hold",
-            lambda p: _psd(p) - (1 - p.alpha - _gap(p)) * ((1 - p.alpha) + (p.n - p.n_d) * (p.alpha - p.beta)),
+            lambda p: (
+                formulas.semidefinite_slack(p)
+                - (1 - p.alpha - _gap(p)) * ((1 - p.alpha) + (p.n - p.n_d) * (p.alpha - p.beta))
+            ),
         ),
         Claim(
             "block_contrast_above_bulk",
@@ -245,7 +245,7 @@ CLAIMS: dict[str, Claim] = {
             "block_psd_class_modes",
             "block: the class modes' product has the sign of (1−α)((1−α)+n·a) − n_d·g((1−α)+n_e·a)",
             _class_determinant,
-            _psd,
+            formulas.semidefinite_slack,
             pairing="block",
         ),
         Claim("block_margin_positive", "block: σ* > 0", formulas.margin_sigma, pairing="block"),
@@ -370,8 +370,26 @@ def _rows(terms: Terms) -> list[str]:
 
 
 def _all_positive(certificate: Certificate) -> bool:
-    return all(c > 0 for terms in (certificate.numerator, certificate.denominator) for c, _ in terms)
+    parts = (certificate.numerator, certificate.denominator)
+    return all(parts) and all(c > 0 for terms in parts for c, _ in terms)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of ``python -m theory.certificates``: re-check all, or compute and store them anew."""
+
+    def command(arguments: Sequence[str] | None) -> None:
+        parser = Parser(prog="python -m theory.certificates", description="Re-check the stored certificates.")
+        parser.add_argument("--store", action="store_true", help="compute them and rewrite certificates.json")
+        if parser.parse_args(arguments).store:
+            store()
+        stored = load()
+        for name, claim in CLAIMS.items():
+            if name not in stored or not check(stored[name]):
+                raise ParameterError(f"the stored certificate of {name} does not prove: {claim.statement}")
+            print(f"{name:<36}proves  {claim.statement}")
+
+    return run(command, argv)
 
 
 if __name__ == "__main__":
-    store()
+    raise SystemExit(main())

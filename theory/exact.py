@@ -25,7 +25,8 @@ class Surd:
 
     def __add__(self, other: Any) -> Any:
         if isinstance(other, Surd):
-            return _surd(self.a + other.a, self.b + other.b, _common(self, other))
+            other = _aligned(self, other)
+            return _surd(self.a + other.a, self.b + other.b, self.q)
         return Surd(self.a + other, self.b, self.q)
 
     __radd__ = __add__
@@ -41,8 +42,8 @@ class Surd:
 
     def __mul__(self, other: Any) -> Any:
         if isinstance(other, Surd):
-            q = _common(self, other)
-            return _surd(self.a * other.a + self.b * other.b * q, self.a * other.b + self.b * other.a, q)
+            other = _aligned(self, other)
+            return _surd(self.a * other.a + self.b * other.b * self.q, self.a * other.b + self.b * other.a, self.q)
         return _surd(self.a * other, self.b * other, self.q)
 
     __rmul__ = __mul__
@@ -74,7 +75,7 @@ class Surd:
         return difference.sign() < 0 if isinstance(difference, Surd) else bool(difference < 0)
 
     def __hash__(self) -> int:
-        return hash((self.a, self.b, self.q))
+        return hash((self.a, self.b > 0, self.b * self.b * self.q))
 
     def __float__(self) -> float:
         root = math.sqrt(self.q)
@@ -104,10 +105,14 @@ def sqrt(value: Fraction | int) -> Fraction | Surd:
     return root if root * root == value else Surd(0, 1, value)
 
 
-def _common(first: Surd, second: Surd) -> Fraction:
-    if first.q != second.q:
-        raise ParameterError(f"surds with different radicands, {first.q} and {second.q}, have no exact sum")
-    return first.q
+def _aligned(first: Surd, second: Surd) -> Surd:
+    """The second surd over the first one's radicand."""
+    if first.q == second.q:
+        return second
+    ratio = sqrt(second.q / first.q)
+    if isinstance(ratio, Surd):
+        raise ParameterError(f"surds with independent radicands, {first.q} and {second.q}, have no exact sum")
+    return Surd(second.a, second.b * ratio, first.q)
 
 
 def _surd(a: Fraction, b: Fraction, q: Fraction) -> Fraction | Surd:

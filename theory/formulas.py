@@ -144,6 +144,38 @@ def labelling_error(p: Any) -> Number:
     return p.r * (p.n * p.n * p.beta + extra) / (p.n * easy_degree(p) + p.r * extra)
 
 
+# --- conditions: each is positive exactly where the sentence holds -----------------------------------
+
+
+def semidefinite_slack(p: Any) -> Number:
+    """The lower class mode is not negative: (1−α)((1−α)+n·a) − m·g((1−α)+n_e·a) >= 0."""
+    own, a = 1 - p.alpha, p.alpha - p.beta
+    return own * (own + p.n * a) - p.neighbours * (p.gamma - p.beta) * (own + (p.n - p.n_d) * a)
+
+
+def class_over_bridge(p: Any) -> Number:
+    """The upper class mode exceeds the bridge (1 <= n_d < n, matched): a[n_d·n·r·b + (r+1)n_e·c1] − (r+1)n·r·b·g."""
+    a, n_e, c1 = p.alpha - p.beta, p.n - p.n_d, degrees(p).difficult
+    rb = p.r * (p.alpha + p.r * p.beta)
+    return a * (p.n_d * p.n * rb + (p.r + 1) * n_e * c1) - (p.r + 1) * p.n * rb * (p.gamma - p.beta)
+
+
+def removal_gain(p: Any) -> Number:
+    """The difficult bound exceeds the removal bound: r(n − n_d)g − n_d(1 − α)."""
+    return p.r * (p.n - p.n_d) * (p.gamma - p.beta) - p.n_d * (1 - p.alpha)
+
+
+def removal_gain_at_contrast(p: Any) -> Number:
+    """The contrast mode exceeds the removal bound's λ: n_e·r·g((1−α) + n_e·b) − (1−α)n_d·c1."""
+    n_e, own, b = p.n - p.n_d, 1 - p.alpha, p.alpha + p.r * p.beta
+    return n_e * p.r * (p.gamma - p.beta) * (own + n_e * b) - own * p.n_d * degrees(p).difficult
+
+
+def temperature_gain(p: Any) -> Number:
+    """The difficult bound exceeds the temperature bound (matched): r·β²·n² − n_d²(γ + β)c2."""
+    return p.r * p.beta * p.beta * (p.n * p.n) - p.n_d * p.n_d * (p.gamma + p.beta) * easy_degree(p)
+
+
 # --- remedies --------------------------------------------------------------------------------------
 
 

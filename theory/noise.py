@@ -40,8 +40,16 @@ SEPARABLE = ("class_upper", "contrast", "bridge")
 _Atoms = list[tuple[float, float]]
 
 
+LARGEST_NOISE = 1e50  # similarities are at most 1, and squares must fit a float
+
+
 def _require_level(epsilon: float) -> None:
-    require(math.isfinite(epsilon) and epsilon >= 0, "epsilon", epsilon, "a finite number >= 0")
+    require(
+        math.isfinite(epsilon) and 0 <= epsilon <= LARGEST_NOISE,
+        "epsilon",
+        epsilon,
+        f"0 <= epsilon <= {LARGEST_NOISE:g}",
+    )
 
 
 def _root(increasing: Callable[[float], float], low: float, high: float) -> float:

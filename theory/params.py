@@ -35,8 +35,7 @@ def require_integer(name: str, value: Any, low: int, high: float = math.inf, *, 
     """Return ``value`` as an int in [low, high]; ``limit`` says in words where ``high`` comes from."""
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if not whole or isinstance(value, bool) or not low <= value <= high:
-        open_end = high in (math.inf, LARGEST_SIZE)
-        condition = f"an integer >= {low}" if open_end else f"an integer in [{low}, {high}]"
+        condition = f"an integer >= {low}" if high == math.inf else f"an integer in [{low}, {high}]"
         raise ParameterError(name, value, condition + limit)
     return int(value)
 

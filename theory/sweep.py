@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
@@ -17,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from theory import formulas
 from theory.bounds import DEFAULTS, DIFFICULT_SHARE, error_bounds
-from theory.cli import write_bytes, write_text
+from theory.cli import require_writable, write_bytes, write_text
 from theory.params import LARGEST_SIZE, PAIRINGS, GraphParameters, Pairing, ParameterError, require
 from theory.spectrum import is_positive_semidefinite
 
@@ -274,7 +275,7 @@ def parse_sweep(text: str) -> Sweep:
         start, stop, step = (Decimal(number) for number in numbers.split(":"))
     except (ValueError, InvalidOperation):
         raise ParameterError("sweep", text, "the form NAME=START:STOP:STEP") from None
-    require(bool(np.isfinite([float(start), float(stop), float(step)]).all()), "sweep", text, "finite numbers")
+    require(all(number.is_finite() for number in (start, stop, step)), "sweep", text, "finite numbers")
     require(float(step) > 0, f"step of {name}", step, "step > 0")
     require(start <= stop, f"stop of {name}", stop, f"stop >= start = {start}")
     points = (stop - start) / step + 1
@@ -325,12 +326,25 @@ def sweep_table(fixed: Mapping[str, Any], sweeps: Sequence[Sweep]) -> Table:
         **{name: grid.ravel() for name, grid in zip(swept, grids, strict=True)},
     }
     columns.setdefault("difficult", np.rint(DIFFICULT_SHARE * np.asarray(columns["samples_per_class"])))
-    table = evaluate(**columns, pairing=pairing)
+    try:
+        table = evaluate(**columns, pairing=pairing)
+    except ParameterError as error:
+        raise ParameterError(_with_values(str(error), sweeps)) from None
     parameters = {
         name: np.broadcast_to(np.asarray(columns[name], dtype=np.int64 if name in INTEGERS else np.float64), points)
         for name in NAMES
     }
     return {**parameters, "pairing": np.broadcast_to(pairing, points), **table}
+
+
+def _with_values(message: str, sweeps: Sequence[Sweep]) -> str:
+    """The message with both swept values in place of the number of the point."""
+    found = re.search(r" at point (\d+)", message)
+    if found is None or len(sweeps) < 2:
+        return message
+    indices = np.unravel_index(int(found[1]), [values.size for _, values in sweeps])
+    where = ", ".join(f"{name} = {values[i]:g}" for (name, values), i in zip(sweeps, indices, strict=True))
+    return message.replace(found[0], f" at {where}", 1)
 
 
 def table_text(table: Table, suffix: str) -> str:
@@ -431,10 +445,12 @@ def command(args: Namespace, fixed: Mapping[str, Any]) -> None:
         )
     sweeps = [parse_sweep(text) for text in args.sweep]
     table = sweep_table(fixed, sweeps)
-    if args.plot:
-        _write_figure(args.plot, excess_figure(table, sweeps))
+    for path in filter(None, (args.out, args.plot)):
+        require_writable(path)
     if args.out:
         write_text(args.out, table_text(table, args.out.suffix))
+    if args.plot:
+        _write_figure(args.plot, excess_figure(table, sweeps))
     for path in filter(None, (args.out, args.plot)):
         print(f"{path}: {len(table['alpha'])} points")
     if not args.out and not args.plot:

@@ -95,12 +95,21 @@ def multiplicities(p: Any) -> dict[str, Any]:
     return {mode: multiplicity for names, (_, multiplicity) in blocks(p).items() for mode in names.split(", ")}
 
 
+def degrees(p: Any) -> formulas.Degrees:
+    """c2 of an easy and c1 of a difficult sample."""
+    return formulas.degrees(p)
+
+
 def bounds(p: Any) -> dict[str, Any]:
-    """The five bounds as expressions in δ and the graph's parameters (matched pairing, 1 <= n_d < n)."""
+    """The five bounds as expressions in δ and the graph's parameters, for 1 <= n_d < n.
+
+    The difficult bound's λ is the bridge (matched) or the contrast mode (block, its counterpart at k = r+1).
+    """
     clean = formulas.probing_bound(formulas.bulk(p), delta)
+    stated = formulas.bridge(p) if p.pairing == "matched" else formulas.contrast(p)
     return {
         "clean": clean,
-        "difficult": formulas.probing_bound(formulas.bridge(p), delta),
+        "difficult": formulas.probing_bound(stated, delta),
         "removal": formulas.probing_bound(formulas.removal(p), delta),
         "margin": clean,
         "temperature": clean + formulas.temperature_excess(p, delta),
@@ -108,18 +117,21 @@ def bounds(p: Any) -> dict[str, Any]:
 
 
 def conditions(p: Any) -> dict[str, Any]:
-    """When a remedy's bound is below the difficult bound, as inequalities (matched pairing).
+    """When a remedy's bound is below the difficult bound, as inequalities.
 
     ``removal`` compares with the bridge (k < n_d + r), ``removal_at_contrast`` with the contrast mode
     (k = n_d + r), ``temperature`` with the bridge.
+
+    Raises
+    ------
+    ParameterError
+        For the block pairing, which the paper's conditions do not cover.
     """
-    c2, c1 = formulas.degrees(p)
-    g, b, n_e = p.gamma - p.beta, p.alpha + p.r * p.beta, p.n - p.n_d
-    own = 1 - p.alpha
+    require(p.pairing == "matched", "pairing", p.pairing, "matched")
     return {
-        "removal": sp.Gt(g, p.n_d * own / (p.r * n_e)),
-        "removal_at_contrast": sp.Gt(n_e * p.r * g * (own + n_e * b), own * p.n_d * c1),
-        "temperature": sp.Lt(p.n_d**2, p.r * p.beta**2 * p.n**2 / ((p.gamma + p.beta) * c2)),
+        "removal": sp.Gt(formulas.removal_gain(p), 0),
+        "removal_at_contrast": sp.Gt(formulas.removal_gain_at_contrast(p), 0),
+        "temperature": sp.Gt(formulas.temperature_gain(p), 0),
     }
 
 

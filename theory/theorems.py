@@ -1,11 +1,13 @@
 """The statements of the paper, as quoted in secondary sources, beside what the graph really does.
 
-One function per theorem returns ``(computed, stated)`` for one graph; with fractions both are exact.
-``theory.audit`` turns them into verdicts.
+One function per theorem returns ``(computed, stated)`` for one graph and one k; with fractions both are exact,
+but for the temperature bound and the noise, which are computed numerically. ``theory.audit`` turns them into
+verdicts.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from theory import exact, formulas
@@ -57,6 +59,78 @@ def temperature_condition(p: GraphParameters, dim: int) -> tuple[bool, bool]:
     clean_lambda = formulas.bulk(p)
     gain = formulas.probing_excess(formulas.bridge(p), clean_lambda, 1) - formulas.temperature_excess(p, 1)
     return gain > 0, p.n_d * p.n_d <= p.n
+
+
+def monotonicity(p: GraphParameters, dim: int) -> tuple[bool, bool]:
+    """Whether the bridge rises when γ alone does (halfway to α): stated (P section 3)."""
+    raised = replace(p, gamma=(p.gamma + p.alpha) / 2)
+    return formulas.bridge(raised) > formulas.bridge(p), True
+
+
+def margin(p: GraphParameters, dim: int) -> tuple[Any, Any]:
+    """Entries of Ā − M̄ by kind of pair, squared where irrational: those of the clean Ā (P Thm 4.2, 4.3)."""
+    c2, c1 = formulas.degrees(p)
+    roots = (c1, c1, c1, c1, exact.sqrt(c1 * c2), exact.sqrt(c1 * c2), c2)
+    margins = formulas.margins(p, exact.sqrt)
+    computed = [weight / root - m * root for weight, root, m in zip(_weights(p), roots, margins, strict=True)]
+    return computed, [weight / c2 for weight in _weights(p.clean())]
+
+
+def temperature(p: GraphParameters, dim: int) -> tuple[Any, Any]:
+    """Entries of T∘Ā by kind of pair: those of the clean Ā; none for β = 0 < γ (P Thm 4.4)."""
+    c2, c1 = formulas.degrees(p)
+    stated = [weight / c2 for weight in _weights(p.clean())]
+    if p.beta == 0:
+        return None, stated
+    roots = (c1, c1, c1, c1, exact.sqrt(c1 * c2), exact.sqrt(c1 * c2), c2)
+    factors = formulas.temperatures(p, exact.sqrt)
+    return [t * weight / root for weight, root, t in zip(_weights(p), roots, factors, strict=True)], stated
+
+
+def temperature_bound(p: GraphParameters, dim: int) -> tuple[float, float]:
+    """What weighting pairs by 1/τ² costs: the loss's true factor beside 1−(n_d/n)²+(γ/β)²(n_d/n)² (P Thm 4.5)."""
+    from theory.mitigation import weighted_factorisation
+
+    found = weighted_factorisation(p, dim)
+    return found.loss_factor, found.stated_factor
+
+
+def noisy(p: GraphParameters, dim: int, epsilon: float, seed: int) -> tuple[float, float]:
+    """λ_{k+1} of a sampled noisy graph beside λ + x0·ε/c2 (P Thm B.4 for a clean graph, B.5)."""
+    import numpy as np
+
+    from theory import noise
+
+    sample = noise.sample_noise(p.nodes, np.random.default_rng(seed))
+    values = np.linalg.eigvalsh(noise.noisy_adjacency(p, epsilon, sample))[::-1]
+    stated = noise.noisy_bounds(p, dim, 0, epsilon).difficult.eigenvalue_asymptotic
+    assert stated is not None, "k >= r + 1"
+    return float(values[dim]), stated
+
+
+def loss_identity(
+    weight: Any, degrees: tuple[Any, Any], product: Any, margin: Any = 0, tau: Any = 1
+) -> tuple[Any, Any]:
+    """One pair's term of the loss and of the factorisation, which may differ by a constant only.
+
+    With pair weight w, degrees d, d' and inner product s of the features the loss has −2w·s/τ + d·d'(s/τ + m)²;
+    the factorisation (τ·Ā − M̄ − F·Fᵀ)²/τ² has Ā = w/√(d·d'), M̄ = τ·m·√(d·d') and F·Fᵀ = √(d·d')·s. The product
+    √(d·d')·Ā = w lets the square be written without a root.
+    """
+    d = degrees[0] * degrees[1]
+    target = tau * weight - tau * margin * d
+    loss = -2 * weight * product / tau + d * (product / tau + margin) ** 2
+    return loss, (target - d * product) ** 2 / (d * tau**2)
+
+
+def labelling_error(p: GraphParameters, dim: int) -> tuple[Any, Any]:
+    """δ of the graph and of the clean graph: taken for equal when the bounds are compared."""
+    return formulas.labelling_error(p), formulas.labelling_error(p.clean())
+
+
+def _weights(p: GraphParameters) -> tuple[Any, ...]:
+    """Weights of the seven kinds of pairs, in the order of ``formulas.PerPair``."""
+    return p.gamma, 1, p.alpha, p.beta, p.alpha, p.beta, 1
 
 
 def realisability(p: GraphParameters, dim: int) -> tuple[bool, bool]:

@@ -24,6 +24,37 @@ def test_every_verdict_is_the_recorded_one(report):
         assert (verdict.counterexample is not None) or verdict.verdict not in ("refuted",)
 
 
+@pytest.mark.parametrize(
+    ("name", "graph"),
+    [
+        ("difficult_equality", "α = 2/3, β = 0, γ = 1/3, n = 2, r = 1, n_d = 1, k = 2"),
+        ("difficult_range", "α = 2/3, β = 0, γ = 1/3, n = 2, r = 1, n_d = 2, k = 3"),
+        ("removal_condition", "α = 2/3, β = 0, γ = 1/3, n = 2, r = 1, n_d = 1"),
+        ("margin_constant", "α = 3/4, β = 1/4, γ = 1/2, n = 2, r = 1, n_d = 2"),
+        ("realisability", "α = 3/4, β = 0, γ = 1/2, n = 2, r = 1, n_d = 1"),
+        ("temperature_condition", "α = 3/4, β = 1/4, γ = 1/2, n = 1, r = 1, n_d = 1"),
+        ("class_direction", "α = 3/5, β = 0, γ = 2/5, n = 2, r = 3, n_d = 2"),
+        ("labelling_error", "α = 1/2, β = 0, γ = 1/3, n = 1, r = 1, n_d = 1: δ = 1/4, clean 0"),
+        ("monotonicity", "n = 2, r = 1, n_d = 1: λ = 3/8; β = 1/10, γ = 21/100: λ = 61/181"),
+    ],
+)
+def test_the_counterexamples_found_are_those_checked_below(report, name, graph):
+    assert graph in report[name].counterexample
+
+
+@pytest.mark.parametrize("broken", ["class_above_bridge_few_difficult", "block_bulk_between_class_modes"])
+def test_a_certificate_that_fails_costs_the_verdict(monkeypatch, broken):
+    proved = audit._proved.__wrapped__
+    monkeypatch.setattr(audit, "_proved", lambda *names: broken not in names and proved(*names))
+    assert audit.class_direction().verdict == "undecided"
+
+
+def test_a_wrong_noise_formula_is_refuted(monkeypatch):
+    noisy = theorems.noisy
+    monkeypatch.setattr(theorems, "noisy", lambda *a: (noisy(*a)[0], noisy(*a)[1] - 0.05))
+    assert audit.noisy_clean().verdict == "refuted"
+
+
 # The counterexamples of the audit, as exact fractions, checked here by hand-written arithmetic.
 
 
@@ -104,10 +135,14 @@ def test_json_has_the_documented_keys(capsys):
 def test_a_verdict_that_differs_from_the_record_fails(capsys, monkeypatch):
     monkeypatch.setitem(RECORDED, audit.monotonicity, "refuted")
     assert main(["monotonicity"]) == 1
-    assert "PROVED" in capsys.readouterr().out
+    assert "CONDITIONAL" in capsys.readouterr().out
 
 
 def test_unknown_names_get_a_suggestion(capsys):
+    assert main(["CLEAN", "--brief"]) == 2
+    assert "did you mean clean?" in capsys.readouterr().err
+    assert main(["qqqq"]) == 2
+    assert "one of clean, difficult" in capsys.readouterr().err
     assert main(["margin_constnat"]) == 2
     out, err = capsys.readouterr()
     assert out == ""

@@ -245,6 +245,13 @@ def test_noise_is_reported_with_its_guarantee(capsys):
         ([*EXACT, "--alpha", "half"], "invalid fraction value: 'half'"),
         ([*EXACT, "--sweep", "gamma=.1:.2:.1"], "--exact goes with parameters"),
         ([*COMMAND, "--noise", "-1"], "epsilon"),
+        ([*COMMAND, "--noise", "1e160"], "epsilon"),
+        ([*COMMAND, "--sweep", "gamma=sNaN:.4:.01"], "sweep"),
+        (
+            ["--alpha", ".5", "--beta", ".05", "--sweep", "gamma=.1:.4:.1", "--noise-seed", "1"],
+            "--noise-seed and --sweep",
+        ),
+        (["--exact", "--alpha", "1e99999999", "--beta", "0", "--gamma", "0"], "invalid fraction value"),
         ([*COMMAND, "--noise-seed", "1"], "--noise-seed needs --noise"),
         ([*COMMAND, "--noise", ".1", "--noise-seed", "1"], "nodes = 50000"),
         ([*COMMAND, "--out", "t.csv"], "--out needs --sweep"),

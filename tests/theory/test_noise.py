@@ -388,7 +388,7 @@ def test_bridges_need_more_than_the_threshold_of_a_single_spike():
     [
         (lambda: sample_noise(0, rng()), "nodes = 0 violates"),
         (lambda: sample_noise(5001, rng()), "nodes = 5001 violates an integer in .1, 5000.: the sampled"),
-        (lambda: noisy_weights(REFERENCE, -0.1, np.zeros((24, 24))), "epsilon = -0.1 violates a finite number >= 0"),
+        (lambda: noisy_weights(REFERENCE, -0.1, np.zeros((24, 24))), "epsilon = -0.1 violates 0 <= epsilon <= 1e"),
         (lambda: noisy_weights(REFERENCE, 0.1, np.zeros((23, 23))), "noise shape = .23, 23. violates"),
         (lambda: noisy_adjacency(REFERENCE, 0.1, np.zeros((24, 24)), "mine"), "degrees = mine violates"),
         (lambda: semicircle_quantile(0, 10), "j = 0 violates"),

@@ -57,6 +57,17 @@ def test_expressions_take_the_numeric_values():
     assert symbolic.labelling_error(p).subs(VALUES) == sp.Rational(*formulas.labelling_error(POINT).as_integer_ratio())
 
 
+def test_block_bounds_take_the_numeric_values():
+    p = GraphParameters(0.5, 0.05, 0.051, 20, 3, 5, "block")
+    values = {symbolic.alpha: 0.5, symbolic.beta: 0.05, symbolic.gamma: 0.051, symbolic.n: 20, symbolic.r: 2}
+    values |= {symbolic.n_d: 5, symbolic.delta: 0.01}
+    bounds = error_bounds(p, 3, 0.01)
+    for name, expression in symbolic.bounds(symbolic.Symbols("block")).items():
+        assert float(expression.subs(values)) == pytest.approx(bounds[name].bound, rel=1e-12)
+    with pytest.raises(ParameterError, match="pairing = block"):
+        symbolic.conditions(symbolic.Symbols("block"))
+
+
 def test_conditions_at_the_reference_graph():
     """Spec, audit 7: temperature would need n_d < 1.32 and loses at n_d = 2."""
     found = {name: bool(condition.subs(VALUES)) for name, condition in symbolic.conditions(symbolic.Symbols()).items()}
