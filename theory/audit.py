@@ -304,8 +304,9 @@ def temperature_bound() -> Verdict:
         None,
         None,
         f"weighted problem solved on {len(factors)} cases: its minimum is at most {max(f for f, _ in factors):.2f} "
-        f"times the unweighted one, stated factors {min(f for _, f in factors):.2f} to {max(f for _, f in factors):.2f}; "
-        "how the minimiser enters the error is not part of the quoted statement",
+        "times the unweighted one, stated factors "
+        f"{min(f for _, f in factors):.2f} to {max(f for _, f in factors):.2f}; how the minimiser "
+        "enters the error is not part of the quoted statement",
     )
 
 
