@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import io
 import math
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ from theory.channel import Channel
 from theory.cli import Parser, read_document, require_writable, run, write_bytes, write_json, write_text
 from theory.graph import SimilarityGraph
 from theory.mitigation import Entries, target
-from theory.params import PAIRINGS, GraphParameters, is_finite, require, require_integer
+from theory.params import PAIRINGS, GraphParameters, ParameterError, is_finite, require, require_integer
 
 SCHEMA = "difficult-examples/simulation/1"
 LOSSES = ("spectral", "infonce", "adnce")
@@ -44,6 +46,9 @@ DRAWN_AT_ONCE = 2**17  # natural data: sampling costs more per call than per dat
 SAME_EIGENVALUE = 1e-9
 Array = NDArray[np.float64]
 Progress = Callable[[int], None]
+
+
+REQUIRED = ("alpha", "beta", "gamma", "samples_per_class", "classes", "difficult", "dim")
 
 
 @dataclass(frozen=True)
@@ -416,7 +421,7 @@ def _descend(world: World, table: Tensor, seed: int, start: int, stop: int) -> I
     table.requires_grad_(False)
 
 
-def simulate(settings: Settings, out: Path) -> Any:
+def simulate(settings: Settings, out: Path, show: bool = True) -> Any:
     """Run all seeds and write settings.json, results.csv and a checkpoint per seed.
 
     Parameters
@@ -424,6 +429,8 @@ def simulate(settings: Settings, out: Path) -> Any:
     settings : Settings
     out : Path
         Folder; finished seeds in it are kept, an interrupted one goes on.
+    show : bool
+        Whether to show a progress bar.
 
     Returns
     -------
@@ -441,7 +448,8 @@ def simulate(settings: Settings, out: Path) -> Any:
     _claim(settings, out)
     frames, per_step = [], settings.pairs_per_step
     total = settings.seeds * settings.steps * per_step
-    with tqdm(total=total, desc=f"{settings.loss}, {settings.remedy}", unit="pair", unit_scale=True) as bar:
+    name = f"{settings.loss}, {settings.remedy}"
+    with tqdm(total=total, desc=name, unit="pair", unit_scale=True, disable=not show) as bar:
         for seed in range(settings.seeds):
             before = seed * settings.steps
 
@@ -455,6 +463,89 @@ def simulate(settings: Settings, out: Path) -> Any:
             frames.append(frame)
     results = pd.concat(frames, ignore_index=True)
     write_text(out / "results.csv", results.to_csv(index=False))
+    return results
+
+
+def load_experiment(path: Path) -> list[Settings]:
+    """The runs of a TOML file: every combination of its lists.
+
+    Parameters
+    ----------
+    path : Path
+        Keys are the fields of ``GraphParameters`` and ``Settings``, values single or lists.
+
+    Raises
+    ------
+    ParameterError
+        If the file cannot be read, has unknown keys or lacks one without a default, or a run's settings are
+        outside their range.
+    """
+    try:
+        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParameterError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ParameterError(f"{path} is not TOML: {error}") from error
+    own = set(Settings.__dataclass_fields__) - {"graph"}
+    unknown = sorted(set(document) - own - set(GraphParameters.__dataclass_fields__))
+    if unknown:
+        raise ParameterError(f"{path} has unknown {', '.join(unknown)}")
+    missing = [name for name in REQUIRED if name not in document]
+    if missing:
+        raise ParameterError(f"{path} lacks {', '.join(missing)}")
+    lists = [value if isinstance(value, list) else [value] for value in document.values()]
+    require(all(lists), str(path), "an empty list", "at least one value for every key")
+    return [settings_from(dict(zip(document, values, strict=True))) for values in product(*lists)]
+
+
+def settings_from(fields: dict[str, Any]) -> Settings:
+    """Settings from the fields of the graph and their own, by name."""
+    names = set(GraphParameters.__dataclass_fields__)
+    graph = GraphParameters(**{name: value for name, value in fields.items() if name in names})
+    return Settings(graph, **{name: value for name, value in fields.items() if name not in names})
+
+
+def run_experiment(runs: Sequence[Settings], out: Path, jobs: int = 1) -> Any:
+    """Simulate all runs, each in a numbered folder, and write results.csv and results.parquet over all.
+
+    Parameters
+    ----------
+    runs : sequence of Settings
+    out : Path
+        What is finished in it is kept; folders with other settings are refused.
+    jobs : int
+        Processes.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The runs' results with their settings as columns.
+    """
+    import pandas as pd
+    from joblib import Parallel, delayed
+    from tqdm import tqdm
+
+    require_integer("jobs", jobs, 1)
+    folders = [out / f"{number:03d}" for number in range(len(runs))]
+    for settings, place in zip(runs, folders, strict=True):
+        _claim(settings, place)
+    tasks = (delayed(simulate)(settings, place, False) for settings, place in zip(runs, folders, strict=True))
+    with tqdm(total=len(runs), unit="run") as bar:
+        frames = []
+        for frame in Parallel(n_jobs=jobs, return_as="generator")(tasks):
+            frames.append(frame)
+            bar.update()
+    for settings, frame in zip(runs, frames, strict=True):
+        described = {**settings.graph.as_dict(), **asdict(settings)}
+        described["loss_function"] = described.pop("loss")  # the column loss holds its value
+        del described["graph"]
+        for position, (name, value) in enumerate(described.items()):
+            frame.insert(position, name, value)
+    results = pd.concat(frames, ignore_index=True)
+    write_text(out / "results.csv", results.to_csv(index=False))
+    buffer = io.BytesIO()
+    results.to_parquet(buffer, index=False)
+    write_bytes(out / "results.parquet", buffer.getvalue())
     return results
 
 
@@ -481,15 +572,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(argv: Sequence[str] | None) -> None:
     parser = Parser(prog="python -m empirical.simulate", description=__doc__)
     add = parser.add_argument
+    add("experiment", nargs="?", type=Path, help="a TOML file with these options as keys, single values or lists")
     for name, text in (("alpha", "within a class"), ("beta", "across classes"), ("gamma", "of difficult pairs")):
-        add(f"--{name}", type=float, required=True, help=f"similarity {text}")
-    add("--samples-per-class", type=int, required=True, help="n")
-    add("--classes", type=int, required=True, help="r + 1")
-    add("--difficult", type=int, required=True, help="difficult samples per class")
-    add("--pairing", choices=PAIRINGS, default="matched", help="of the difficult samples (matched)")
-    add("--dim", type=int, required=True, help="k, width of the embeddings")
-    add("--loss", choices=LOSSES, default=Settings.loss, help=f"({Settings.loss})")
-    add("--remedy", choices=REMEDIES, default=Settings.remedy, help=f"({Settings.remedy})")
+        add(f"--{name}", type=float, help=f"similarity {text}")
+    add("--samples-per-class", type=int, help="n")
+    add("--classes", type=int, help="r + 1")
+    add("--difficult", type=int, help="difficult samples per class")
+    add("--pairing", choices=PAIRINGS, help="of the difficult samples (matched)")
+    add("--dim", type=int, help="k, width of the embeddings")
+    add("--loss", choices=LOSSES, help=f"({Settings.loss})")
+    add("--remedy", choices=REMEDIES, help=f"({Settings.remedy})")
     for name, kind, text in (
         ("steps", int, "steps of stochastic gradient"),
         ("batch", int, "natural data in a step"),
@@ -499,20 +591,33 @@ def _command(argv: Sequence[str] | None) -> None:
         ("sigma", float, "width of ADNCE's weights"),
         ("seeds", int, "runs"),
     ):
-        default = getattr(Settings, name)
-        add(f"--{name}", type=kind, default=default, help=f"{text} ({default})")
+        add(f"--{name}", type=kind, help=f"{text} ({getattr(Settings, name)})")
+    add("--jobs", type=int, default=1, help="processes, for an experiment (1)")
     add("--out", type=Path, required=True, help="folder of the results")
-    fields = vars(parser.parse_args(argv))
-    out = fields.pop("out")
-    graph = GraphParameters(**{name: fields.pop(name) for name in GraphParameters.__dataclass_fields__})
-    settings = Settings(graph, **fields)
-    results = simulate(settings, out)
-    last = results[results.step == settings.steps].drop(columns=["seed", "step"])
-    print(f"{settings.seeds} seeds after {settings.steps} steps, mean and standard deviation; angles in degrees:")
-    for name in last:
-        print(f"  {name:<16}{last[name].mean():>10.4f}{last[name].std(ddof=0):>10.4f}")
+    fields = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
+    out, jobs, experiment = fields.pop("out"), fields.pop("jobs"), fields.pop("experiment", None)
+    if experiment is not None:
+        if fields:
+            raise ParameterError(f"an experiment and --{next(iter(fields)).replace('_', '-')} exclude each other")
+        results = run_experiment(load_experiment(experiment), out, jobs)
+        last = results[results.step == results.steps]
+        varying = [name for name in last.columns[: -len(COLUMNS) - 1] if last[name].nunique() > 1]
+        shown = last.groupby(varying or ["loss_function"], sort=False)[list(COLUMNS[1:])].agg(["mean", "std"])
+        print(shown.to_string(float_format="{:.4g}".format))
+    else:
+        missing = [name for name in REQUIRED if name not in fields]
+        if missing:
+            raise ParameterError(f"--{missing[0].replace('_', '-')} is required (or an experiment)")
+        settings = settings_from(fields)
+        results = simulate(settings, out)
+        last = results[results.step == settings.steps].drop(columns=["seed", "step"])
+        print(f"{settings.seeds} seeds after {settings.steps} steps, mean and standard deviation; angles in degrees:")
+        for name in last:
+            print(f"  {name:<16}{last[name].mean():>10.4f}{last[name].std(ddof=0):>10.4f}")
     print(f"results: {out / 'results.csv'}")
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    from empirical.simulate import main as importable  # worker processes look functions up by this module's name
+
+    raise SystemExit(importable())

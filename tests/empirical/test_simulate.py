@@ -349,7 +349,7 @@ def test_other_settings_in_the_same_folder_are_refused_by_name(tmp_path, capsys)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (["--difficult", "2", "--gamma", ".55"], "beyond which no augmentation produces the matched graph"),
+        (["--difficult", "2", "--gamma", ".55"], "above which no augmentation produces the matched graph"),
         (["--dim", "12"], "dim = 12 violates an integer in [1, 11], fewer than the N = 12 nodes"),
         (["--lr", "0"], "lr = 0.0 violates a finite lr > 0"),
         (["--lr", "inf"], "lr = inf violates"),
@@ -383,3 +383,58 @@ def test_a_diverging_rate_is_named():
 def test_pairs_of_a_step_are_counted_once(loss, pairs):
     """Three data have six views: 15 pairs, of which 9 join a first and a second view."""
     assert settings(loss=loss, batch=3).pairs_per_step == pairs
+
+
+# --- experiments -----------------------------------------------------------------------------------
+
+EXPERIMENT = """
+alpha = 0.6
+beta = 0.2
+gamma = [0.3, 0.4]
+samples_per_class = 3
+classes = 3
+difficult = 1
+dim = 3
+remedy = ["nothing", "margin"]
+steps = 5
+batch = 4
+seeds = 2
+"""
+
+
+def test_an_experiment_runs_every_combination_and_goes_on_where_it_stopped(tmp_path, capsys):
+    (tmp_path / "tiny.toml").write_text(EXPERIMENT)
+    arguments = [str(tmp_path / "tiny.toml"), "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--jobs", "2"]) == 0
+    table = pd.read_csv(tmp_path / "out" / "results.csv")
+    assert set(zip(table.gamma, table.remedy, strict=True)) == set(itertools.product((0.3, 0.4), ("nothing", "margin")))
+    assert pd.read_parquet(tmp_path / "out" / "results.parquet").shape == table.shape
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("out/*/seed-*")}
+    assert len(before) == 8
+    assert main(arguments) == 0
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("out/*/seed-*")} == before
+    (tmp_path / "tiny.toml").write_text(EXPERIMENT.replace("steps = 5", "steps = 6"))
+    capsys.readouterr()
+    assert main(arguments) == 2
+    assert "steps = 6 violates steps = 5" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (EXPERIMENT + "colour = 1", "has unknown colour"),
+        (EXPERIMENT.replace("dim = 3", ""), "lacks dim"),
+        (EXPERIMENT.replace("[0.3, 0.4]", "[]"), "an empty list"),
+        (EXPERIMENT.replace("0.4]", "0.7]"), "gamma = 0.7 violates gamma < alpha"),
+        (EXPERIMENT.replace("steps = 5", 'steps = "many"'), "steps = many"),
+        ("alpha =", "is not TOML"),
+    ],
+)
+def test_a_bad_experiment_is_one_line_and_nothing_written(tmp_path, capsys, text, message):
+    (tmp_path / "bad.toml").write_text(text)
+    assert main([str(tmp_path / "bad.toml"), "--out", str(tmp_path / "out")]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()

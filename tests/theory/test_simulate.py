@@ -1,0 +1,369 @@
+"""Population simulation: eigenvectors, targets, probe, bounds, and experiments that are validated and resumed."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.theory.graphs import REFERENCE
+from theory import formulas, mitigation
+from theory.bounds import error_bounds
+from theory.graph import SimilarityGraph
+from theory.params import GraphParameters, ParameterError
+from theory.simulate import (
+    REMEDIES,
+    Cell,
+    Experiment,
+    leading_eigenpairs,
+    least_squares,
+    logistic,
+    main,
+    predictions,
+    random_removal,
+    run_experiment,
+    simulate_cell,
+    split,
+    summary,
+    target,
+)
+from theory.spectrum import nth_mode, spectrum
+from theory.worlds import synthetic
+
+BLOCK = replace(REFERENCE, pairing="block")
+SMALL = GraphParameters(0.4, 0.1, 0.2, samples_per_class=20, classes=4, difficult=4)
+CELL = Cell("three_level", **SMALL.as_dict(), epsilon=0.2, correlated=0.0)
+
+
+# --- eigenvectors ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dense", [True, False])
+@pytest.mark.parametrize("p", [REFERENCE, BLOCK], ids=["matched", "block"])
+@pytest.mark.parametrize("dim", [2, 3, 7, 12])
+def test_eigenpairs_hold_every_copy_of_a_multiple_eigenvalue(p, dim, dense):
+    matrix = SimilarityGraph(p).normalized_adjacency()
+    values, vectors = leading_eigenpairs(matrix, dim, dense)
+    expected = [nth_mode(spectrum(p), j).eigenvalue for j in range(1, dim + 2)]
+    np.testing.assert_allclose(values, expected, rtol=1e-2 if not dense else 1e-9)
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(dim), atol=1e-4)
+    np.testing.assert_allclose(
+        matrix @ vectors, vectors * values[:-1], atol=1e-2 * expected[-1] * (1 + 9 * (not dense))
+    )
+
+
+def test_iterative_and_dense_eigenpairs_agree_in_noise():
+    matrix, _ = target(synthetic(replace(SMALL, samples_per_class=100, difficult=20)), "nothing", 0.3)
+    exact, iterative = (leading_eigenpairs(matrix, 20, dense) for dense in (True, False))
+    np.testing.assert_allclose(iterative.values, exact.values, rtol=1e-2)
+    # Away from the cut the spaces agree, too: these four are separated from the noise.
+    overlap = np.linalg.svd(exact.vectors[:, :4].T @ iterative.vectors[:, :4])[1]
+    assert overlap.min() > 0.999
+
+
+def test_dim_beyond_the_rank():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((30, 5))
+    leading_eigenpairs(x @ x.T, 5)
+    with pytest.raises(ParameterError, match=r"dim = 6 violates dim <= 5, the number of positive eigenvalues"):
+        leading_eigenpairs(x @ x.T, 6)
+    with pytest.raises(ParameterError, match="dim = 30"):
+        leading_eigenpairs(x @ x.T, 30)
+
+
+# --- targets ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", [REFERENCE, BLOCK], ids=["matched", "block"])
+def test_targets_are_the_remedies_as_operators(p):
+    world = synthetic(p)
+    for remedy, expected in {
+        "nothing": mitigation.target(p),
+        "margin": mitigation.target(p).margin(),
+        "temperature": mitigation.target(p).temperature(),
+        "clean": mitigation.target(p.clean()),
+    }.items():
+        matrix, degrees = target(world, remedy)
+        np.testing.assert_allclose(matrix, expected.matrix(), atol=1e-6)
+        np.testing.assert_allclose(degrees, SimilarityGraph(p.clean() if remedy == "clean" else p).degrees(), rtol=1e-6)
+
+
+def test_removal_leaves_the_smaller_graph():
+    world = synthetic(BLOCK)
+    matrix, degrees = target(world, "removal", kept=~world.difficult)
+    rest = SimilarityGraph(BLOCK.without_difficult())
+    np.testing.assert_allclose(matrix, rest.normalized_adjacency(), atol=1e-6)
+    np.testing.assert_allclose(degrees, rest.degrees(), rtol=1e-6)
+
+
+def test_remedies_share_the_noise():
+    world, epsilon = synthetic(BLOCK), 0.3
+    clean, _ = target(world, "margin", epsilon, seed=5)
+    noise = clean - target(world, "margin")[0]
+    for remedy in ("nothing", "clean", "temperature"):
+        matrix, _ = target(world, remedy, epsilon, seed=5)
+        own = matrix - target(world, remedy)[0]
+        drawn = ~np.eye(world.nodes, dtype=bool)
+        np.testing.assert_allclose(own[drawn] / noise[drawn], 1, atol=0.2)  # other degrees, the same draws
+
+
+def test_no_temperature_without_similarity_across():
+    with pytest.raises(ParameterError, match="temperature"):
+        target(synthetic(replace(REFERENCE, beta=0.0)), "temperature")
+
+
+# --- probe -----------------------------------------------------------------------------------------
+
+
+def test_split_is_stratified():
+    labels, difficult = np.repeat([0, 1, 2], 20), np.tile(np.arange(20) < 5, 3)
+    test = split(labels, difficult, 0.4, seed=1)
+    for label in range(3):
+        assert test[(labels == label) & difficult].sum() == 2
+        assert test[(labels == label) & ~difficult].sum() == 6
+    assert (split(labels, difficult, 0.4, seed=2) != test).any()
+    for share in (0.01, 0.99):
+        with pytest.raises(ParameterError, match=r"test_share = .* test and train nodes among the 15 easy nodes"):
+            split(labels, difficult, share, seed=1)
+
+
+def test_random_removal_takes_as_many_of_each_class():
+    labels = np.repeat([0, 1], [20, 10])
+    difficult = np.arange(30) % 20 < np.where(labels, 2, 5)
+    kept = random_removal(labels, difficult, seed=0)
+    np.testing.assert_array_equal(np.bincount(labels, ~kept), np.bincount(labels, difficult))
+
+
+@pytest.mark.parametrize("probe", [least_squares, logistic])
+def test_probes_separate_what_is_linearly_separable(probe):
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], 30)
+    centres = np.array([[0.0, 3.0], [3, -3], [-3, -3]])
+    features = 1e-3 * (centres[labels] + 0.3 * rng.standard_normal((90, 2)))
+    np.testing.assert_array_equal(probe(features, labels, np.arange(90) % 2 == 0), labels)
+
+
+def test_least_squares_does_not_depend_on_the_scale():
+    rng = np.random.default_rng(1)
+    labels, features = np.repeat([0, 1], 40), rng.standard_normal((80, 5))
+    train = np.arange(80) % 2 == 0
+    expected = least_squares(features, labels, train)
+    np.testing.assert_array_equal(least_squares(features * [1e-4, 1, 3, 10, 1e4] + 7, labels, train), expected)
+
+
+# --- one cell --------------------------------------------------------------------------------------
+
+
+def test_without_noise_every_remedy_is_right():
+    rows = simulate_cell(replace(CELL, epsilon=0.0), [4], REMEDIES, [0])
+    assert {row["remedy"]: row["error"] for row in rows} == dict.fromkeys(REMEDIES, 0.0)
+    # λ_{k+1} is where the closed forms put it.
+    found = {row["remedy"]: row["eigenvalue_next"] for row in rows}
+    assert found["nothing"] == pytest.approx(float(nth_mode(spectrum(SMALL), 5).eigenvalue), rel=1e-5)
+    assert found["removal"] == pytest.approx(float(formulas.removal(SMALL)), rel=1e-5)
+
+
+def test_drowned_in_noise_the_error_is_that_of_guessing():
+    rows = simulate_cell(replace(CELL, epsilon=50.0), [4], ["nothing"], range(12))
+    errors = np.array([row["error"] for row in rows])
+    tested = 12 * 40
+    assert errors.mean() == pytest.approx(0.75, abs=4 * np.sqrt(0.75 * 0.25 / tested))
+
+
+def test_several_dims_in_a_cell_are_those_one_by_one():
+    both = simulate_cell(CELL, [4, 9], ["nothing", "removal"], [0, 1])
+    single = simulate_cell(CELL, [9], ["nothing", "removal"], [0, 1])
+    picked = [row for row in both if row["dim"] == 9]
+    pd.testing.assert_frame_equal(pd.DataFrame(picked), pd.DataFrame(single), rtol=1e-6)
+
+
+def test_shared_nodes_are_easy_test_nodes_that_random_removal_keeps():
+    world = synthetic(SMALL)
+    test = split(world.labels, world.difficult, 0.5, 3)
+    expected = (test & ~world.difficult & random_removal(world.labels, world.difficult, 3)).sum()
+    rows = simulate_cell(CELL, [4], REMEDIES, [3])
+    assert {row["shared"] for row in rows} == {expected}
+    assert [row["nodes"] for row in rows] == [80, 80, 80, 80, 64, 64]
+
+
+@pytest.mark.parametrize("structure", ["graded", "confusable", "imbalanced"])
+def test_structured_worlds_have_a_bound_from_their_own_matrix(structure):
+    rows = simulate_cell(replace(CELL, world=structure), [6], ["nothing", "clean", "removal"], [0])
+    world = synthetic(SMALL, structure)
+    matrix, _ = target(world, "nothing")
+    weights = world.rows(np.arange(world.nodes), np.arange(world.nodes))
+    delta = weights[world.labels[:, None] != world.labels].sum() / weights.sum()
+    value = np.linalg.eigvalsh(matrix.astype(float))[-7]
+    assert rows[0]["bound"] == pytest.approx(formulas.probing_bound(value, delta), rel=1e-4)
+    assert rows[0]["bound"] >= rows[1]["bound"]
+
+
+def test_difficult_examples_raise_the_error_and_removal_more():
+    """The audit's eighth item: the bound and the measurement disagree about removal."""
+    p = GraphParameters(0.3, 0.19, 0.21, samples_per_class=100, classes=10, difficult=40, pairing="block")
+    cell = Cell("three_level", **p.as_dict(), epsilon=0.3, correlated=0.0)
+    table = pd.DataFrame(simulate_cell(cell, [16], ["nothing", "clean", "removal", "random_removal"], range(8)))
+    errors = table.pivot(index="seed", columns="remedy", values="error")
+    shared = table.pivot(index="seed", columns="remedy", values="error_shared")
+
+    def standard_errors(change):
+        return change.mean() / change.sem()
+
+    assert standard_errors(errors.nothing - errors.clean) > 3
+    assert standard_errors(shared.removal - shared.nothing) > 3
+    assert standard_errors(shared.random_removal - shared.nothing) > 3
+    # What the trial found: .333 − .296, .543 − .311, .557 − .311, to the accuracy of 8 seeds, its own and these.
+    for change, expected in (
+        (errors.nothing - errors.clean, 0.037),
+        (shared.removal - shared.nothing, 0.232),
+        (shared.random_removal - shared.nothing, 0.246),
+    ):
+        assert change.mean() == pytest.approx(expected, abs=3 * np.sqrt(2) * change.sem())
+
+
+# --- bounds ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", [SMALL, replace(SMALL, pairing="block", gamma=0.15)], ids=["matched", "block"])
+def test_predictions_are_the_bounds_of_the_theory(p):
+    delta = formulas.labelling_error(p)
+    found, stated = predictions(p, 5, 0.0), error_bounds(p, 5, delta)
+    for remedy, name in (("nothing", "difficult"), ("clean", "clean"), ("margin", "margin"), ("removal", "removal")):
+        expected = formulas.probing_bound(stated[name].eigenvalue_exact, delta)
+        assert found[remedy].bound == pytest.approx(expected)
+        assert found[remedy].bound_noisy == pytest.approx(expected, rel=1e-3)  # a quantile inside an atom
+    assert found["temperature"].bound == pytest.approx(stated["temperature"].bound)
+    assert found["removal"].bound_own < found["removal"].bound  # removal also lowers the labelling error
+
+
+def test_no_bound_below_the_number_of_classes():
+    assert np.isnan(predictions(SMALL, 3, 0.1)["nothing"].bound)
+
+
+# --- experiments -----------------------------------------------------------------------------------
+
+FILE = """
+alpha = 0.4
+beta = 0.1
+excess = [0.05, 0.1]
+samples_per_class = 20
+classes = 4
+difficult = [2, 4]
+epsilon = 0.2
+dim = [4, 8]
+seeds = 2
+remedies = ["nothing", "removal"]
+"""
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    path = tmp_path / "experiment.toml"
+    path.write_text(FILE)
+    return path
+
+
+def test_command_writes_every_cell_once(experiment, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main([str(experiment), "--out", str(out)]) == 0
+    table = pd.read_csv(out / "results.csv")
+    assert len(table) == 2 * 2 * 2 * 2 * 2
+    assert set(table.gamma.round(6)) == {0.15, 0.2}
+    assert not table.duplicated(["gamma", "difficult", "dim", "seed", "remedy"]).any()
+    assert "results.csv" in capsys.readouterr().out
+    changes = summary(table)
+    removal = (
+        table[table.remedy == "removal"].error_shared.mean() - table[table.remedy == "nothing"].error_shared.mean()
+    )
+    assert changes[changes.remedy == "removal"].change.mean() == pytest.approx(removal)
+
+
+def test_resumed_run_keeps_finished_cells_and_equals_an_uninterrupted_one(experiment, tmp_path):
+    settings, whole, halted = Experiment.load(experiment), tmp_path / "whole", tmp_path / "halted"
+    expected = run_experiment(settings, whole, jobs=2)
+    (halted / "cells").mkdir(parents=True)
+    for name in ("experiment.json", "cells/00000.csv", "cells/00002.csv"):
+        (halted / name).write_bytes((whole / name).read_bytes())
+    kept = (halted / "cells/00002.csv").stat().st_mtime_ns
+    pd.testing.assert_frame_equal(run_experiment(settings, halted), expected)
+    assert (halted / "cells/00002.csv").stat().st_mtime_ns == kept
+
+
+def test_resuming_with_other_settings_names_the_difference(experiment, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main([str(experiment), "--out", str(out)]) == 0
+    before = (out / "results.csv").read_bytes()
+    experiment.write_text(FILE.replace("seeds = 2", "seeds = 3"))
+    capsys.readouterr()
+    assert main([str(experiment), "--out", str(out)]) == 2
+    assert "holds a run with seeds = 2, not 3" in capsys.readouterr().err
+    assert (out / "results.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("seeds = 2", "seed = 2"), "unknown seed;"),
+        (("seeds = 2", "seeds = 0"), "seeds = 0"),
+        (("seeds = 2", "seeds = [2]"), "seeds = [2] violates a single value"),
+        (("epsilon = 0.2", ""), "epsilon = missing"),
+        (("epsilon = 0.2", "epsilon = -1"), "epsilon = -1 violates epsilon >= 0"),
+        (("epsilon = 0.2", 'epsilon = "much"'), "epsilon = much"),
+        (("excess = [0.05, 0.1]", ""), "either gamma or excess"),
+        (("excess = [0.05, 0.1]", "excess = 0.35"), "gamma < alpha"),
+        (("dim = [4, 8]", "dim = [4, 4]"), "dim = [4, 4] violates each value once"),
+        (
+            ("dim = [4, 8]", "dim = 64"),
+            "dim = 64 violates an integer in [1, 63], fewer than the nodes that removal leaves",
+        ),
+        (("difficult = [2, 4]", "difficult = 20"), "among the 0 easy nodes of class 0"),
+        (("alpha = 0.4", "alpha = 0.4\nfeatures = 'x.npz'"), "features"),
+        (("alpha = 0.4", "alpha = 0.4\nworld = 'flat'"), "world = flat violates one of three_level"),
+        (("alpha = 0.4", "alpha = 0.4\ntest_share = 0.001"), "test_share = 0.001 violates test and train nodes"),
+        (("alpha = 0.4", "alpha = 0.4\nprobe = 'nearest'"), "probe = nearest"),
+        (("alpha = 0.4", "alpha ="), "is not TOML"),
+        (("beta = 0.1", "beta = 0.1\npairing = 'block'\ngamma = 0.39"), "either gamma or excess"),
+        (('["nothing", "removal"]', '["prayer"]'), "remedies = prayer violates one of nothing"),
+        (('["nothing", "removal"]', "[]"), "remedies = [] violates at least one value"),
+    ],
+)
+def test_bad_experiments_are_one_line_and_write_nothing(experiment, tmp_path, capsys, change, message):
+    assert change[0] in FILE
+    experiment.write_text(FILE.replace(*change))
+    assert main([str(experiment), "--out", str(tmp_path / "out")]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert not captured.out
+    assert not (tmp_path / "out").exists()
+
+
+def test_unrealisable_graphs_are_refused_or_skipped(experiment, tmp_path, capsys):
+    text = FILE.replace("alpha = 0.4", "alpha = 0.8").replace("[0.05, 0.1]", "[0.05, 0.6]")
+    experiment.write_text(text)
+    assert main([str(experiment), "--out", str(tmp_path / "out")]) == 2
+    assert "no augmentation produces it" in capsys.readouterr().err
+    experiment.write_text(text + "skip_unrealisable = true\n")
+    cells = Experiment.load(experiment).cells()
+    assert [cell.gamma for cell in cells] == pytest.approx([0.15, 0.15])
+
+
+def test_measured_world(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(3), 25)
+    x = 2 + np.eye(3, 12)[labels] + 0.3 * rng.standard_normal((75, 12))
+    np.savez(tmp_path / "features.npz", features=x, labels=labels)
+    path = tmp_path / "experiment.toml"
+    path.write_text('world = "measured"\nfeatures = "features.npz"\nepsilon = [0, 0.02]\ndim = 6\nseeds = 2\n')
+    table = run_experiment(Experiment.load(path), tmp_path / "out")
+    assert len(table) == 2 * 2 * len(REMEDIES)
+    assert table.error.between(0, 0.5).all()
+    settings = json.loads((tmp_path / "out" / "experiment.json").read_text())
+    assert settings["features"].startswith("sha256:")
+    np.savez(tmp_path / "features.npz", features=x + 1, labels=labels)
+    with pytest.raises(ParameterError, match="holds a run with features"):
+        run_experiment(Experiment.load(path), tmp_path / "out")
+    path.write_text('world = "measured"\nfeatures = "features.npz"\nepsilon = 0\ndim = 20\nseeds = 1\n')
+    with pytest.raises(ParameterError, match="dim = 20 violates dim <= 12, the number of positive eigenvalues"):
+        run_experiment(Experiment.load(path), tmp_path / "other")
