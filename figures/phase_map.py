@@ -157,9 +157,8 @@ def smaller_eigenvalue_share(table: pd.DataFrame) -> float:
     return float((wide["nothing"] < wide["clean"]).mean())
 
 
-def numbers(table: pd.DataFrame) -> str:
-    """The text of phase_map.txt."""
-    changes = compare(table)
+def numbers(table: pd.DataFrame, changes: pd.DataFrame) -> str:
+    """The text of phase_map.txt, from all results and from the contents of phase_map.csv."""
     cells = len(changes[changes.comparison == "difficult"])
     seeds = sorted(changes[changes.comparison == "difficult"].seeds.unique())
     parts = [f"{cells} points (realisable graph, ε, k), paired seeds a point: {', '.join(map(str, seeds))}"]
@@ -247,7 +246,7 @@ def _command(argv: Sequence[str] | None) -> None:
         buffer = io.BytesIO()
         figure.savefig(buffer, format=suffix, dpi=150)
         write_bytes(args.out / f"phase_map.{suffix}", buffer.getvalue())
-    text = numbers(table)
+    text = numbers(table, pd.read_csv(args.out / "phase_map.csv"))
     write_text(args.out / "phase_map.txt", text)
     print(text)
 

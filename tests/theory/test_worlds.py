@@ -23,7 +23,7 @@ def weights(world: World | MeasuredWorld, clean: bool = False) -> np.ndarray:
 @given(graphs())
 def test_three_level_world_is_the_paper_graph(p):
     if not is_positive_semidefinite(p):
-        with pytest.raises(ParameterError, match="no augmentation produces it"):
+        with pytest.raises(ParameterError, match="no augmentation produces"):
             synthetic(p)
         return
     world = synthetic(p)
@@ -78,7 +78,7 @@ def test_imbalanced_classes_keep_the_difficult_share():
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_no_augmentation_produces_it(structure):
     p = GraphParameters(0.9, 0.1, 0.85, samples_per_class=6, classes=4, difficult=4, pairing="block")
-    with pytest.raises(ParameterError, match=r"gamma = 0\.85 violates a positive semidefinite"):
+    with pytest.raises(ParameterError, match=r"gamma = 0\.85 violates"):
         synthetic(p, structure)
 
 
