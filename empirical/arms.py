@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from theory.params import require
+from theory.params import ParameterError, require
 from theory.plan import Plan
 
 BANDS = ("theory", "paper")
@@ -85,15 +85,15 @@ def pair_remedy(name: str, plan: Plan | None, band: str = "theory") -> PairRemed
     require(name in ARMS, "arm", name, "one of " + ", ".join(ARMS))
     require(band in BANDS, "band", band, "one of " + ", ".join(BANDS))
     arm = ARMS[name]
-    if not arm.selects and arm.drop != "difficult" and arm.drop != "random":
+    removes = arm.drop in ("difficult", "random")
+    if not arm.selects and not removes:
         return None
     if plan is None:
-        require(False, "arm", name, "a plan (--plan FILE): it holds the arm's values")
-        return None
+        raise ParameterError("arm", name, "a plan (--plan FILE): it holds the arm's values")
     wanted = (
         ("margin_sigma", arm.sigma),
         ("temperature_rho", arm.rho),
-        ("removal_fraction", arm.drop in ("difficult", "random")),
+        ("removal_fraction", removes),
     )
     for entry, needed in wanted:
         if needed and getattr(plan, entry) is None:

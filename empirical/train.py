@@ -149,14 +149,15 @@ def learning_rate(step: int, steps: int, warmup: int, peak: float) -> float:
 def train(settings: Settings, out: Path, progress: Progress | None = None) -> Network:
     """Train one network; go on from the last finished epoch if ``out`` has a checkpoint.
 
+    Every arm takes as many steps as the whole training set gives, also where images are left out.
+
     Parameters
     ----------
     settings : Settings
     out : Path
         Folder for settings.json, metrics.csv and checkpoint.pt.
     progress : callable, optional
-        Called with (epochs done, epochs) once the settings are checked and after every epoch. Every arm
-        takes as many steps as the whole training set gives, also where images are left out.
+        Called with (epochs done, epochs) once the settings are checked and after every epoch.
 
     Returns
     -------

@@ -68,7 +68,7 @@ def monotonicity(p: GraphParameters, dim: int) -> tuple[bool, bool]:
 
 
 def margin(p: GraphParameters, dim: int) -> tuple[Any, Any]:
-    """Entries of Ā − M̄ by kind of pair, squared where irrational: those of the clean Ā (P Thm 4.2, 4.3)."""
+    """Entries of Ā − M̄ by kind of pair: those of the clean Ā (P Thm 4.2, 4.3)."""
     c2, c1 = formulas.degrees(p)
     roots = (c1, c1, c1, c1, exact.sqrt(c1 * c2), exact.sqrt(c1 * c2), c2)
     margins = formulas.margins(p, exact.sqrt)

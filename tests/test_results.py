@@ -1,0 +1,76 @@
+"""The tables of docs/simulation.md follow from the committed results of the commands beside them."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from theory.simulate import summary
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "simulation.md").read_text(encoding="utf-8").replace("\n", " ")
+
+
+def results(name):
+    return pd.read_csv(ROOT / "results" / f"{name}.csv")
+
+
+def short(value, sign=""):
+    """.279, or −.025 with a sign."""
+    return f"{value:{sign}.3f}".replace("0.", ".", 1).replace("-", "−")
+
+
+def test_removal():
+    arms = summary(results("removal")).set_index("remedy")
+    rows = [
+        f"| clean graph | {short(arms.error['clean'])} | |",
+        f"| difficult graph | {short(arms.error['nothing'])} | {short(-arms.change['clean'], '+')} "
+        f"± {short(arms.change_error['clean'])} |",
+        f"| easy nodes, nothing removed | {short(arms.error_shared['nothing'])} | |",
+    ]
+    for arm, words in (("removal", "difficult ones"), ("random_removal", "as many random ones")):
+        change = f"{short(arms.change[arm], '+')} ± {short(arms.change_error[arm])}"
+        rows.append(f"| easy nodes, {words} removed | {short(arms.error_shared[arm])} | {change} |")
+    for row in rows:
+        assert row in PAGE
+
+
+@pytest.mark.parametrize(
+    ("world", "words"),
+    [
+        ("three_level", "three levels (the paper's, block)"),
+        ("graded", "graded difficulty"),
+        ("confusable", "confusable classes"),
+        ("imbalanced", "imbalanced classes"),
+    ],
+)
+def test_worlds(world, words):
+    table = summary(results("worlds"))
+    arms = table[(table.world == world) & (table.dim == 16) & (table.correlated == 0)].set_index("remedy")
+    names = ("clean", "margin", "temperature", "removal", "random_removal")
+    cells = [f"{short(arms.change[name], '+')} ± {short(arms.change_error[name])}" for name in names]
+    assert f"| {words} | {' | '.join(cells)} |" in PAGE
+
+
+def test_measured_similarities():
+    table = summary(results("measured"))
+
+    def largest(*names):
+        rows = table[table.remedy.isin(names)]
+        row = rows.loc[rows.change.abs().idxmax()]
+        return f"{100 * abs(row.change):.1f} ± {100 * row.change_error:.1f}"
+
+    assert f"at most {largest('margin', 'temperature')} points" in PAGE
+    assert f"the clean graph by at most {largest('clean')}" in PAGE
+    assert f"removal by at most {largest('removal')}" in PAGE
+    assert f"removing random samples by up to {largest('random_removal')}" in PAGE
+
+
+@pytest.mark.parametrize("name", ["sampled", "sampled_cosine"])
+def test_angles(name):
+    table = results(name)
+    last = table[table.step == table.steps]
+    for (loss, remedy), runs in last.groupby(["loss_function", "remedy"]):
+        label = {"infonce": "InfoNCE, ", "adnce": "ADNCE, "}.get(loss, "") + remedy
+        cells = [f"{runs[c].mean():.1f} ± {runs[c].std():.1f}" for c in ("angle_clean", "angle_difficult")]
+        assert f"| {label} | {cells[0]} | {cells[1]} |" in PAGE
