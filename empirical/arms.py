@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from theory.params import ParameterError, require
-from theory.plan import Plan
+from theory.params import ParameterError, require_known
+from theory.plan import SPACES, Plan
 
-BANDS = ("theory", "paper")
+BANDS = ("theory", "paper", "auto")
+SELECTIONS = ("rank", "auto", "all", "random")
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,10 @@ class Arm:
         Whether the loss uses the plan's margin, its temperature factor, or drops flagged pairs.
     drop : {"difficult", "random", "mixed"} or None
         Which training images are left out.
+    loss : str or None
+        The arm's own loss; None is the experiment's.
+    select, space : str
+        How pairs are flagged, see ``PairRemedy``.
     theorem : str or None
         The bound of ``theory.bounds`` that predicts the arm's error.
     """
@@ -28,6 +33,9 @@ class Arm:
     rho: bool = False
     remove_pairs: bool = False
     drop: str | None = None
+    loss: str | None = None
+    select: str = "rank"
+    space: str = "encoder"
     theorem: str | None = None
 
     @property
@@ -45,18 +53,52 @@ ARMS = {
     "sample_removal": Arm(drop="difficult", theorem="removal"),
     "random_removal": Arm(drop="random"),
     "mixed_removal": Arm(drop="mixed"),
+    "debiased": Arm(loss="debiased"),
+    "hcl": Arm(loss="hcl"),
+    "adnce": Arm(loss="adnce"),
+    "spectral": Arm(loss="spectral"),
+    "combined_projector": Arm(sigma=True, rho=True, space="projector"),
+    "combined_auto": Arm(sigma=True, rho=True, select="auto"),
+    "combined_random": Arm(sigma=True, rho=True, select="random"),
+    "margin_all": Arm(sigma=True, select="all"),
+    "temperature_all": Arm(rho=True, select="all"),
 }
 
 
 @dataclass(frozen=True)
 class PairRemedy:
-    """What the loss does to the pairs that the selector flags."""
+    """What the loss does to the pairs that the selector flags.
+
+    Parameters
+    ----------
+    sigma, rho : float
+        Margin and temperature factor.
+    remove : bool
+        Whether flagged pairs are no negatives.
+    pos_high, pos_low : float
+        The band of the ranking by similarity.
+    select : {"rank", "auto", "all", "random"}
+        The band of the ranking; a band that sets itself; every pair; as many random pairs as the band holds.
+    space : {"encoder", "projector"}
+        Whose similarities are ranked: features before or after the projector.
+
+    Raises
+    ------
+    ParameterError
+        If ``select`` or ``space`` is unknown.
+    """
 
     sigma: float = 0.0
     rho: float = 1.0
     remove: bool = False
     pos_high: float = 0.0
     pos_low: float = 0.0
+    select: str = "rank"
+    space: str = "encoder"
+
+    def __post_init__(self) -> None:
+        require_known("select", self.select, SELECTIONS)
+        require_known("space", self.space, SPACES)
 
 
 class NotApplicable(Exception):
@@ -72,8 +114,8 @@ def pair_remedy(name: str, plan: Plan | None, band: str = "theory") -> PairRemed
         A key of ``ARMS``.
     plan : Plan or None
         Required by arms that select pairs or drop difficult samples.
-    band : {"theory", "paper"}
-        ``theory`` ends the band where the share of difficult pairs ends, ``paper`` at 1.
+    band : {"theory", "paper", "auto"}
+        ``theory`` ends the band where the share of difficult pairs ends, ``paper`` at 1; ``auto`` sets itself.
 
     Raises
     ------
@@ -82,8 +124,8 @@ def pair_remedy(name: str, plan: Plan | None, band: str = "theory") -> PairRemed
     NotApplicable
         If the plan's entry for the arm is null.
     """
-    require(name in ARMS, "arm", name, "one of " + ", ".join(ARMS))
-    require(band in BANDS, "band", band, "one of " + ", ".join(BANDS))
+    require_known("arm", name, ARMS)
+    require_known("band", band, BANDS)
     arm = ARMS[name]
     removes = arm.drop in ("difficult", "random")
     if not arm.selects and not removes:
@@ -105,5 +147,7 @@ def pair_remedy(name: str, plan: Plan | None, band: str = "theory") -> PairRemed
         rho=(plan.temperature_rho or 1.0) if arm.rho else 1.0,
         remove=arm.remove_pairs,
         pos_high=plan.pos_high,
-        pos_low=plan.pos_low if band == "theory" else 1.0,
+        pos_low=1.0 if band == "paper" else plan.pos_low,
+        select="auto" if band == "auto" and arm.select == "rank" else arm.select,
+        space=arm.space,
     )

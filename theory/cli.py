@@ -44,14 +44,19 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name and rename it, so that a reader sees all of it or none."""
+def write_bytes(path: Path, content: bytes, keep: Path | None = None) -> None:
+    """Write a file under a temporary name and rename it, so that a reader sees all of it or none.
+
+    The file that it replaces stays under the name ``keep``, if that is given.
+    """
     require_writable(path)
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(content)
+        if keep is not None and path.exists():
+            os.replace(path, keep)
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

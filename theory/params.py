@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -29,6 +29,18 @@ def require(holds: bool, name: str, value: object, condition: str) -> None:
     """Raise ParameterError naming the parameter, its value and the condition, unless it holds."""
     if not holds:
         raise ParameterError(name, value, condition)
+
+
+def require_known(name: str, value: object, known: Iterable[str]) -> None:
+    """Raise ParameterError, suggesting the nearest name, unless ``value`` is one of ``known``."""
+    names = list(known)
+    if value in names:
+        return
+    import difflib  # only errors need it
+
+    nearest = difflib.get_close_matches(str(value), names, 1)
+    hint = f" (did you mean {nearest[0]}?)" if nearest else ""
+    raise ParameterError(name, value, "one of " + ", ".join(names) + hint)
 
 
 def require_integer(name: str, value: Any, low: int, high: float = math.inf, *, limit: str = "") -> int:
