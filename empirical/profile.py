@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from empirical.data import balanced_order
+from empirical.data import Images, take
 from empirical.evaluate import probe
 from empirical.features import Features
 from empirical.files import read_integers, save_array
-from theory.cli import Parser, format_number, require_writable, run
+from empirical.sources import balanced_order
+from theory.cli import Parser, format_number, require_writable, run, write_text
 from theory.params import ParameterError, require, require_integer
-from theory.plan import LEVELS, Estimate, Plan, Profile, Space, plan_from_profile
+from theory.plan import LEVELS, SPACES, Estimate, Plan, Profile, Space, plan_from_profile
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -29,6 +30,7 @@ FEWEST_ROWS = 20  # fewer leave the bootstrap without pairs
 REPLICATES = 200
 PROBE_ROWS = 10_000  # labels that each of the two probes sees
 PAIR_ROWS = 2_000  # rows whose pairs give the standard deviation ε
+CLUSTERED_ROWS, SILHOUETTE_ROWS, MOST_CLASSES = 5_000, 2_000, 200  # to estimate the number of classes
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def measure(
     source : str
         What the profile says about its origin.
     classes : int, optional
-        Number of clusters; required without labels.
+        Number of clusters where there are no labels; by default ``estimate_classes``.
     delta : Estimate, optional
         Labelling error, if it could be measured.
     share : float
@@ -88,7 +90,8 @@ def measure(
     warnings: list[str] = []
     if labels is None:
         if classes is None:
-            raise ParameterError("classes", None, "a number of clusters (--classes) where there are no labels")
+            classes = estimate_classes(encoder, seed).classes
+            warnings.append(f"the number of classes, {classes}, is an estimate by clustering")
         classes = require_integer("classes", classes, 2, encoder.rows // 2)
         labels = cluster(encoder, classes, seed)
         warnings.append("classes are k-means clusters, not labels: α and β are those of the clusters")
@@ -142,15 +145,72 @@ def cluster(features: Features, classes: int, seed: int) -> Labels:
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
+@dataclass(frozen=True)
+class ClassEstimate:
+    """A number of classes found by clustering.
+
+    Parameters
+    ----------
+    classes : int
+        The candidate with the highest silhouette.
+    silhouettes : dict of float
+        Mean silhouette by candidate, in [−1, 1].
+    """
+
+    classes: int
+    silhouettes: dict[int, float]
+
+
+def estimate_classes(features: Features, seed: int = 0) -> ClassEstimate:
+    """Number of classes of unlabelled features: the k-means clustering with the highest mean silhouette.
+
+    Clusters and silhouettes of 5,000 and 2,000 unit rows; candidates are 2, 3, … and from 10 on a fifth apart,
+    up to 200 and to a tenth of the rows. It finds classes that are clusters; classes that overlap count as one.
+
+    References
+    ----------
+    Rousseeuw, "Silhouettes: a graphical aid to the interpretation and validation of cluster analysis", 1987.
+    """
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import silhouette_score
+
+    order = np.random.default_rng(seed).permutation(features.rows)
+    rows = features.take(order[:CLUSTERED_ROWS])
+    scored = rows[:SILHOUETTE_ROWS]
+    candidates, largest = [2], min(MOST_CLASSES, len(scored) // 10)
+    while (following := max(candidates[-1] + 1, round(1.2 * candidates[-1]))) <= largest:
+        candidates.append(following)
+    silhouettes = {}
+    for k in candidates:
+        clusters = KMeans(k, random_state=seed, n_init=3).fit(rows).labels_[: len(scored)]
+        silhouettes[k] = float(silhouette_score(scored, clusters)) if len(np.unique(clusters)) > 1 else -1.0
+    return ClassEstimate(max(silhouettes, key=lambda k: silhouettes[k]), silhouettes)
+
+
 def probe_gaps(features: Features, labels: Labels, seed: int = 0) -> Array:
     """Gap between the two largest softmax outputs of a linear probe that has not seen the sample.
-
-    Two probes, each fitted on (at most 10,000 samples of) one half of the data, score the other half.
 
     Returns
     -------
     ndarray
         Shape (N,), in [0, 1]; small where the probe is undecided.
+    """
+    gaps = np.empty(len(labels))
+    for rows, outputs in probe_outputs(features, labels, seed):
+        largest = np.partition(outputs, -2, axis=1)
+        gaps[rows] = largest[:, -1] - largest[:, -2]
+    return gaps
+
+
+def probe_outputs(features: Features, labels: Labels, seed: int = 0) -> Iterator[tuple[Labels, Array]]:
+    """Softmax outputs of a linear probe for samples that it has not seen.
+
+    Two probes, each fitted on (at most 10,000 samples of) one half of the data, score the other half.
+
+    Yields
+    ------
+    rows, outputs : ndarray
+        Indices of some samples, shape (M,), and their class probabilities, (M, classes); each sample comes once.
     """
     generator = np.random.default_rng(seed)
     # Alternating within each class of a shuffled order: both halves, and their subsamples, hold every class.
@@ -164,14 +224,11 @@ def probe_gaps(features: Features, labels: Labels, seed: int = 0) -> Array:
         candidates = shuffled[half[shuffled] == part]
         rows = np.sort(candidates[balanced_order(labels[candidates])][:PROBE_ROWS])
         probes.append(probe(features.take(rows), labels[rows]))
-    gaps = np.empty(len(labels))
     for start, rows in features.chunks():
         for part in (0, 1):
             where = np.flatnonzero(half[start : start + len(rows)] == 1 - part)
             if len(where):
-                outputs = np.partition(probes[part].predict_proba(rows[where]), -2, axis=1)
-                gaps[start + where] = outputs[:, -1] - outputs[:, -2]
-    return gaps
+                yield start + where, probes[part].predict_proba(rows[where])
 
 
 def smallest_gaps(gaps: Array, labels: Labels, share: float) -> NDArray[np.bool_]:
@@ -291,7 +348,7 @@ def labelling_error(disagree: NDArray[np.bool_], seed: int = 0) -> Estimate:
     return _estimate(np.concatenate([[disagree.mean()], hits]))
 
 
-def measure_network(network: Any, images: Any, source: str, view: Any, share: float = SHARE) -> Measurement:
+def measure_network(network: Any, images: Images, source: str, view: Any, share: float = SHARE) -> Measurement:
     """Profile of a network on a data set's training images, in both spaces, with δ̂.
 
     Parameters
@@ -306,18 +363,56 @@ def measure_network(network: Any, images: Any, source: str, view: Any, share: fl
     """
     from empirical.encoders import extract
 
+    labelled = (images.y_train >= 0).nonzero().flatten()
+    if len(labelled) < len(images.y_train):
+        chosen = replace(images, x_train=take(images.x_train, labelled), y_train=images.y_train[labelled])
+        found = measure_network(network, chosen, source, view, share)
+        difficult = np.zeros(len(images.y_train), dtype=bool)
+        difficult[labelled.numpy()] = found.difficult
+        return replace(found, labels=images.y_train.numpy(), difficult=difficult)
     labels = images.y_train.numpy()
     h, z = extract(network, images.x_train)
     generator = torch.Generator(next(network.parameters()).device).manual_seed(0)
     rows = torch.from_numpy(np.random.default_rng(0).permutation(len(labels))[:PROBE_ROWS].copy())
     # The theory's samples are augmented views: one of each image fits the probe, two more test it.
     fit, first, second = (
-        extract(network, images.x_train[rows], lambda part: view(part, generator))[0].numpy() for _ in range(3)
+        extract(network, take(images.x_train, rows), lambda part: view(part, generator))[0].numpy() for _ in range(3)
     )
     fitted = probe(fit, labels[rows])
     delta = labelling_error(fitted.predict(first) != fitted.predict(second))
     spaces = {"encoder": Features(h.numpy()), "projector": Features(z.numpy())}
     return measure(spaces, labels, source, delta=delta, share=share)
+
+
+def append_levels(path: Path, epoch: int, network: Any, images: Images) -> None:
+    """Append α̂, β̂, γ̂, ε̂ of a subset of the training images to a CSV file, in place of the epoch's earlier rows.
+
+    Parameters
+    ----------
+    path : Path
+        One row for each epoch and space.
+    epoch : int
+    network : Network
+        Left as it is.
+    images : Images
+        At most 2,000 labelled training images are measured, the same ones at every epoch.
+    """
+    from empirical.encoders import extract
+
+    labels = images.y_train.numpy()
+    labelled = np.flatnonzero(labels >= 0)
+    rows = np.sort(labelled[balanced_order(labels[labelled])[:PAIR_ROWS]])
+    both = extract(network, take(images.x_train, torch.from_numpy(rows)))
+    spaces = {name: Features(x.numpy()) for name, x in zip(SPACES, both, strict=True)}
+    found = measure(spaces, labels[rows], f"epoch {epoch}").profile.spaces
+    columns = ["epoch", "space", *(f"{level}{end}" for level in LEVELS for end in ("", "_low", "_high"))]
+    earlier = path.read_text().splitlines()[1:] if path.exists() else []
+    lines = [",".join(columns), *(line for line in earlier if int(line.split(",")[0]) < epoch)]
+    for name, space in found.items():
+        estimates = [getattr(space, level) for level in LEVELS]
+        cells = [f"{number:.6g}" for e in estimates for number in (e.value, e.low, e.high)]
+        lines.append(",".join([str(epoch), name, *cells]))
+    write_text(path, "\n".join(lines) + "\n")
 
 
 # --- reading the profile ---------------------------------------------------------------------------
@@ -405,7 +500,7 @@ def _command(argv: Sequence[str] | None) -> None:
     add("--checkpoint", type=Path, help="checkpoint.pt of empirical.train")
     add("--features", type=Path, help=".npy of features, shape (N, d)")
     add("--labels", type=Path, help=".npy of integer labels, shape (N,); without it, clusters")
-    add("--classes", type=int, help="number of clusters where there are no labels")
+    add("--classes", type=int, help="number of clusters where there are no labels (an estimate)")
     add(
         "--difficult-share",
         type=float,
@@ -426,14 +521,12 @@ def _command(argv: Sequence[str] | None) -> None:
         if path is not None:
             require_writable(path)
     if args.checkpoint is not None:
-        from empirical import augment
-        from empirical.train import load_network
+        from empirical.checkpoint import load_network
 
         settings, network = load_network(args.checkpoint)
         images = settings.images()
-        view = augment.for_data(settings.data)
         source = f"{settings.data}, {settings.arm} seed {settings.seed}, {settings.epochs} epochs"
-        result = measure_network(network, images, source, view, args.difficult_share)
+        result = measure_network(network, images, source, settings.augmentation, args.difficult_share)
     else:
         labels = None if args.labels is None else read_integers("labels", args.labels)
         features = Features(args.features)

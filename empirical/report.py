@@ -15,7 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from empirical.arms import ARMS
-from empirical.compare import REFERENCES, RESULT_SCHEMA, Experiment, folder, load_experiment, planned
+from empirical.compare import REFERENCES, Experiment, folder, load_experiment, planned
+from empirical.logs import RESULT_SCHEMA
 from empirical.profile import verdict
 from empirical.statistics import Mean, RankCorrelation, detectable_difference, mean_interval, rank_correlation
 from theory.cli import format_number, write_json, write_text
@@ -70,6 +71,7 @@ def write_report(out: Path) -> Path:
 def _condition(out: Path, omega: float, inapplicable: dict[str, str]) -> Condition:
     place = folder(out, omega)
     folders = {"raw_pixels": "raw_pixels", "untrained": "untrained-0", "warmup": "warmup"}
+    folders = {name: where for name, where in folders.items() if (place / where).exists()}  # large images: no raw ones
     with np.load(place / "warmup" / "evidence.npz") as file:
         evidence = dict(file)
     return Condition(
@@ -111,7 +113,8 @@ def summarise(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[C
     table, predictions = [], []
     for condition in conditions:
         omega = condition.omega
-        for arm in (*REFERENCES, *experiment.arms):
+        references = [name for name in REFERENCES if len(accuracies(runs, omega, name))]
+        for arm in (*references, *experiment.arms):
             reason = condition.inapplicable.get(arm)
             row: dict[str, Any] = {"omega": omega, "arm": arm, "not_applicable": reason}
             if reason is None:
@@ -358,6 +361,13 @@ def band_of(condition: Condition, similarities: NDArray[np.float64], band: str) 
     """Similarities between which the selector's band lies, from high to low."""
     plan = condition.plans["warmup"]
     values = similarities[np.triu_indices(len(similarities), 1)]
+    if band == "auto":
+        import torch
+
+        from empirical.selection import self_set_band
+
+        low, high = (end.item() for end in self_set_band(torch.from_numpy(values)[None]))
+        return high, min(low, high)
     low_share = plan.pos_low if band == "theory" else 1.0
     high, low = np.quantile(values, [1 - plan.pos_high, 1 - low_share])
     return float(high), float(low)

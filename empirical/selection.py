@@ -1,26 +1,42 @@
-"""Flag the difficult pairs of a batch without labels: a band of the ranking by similarity."""
+"""Flag the difficult pairs of a batch without labels: a band of similarities.
+
+Similarities are cosines, shape (A, M), with −∞ where an anchor has no pair: of a two-view batch
+(``losses.two_view_pairs``), of a queue, of a batch gathered from all devices, before or after the projector.
+A band (low, high] excludes its lower end. Its ends stay tensors: nothing here waits for a GPU.
+"""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import math
+from typing import Any
 
-from empirical.losses import cosine_similarities
-from theory.params import require
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from empirical.arms import SELECTIONS
+from theory.params import require, require_known, require_share
+
+Band = tuple[Tensor, Tensor]
 
 BINS = 1 << 16
+CELLS = 512  # of the histogram in Fisher's z
+BROAD, NARROW = 16, 4  # cells over which it is smoothed, to find its mode and to compare densities
+LARGEST_COSINE = 0.9999  # beyond, Fisher's z has no use for a histogram
+BULK_BELOW, BULK_ABOVE = 0.9, 0.5  # local false discovery rates at the ends of the band that sets itself
+BLOCK = 1 << 19  # similarities at a time
 
 
-def difficult_pairs(features: Tensor, pos_high: float, pos_low: float) -> Tensor:
-    """Flag the pairs of different images whose similarity ranks between two shares.
+def difficult_pairs(similarities: Tensor, pos_high: float, pos_low: float) -> Tensor:
+    """Flag the pairs whose similarity ranks between two shares.
 
-    Negatives are ranked by cosine from high to low; the top ``pos_high`` are taken for pairs of the
-    same class, the next ones up to ``pos_low`` are flagged.
+    Pairs are ranked from high to low; the top ``pos_high`` are taken for pairs of the same class, the next ones
+    up to ``pos_low`` are flagged.
 
     Parameters
     ----------
-    features : Tensor
-        Pre-projector features of both views, shape (2B, features); rows i and i + B are views of image i.
+    similarities : Tensor
+        Cosines, shape (A, M), −∞ where there is no pair.
     pos_high, pos_low : float
         0 <= pos_high <= pos_low <= 1. The theory's band ends at pos_high plus the share of difficult
         pairs; the paper's wide one at 1.
@@ -28,8 +44,7 @@ def difficult_pairs(features: Tensor, pos_high: float, pos_low: float) -> Tensor
     Returns
     -------
     Tensor
-        bool, shape (2B, 2B), symmetric, False at the anchor itself and its positive. Peak memory is
-        below twice that of the float32 similarity matrix.
+        bool, shape (A, M).
 
     Raises
     ------
@@ -40,41 +55,182 @@ def difficult_pairs(features: Tensor, pos_high: float, pos_low: float) -> Tensor
     ----------
     Zhang et al., ICLR 2026, section 5: the pair selector.
     """
+    return in_band(similarities, rank_band(similarities, pos_high, pos_low))
+
+
+def flag(similarities: Tensor, select: str, pos_high: float, pos_low: float, seed: int = 0) -> Tensor:
+    """Flag pairs in one of the ways of ``empirical.arms.PairRemedy``.
+
+    Parameters
+    ----------
+    similarities : Tensor
+        Cosines, shape (A, M), −∞ where there is no pair.
+    select : {"rank", "auto", "all", "random"}
+        ``difficult_pairs``; the band that sets itself; every pair; as many random pairs as the band holds.
+    pos_high, pos_low : float
+        The band, 0 <= pos_high <= pos_low <= 1.
+    seed : int
+        Of the random pairs, the same on every device.
+
+    Returns
+    -------
+    Tensor
+        bool, shape (A, M).
+
+    Raises
+    ------
+    ParameterError
+        If the shares are out of order or range, or ``select`` is unknown.
+    """
+    require_known("select", select, SELECTIONS)
+    require_shares(pos_high, pos_low)
+    if select == "all":
+        return similarities > -torch.inf
+    if select == "auto":
+        return in_band(similarities, self_set_band(similarities))
+    if select == "random":
+        generator = Generator(similarities.device).manual_seed(seed)
+        return random_pairs(similarities, pos_low - pos_high, generator)
+    return difficult_pairs(similarities, pos_high, pos_low)
+
+
+def in_band(similarities: Tensor, band: Band) -> Tensor:
+    """Flag the similarities in (low, high]; bool, shape (A, M). None where low >= high or an end is NaN."""
+    s, low, high = (_fast(t.detach()) for t in (similarities, *band))
+    flagged = s <= high
+    flagged &= s > low
+    return torch.as_tensor(flagged)
+
+
+def rank_band(similarities: Tensor, pos_high: float, pos_low: float) -> Band:
+    """The band of ``difficult_pairs``.
+
+    A histogram replaces the order statistic: 67 million pairs take one pass, and ``torch.quantile`` refuses more
+    than 16 million. A share is off by at most one of 65,536 bins' content; equal similarities are never split.
+    """
+    require_shares(pos_high, pos_low)
+    similarities = similarities.detach()
+    lowest, width = _range(similarities)
+    above = _histogram(similarities, lowest, width, BINS).flip(0).cumsum(0)
+
+    def above_which(share: float) -> Tensor:
+        """The similarity above which the top share lies."""
+        if share in (0, 1):
+            return torch.full_like(lowest, math.inf if share == 0 else -math.inf)
+        bins = torch.searchsorted(above, (share * above[-1]).ceil().long()) + 1
+        return lowest + width * (1 - bins / BINS)
+
+    return above_which(pos_low), above_which(pos_high)
+
+
+def self_set_band(similarities: Tensor) -> Band:
+    """A band that sets itself, without shares (experimental; docs/losses.md says how well it does).
+
+    Most pairs are of different classes: around their most frequent similarity they make a bulk, taken for normal in
+    Fisher's z = artanh s, with the spread of its lower half, where no pairs of one class are. The local false
+    discovery rate f is the bulk's share of all pairs at a similarity. Low is where f falls below 9/10, high where
+    it falls below 1/2: under low a pair is of the bulk, above high it is rather of one class, between them it
+    could be either.
+
+    Parameters
+    ----------
+    similarities : Tensor
+        Cosines, shape (A, M), −∞ where there is no pair.
+
+    Returns
+    -------
+    low, high : Tensor
+        Ends for ``in_band``, 0-dimensional; ∞ where no pair is above.
+
+    References
+    ----------
+    Efron, "Large-scale simultaneous hypothesis testing: the choice of a null hypothesis", JASA 2004, for the null
+    distribution from the bulk and the local false discovery rate.
+    """
+    similarities = similarities.detach()
+    lowest, width = _range(similarities)
+    fine = _histogram(similarities, lowest, width, BINS).to(lowest.dtype)
+    centres = lowest + width * (torch.arange(BINS, device=lowest.device) + 0.5) / BINS
+    z = centres.clamp(-LARGEST_COSINE, LARGEST_COSINE).atanh()
+    step = ((z[-1] - z[0]) / (CELLS - 1)).clamp(min=1e-9)
+    cells = ((z - z[0]) / step).round().nan_to_num(0, 0, 0).long().clamp(0, CELLS - 1)
+    counts = torch.zeros(CELLS, dtype=fine.dtype, device=fine.device).index_add_(0, cells, fine)
+    x = torch.arange(CELLS, dtype=fine.dtype, device=fine.device)
+    mode, smooth = _smooth(counts, BROAD).argmax(), _smooth(counts, NARROW)
+    below = counts * (x <= mode)
+    spread = ((below @ (x - mode) ** 2) / below.sum()).sqrt()
+    bulk = 2 * below.sum() * torch.exp(-0.5 * ((x - mode) / spread) ** 2) / (spread * math.sqrt(2 * math.pi))
+    exceptional = (smooth > 0) & (x > mode + spread)
+
+    def end(rate: float) -> Tensor:
+        """The first similarity above the bulk's spread with a lower rate."""
+        found = exceptional & (bulk < rate * smooth)
+        return torch.where(found.any(), (z[0] + step * (found.int().argmax() - 0.5)).tanh(), math.inf)
+
+    return end(BULK_BELOW), end(BULK_ABOVE)
+
+
+def _smooth(counts: Tensor, cells: int) -> Tensor:
+    """The histogram smoothed by a Gaussian whose standard deviation is this many cells."""
+    offsets = torch.arange(-3 * cells, 3 * cells + 1, dtype=counts.dtype, device=counts.device)
+    kernel = (-0.5 * (offsets / cells) ** 2).exp()
+    return functional.conv1d(counts[None], (kernel / kernel.sum())[None, None], padding="same")[0]
+
+
+def random_pairs(similarities: Tensor, share: float, generator: Generator) -> Tensor:
+    """Flag random pairs: the control that a selector must beat.
+
+    Parameters
+    ----------
+    similarities : Tensor
+        Shape (A, M), −∞ where there is no pair.
+    share : float
+        Expected share of the pairs, 0 <= share <= 1.
+    generator : Generator
+        On the device of the similarities.
+
+    Returns
+    -------
+    Tensor
+        bool, shape (A, M); symmetric if A = M, as every selection in a two-view batch is.
+    """
+    require_share("share", share)
+    draws = torch.rand(similarities.shape, generator=generator, device=similarities.device)
+    if similarities.shape[0] == similarities.shape[1]:
+        draws = draws.triu() + draws.triu(1).T
+    return (draws < share) & (similarities > -torch.inf)
+
+
+def require_shares(pos_high: float, pos_low: float) -> None:
+    """Require 0 <= pos_high <= pos_low <= 1."""
     require(0 <= pos_high <= 1, "pos_high", pos_high, "0 <= pos_high <= 1")
     require(pos_high <= pos_low <= 1, "pos_low", pos_low, f"pos_high = {pos_high} <= pos_low <= 1")
-    with torch.no_grad():
-        similarities = cosine_similarities(features.detach())
-        rows = torch.arange(len(features), device=features.device)
-        for column in (rows, (rows + len(rows) // 2) % len(rows)):
-            similarities[rows, column] = torch.nan  # NaN is in no band
-        high, low = band_thresholds(similarities, pos_high, pos_low)
-        flagged = similarities <= high
-        flagged &= similarities > low
-        return flagged
 
 
-def band_thresholds(similarities: Tensor, pos_high: float, pos_low: float) -> tuple[float, float]:
-    """Similarities above which the top ``pos_high`` and ``pos_low`` shares lie; NaN entries do not count.
+def _fast(values: Tensor) -> Any:
+    """The values as an array where numpy is faster, that is on a processor: the operators are the same."""
+    return values.numpy() if values.device.type == "cpu" else values
 
-    A histogram of 65,536 bins replaces the order statistic: 67 million pairs take one pass, and
-    ``torch.quantile`` refuses more than 16 million. A share is off by at most one bin's content; pairs
-    with equal similarity are never split.
-    """
-    # histc ignores NaN, min and max do not; a copy of some rows at a time replaces one of the matrix.
-    blocks = similarities.split(256)
-    smallest = min(float(block.nan_to_num(2.0).min()) for block in blocks)
-    largest = max(float(block.nan_to_num(-2.0).max()) for block in blocks)
-    if not largest > smallest:
-        return (smallest, smallest - 1.0) if pos_low > pos_high else (smallest, smallest)
-    counts = torch.histc(similarities, BINS, smallest, largest)
-    above = counts.double().flip(0).cumsum(0)
-    edges = torch.linspace(largest, smallest, BINS + 1, dtype=torch.float64)[1:]
 
-    def threshold(share: float) -> float:
-        if share <= 0:
-            return largest
-        if share >= 1:
-            return smallest - 1.0
-        return float(edges[int(torch.searchsorted(above, share * above[-1]).clamp(max=BINS - 1))])
+def _blocks(similarities: Tensor) -> tuple[Tensor, ...]:
+    blocks: tuple[Tensor, ...] = similarities.split(max(1, BLOCK // max(1, similarities.shape[1])))
+    return blocks
 
-    return threshold(pos_high), threshold(pos_low)
+
+def _range(similarities: Tensor) -> tuple[Tensor, Tensor]:
+    """Lowest similarity and the distance from it to the highest, at least 1e-6."""
+    lowest = torch.stack([block.nan_to_num(neginf=math.inf).amin() for block in _blocks(similarities)]).amin()
+    return lowest, (similarities.amax() - lowest).clamp(min=1e-6)
+
+
+def _histogram(similarities: Tensor, lowest: Tensor, width: Tensor, bins: int) -> Tensor:
+    """Similarities in each of the equal bins from lowest to lowest + width, int64 of shape (bins,)."""
+    scale = bins * (1 - 1e-6) / width  # the highest falls into the last bin
+    counts = torch.zeros(bins + 1, dtype=torch.int64, device=similarities.device)
+    for block in _blocks(similarities):
+        codes = (block - lowest).mul_(scale).nan_to_num_(nan=bins, neginf=bins)  # an extra bin for what is no pair
+        if codes.device.type == "cpu":
+            counts += torch.bincount(codes.int().view(-1), minlength=bins + 1)  # six times as fast as histc
+        else:
+            counts += torch.histc(codes, bins + 1, 0, bins + 1).long()  # bincount would wait for the device
+    return counts[:bins]

@@ -10,6 +10,7 @@ from empirical import profile as module
 from empirical.features import Features
 from empirical.profile import (
     describe,
+    estimate_classes,
     labelling_error,
     main,
     measure,
@@ -136,6 +137,18 @@ def test_clusters_are_marked_as_such():
     assert len({(a, b) for a, b in zip(labels, result.labels, strict=True)}) == 4
 
 
+@pytest.mark.parametrize("classes", [3, 7, 12])
+def test_number_of_classes_is_found_where_classes_are_clusters(classes):
+    features, _ = blobs(n=50, classes=classes, width=16, spread=0.1)
+    found = estimate_classes(Features(features))
+    assert found.classes == classes
+    assert found.silhouettes[classes] == max(found.silhouettes.values())
+    assert found == estimate_classes(Features(features))
+    profile = measure({"encoder": Features(features)}, None, "test").profile
+    assert profile.classes == classes
+    assert f"the number of classes, {classes}, is an estimate" in profile.warnings[0]
+
+
 def test_fewer_samples_than_dimensions_leave_the_bounds_open():
     features, labels = blobs(n=10, width=64)
     result = measure({"encoder": Features(features)}, labels, "test").profile
@@ -250,7 +263,6 @@ def test_features_outside_the_model_are_a_finding(files, capsys):
     ("arguments", "message"),
     [
         ([], "one of --checkpoint and --features"),
-        (["--features", "f.npy"], "a number of clusters (--classes)"),
         (["--features", "f.npy", "--labels", "short.npy"], "labels = 9 labels"),
         (["--features", "f.npy", "--labels", "one.npy"], "at least two classes"),
         (["--features", "f.npy", "--labels", "f.npy"], "labels = shape"),

@@ -5,33 +5,46 @@ import numpy as np
 import pytest
 import torch
 
-from empirical.losses import cosine_similarities
-from empirical.selection import band_thresholds, difficult_pairs
+from empirical.losses import queue_pairs, two_view_pairs
+from empirical.selection import difficult_pairs, flag, in_band, random_pairs, rank_band, self_set_band
 from theory.params import ParameterError
 
 
-def naive(features, pos_high, pos_low):
-    """Rank all pairs of different images and flag those between the shares."""
-    s = cosine_similarities(features).numpy().astype(np.float64)
-    m = len(s)
-    pairs = [(i, j) for i in range(m) for j in range(m) if i != j and i != (j + m // 2) % m]
-    ranked = sorted(pairs, key=lambda pair: -s[pair])
-    flagged = np.zeros((m, m), dtype=bool)
-    for rank, pair in enumerate(ranked):
+def features(rows, width, seed=0):
+    return torch.randn(rows, width, generator=torch.Generator().manual_seed(seed))
+
+
+def similarities(rows, width, seed=0):
+    return two_view_pairs(features(rows, width, seed))[1]
+
+
+def naive(s, pos_high, pos_low):
+    """Rank all pairs and flag those between the shares."""
+    s = s.double().numpy()
+    pairs = [tuple(pair) for pair in np.argwhere(s > -np.inf)]
+    flagged = np.zeros(s.shape, dtype=bool)
+    for rank, pair in enumerate(sorted(pairs, key=lambda pair: -s[pair])):
         flagged[pair] = pos_high <= rank / len(pairs) < pos_low
     return flagged
 
 
 @pytest.mark.parametrize(("pos_high", "pos_low"), [(0.1, 0.2), (0.1, 0.106), (0.25, 1.0), (0.0, 0.3), (0.0, 1.0)])
-def test_band_equals_the_sorted_ranking(pos_high, pos_low):
-    features = torch.randn(80, 6, generator=torch.Generator().manual_seed(0))
-    flagged, expected = difficult_pairs(features, pos_high, pos_low).numpy(), naive(features, pos_high, pos_low)
+@pytest.mark.parametrize("scale", [1.0, 0.1])
+def test_band_equals_the_sorted_ranking(pos_high, pos_low, scale):
+    s = two_view_pairs(1 + scale * features(80, 6))[1]  # the smaller the scale, the closer all cosines are to 1
     # The histogram may move a share by one bin's content: a pair and its mirror image.
-    assert (flagged != expected).sum() <= 4
+    assert (difficult_pairs(s, pos_high, pos_low).numpy() != naive(s, pos_high, pos_low)).sum() <= 4
+
+
+def test_band_of_a_queue_equals_the_sorted_ranking():
+    _, s = queue_pairs(features(20, 5), features(20, 5, 1), features(70, 5, 2))
+    flagged = difficult_pairs(s, 0.1, 0.3)
+    assert flagged.shape == (20, 70)
+    assert (flagged.numpy() != naive(s, 0.1, 0.3)).sum() <= 2
 
 
 def test_mask_is_symmetric_and_spares_self_and_positive():
-    flagged = difficult_pairs(torch.randn(40, 4, generator=torch.Generator().manual_seed(1)), 0.0, 1.0)
+    flagged = difficult_pairs(similarities(40, 4), 0.0, 1.0)
     rows = torch.arange(40)
     assert (flagged == flagged.T).all()
     assert not flagged[rows, rows].any()
@@ -40,37 +53,136 @@ def test_mask_is_symmetric_and_spares_self_and_positive():
 
 
 def test_empty_band_flags_nothing():
-    assert not difficult_pairs(torch.randn(20, 3), 0.3, 0.3).any()
+    assert not difficult_pairs(similarities(20, 3), 0.3, 0.3).any()
 
 
 def test_equal_similarities_are_never_split():
-    flagged = difficult_pairs(torch.ones(20, 3), 0.1, 0.2)
-    assert int(flagged.sum()) in (0, 20 * 18)
-    assert band_thresholds(torch.full((4, 4), 0.5), 0.2, 0.2)[0] == pytest.approx(0.5)
+    for s in (two_view_pairs(torch.ones(20, 3))[1], torch.full((4, 4), 0.5)):
+        assert int(difficult_pairs(s, 0.1, 0.2).sum()) in (0, int((s > -torch.inf).sum()))
 
 
-def test_bf16_features_are_compared_in_float32():
-    features = torch.randn(64, 16, generator=torch.Generator().manual_seed(2)).bfloat16()
-    assert (difficult_pairs(features, 0.1, 0.3) == difficult_pairs(features.float(), 0.1, 0.3)).all()
+def test_no_pair_at_all_and_no_number_flag_nothing():
+    for value in (-torch.inf, torch.nan):
+        s = torch.full((6, 5), value)
+        assert not difficult_pairs(s, 0.1, 0.6).any()
+        assert not in_band(s, self_set_band(s)).any()
 
 
 @pytest.mark.parametrize(("pos_high", "pos_low"), [(-0.1, 0.5), (0.5, 0.4), (0.5, 1.1), (float("nan"), 0.5)])
 def test_shares_are_checked(pos_high, pos_low):
     with pytest.raises(ParameterError, match="pos_"):
-        difficult_pairs(torch.randn(8, 3), pos_high, pos_low)
+        difficult_pairs(similarities(8, 3), pos_high, pos_low)
+
+
+def test_band_excludes_its_lower_end():
+    s = torch.tensor([[0.1, 0.2, 0.3, -torch.inf]])
+    ends = torch.tensor([0.1, 0.2, 0.3])
+    assert in_band(s, (ends[0], ends[1])).tolist() == [[False, True, False, False]]
+    assert not in_band(s, (ends[2], ends[0])).any()
+
+
+def test_the_selection_carries_no_gradient():
+    s = similarities(20, 4).requires_grad_()
+    assert not any(end.requires_grad for end in (*rank_band(s, 0.1, 0.2), *self_set_band(s)))
+    assert difficult_pairs(s, 0.1, 0.2).any()
 
 
 def test_a_batch_of_4096_stays_within_twice_the_similarity_matrix():
     code = """
 import resource, torch
+from empirical.losses import two_view_pairs
 from empirical.selection import difficult_pairs
-difficult_pairs(torch.randn(64, 128), .1, .2)
+difficult_pairs(two_view_pairs(torch.randn(64, 128))[1], .1, .2)
 features = torch.randn(8192, 128)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-flagged = difficult_pairs(features, .1, .2)
+flagged = difficult_pairs(two_view_pairs(features)[1], .1, .2)
 used = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
 assert abs(flagged.sum().item() / (8192 * 8190) - .1) < 1e-3
 assert used <= 2 * 8192**2 * 4, used
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+
+
+# --- random pairs ----------------------------------------------------------------------------------
+
+
+def test_random_pairs_have_the_share_are_symmetric_and_repeatable():
+    s = similarities(400, 4)
+    pairs = 400 * 398
+    flagged = random_pairs(s, 0.1, torch.Generator().manual_seed(3))
+    assert (flagged == flagged.T).all()
+    assert not flagged[s == -torch.inf].any()
+    assert abs(int(flagged.sum()) / pairs - 0.1) < 5 * (0.09 * 2 / pairs) ** 0.5
+    assert (flagged == random_pairs(s, 0.1, torch.Generator().manual_seed(3))).all()
+    assert (flagged != random_pairs(s, 0.1, torch.Generator().manual_seed(4))).any()
+
+
+def test_random_pairs_of_a_queue_and_the_extreme_shares():
+    s = torch.zeros(100, 300)
+    generator = torch.Generator().manual_seed(0)
+    assert abs(random_pairs(s, 0.3, generator).float().mean() - 0.3) < 0.02
+    assert not random_pairs(s, 0.0, generator).any()
+    assert random_pairs(s, 1.0, generator).all()
+    with pytest.raises(ParameterError, match="share = 1.5"):
+        random_pairs(s, 1.5, generator)
+
+
+# --- the band that sets itself ---------------------------------------------------------------------
+
+
+def mixture(same_share, alpha, beta, spread, rows=600, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    same = torch.rand(rows, rows, generator=generator) < same_share
+    noise = spread * torch.randn(rows, rows, generator=generator)
+    return torch.where(same, alpha, beta) + noise, same
+
+
+def test_self_set_band_finds_where_the_bulk_ends():
+    share, alpha, beta, spread = 0.1, 0.9, 0.3, 0.1  # of the normal distributions in Fisher's z
+    z, _ = mixture(share, alpha, beta, spread)
+    s = z.tanh()
+    s.fill_diagonal_(-torch.inf)
+    low, high = self_set_band(s)
+
+    def crossing(odds):
+        """Where (1 − share)·N(β) is ``odds`` times share·N(α)."""
+        middle, slope = (alpha + beta) / 2, (alpha - beta) / spread**2
+        return np.tanh(middle + (np.log((1 - share) / share) - np.log(odds)) / slope)
+
+    assert float(high) == pytest.approx(crossing(1), abs=0.02)
+    assert float(low) == pytest.approx(crossing(9), abs=0.06)  # where densities are close, a little noise moves it far
+
+
+def test_self_set_band_is_between_the_classes():
+    z, same = mixture(0.1, 0.9, 0.3, 0.1)
+    low, high = self_set_band(z.tanh())
+    assert same[z.tanh() > high].float().mean() > 0.95
+    assert same[z.tanh() < low].float().mean() < 0.02
+
+
+def test_self_set_band_of_one_normal_distribution_holds_next_to_nothing():
+    z, _ = mixture(0.0, 0.9, 0.3, 0.1)
+    assert in_band(z.tanh(), self_set_band(z.tanh())).float().mean() < 0.02
+
+
+@pytest.mark.parametrize("s", [torch.full((8, 8), 0.3), torch.tensor([[0.1, 0.9]]), torch.full((2, 2), -torch.inf)])
+def test_self_set_band_survives_degenerate_batches(s):
+    assert in_band(s, self_set_band(s)).shape == s.shape
+
+
+def test_flag_is_what_it_names():
+    s = similarities(40, 4)
+    assert torch.equal(flag(s, "rank", 0.1, 0.3), difficult_pairs(s, 0.1, 0.3))
+    assert torch.equal(flag(s, "auto", 0.1, 0.3), in_band(s, self_set_band(s)))
+    assert torch.equal(flag(s, "all", 0.1, 0.3), s > -torch.inf)
+    expected = random_pairs(s, 0.3 - 0.1, torch.Generator().manual_seed(7))
+    assert torch.equal(flag(s, "random", 0.1, 0.3, seed=7), expected)
+    assert not torch.equal(flag(s, "random", 0.1, 0.3, seed=8), expected)
+
+
+def test_flag_checks_its_parameters():
+    with pytest.raises(ParameterError, match="did you mean rank"):
+        flag(similarities(8, 3), "ranks", 0.1, 0.2)
+    with pytest.raises(ParameterError, match="^pos_low = 0.1"):
+        flag(similarities(8, 3), "all", 0.3, 0.1)

@@ -1,0 +1,269 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.stats import hypergeom
+
+from empirical import difficulty as module
+from empirical.difficulty import (
+    alike_pairs,
+    ambiguous,
+    assess,
+    export,
+    flag_shares,
+    grid,
+    largest,
+    main,
+    mislabelled,
+    overlap,
+)
+from empirical.features import Features
+from empirical.profile import probe_gaps, smallest_gaps
+from tests.empirical.test_profile import blobs
+from theory.params import ParameterError
+from theory.plan import plan_from_profile
+
+
+def cosines(features):
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    return unit @ unit.T
+
+
+# --- scores ----------------------------------------------------------------------------------------
+
+
+def test_flag_shares_equal_the_double_loop_over_batches():
+    features, _ = blobs(n=15, classes=4)
+    found = flag_shares(Features(features.astype(np.float32)), 0.1, 0.3, batch=20, rounds=2, seed=3)
+    similarity = cosines(features)
+    generator = np.random.default_rng(3)
+    flagged, pairs = np.zeros(60), np.zeros(60)
+    for _ in range(2):
+        for batch in np.array_split(generator.permutation(60), 3):
+            ranked = sorted((similarity[i, j] for i in batch for j in batch if i != j), reverse=True)
+            high, low = ranked[round(0.1 * len(ranked))], ranked[round(0.3 * len(ranked))]
+            for i in batch:
+                flagged[i] += sum(low < similarity[i, j] <= high for j in batch if j != i)
+                pairs[i] += len(batch) - 1
+    # The selector's histogram may put a pair and its mirror image on the other side of an end.
+    assert np.abs(found * pairs - flagged).sum() <= 2 * 2 * 2 * 3
+    assert found.mean() == pytest.approx(0.2, abs=0.01)
+
+
+def test_a_batch_larger_than_the_data_is_all_of_them():
+    features, _ = blobs(n=10)
+    assert flag_shares(Features(features), 0.0, 1.0, batch=1000, rounds=1).tolist() == [1.0] * 40
+
+
+def test_largest_flags_the_share():
+    assert largest(np.array([0.1, 0.9, 0.5, 0.8]), 0.5).tolist() == [False, True, False, True]
+    assert not largest(np.ones(4), 0.0).any()
+
+
+def naive_mislabelled(outputs, labels):
+    classes = range(len(outputs[0]))
+    thresholds = []
+    for c in classes:
+        own = [p[c] for p, label in zip(outputs, labels, strict=True) if label == c]
+        thresholds.append(sum(own) / len(own))
+    found = []
+    for p, label in zip(outputs, labels, strict=True):
+        likely = [c for c in classes if p[c] >= thresholds[c]]
+        found.append(bool(likely) and max(likely, key=lambda c: p[c]) != label)
+    return found
+
+
+def test_mislabelled_equals_its_definition_and_finds_flipped_labels():
+    generator = np.random.default_rng(0)
+    outputs = generator.dirichlet([0.5] * 4, 200)
+    labels = np.arange(200) % 4
+    assert mislabelled(outputs, labels).tolist() == naive_mislabelled(outputs.tolist(), labels.tolist())
+
+    features, true = blobs(n=100, spread=0.2)
+    wrong = np.arange(0, 400, 23)
+    given = true.copy()
+    given[wrong] = (given[wrong] + 1) % 4
+    found = assess(Features(features), given, known_wrong=wrong)
+    caught = np.intersect1d(np.flatnonzero(found.scores["mislabelled"]), wrong)
+    assert len(caught) >= 0.8 * len(wrong)
+    assert found.scores["mislabelled"].sum() <= 1.2 * len(wrong)
+    assert found.scores["known_mislabelled"].sum() == len(wrong)
+
+
+def test_ambiguous_are_the_most_uncertain():
+    outputs = np.array([[1.0, 0.0], [0.5, 0.5], [0.9, 0.1], [0.4, 0.6]])
+    assert ambiguous(outputs, 0.5).tolist() == [False, True, False, True]
+
+
+def test_overlap_counts_and_weighs():
+    difficult, other = np.arange(100) < 10, (np.arange(100) >= 6) & (np.arange(100) < 26)
+    found = overlap("ambiguous", difficult, other)
+    assert (found.samples, found.both) == (20, 4)
+    assert found.lift == pytest.approx(4 / (10 * 20 / 100))
+    assert found.p_value == pytest.approx(sum(hypergeom.pmf(k, 100, 20, 10) for k in range(4, 11)))
+    assert overlap("x", difficult, np.zeros(100, dtype=bool)).lift is None
+
+
+# --- pairs -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_alike_pairs_equal_the_sorted_list(monkeypatch, labelled):
+    monkeypatch.setattr(module, "BLOCK", 17)  # several blocks
+    features, labels = blobs(n=15, classes=4)
+    similarity = cosines(features)
+    pairs = [(similarity[i, j], i, j) for i in range(60) for j in range(i + 1, 60)]
+    if labelled:
+        pairs = [pair for pair in pairs if labels[pair[1]] != labels[pair[2]]]
+    else:
+        ceiling = sorted((s for s, _, _ in pairs), reverse=True)[round(0.25 * len(pairs))]
+        pairs = [pair for pair in pairs if pair[0] <= ceiling]
+    expected = [(i, j) for _, i, j in sorted(pairs, reverse=True)[:30]]
+    found = alike_pairs(Features(features.astype(np.float32)), 30, labels if labelled else None, 0.25)
+    pairs_found = [tuple(int(i) for i in row) for row in found.rows]
+    if labelled:
+        assert pairs_found == expected
+    else:  # the selector's histogram may put one pair on the other side of an end
+        assert len(set(pairs_found) ^ set(expected)) <= 2
+    np.testing.assert_allclose(found.similarity, [similarity[pair] for pair in pairs_found], atol=1e-6)
+    assert (np.diff(found.similarity) <= 0).all()
+
+
+def test_fewer_pairs_than_wanted_are_all_of_them():
+    features, labels = blobs(n=2, classes=2)
+    assert len(alike_pairs(Features(features), 100, labels).rows) == 4
+
+
+def test_grid_is_a_picture_of_every_pair(tmp_path):
+    pictures = torch.randint(0, 256, (10, 3, 8, 8), dtype=torch.uint8)
+    pairs = module.AlikePairs(np.arange(10).reshape(5, 2), np.linspace(0.9, 0.8, 5))
+    (tmp_path / "grid.png").write_bytes(grid(pairs, pictures, ["a"] * 10))
+    with Image.open(tmp_path / "grid.png") as image:
+        pixels = np.asarray(image.convert("RGB"))
+    assert pixels.shape[1] > 800
+    for picture in pictures:
+        colour = picture[:, 4, 4].numpy()
+        assert (np.abs(pixels.astype(int) - colour).max(axis=2) <= 1).any()
+
+
+# --- all of it -------------------------------------------------------------------------------------
+
+
+def test_by_gap_the_difficult_are_those_of_the_profile():
+    features, labels = blobs(spread=1.0)
+    found = assess(Features(features), labels, share=0.1)
+    gaps = probe_gaps(Features(features), labels)
+    np.testing.assert_allclose(found.scores["gap"], gaps)
+    assert (found.difficult == smallest_gaps(gaps, labels, 0.1)).all()
+    assert [o.kind for o in found.overlaps] == ["mislabelled", "ambiguous"]
+
+
+def test_by_flags_they_are_the_most_flagged():
+    features, labels = blobs(spread=1.0)
+    found = assess(Features(features), labels, by="flags", share=0.1)
+    assert found.difficult.sum() == 16
+    flags = found.scores["flag_share"]
+    assert flags[found.difficult].min() >= flags[~found.difficult].max()
+
+
+def test_unlabelled_samples_are_scored_by_flags_only():
+    features, labels = blobs(spread=1.0)
+    labels = labels.copy()
+    labels[::4] = -1
+    found = assess(Features(features), labels)
+    assert np.isnan(found.scores["gap"][::4]).all()
+    assert np.isfinite(np.delete(found.scores["gap"], np.s_[::4])).all()
+    assert not found.difficult[::4].any()
+    assert (labels[found.pairs.rows] >= 0).all()
+
+
+def test_without_labels_nothing_needs_them(tmp_path):
+    features, _ = blobs(spread=0.05)
+    found = assess(Features(features), None)
+    assert found.overlaps == ()
+    assert found.plan.pos_high == 1 / 4  # four clusters are found
+    written = export(found, tmp_path, {})
+    assert sorted(path.name for path in written) == ["difficult.npy", "pairs.csv", "scores.csv", "summary.json"]
+
+
+def test_a_plan_sets_the_band():
+    features, labels = blobs()
+    plan = plan_from_profile(module.measure({"encoder": Features(features)}, labels, "test").profile)
+    found = assess(Features(features), None, plan=plan)
+    expected = flag_shares(Features(features), plan.pos_high, plan.pos_low)
+    assert (found.scores["flag_share"] == expected).all()
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    features, labels = blobs()
+    np.save("f.npy", features)
+    np.save("l.npy", labels)
+    np.save("bad.npy", np.array([5000]))
+    return tmp_path
+
+
+def test_command_on_a_checkpoint(tmp_path, capsys):
+    from empirical.train import read_indices, train
+    from tests.empirical.test_train import TINY
+
+    train(TINY, tmp_path / "run")
+    out = tmp_path / "difficulty"
+    arguments = ["--checkpoint", str(tmp_path / "run" / "checkpoint.pt"), "--space", "projector", "--out", str(out)]
+    assert main(arguments) == 0
+    text = capsys.readouterr().out
+    assert "samples are difficult" in text
+    assert sorted(path.name for path in out.iterdir()) == sorted(module.FILES)
+    summary = json.loads((out / "summary.json").read_text())
+    rows = list(csv.DictReader((out / "scores.csv").open()))
+    assert len(rows) == summary["samples"] == 100
+    marked = [int(row["index"]) for row in rows if row["difficult"] == "1"]
+    assert list(read_indices(out / "difficult.npy", 100)) == marked  # what `empirical.train --drop` takes
+    pairs = list(csv.DictReader((out / "pairs.csv").open()))
+    assert len(pairs) == summary["pairs"] == 200
+    assert all(pair["label_first"] != pair["label_second"] for pair in pairs)
+
+
+def test_command_on_features(files, capsys):
+    assert main(["--features", "f.npy", "--labels", "l.npy", "--json"]) == 0
+    assert [o["kind"] for o in json.loads(capsys.readouterr().out)["overlaps"]] == ["mislabelled", "ambiguous"]
+    assert main(["--features", "f.npy", "--classes", "4", "--out", "out"]) == 0
+    assert not (files / "out" / "grid.png").exists()
+    assert len(np.load("out/difficult.npy")) == round(0.08 * 160)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "one of --checkpoint and --features is required"),
+        (["--features", "f.npy", "--by", "gap"], "by = gap violates flags where there are no labels"),
+        (["--features", "f.npy", "--labels", "l.npy", "--by", "gaps"], "did you mean gap"),
+        (["--features", "f.npy", "--labels", "bad.npy"], "labels = 1 labels violates one for each of 160"),
+        (["--features", "f.npy", "--space", "projector"], "space = projector violates encoder with --features"),
+        (["--features", "f.npy", "--labels", "l.npy", "--mislabelled", "bad.npy"], "indices in [0, 159]"),
+        (["--features", "f.npy", "--labels", "l.npy", "--share", "2"], "share = 2.0"),
+        (["--features", "f.npy", "--labels", "l.npy", "--pairs", "0"], "pairs = 0"),
+        (["--features", "f.npy", "--labels", "l.npy", "--batch", "1"], "batch = 1"),
+        (["--features", "f.npy", "--labels", "l.npy", "--rounds", "0"], "rounds = 0"),
+        (["--features", "f.npy", "--labels", "l.npy", "--plan", "none.json"], "cannot read none.json"),
+        (["--checkpoint", "c.pt", "--labels", "l.npy"], "--checkpoint brings its own labels"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_written(files, capsys, arguments, message):
+    before = sorted(files.rglob("*"))
+    assert main([*arguments, "--out", "out"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
+    assert sorted(files.rglob("*")) == before
+
+
+def test_labels_must_fit():
+    features, labels = blobs()
+    with pytest.raises(ParameterError, match="^labels = 3 labels"):
+        assess(Features(features), labels[:3])
