@@ -1,0 +1,96 @@
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from empirical.recipes import RECIPES, check_recipe_fits, main, recipe, table
+from theory.params import ParameterError
+
+PAGE = Path(__file__).parents[2] / "docs" / "recipes.md"
+SIDES = {"cifar10": 32, "cifar100": 32, "stl10": 96, "tiny-imagenet": 64, "imagenet": 224}
+SIDES |= {"lightly-cifar10": 32, "dkobak-cifar10": 32}
+
+
+def test_the_page_holds_the_table_of_the_code(capsys):
+    assert table() in PAGE.read_text()
+    assert main([]) == 0
+    assert capsys.readouterr().out.strip() == table()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_gives_valid_settings(name):
+    from empirical.settings import Settings
+
+    settings = replace(Settings(), **recipe(name))
+    left = {f.name for f in fields(Settings) if f.name not in recipe(name)}
+    # What a recipe leaves to the defaults does not change what it stands for.
+    execution = {"train", "test", "imbalance", "omega", "arm", "seed", "precision", "compile", "accelerator", "devices"}
+    others = {"prior", "concentration", "adnce_mu", "adnce_sigma", "remedy", "drop"}  # of other losses and arms
+    moco = set() if settings.framework == "moco" else {"queue", "momentum"}
+    assert left - execution - others - moco == {"image_size" if "data" in recipe(name) else "data"}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_network_of_every_recipe_fits_its_images(name):
+    import torch
+
+    from empirical.encoders import Network
+
+    chosen = recipe(name)
+    shape = {key: chosen[key] for key in ("dim", "width", "stem_stride", "hidden", "layers")}
+    with torch.device("meta"):
+        network = Network(chosen["encoder"], 3, **shape)
+        h, z = network(torch.empty(2, 3, RECIPES[name].side, RECIPES[name].side))
+    assert h.shape == (2, 2048 if name == "imagenet" else 512)
+    assert z.shape == (2, chosen["dim"])
+
+
+def test_stated_learning_rates_at_the_stated_batch():
+    stated = {"cifar10": 0.06, "cifar100": 3e-3, "stl10": 2e-3, "tiny-imagenet": 2e-3, "imagenet": 0.03}
+    stated |= {"lightly-cifar10": 0.06 * 512 / 128, "dkobak-cifar10": 0.06 * 512 / 256}
+    for name, rate in stated.items():
+        assert recipe(name)["lr"] * recipe(name)["batch"] / 256 == pytest.approx(rate)
+
+
+def test_a_recipe_is_a_copy():
+    recipe("cifar10")["epochs"] = 1
+    assert recipe("cifar10")["epochs"] == 1000
+
+
+@pytest.mark.parametrize(("name", "side"), SIDES.items())
+def test_images_of_the_recipes_size_fit(name, side):
+    assert RECIPES[name].side == side
+    check_recipe_fits(name, (10, 3, side, side))
+    for height, width in ((side, side + 1), (8, side), (8, 8)):
+        with pytest.raises(ParameterError, match=f"image size = {height}×{width} violates {side}×{side}, .* {name}"):
+            check_recipe_fits(name, (10, 3, height, width))
+
+
+def test_a_recipe_without_data_asks_for_them():
+    with pytest.raises(ParameterError, match="--data folder:PATH"):
+        check_recipe_fits("imagenet", (10, 1, 8, 8))
+
+
+def test_unknown_recipes_are_refused():
+    for call in (recipe, lambda name: check_recipe_fits(name, (1, 3, 32, 32))):
+        with pytest.raises(ParameterError, match=r"did you mean cifar100\?"):
+            call("cifar1000")
+
+
+def test_the_command_needs_no_torch():
+    code = "import sys, empirical.recipes; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_pages_own_encoder_works(tmp_path, monkeypatch):
+    import torch
+
+    from empirical.encoders import Network
+
+    code = PAGE.read_text().split("```python\n")[1].split("```")[0]
+    (tmp_path / "mine_from_the_page.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    network = Network("mine_from_the_page:encoder", 1, 5).eval()
+    assert network(torch.rand(2, 1, 64, 64))[0].shape == (2, network.features) == (2, 576)
