@@ -6,9 +6,9 @@ Every finished run is kept; the same command goes on where it was interrupted.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
-import platform
 import queue
 import signal
 import time
@@ -16,24 +16,28 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from empirical.arms import ARMS, BANDS, NotApplicable, pair_remedy
-from empirical.train import Settings, add_run_arguments, make_fabric, settings_from_arguments
+from empirical.data import take
+from empirical.recipes import check_recipe_fits, recipe
+from empirical.settings import ALONE, Running, Settings, add_arguments, given, settings_from_arguments
+from empirical.sources import balanced_order
 from theory.cli import Parser, read_document, require_writable, run, write_json
-from theory.params import PAIRINGS, Pairing, ParameterError, require, require_integer, require_share
+from theory.params import PAIRINGS, Pairing, ParameterError, require, require_integer, require_known, require_share
 from theory.plan import Plan, Profile, plan_from_profile
 
 EXPERIMENT_SCHEMA = "difficult-examples/experiment/1"
-RESULT_SCHEMA = "difficult-examples/result/1"
 WARMUP_SEED = 10_000  # of no compared run, so that the plan is not fitted to one of them
 EVIDENCE_ROWS = 2_000
-PACKAGES = ("difficult-examples", "torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn")
+PATIENCE = 60  # seconds that a worker has to save its run when the comparison is interrupted
 REFERENCES = ("raw_pixels", "untrained")
+SCORES = ("gap", "flags")
+LARGEST_RAW = 1 << 28  # pixels times channels of all training images: a probe on more costs more than the runs
 
 _updates: Any = None  # in a worker: the queue on which it reports finished epochs
 
@@ -54,6 +58,8 @@ class Experiment:
         Shares of mixed training images, one condition each.
     band, pairing : str
         The selector's band and the pairing behind the plan.
+    scores : {"gap", "flags"}
+        What makes a sample difficult for sample removal: a probe's gap, or its number of flagged pairs (no labels).
     labels_per_class : int or None
         Labels per class that the probe sees, over ``draws`` draws; None for all of them.
     draws : int
@@ -65,12 +71,13 @@ class Experiment:
     omegas: tuple[float, ...] = (0.0,)
     band: str = "theory"
     pairing: Pairing = "matched"
+    scores: str = "gap"
     labels_per_class: int | None = None
     draws: int = 50
 
     def __post_init__(self) -> None:
         for arm in self.arms:
-            require(arm in ARMS, "arms", arm, "one of " + ", ".join(ARMS))
+            require_known("arms", arm, ARMS)
         require(len(set(self.arms)) == len(self.arms), "arms", ",".join(self.arms), "no arm twice")
         require("baseline" in self.arms, "arms", ",".join(self.arms), "baseline among the arms")
         require_integer("seeds", self.seeds, 1)
@@ -79,7 +86,8 @@ class Experiment:
         require(len(set(self.omegas)) == len(self.omegas), "omegas", self.omegas, "no value twice")
         for omega in self.omegas:
             require_share("omega", omega)
-        require(self.band in BANDS, "band", self.band, "one of " + ", ".join(BANDS))
+        require_known("band", self.band, BANDS)
+        require_known("scores", self.scores, SCORES)
 
     def to_json(self) -> dict[str, Any]:
         """The experiment as plain data."""
@@ -95,6 +103,7 @@ class Task:
     settings: Settings
     out: Path
     experiment: Experiment
+    running: Running = ALONE
 
     @property
     def epochs(self) -> int:
@@ -110,7 +119,16 @@ class Task:
 PRESETS: dict[str, Experiment] = {
     "digits-demo": Experiment(
         base=Settings(data="digits", encoder="convnet", width=16, dim=16, batch=200, epochs=30, lr=0.12),
-        arms=(*ARMS,),
+        arms=(
+            "baseline",
+            "margin",
+            "temperature",
+            "combined",
+            "pair_removal",
+            "sample_removal",
+            "random_removal",
+            "mixed_removal",
+        ),
         seeds=4,
         omegas=(0.0, 0.2, 0.4),
         labels_per_class=5,
@@ -143,40 +161,34 @@ def execute(task: Task) -> None:
     """Do one task and write its result.json last; a finished task is left alone."""
     if task.finished:
         return
-    from empirical.data import load
-    from empirical.evaluate import evaluate_features, evaluate_network
+    from empirical.evaluate import Protocol, evaluate_features, evaluate_network
+    from empirical.logs import write_result
     from empirical.train import train
 
     started = time.perf_counter()
     s, e = task.settings, task.experiment
+    device = torch.device("cpu")
+    protocol = Protocol(labels_per_class=e.labels_per_class, draws=e.draws)
     # Every encoder is probed on the original images, whatever it was trained on.
-    original = load(s.data, s.train, s.test, s.image_size)
+    original = s.original_images()
     if task.kind == "raw_pixels":
-        train_pixels, test_pixels = ((x.flatten(1).float() / 255).numpy() for x in (original.x_train, original.x_test))
-        metrics = evaluate_features("encoder", train_pixels, test_pixels, original, e.labels_per_class, e.draws)
+        labelled = take(original.x_train, (original.y_train >= 0).nonzero().flatten())
+        everything = torch.arange(len(original.y_test))
+        pictures = (labelled, take(original.x_test, everything))
+        train_pixels, test_pixels = ((x.flatten(1).float() / 255).numpy() for x in pictures)
+        metrics = evaluate_features("encoder", train_pixels, test_pixels, original, protocol)
         if s.seed == 0:
             _profile_pixels(task)
     else:
         if task.kind == "untrained":
             network = s.network(original.x_train.shape[1]).eval()
         else:
-            network = train(s, task.out, lambda done, _: report_progress(task, done)).eval()
-        metrics = evaluate_network(network, original, e.labels_per_class, e.draws)
+            network = train(s, task.out, lambda *done: _report_epochs(task, *done), task.running).eval()
+            device = next(network.parameters()).device
+        metrics = evaluate_network(network, original, protocol)
         if task.kind == "warmup" or (task.kind == "untrained" and s.seed == 0):
             _profile_network(task, network)
-    document = {
-        "schema": RESULT_SCHEMA,
-        "kind": task.kind,
-        "arm": s.arm if task.kind == "arm" else task.kind,
-        "seed": s.seed,
-        "omega": s.omega,
-        "metrics": metrics,
-        "seconds": time.perf_counter() - started,
-        "settings": s.to_json(),
-        "versions": {name: version(name) for name in PACKAGES},
-        "machine": f"{platform.machine()}, Python {platform.python_version()}",
-    }
-    write_json(task.out / "result.json", document)
+    write_result(task.out, task.kind, s, metrics, time.perf_counter() - started, device)
     report_progress(task, task.epochs)
 
 
@@ -185,35 +197,44 @@ def _profile_pixels(task: Task) -> None:
     from empirical.profile import measure
 
     images = task.settings.images()
+    labelled = (images.y_train >= 0).nonzero().flatten()
     # Centred at mid-grey, so that a cosine compares patterns rather than brightness.
-    pixels = images.x_train.flatten(1).float().numpy() / 255 - 0.5
-    found = measure({"encoder": Features(pixels)}, images.y_train.numpy(), f"{images.name}, raw pixels")
+    pixels = take(images.x_train, labelled).flatten(1).float().numpy() / 255 - 0.5
+    found = measure({"encoder": Features(pixels)}, images.y_train[labelled].numpy(), f"{images.name}, raw pixels")
     _save_profile(task, replace(found.profile, dim=task.settings.dim))
 
 
 def _profile_network(task: Task, network: Any) -> None:
-    from empirical import augment
-    from empirical.data import balanced_order
+    from empirical.difficulty import flag_shares, largest
     from empirical.encoders import extract
+    from empirical.features import Features
     from empirical.files import save_array
     from empirical.profile import measure_network
 
-    images, view = task.settings.images(), augment.for_data(task.settings.data)
+    images, view = task.settings.images(), task.settings.augmentation
     source = f"{images.name}, {task.kind} encoder"
     found = measure_network(network, images, source, view)
     _save_profile(task, found.profile)
     if task.kind == "warmup":
         labels = images.y_train.numpy()
-        rows = np.sort(balanced_order(labels)[:EVIDENCE_ROWS])
-        h, _ = extract(network, images.x_train[rows])
-        save_array(task.out / "difficult.npy", np.flatnonzero(found.difficult))
+        labelled = np.flatnonzero(labels >= 0)
+        rows = np.sort(labelled[balanced_order(labels[labelled])[:EVIDENCE_ROWS]])
+        pictures = take(images.x_train, torch.from_numpy(rows))
+        h, _ = extract(network, pictures)
+        difficult = found.difficult
+        if task.experiment.scores == "flags":
+            plan = plan_from_profile(found.profile, task.experiment.pairing)
+            everything, _ = extract(network, images.x_train)
+            shares = flag_shares(Features(everything.numpy()), plan.pos_high, plan.pos_low, task.settings.batch)
+            difficult = largest(shares, difficult.mean())
+        save_array(task.out / "difficult.npy", np.flatnonzero(difficult))
         np.savez_compressed(
             task.out / "evidence.npz",
             rows=rows,
             features=h.numpy(),
             labels=labels[rows],
-            difficult=found.difficult[rows],
-            images=images.x_train[rows].numpy(),
+            difficult=found.difficult[rows],  # by the probe: the report's pairs
+            images=pictures.numpy(),
             class_names=np.array(images.class_names),
         )
 
@@ -221,6 +242,13 @@ def _profile_network(task: Task, network: Any) -> None:
 def _save_profile(task: Task, profile: Profile) -> None:
     profile.save(task.out / "profile.json")
     plan_from_profile(profile, task.experiment.pairing).save(task.out / "plan.json")
+
+
+def _report_epochs(task: Task, step: int, steps: int, epoch: int) -> None:
+    """Report finished epochs, once each."""
+    per_epoch = steps // task.settings.epochs
+    if step % per_epoch == 0:
+        report_progress(task, step // per_epoch)
 
 
 def report_progress(task: Task, done: int) -> None:
@@ -233,8 +261,6 @@ def _start_worker(updates: Any) -> None:
     global _updates
     _updates = updates
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides
-    import torch
-
     torch.set_num_threads(1)
 
 
@@ -295,9 +321,13 @@ def _run_in_workers(tasks: Sequence[Task], jobs: int, advance: Callable[[tuple[s
     except BrokenProcessPool as error:
         raise ParameterError("a worker was killed (out of memory?); the same command goes on from here") from error
     except BaseException:
-        # Shutting down would wait for the runs in progress; their checkpoints are on disk.
-        for process in list((pool._processes or {}).values()):
+        # A run in progress finishes its step, saves and leaves.
+        processes = list((pool._processes or {}).values())
+        for process in processes:
             process.terminate()
+        for process in processes:
+            process.join(PATIENCE)
+            process.kill()
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()
@@ -308,7 +338,7 @@ def folder(out: Path, omega: float) -> Path:
     return out / f"omega-{float(omega)!r}"
 
 
-def compare(experiment: Experiment, out: Path, jobs: int = 1) -> Path:
+def compare(experiment: Experiment, out: Path, jobs: int = 1, running: Running = ALONE) -> Path:
     """Run an experiment and write its report.
 
     Parameters
@@ -318,6 +348,8 @@ def compare(experiment: Experiment, out: Path, jobs: int = 1) -> Path:
         Folder for the runs, results.csv, results.json and report.html.
     jobs : int
         Worker processes, one thread each; 1 runs in this process with all threads.
+    running : Running
+        How each run is executed.
 
     Returns
     -------
@@ -332,23 +364,31 @@ def compare(experiment: Experiment, out: Path, jobs: int = 1) -> Path:
     jobs = require_integer("jobs", jobs, 1)
     _check_data(experiment)
     _claim(experiment, out)
-    first: list[Task] = []
-    for omega in experiment.omegas:
-        base = replace(experiment.base, omega=omega)
-        place = folder(out, omega)
-        first.append(Task("warmup", replace(base, seed=WARMUP_SEED), place / "warmup", experiment))
-        first.append(Task("raw_pixels", replace(base, seed=0), place / "raw_pixels", experiment))
-        for seed in range(experiment.seeds):
-            first.append(Task("untrained", replace(base, seed=seed), place / f"untrained-{seed}", experiment))
-    run_tasks(first, jobs, "warm-up, references")
-    tasks, _ = planned(experiment, out)
+    run_tasks(first_tasks(experiment, out, running), jobs, "warm-up, references")
+    tasks, _ = planned(experiment, out, running)
     run_tasks(tasks, jobs, "arms")
     from empirical.report import write_report
 
     return write_report(out)
 
 
-def planned(experiment: Experiment, out: Path) -> tuple[list[Task], dict[float, dict[str, str]]]:
+def first_tasks(experiment: Experiment, out: Path, running: Running = ALONE) -> list[Task]:
+    """For each ω the warm-up and the reference rows."""
+    tasks: list[Task] = []
+    for omega in experiment.omegas:
+        base, place = replace(experiment.base, omega=omega), folder(out, omega)
+        tasks.append(Task("warmup", replace(base, seed=WARMUP_SEED), place / "warmup", experiment, running))
+        if math.prod(base.original_images().x_train.shape) <= LARGEST_RAW:
+            tasks.append(Task("raw_pixels", replace(base, seed=0), place / "raw_pixels", experiment, running))
+        for seed in range(experiment.seeds):
+            untrained = replace(base, seed=seed)
+            tasks.append(Task("untrained", untrained, place / f"untrained-{seed}", experiment, running))
+    return tasks
+
+
+def planned(
+    experiment: Experiment, out: Path, running: Running = ALONE
+) -> tuple[list[Task], dict[float, dict[str, str]]]:
     """The arms' tasks after the warm-ups, seed by seed, and why some arms are not applicable, by ω."""
     tasks: list[Task] = []
     inapplicable: dict[float, dict[str, str]] = {}
@@ -367,8 +407,11 @@ def planned(experiment: Experiment, out: Path) -> tuple[list[Task], dict[float, 
                 except NotApplicable as reason:
                     inapplicable[omega][arm] = str(reason)
                     continue
-                settings = replace(experiment.base, omega=omega, arm=arm, seed=seed, remedy=remedy, drop=drop)
-                tasks.append(Task("arm", settings, place / f"{arm}-{seed}", experiment))
+                loss = ARMS[arm].loss or experiment.base.loss
+                settings = replace(
+                    experiment.base, omega=omega, arm=arm, seed=seed, loss=loss, remedy=remedy, drop=drop
+                )
+                tasks.append(Task("arm", settings, place / f"{arm}-{seed}", experiment, running))
     return tasks, inapplicable
 
 
@@ -387,19 +430,21 @@ def _dropped(arm: str, settings: Settings, place: Path, seed: int) -> tuple[int,
     # As many of each class as the difficult ones, drawn anew for every seed.
     labels = settings.images().y_train.numpy()
     generator = np.random.default_rng(seed)
-    counts = np.bincount(labels[difficult], minlength=int(labels.max()) + 1)
-    drawn = [generator.choice(np.flatnonzero(labels == c), count, replace=False) for c, count in enumerate(counts)]
-    return tuple(int(i) for i in np.sort(np.concatenate(drawn)))
+    counts = zip(*np.unique(labels[difficult], return_counts=True), strict=True)
+    drawn = [generator.choice(np.flatnonzero(labels == c), count, replace=False) for c, count in counts]
+    return tuple(sorted(int(i) for part in drawn for i in part))
 
 
 def _check_data(experiment: Experiment) -> None:
     """Fail on unusable data or sizes before anything is written."""
-    from empirical.data import load
+    from empirical.train import make_fabric, require_fit
 
     s = experiment.base
-    images = load(s.data, s.train, s.test, s.image_size)
+    images = s.images()
+    require_fit(s, images)
     count, classes = len(images.y_train), images.classes
-    sizes = np.bincount(images.y_train.numpy())
+    labels = images.y_train.numpy()
+    sizes = np.bincount(labels[labels >= 0])
     require(s.dim < count, "dim", s.dim, f"dim < {count}, the training images")
     require(s.batch <= count, "batch", s.batch, f"batch <= {count}, the training images")
     make_fabric(s)
@@ -445,33 +490,40 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(argv: Sequence[str] | None) -> None:
     parser = Parser(prog="python -m empirical.compare", description=__doc__)
     add = parser.add_argument
-    add("--preset", choices=list(PRESETS), default="photos-cpu", help="defaults for all options (photos-cpu)")
+    add("--preset", default="photos-cpu", help=f"the experiment: {', '.join(PRESETS)} (photos-cpu)")
+    add("--recipe", help="settings for a data set at full size, see docs/recipes.md")
     add("--arms", help="comma-separated: " + ", ".join(ARMS))
     add("--seeds", type=int, help="runs per arm")
     add("--omegas", help="comma-separated shares of mixed images")
-    add("--band", choices=BANDS, help="the selector's band")
+    add("--band", help="the selector's band: " + ", ".join(BANDS))
     add("--pairing", choices=PAIRINGS, help="the pairing behind the plan")
+    add("--scores", help="what makes a sample difficult for sample removal: " + ", ".join(SCORES))
     add("--labels-per-class", type=int, help="labels per class that the probe sees (all)")
     add("--draws", type=int, help="label draws")
     add("--jobs", type=int, default=1, help="single-threaded workers (1: this process with all threads)")
     add("--out", type=Path, required=True, help="folder of the experiment")
-    add_run_arguments(parser)
+    add_arguments(parser, Settings)
+    add_arguments(parser, Running)
     args = parser.parse_args(argv)
+    require_known("preset", args.preset, PRESETS)
     preset = PRESETS[args.preset]
-    given: dict[str, Any] = {"base": settings_from_arguments(args, preset.base)}
-    if args.data is None and args.preset != "digits-demo":
-        raise ParameterError("--data is required (npz:PATH or folder:PATH)")
+    base = preset.base if args.recipe is None else replace(preset.base, **recipe(args.recipe))
+    chosen: dict[str, Any] = {"base": settings_from_arguments(args, base)}
+    if args.data is None and args.recipe is None and args.preset != "digits-demo":
+        raise ParameterError("--data is required (cifar10, cifar100, stl10, npz:PATH or folder:PATH)")
+    if args.recipe is not None:
+        check_recipe_fits(args.recipe, chosen["base"].images().x_train.shape)
     if args.arms is not None:
-        given["arms"] = tuple(args.arms.split(","))
+        chosen["arms"] = tuple(args.arms.split(","))
     if args.omegas is not None:
         try:
-            given["omegas"] = tuple(float(value) for value in args.omegas.split(","))
+            chosen["omegas"] = tuple(float(value) for value in args.omegas.split(","))
         except ValueError as error:
             raise ParameterError("omegas", args.omegas, "comma-separated numbers") from error
-    for name in ("seeds", "band", "pairing", "labels_per_class", "draws"):
+    for name in ("seeds", "band", "pairing", "scores", "labels_per_class", "draws"):
         if getattr(args, name) is not None:
-            given[name] = getattr(args, name)
-    print(compare(replace(preset, **given), args.out, args.jobs))
+            chosen[name] = getattr(args, name)
+    print(compare(replace(preset, **chosen), args.out, args.jobs, Running(**given(args, Running))))
 
 
 if __name__ == "__main__":

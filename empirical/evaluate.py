@@ -1,26 +1,37 @@
-"""Linear probe and kNN on frozen features: ``python -m empirical.evaluate``."""
+"""Linear probes and kNN on frozen features: ``python -m empirical.evaluate``.
+
+Two protocols for the probe: L-BFGS on the features of the original images (``linear_probe``), which has no
+settings to tune, and SGD (``sgd_probe``), which many papers use. Both read the final weights and the final epoch.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
 
-from empirical.data import Images, load
+from empirical.augment import Augmentation
+from empirical.checkpoint import channels_of, load_network
+from empirical.data import Images, load, take
 from empirical.encoders import Network, extract
-from empirical.train import channels_of, load_network
 from theory.cli import Parser, run
-from theory.params import require, require_integer
+from theory.params import is_finite, require, require_integer, require_known
+from theory.plan import SPACES
 
 Array = NDArray[np.float32]
 Labels = NDArray[np.int64]
 DRAWS_SEED = 20250102
+PROTOCOLS = ("lbfgs", "sgd", "both")
+ROWS = 4096  # of a matrix of pairs held at a time
 
 
 def probe(features: Array, labels: Labels) -> Any:
@@ -82,6 +93,135 @@ def linear_probe(
     return float(np.mean(scores))
 
 
+def sgd_probe(
+    features: Array,
+    labels: Labels,
+    test_features: Array,
+    test_labels: Labels,
+    epochs: int = 100,
+    lr: float = 0.1,
+    batch: int = 256,
+    seed: int = 0,
+) -> float:
+    """Test accuracy of a linear layer trained by SGD on standardised features, after its last epoch.
+
+    Momentum .9, no weight decay, learning rate falling to zero by a cosine.
+
+    Parameters
+    ----------
+    features, labels, test_features, test_labels : ndarray
+        Shapes (N, d), (N,), (M, d), (M,).
+    epochs, lr, batch : int, float, int
+        Passes over the data, first learning rate, samples per step.
+    seed : int
+        Of the order of the samples; the layer starts at zero.
+    """
+    x, y = torch.from_numpy(features), torch.from_numpy(labels)
+    mean, spread = x.mean(dim=0), x.std(dim=0).clamp(min=1e-6)
+    x = (x - mean) / spread
+    layer = nn.Linear(x.shape[1], int(labels.max()) + 1)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=lr, momentum=0.9)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(epochs):
+        for rows in torch.randperm(len(x), generator=generator).split(batch):
+            optimizer.zero_grad()
+            functional.cross_entropy(layer(x[rows]), y[rows]).backward()
+            optimizer.step()
+        schedule.step()
+    with torch.no_grad():
+        predicted = layer((torch.from_numpy(test_features) - mean) / spread).argmax(dim=1)
+    return float((predicted.numpy() == test_labels).mean())
+
+
+class OnlineProbe(nn.Module):
+    """A linear layer trained along with the encoder, on features that send no gradient back.
+
+    Its accuracy is for curves only: it is measured on augmented training views with features that still move.
+
+    Parameters
+    ----------
+    features, classes : int
+        Width of the features; number of classes.
+    lr : float
+        Learning rate of Adam.
+    """
+
+    def __init__(self, features: int, classes: int, lr: float = 1e-3) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(features, affine=False)
+        self.layer = nn.Linear(features, classes)
+        self.optimizer = torch.optim.Adam(self.layer.parameters(), lr=lr)
+
+    def update(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Learn from a batch; accuracy on it before learning, a scalar on the device (0 if nothing is labelled).
+
+        Parameters
+        ----------
+        features : Tensor
+            Shape (B, features).
+        labels : Tensor
+            Shape (B,); −1 is ignored.
+        """
+        labelled = (labels >= 0).sum().clamp(min=1)
+        with torch.enable_grad():
+            outputs = self.layer(self.norm(features.detach().float()))
+            # A sum over the labelled, for a mean over none is no number.
+            loss = functional.cross_entropy(outputs, labels, ignore_index=-1, reduction="sum") / labelled
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+        right: Tensor = (outputs.argmax(dim=1) == labels).sum() / labelled
+        return right
+
+    def state(self) -> dict[str, Any]:
+        """Layer and optimiser, for a checkpoint."""
+        return {"layer": self.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Inverse of ``state``."""
+        self.load_state_dict(state["layer"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def alignment(first: Tensor, second: Tensor, power: float = 2.0) -> float:
+    """Mean distance^power of the unit vectors of two views of the same images; 0 is perfect.
+
+    Parameters
+    ----------
+    first, second : Tensor
+        Shape (N, d).
+
+    References
+    ----------
+    Wang & Isola 2020, Understanding contrastive representation learning through alignment and uniformity.
+    """
+    gap = functional.normalize(first, dim=1) - functional.normalize(second, dim=1)
+    return float(gap.norm(dim=1).pow(power).mean())
+
+
+def uniformity(features: Tensor, t: float = 2.0) -> float:
+    """log of the mean of e^{−t‖u − v‖²} over pairs of different rows' unit vectors, in [−4t, 0]; lower is better.
+
+    Parameters
+    ----------
+    features : Tensor
+        Shape (N, d), N >= 2.
+
+    References
+    ----------
+    Wang & Isola 2020.
+    """
+    unit = functional.normalize(features, dim=1)
+    total = torch.zeros((), dtype=torch.float64)
+    for part in unit.split(ROWS):
+        total += (2 * t * (part @ unit.T - 1)).exp().sum(dtype=torch.float64)
+    pairs = len(unit) * (len(unit) - 1)
+    return float(((total - len(unit)) / pairs).log())  # a row with itself has distance 0
+
+
 def knn(
     features: Array, labels: Labels, test_features: Array, test_labels: Labels, k: int = 20, tau: float = 0.1
 ) -> float:
@@ -99,24 +239,77 @@ def knn(
     return correct / len(test_labels)
 
 
+@dataclass(frozen=True)
+class Protocol:
+    """How features are scored.
+
+    Parameters
+    ----------
+    probe : {"lbfgs", "sgd", "both"}
+        ``linear_probe``, ``sgd_probe`` or both.
+    labels_per_class : int or None
+        Labels per class that ``linear_probe`` sees, over ``draws`` draws; None for all of them.
+    draws : int
+    k, tau : int, float
+        Neighbours of kNN, and the temperature of their votes.
+
+    Raises
+    ------
+    ParameterError
+        If a field is outside its range.
+    """
+
+    probe: str = "lbfgs"
+    labels_per_class: int | None = None
+    draws: int = 50
+    k: int = 20
+    tau: float = 0.1
+
+    def __post_init__(self) -> None:
+        require_known("protocol", self.probe, PROTOCOLS)
+        require_integer("draws", self.draws, 1)
+        require_integer("knn_k", self.k, 1)
+        require(is_finite(self.tau) and self.tau > 0, "knn_tau", self.tau, "knn_tau > 0")
+        if self.labels_per_class is not None:
+            require(self.probe == "lbfgs", "protocol", self.probe, "lbfgs, where labels_per_class is given")
+
+
 def evaluate_features(
-    space: str,
-    features: Array,
-    test_features: Array,
-    images: Images,
-    labels_per_class: int | None = None,
-    draws: int = 50,
+    space: str, features: Array, test_features: Array, images: Images, protocol: Protocol = Protocol()
 ) -> dict[str, float]:
-    """Probe and kNN accuracy of one feature space, keyed ``{space}_probe`` and ``{space}_knn``."""
-    labels, test_labels = images.y_train.numpy(), images.y_test.numpy()
-    accuracy = linear_probe(features, labels, test_features, test_labels, labels_per_class, draws)
-    return {f"{space}_probe": accuracy, f"{space}_knn": knn(features, labels, test_features, test_labels)}
+    """Accuracies of one feature space, keyed ``{space}_probe``, ``{space}_sgd_probe`` and ``{space}_knn``.
+
+    Parameters
+    ----------
+    space : str
+    features, test_features : ndarray
+        Of the labelled training images and of the test images, shapes (N, d) and (M, d).
+    images : Images
+    protocol : Protocol
+    """
+    p, labels = protocol, images.y_train.numpy()
+    data = features, labels[labels >= 0], test_features, images.y_test.numpy()
+    scores: dict[str, float] = {}
+    if p.probe in ("lbfgs", "both"):
+        scores[f"{space}_probe"] = linear_probe(*data, p.labels_per_class, p.draws)
+    if p.probe in ("sgd", "both"):
+        scores[f"{space}_sgd_probe"] = sgd_probe(*data)
+    return {**scores, f"{space}_knn": knn(*data, p.k, p.tau)}
 
 
 def evaluate_network(
-    network: Network, images: Images, labels_per_class: int | None = None, draws: int = 50
+    network: Network, images: Images, protocol: Protocol = Protocol(), view: Augmentation | None = None
 ) -> dict[str, float]:
     """Accuracies on the encoder's and the projector's output; the network is left bit-identical.
+
+    Parameters
+    ----------
+    network : Network
+    images : Images
+        Unlabelled training images (−1) are left out.
+    protocol : Protocol
+    view : callable, optional
+        Also measure alignment and uniformity, on two such views of at most 2,000 test images.
 
     Raises
     ------
@@ -124,13 +317,25 @@ def evaluate_network(
         If evaluation changed a weight or a batch-norm statistic.
     """
     before = fingerprint(network)
-    train, test = extract(network, images.x_train), extract(network, images.x_test)
+    labelled = (images.y_train >= 0).nonzero().flatten()
+    x_train = images.x_train if len(labelled) == len(images.y_train) else take(images.x_train, labelled)
+    train, test = extract(network, x_train), extract(network, images.x_test)
+    views = None if view is None else _two_views(network, images, view)
     scores: dict[str, float] = {}
-    for space, features, test_features in zip(("encoder", "projector"), train, test, strict=True):
-        scores |= evaluate_features(space, features.numpy(), test_features.numpy(), images, labels_per_class, draws)
+    for index, space in enumerate(SPACES):
+        scores |= evaluate_features(space, train[index].numpy(), test[index].numpy(), images, protocol)
+        if views is not None:
+            scores[f"{space}_alignment"] = alignment(views[0][index], views[1][index])
+            scores[f"{space}_uniformity"] = uniformity(test[index])
     if fingerprint(network) != before:
         raise RuntimeError("evaluation changed the network")
     return scores
+
+
+def _two_views(network: Network, images: Images, view: Augmentation) -> list[tuple[Tensor, Tensor]]:
+    generator = torch.Generator(next(network.parameters()).device).manual_seed(0)
+    chosen = take(images.x_test, torch.arange(min(2_000, len(images.y_test))))
+    return [extract(network, chosen, lambda part: view(part, generator)) for _ in range(2)]
 
 
 def fingerprint(network: torch.nn.Module) -> str:
@@ -154,28 +359,46 @@ def _command(argv: Sequence[str] | None) -> None:
     add = parser.add_argument
     add("--checkpoint", type=Path, required=True, help="checkpoint.pt of empirical.train")
     add("--data", help="evaluate on other data (those of the run)")
+    add("--protocol", default="lbfgs", help=f"the linear probe: {', '.join(PROTOCOLS)} (lbfgs)")
     add("--labels-per-class", type=int, help="train the probe on so few labels, averaged over draws (all)")
     add("--draws", type=int, default=50, help="label draws (50)")
+    add("--knn-k", type=int, default=20, help="neighbours (20)")
+    add("--knn-tau", type=float, default=0.1, help="temperature of their votes (0.1)")
     add("--json", action="store_true", help="print JSON")
     args = parser.parse_args(argv)
-    require_integer("draws", args.draws, 1)
+    protocol = Protocol(args.protocol, args.labels_per_class, args.draws, args.knn_k, args.knn_tau)
     settings, network = load_network(args.checkpoint)
-    if args.data is None:
-        images = load(settings.data, settings.train, settings.test, settings.image_size)
-    else:
-        images = load(args.data, image_size=settings.image_size)
+    images = settings.original_images() if args.data is None else load(args.data, image_size=settings.image_size)
     channels = channels_of(network.state_dict())
     require(images.x_train.shape[1] == channels, "data", args.data, f"images of {channels} channels")
-    scores = evaluate_network(network, images, args.labels_per_class, args.draws)
+    scores = evaluate_network(network, images, protocol, settings.augmentation)
     if args.json:
-        print(json.dumps({"checkpoint": str(args.checkpoint), "fingerprint": fingerprint(network), **scores}, indent=2))
+        document = {"checkpoint": str(args.checkpoint), "fingerprint": fingerprint(network)}
+        print(json.dumps({**document, "protocol": asdict(protocol), **scores}, indent=2))
         return
-    protocol = "all labels" if args.labels_per_class is None else f"{args.labels_per_class} labels per class"
     print(f"{args.checkpoint}: {settings.arm}, {settings.epochs} epochs, final weights; {images.name}")
-    print(f"  {'accuracy, %':<12}{'linear probe':>14}{'kNN (20)':>10}   ({protocol})")
-    for space in ("encoder", "projector"):
-        print(f"  {space:<12}{100 * scores[f'{space}_probe']:>14.2f}{100 * scores[f'{space}_knn']:>10.2f}")
+    print(describe(scores, protocol))
     print(f"  network unchanged by the evaluation: sha256 {fingerprint(network)[:16]}")
+
+
+def describe(scores: dict[str, float], protocol: Protocol = Protocol()) -> str:
+    """Scores of ``evaluate_network`` as a table, with the protocol."""
+    titles = {"probe": "linear probe", "sgd_probe": "SGD probe", "knn": f"kNN ({protocol.k})"}
+    titles |= {"alignment": "alignment", "uniformity": "uniformity"}
+    kinds = [kind for kind in titles if f"{SPACES[0]}_{kind}" in scores]
+    few = protocol.labels_per_class
+    used = "all labels" if few is None else f"{few} labels per class, {protocol.draws} draws"
+    lines = [f"  {'':<12}" + "".join(f"{titles[kind]:>14}" for kind in kinds)]
+    for space in SPACES:
+        cells = (
+            f"{value:14.3f}" if kind in ("alignment", "uniformity") else f"{100 * value:13.2f}%"
+            for kind in kinds
+            for value in (scores[f"{space}_{kind}"],)
+        )
+        lines.append(f"  {space:<12}" + "".join(cells))
+    probes = {"lbfgs": "L-BFGS", "sgd": "SGD", "both": "L-BFGS and SGD"}[protocol.probe]
+    lines.append(f"  {probes} on standardised frozen features, {used}; kNN weights e^(cos/{protocol.tau})")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from empirical.files import read_npz
-from empirical.losses import contrastive_loss
+from empirical.losses import info_nce
 from theory import formulas
 from theory.channel import Channel
 from theory.cli import Parser, read_document, require_writable, run, write_bytes, write_json, write_text
@@ -204,7 +204,8 @@ class World:
         uniform = torch.full_like(cosines, -math.log(2 * size - 2)).masked_fill(same_datum, -torch.inf)
         paired = None if self._paired is None else _pick(self._paired, nodes, nodes)
         negatives = self._negatives(cosines, paired, uniform)
-        return contrastive_loss(torch.where(same_datum, cosines, negatives), self.settings.tau)
+        positive = cosines.diagonal(size).repeat(2)
+        return info_nce(positive / self.settings.tau, negatives.masked_fill(same_datum, -torch.inf) / self.settings.tau)
 
     def population_loss(self, table: Tensor) -> Tensor:
         """The loss over the channel's exact distribution of pairs.
@@ -235,7 +236,7 @@ class World:
         adjusted = cosines
         if paired is not None and s.remedy == "margin":
             adjusted = torch.where(paired, cosines + float(formulas.margin_sigma(p)), cosines)
-        elif paired is not None:  # as in ``contrastive_loss``: below zero it would weaken the repulsion
+        elif paired is not None:  # as in ``losses.pair_logits``: below zero it would weaken the repulsion
             adjusted = torch.where(paired & (cosines > 0), cosines / float(formulas.temperature_rho(p)), cosines)
         if s.loss == "adnce":
             log_weights = -((cosines.detach() - s.mu) ** 2) / (2 * s.sigma**2)

@@ -1,163 +1,79 @@
-"""One SimCLR run: ``python -m empirical.train``."""
+"""One run of contrastive training: ``python -m empirical.train``."""
 
 from __future__ import annotations
 
-import io
+import logging
 import math
+import os
+import signal
+import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from empirical import augment
 from empirical.arms import ARMS, BANDS, NotApplicable, PairRemedy, pair_remedy
-from empirical.data import Images, load, mix
-from empirical.encoders import ENCODERS, Network
+from empirical.batchnorm import synchronised
+from empirical.checkpoint import CHECKPOINT, latest_checkpoint, save_checkpoint
+from empirical.data import Images, batches
+from empirical.encoders import Network
+from empirical.evaluate import OnlineProbe, describe, evaluate_network
 from empirical.files import read_integers
-from empirical.losses import contrastive_loss, cosine_similarities
-from empirical.selection import difficult_pairs
-from theory.cli import Parser, require_writable, run, write_bytes, write_json, write_text
-from theory.params import ParameterError, require, require_integer, require_share
+from empirical.logs import Events, Progress, environment, step_bar, write_csv, write_result
+from empirical.losses import Objective, diagnostics
+from empirical.moco import MoCo
+from empirical.profile import append_levels
+from empirical.recipes import check_recipe_fits, recipe
+from empirical.selection import flag
+from empirical.settings import (
+    ALONE,
+    Running,
+    Settings,
+    add_arguments,
+    given,
+    learning_rate,
+    settings_from_arguments,
+)
+from empirical.simclr import Pairs, SimCLR
+from theory.cli import Parser, require_writable, run, write_json
+from theory.params import ParameterError, require
 from theory.plan import Plan
 
-CHECKPOINT = "checkpoint.pt"
-PRECISIONS = ("32-true", "bf16-mixed")
-ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
-Progress = Callable[[int, int], None]
+DIAGNOSED = 8  # steps of an epoch whose pairs are diagnosed: the mean over an epoch's all costs a tenth of the loss
+AGREE_EVERY = 16  # steps after which several devices ask each other whether to stop
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Everything that determines a run; stored beside its result.
+def train(
+    settings: Settings,
+    out: Path,
+    progress: Progress | None = None,
+    running: Running = ALONE,
+    fabric: Fabric | None = None,
+) -> Network:
+    """Train one network; go on from the last checkpoint if ``out`` has one.
 
-    Parameters
-    ----------
-    data, train, test, image_size
-        See ``empirical.data.load``.
-    omega : float
-        Share of mixed training images.
-    arm : str
-        A key of ``empirical.arms.ARMS``; a label, for what it does is in ``remedy`` and ``drop``.
-    seed : int
-        Initial weights, order of the data and augmentation. The mixing does not depend on it.
-    encoder, width, stem_stride, dim
-        See ``empirical.encoders``; dim is the projector's output width, the theory's k.
-    tau : float
-        Temperature.
-    batch, epochs : int
-        Images per step (two views each); passes over the training images.
-    lr : float
-        Learning rate for a batch of 256, scaled linearly with the batch.
-    weight_decay, warmup : float
-        SGD's weight decay; share of the steps over which the learning rate rises.
-    precision, accelerator, devices
-        Arguments of Lightning Fabric.
-    remedy : PairRemedy or None
-        What the loss does to difficult pairs.
-    drop : tuple of int
-        Training images left out.
-    """
-
-    data: str = "digits"
-    train: int | None = None
-    test: int | None = None
-    image_size: int | None = None
-    omega: float = 0.0
-    arm: str = "baseline"
-    seed: int = 0
-    encoder: str = "resnet18"
-    width: int = 64
-    stem_stride: int = 1
-    dim: int = 128
-    tau: float = 0.5
-    batch: int = 256
-    epochs: int = 100
-    lr: float = 0.06
-    weight_decay: float = 5e-4
-    warmup: float = 0.1
-    precision: str = "32-true"
-    accelerator: str = "auto"
-    devices: int = 1
-    remedy: PairRemedy | None = None
-    drop: tuple[int, ...] = field(default=(), repr=False)
-
-    def __post_init__(self) -> None:
-        require(self.arm in ARMS, "arm", self.arm, "one of " + ", ".join(ARMS))
-        require(self.precision in PRECISIONS, "precision", self.precision, "one of " + ", ".join(PRECISIONS))
-        require(self.encoder in ENCODERS, "encoder", self.encoder, "one of " + ", ".join(ENCODERS))
-        for name in ("batch", "epochs", "devices"):
-            require_integer(name, getattr(self, name), 1)
-        require_integer("batch", self.batch, 2)
-        require_integer("seed", self.seed, 0, 2**63 - 1)
-        require_integer("dim", self.dim, 1)
-        require_integer("width", self.width, 1)
-        require(self.stem_stride in (1, 2), "stem_stride", self.stem_stride, "1 or 2")
-        require_share("omega", self.omega)
-        require(self.batch % self.devices == 0, "batch", self.batch, f"a multiple of devices = {self.devices}")
-        require(self.accelerator in ACCELERATORS, "accelerator", self.accelerator, "one of " + ", ".join(ACCELERATORS))
-        for name in ("tau", "lr"):
-            value = getattr(self, name)
-            require(math.isfinite(value) and value > 0, name, value, f"{name} > 0")
-        require(0 <= self.warmup < 1, "warmup", self.warmup, "0 <= warmup < 1")
-        require(
-            math.isfinite(self.weight_decay) and self.weight_decay >= 0,
-            "weight_decay",
-            self.weight_decay,
-            "weight_decay >= 0",
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """The settings as plain data."""
-        return {**asdict(self), "drop": list(self.drop)}
-
-    @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> Settings:
-        """Inverse of ``to_json``."""
-        remedy = fields["remedy"]
-        return cls(
-            **{
-                **fields,
-                "drop": tuple(fields["drop"]),
-                "remedy": None if remedy is None else PairRemedy(**remedy),
-            }
-        )
-
-    def images(self) -> Images:
-        """The data set, mixed but with no image left out."""
-        return mix(load(self.data, self.train, self.test, self.image_size), self.omega)
-
-    def network(self, channels: int) -> Network:
-        """A freshly initialised network, the same for every run with this seed."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            return Network(self.encoder, channels, self.dim, self.width, self.stem_stride)
-
-
-def learning_rate(step: int, steps: int, warmup: int, peak: float) -> float:
-    """Linear warm-up to ``peak``, then half a cosine down to zero."""
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-
-
-def train(settings: Settings, out: Path, progress: Progress | None = None) -> Network:
-    """Train one network; go on from the last finished epoch if ``out`` has a checkpoint.
-
-    Every arm takes as many steps as the whole training set gives, also where images are left out.
+    Every arm takes as many steps as the whole training set gives, also where images are left out. Order and
+    views are drawn from seeds of their own for every epoch and step, so a resumed run needs no generator's
+    state, and ends with the same bits on a CPU.
 
     Parameters
     ----------
     settings : Settings
     out : Path
-        Folder for settings.json, metrics.csv and checkpoint.pt.
+        Folder for settings.json, environment.json, metrics.csv, checkpoint.pt and, if asked for, profiles.csv and
+        tensorboard/.
     progress : callable, optional
-        Called with (epochs done, epochs) once the settings are checked and after every epoch.
+        Called with (steps done, steps, epoch) once the settings are checked and after every step.
+    running : Running
+    fabric : Fabric, optional
+        Given by a caller that has launched the processes itself, as many as ``settings.devices``.
 
     Returns
     -------
@@ -167,91 +83,233 @@ def train(settings: Settings, out: Path, progress: Progress | None = None) -> Ne
     Raises
     ------
     ParameterError
-        If ``out`` holds a run with other settings, or the data do not fit the settings.
+        If ``out`` holds a run with other settings, the data do not fit the settings, or the loss diverges.
+    SystemExit
+        With code 143, after saving a checkpoint, on SIGTERM.
     """
     images = settings.images()
-    keep = np.setdiff1d(np.arange(len(images.y_train)), np.array(settings.drop, dtype=np.int64))
-    size = len(keep)
-    require(settings.batch <= size, "batch", settings.batch, f"batch <= {size}, the training images")
-    require(
-        settings.dim < len(images.y_train), "dim", settings.dim, f"dim < {len(images.y_train)}, the training images"
-    )
-    fabric = make_fabric(settings)
+    rows = _kept_rows(settings, images)
+    network = require_fit(settings, images)
     require_writable(out / CHECKPOINT)
-    fabric.launch()
+    if fabric is None:
+        fabric = make_fabric(settings, running)
+        fabric.launch()
     device = fabric.device
-    x_train = images.x_train[torch.from_numpy(keep)].to(device)
-    network = settings.network(x_train.shape[1]).to(device)
-    optimizer = torch.optim.SGD(
-        network.parameters(), lr=settings.lr, momentum=0.9, nesterov=True, weight_decay=settings.weight_decay
-    )
-    done, metrics = _resume(out, settings, network, optimizer)
+    state = latest_checkpoint(out, settings)
     if fabric.is_global_zero:
         write_json(out / "settings.json", settings.to_json())
-    model, optimizer = fabric.setup(network.to(memory_format=torch.channels_last), optimizer)
+        write_json(out / "environment.json", environment(device))
 
-    view = augment.for_data(settings.data)
-    local = settings.batch // settings.devices
+    if fabric.world_size > 1:
+        network = cast(Network, synchronised(network, device))
+    network = cast(Network, network.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
+    optimizer = make_optimizer(settings, network)
+    compiled: Any = torch.compile(network) if settings.compile else network
+    model, optimizer = fabric.setup(compiled, optimizer)
+    framework = make_framework(settings, fabric, model, network)
     per_epoch = len(images.y_train) // settings.batch
     steps = per_epoch * settings.epochs
+    step, metrics, meter = 0, [], Meter(device)
+    probe = _online_probe(running, settings, network, images, device)
+    if state is not None:
+        # After setup, which may have converted the weights to another precision.
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        framework.load(state["framework"])
+        meter.load(state["meter"])
+        step, metrics = state["step"], list(state["metrics"])
+        if probe is not None and state["probe"] is not None:
+            probe.load(state["probe"])
+
+    def save() -> None:
+        meter.require_finite(settings, out)
+        if not fabric.is_global_zero:
+            return
+        if metrics:
+            write_csv(out / "metrics.csv", metrics)
+        checkpoint = {
+            "settings": settings.to_json(),
+            "step": step,
+            "network": network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "framework": framework.state(),
+            "meter": meter.state(),
+            "metrics": metrics,
+            "probe": None if probe is None else probe.state(),
+        }
+        save_checkpoint(out, checkpoint)
+
+    warned = _warn_of_empty_band(settings.remedy, fabric)
+    objective, view = settings.objective, settings.augmentation
+    x_train, y_train = _placed(images.x_train, device), images.y_train.to(device)
     warmup = round(settings.warmup * steps)
-    peak = settings.lr * settings.batch / 256
+    local = settings.batch // settings.devices
+    events = Events(out, step, running.tensorboard and fabric.is_global_zero)
+    views = torch.Generator(device)
     if progress is not None:
-        progress(done, settings.epochs)
-    for epoch in range(done, settings.epochs):
-        started = time.perf_counter()
-        model.train()
-        # Seeded anew for every epoch, so that a resumed run needs no generator's state from any device.
-        views = torch.Generator(device).manual_seed(_mixed(settings.seed, epoch, 1 + fabric.global_rank))
-        order = torch.Generator().manual_seed(_mixed(settings.seed, epoch, 0))
-        # Where images are left out, the epoch goes on with a new order, so that all arms take as many steps.
-        passes = [torch.randperm(size, generator=order) for _ in range(math.ceil(per_epoch * settings.batch / size))]
-        permutation = torch.cat(passes)
-        total = torch.zeros(2, device=device)
-        for index in range(per_epoch):
-            rate = learning_rate(epoch * per_epoch + index, steps, warmup, peak)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            first = index * settings.batch + fabric.global_rank * local
-            x = x_train[permutation[first : first + local].to(device)]
-            two_views = torch.cat([view(x, views), view(x, views)])
-            h, z = model(two_views.contiguous(memory_format=torch.channels_last))
-            loss, flagged = batch_loss(gather(fabric, h), gather(fabric, z), settings.tau, settings.remedy)
-            optimizer.zero_grad()
-            fabric.backward(loss)
-            optimizer.step()
-            total += torch.stack([loss.detach(), flagged])
-        mean_loss, share = (total / per_epoch).tolist()
-        if not math.isfinite(mean_loss):
-            raise ParameterError(f"the loss became {mean_loss} in epoch {epoch + 1}; lower lr = {settings.lr}")
-        seconds = time.perf_counter() - started
-        metrics.append(
-            {
-                "epoch": epoch + 1,
-                "loss": mean_loss,
-                "flagged_share": share,
-                "learning_rate": rate,
-                "views_per_second": 2 * per_epoch * settings.batch / seconds,
-            }
-        )
-        if fabric.is_global_zero:
-            _save(out, settings, network, optimizer, metrics)
-        if progress is not None:
-            progress(epoch + 1, settings.epochs)
+        progress(step, steps, step // per_epoch)
+    with stop_requests() as stop:
+        while step < steps:
+            epoch, done = divmod(step, per_epoch)
+            started, began = time.perf_counter(), step
+            model.train()
+            order = [
+                part[fabric.global_rank * local :][:local]
+                for part in epoch_order(settings, rows, epoch, per_epoch)[done:]
+            ]
+            diagnosed = set(range(0, per_epoch, max(1, per_epoch // DIAGNOSED)))
+            for x, chosen in zip(batches(x_train, order, device, running.workers), order, strict=True):
+                rate = learning_rate(step, steps, warmup, settings.peak_rate, settings.schedule)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                views.manual_seed(seed_of(settings.seed, step, 1 + fabric.global_rank))
+                pairs = framework.pairs(view(x, views), view(x, views))
+                loss, flagged = batch_loss(pairs, objective, settings.remedy, seed_of(settings.seed, step))
+                optimizer.zero_grad()
+                fabric.backward(loss)
+                optimizer.step()
+                meter.add(step, loss, flagged, pairs)
+                if step % per_epoch in diagnosed:
+                    meter.diagnose(pairs, settings.tau)
+                if probe is not None:
+                    meter.hit(probe.update(pairs.features, y_train[chosen.to(device)]))
+                framework.after_step()
+                step += 1
+                if device.type == "cpu":  # elsewhere reading the loss would wait for the device
+                    meter.require_finite(settings, out)
+                if step % per_epoch and running.checkpoint_every and step % running.checkpoint_every == 0:
+                    save()
+                if progress is not None:
+                    progress(step, steps, epoch + 1)
+                if stop.agreed(fabric, step) and step % per_epoch:
+                    save()
+                    stop.leave(step)
+            seconds = time.perf_counter() - started
+            row = {"epoch": epoch + 1, **meter.means(settings, out), "learning_rate": rate}
+            row["views_per_second"] = 2 * (step - began) * settings.batch / seconds
+            metrics.append(row)
+            if settings.remedy is not None and row["flagged_share"] == 0 and not warned:
+                warned = _warn(
+                    fabric, f"epoch {epoch + 1}: the selector's band holds no pair: training as the baseline"
+                )
+            meter.reset()
+            events.write(row, step)
+            if running.track and ((epoch + 1) % running.track == 0 or step == steps) and fabric.is_global_zero:
+                append_levels(out / "profiles.csv", epoch + 1, network, images)
+            save()
+            if stop.agreed(fabric, 0) and step < steps:
+                stop.leave(step)
+    events.close()
     return network
 
 
-def _mixed(*numbers: int) -> int:
-    """One seed from several numbers."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+def batch_loss(pairs: Pairs, objective: Objective, remedy: PairRemedy | None, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Loss of a batch and the share of its pairs that were flagged.
+
+    Parameters
+    ----------
+    pairs : Pairs
+    objective : Objective
+    remedy : PairRemedy or None
+    seed : int
+        Of random selection.
+    """
+    if remedy is None:
+        return objective(pairs.positive, pairs.negative), pairs.positive.new_zeros(())
+    assert pairs.ranked is not None
+    flagged = flag(pairs.ranked, remedy.select, remedy.pos_high, remedy.pos_low, seed)
+    with torch.no_grad():
+        share = flagged.sum() / (pairs.negative > -torch.inf).sum()
+    loss = objective(pairs.positive, pairs.negative, flagged, remedy.sigma, remedy.rho, remedy.remove)
+    return loss, share
 
 
-def make_fabric(settings: Settings) -> Fabric:
+class Meter:
+    """Sums over an epoch, kept on the device: only reading them waits for it.
+
+    Parameters
+    ----------
+    device : torch.device
+    """
+
+    SUMS = ("loss", "flagged_share", "steps")
+    DIAGNOSED = ("robust_radius", "effective_negatives", "alignment", "uniformity", "diagnosed")
+    FAILURE = ("step", "loss", "positive", "negative")
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.failure = torch.full((len(self.FAILURE),), -1.0, dtype=torch.float64, device=device)
+        self.reset()
+
+    def reset(self) -> None:
+        """Start a new epoch."""
+        self.sums = torch.zeros(len(self.SUMS), dtype=torch.float64, device=self.device)
+        self.diagnosed = torch.zeros(len(self.DIAGNOSED), dtype=torch.float64, device=self.device)
+        self.hits = torch.zeros(2, dtype=torch.float64, device=self.device)
+
+    @torch.no_grad()
+    def add(self, step: int, loss: Tensor, flagged: Tensor, pairs: Pairs) -> None:
+        """Count one step, and remember the first whose loss is not finite."""
+        loss = loss.double()
+        self.sums += torch.stack([loss, flagged.double(), torch.ones_like(loss)])
+        now = torch.stack([torch.full_like(loss, step), loss, pairs.positive.mean(), pairs.negative.amax()])
+        first = ~loss.isfinite() & (self.failure[0] < 0)
+        self.failure = torch.where(first, now, self.failure)
+
+    @torch.no_grad()
+    def diagnose(self, pairs: Pairs, tau: float) -> None:
+        """Add robust radius, effective negatives, alignment and uniformity (on the sphere) of a batch."""
+        radius, negatives = diagnostics(pairs.negative / tau).double()
+        alignment = (2 - 2 * pairs.positive).mean()  # ‖u − v‖² of unit vectors
+        count = (pairs.negative > -torch.inf).sum()
+        uniformity = (4 * pairs.negative - 4).logsumexp(dim=(0, 1)) - count.log()  # log mean e^{−2‖u − v‖²}
+        self.diagnosed += torch.stack([radius, negatives, alignment, uniformity, torch.ones_like(alignment)])
+
+    def hit(self, accuracy: Tensor) -> None:
+        """Add the online probe's accuracy on a batch."""
+        self.hits += torch.stack([accuracy.double(), torch.ones_like(accuracy, dtype=torch.float64)])
+
+    def require_finite(self, settings: Settings, out: Path) -> None:
+        """Raise ParameterError if a loss was not finite: the step and what the loss was made of."""
+        step, loss, positive, negative = self.failure.tolist()
+        if step >= 0:
+            raise ParameterError(
+                f"the loss became {loss} at step {step:.0f} (mean positive cosine {positive:.3g}, largest negative "
+                f"cosine {negative:.3g}); lower lr = {settings.lr}; the last good checkpoint is kept in {out}"
+            )
+
+    def means(self, settings: Settings, out: Path) -> dict[str, float]:
+        """The epoch's means by name."""
+        self.require_finite(settings, out)
+        found: dict[str, float] = {}
+        for names, sums in ((self.SUMS, self.sums), (self.DIAGNOSED, self.diagnosed)):
+            *totals, count = sums.tolist()
+            found |= {name: total / count for name, total in zip(names, totals, strict=False)}
+        right, count = self.hits.tolist()
+        return found | ({"online_probe": right / count} if count else {})
+
+    def state(self) -> dict[str, Tensor]:
+        """The sums, for a checkpoint."""
+        return {"sums": self.sums, "diagnosed": self.diagnosed, "hits": self.hits}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Inverse of ``state``."""
+        self.sums, self.diagnosed, self.hits = (state[name].to(self.device) for name in ("sums", "diagnosed", "hits"))
+
+
+# --- parts of a run --------------------------------------------------------------------------------
+
+
+def make_fabric(settings: Settings, running: Running = ALONE) -> Fabric:
     """Lightning Fabric for the settings; ParameterError if this machine has no such devices."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it would write into the progress bar
+    per_node, rest = divmod(settings.devices, running.nodes)
+    require(rest == 0, "devices", settings.devices, f"a multiple of nodes = {running.nodes}")
     try:
         return Fabric(
             accelerator=settings.accelerator,
-            devices=settings.devices,
+            devices=per_node,
+            num_nodes=running.nodes,
             precision=settings.precision,  # type: ignore[arg-type]
         )
     except Exception as error:  # Fabric raises many kinds, with messages of several lines
@@ -259,163 +317,136 @@ def make_fabric(settings: Settings) -> Fabric:
         raise ParameterError(f"no {settings.devices} × {settings.accelerator} on this machine: {reason}") from error
 
 
-def batch_loss(h: Tensor, z: Tensor, tau: float, remedy: PairRemedy | None) -> tuple[Tensor, Tensor]:
-    """Loss of a batch and the share of its pairs that were flagged.
+def require_fit(settings: Settings, images: Images) -> Network:
+    """The settings' network; ParameterError if it does not take images of this shape."""
+    shape = tuple(images.x_train.shape)[1:]
+    network = settings.network(shape[0])
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(2, *shape))
+    except ParameterError:
+        raise
+    except Exception as error:  # an encoder of one's own can raise anything
+        reason = " ".join(str(error).split())
+        raise ParameterError("encoder", settings.encoder, f"images of shape {shape}: {reason}") from error
+    network.train()
+    return network
 
-    Parameters
-    ----------
-    h, z : Tensor
-        Pre-projector and projector features, shape (2B, ·); rows i and i + B are views of image i.
+
+def make_optimizer(settings: Settings, network: Network) -> torch.optim.Optimizer:
+    """The settings' optimiser; its learning rate is set at every step."""
+    fused = next(network.parameters()).device.type in ("cpu", "cuda")
+    options: dict[str, Any] = {"lr": settings.peak_rate, "weight_decay": settings.weight_decay, "fused": fused}
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(network.parameters(), momentum=0.9, nesterov=True, **options)
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(network.parameters(), **options)
+    return torch.optim.Adam(network.parameters(), **options)
+
+
+def make_framework(settings: Settings, fabric: Fabric, model: Any, network: Network) -> SimCLR | MoCo:
+    """The settings' way of making pairs."""
+    if settings.framework == "simclr":
+        return SimCLR(fabric, model, settings.remedy)
+    seed = seed_of(settings.seed, settings.queue)
+    return MoCo(fabric, model, network, settings.remedy, settings.queue, settings.momentum, seed)
+
+
+def seed_of(*numbers: int) -> int:
+    """One seed from several numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+def epoch_order(settings: Settings, rows: Tensor, epoch: int, per_epoch: int) -> tuple[Tensor, ...]:
+    """Training indices of an epoch's batches.
+
+    Where images are left out, the epoch goes on with a new order, so that all arms take as many steps.
     """
-    similarities = cosine_similarities(z)
-    if remedy is None:
-        return contrastive_loss(similarities, tau), torch.zeros((), device=z.device)
-    flagged = difficult_pairs(h, remedy.pos_high, remedy.pos_low)
-    loss = contrastive_loss(similarities, tau, flagged, remedy.sigma, remedy.rho, remedy.remove)
-    return loss, flagged.sum() / (len(h) * (len(h) - 2))
+    generator = torch.Generator().manual_seed(seed_of(settings.seed, epoch, 0))
+    wanted = per_epoch * settings.batch
+    passes = [rows[torch.randperm(len(rows), generator=generator)] for _ in range(math.ceil(wanted / len(rows)))]
+    order: tuple[Tensor, ...] = torch.cat(passes)[:wanted].split(settings.batch)
+    return order
 
 
-def gather(fabric: Fabric, features: Tensor) -> Tensor:
-    """Features of all devices with their gradients, first views before second ones, shape (2B, ·)."""
-    if fabric.world_size == 1:
-        return features
-    everywhere = fabric.all_gather(features, sync_grads=True)
-    assert isinstance(everywhere, Tensor)
-    devices, rows, width = everywhere.shape
-    per_view = everywhere.reshape(devices, 2, rows // 2, width)
-    return per_view.transpose(0, 1).reshape(-1, width)
+def _kept_rows(settings: Settings, images: Images) -> Tensor:
+    """Indices of the training images that are not left out; ParameterError if they do not fit the settings."""
+    count = len(images.y_train)
+    kept = np.setdiff1d(np.arange(count), np.array(settings.drop, dtype=np.int64))
+    require(settings.batch <= len(kept), "batch", settings.batch, f"batch <= {len(kept)}, the training images")
+    require(settings.dim < count, "dim", settings.dim, f"dim < {count}, the training images")
+    return torch.from_numpy(kept)
 
 
-# --- checkpoints -----------------------------------------------------------------------------------
+def _placed(x: Any, device: torch.device) -> Any:
+    """The images on the device, if they are a tensor and leave it half of its free memory."""
+    if not isinstance(x, Tensor) or device.type != "cuda":
+        return x
+    free, _ = torch.cuda.mem_get_info(device)
+    return x.to(device) if 2 * x.nbytes <= free else x
 
 
-def _save(
-    out: Path,
-    settings: Settings,
-    network: Network,
-    optimizer: Any,
-    metrics: list[dict[str, float]],
-) -> None:
-    keys = list(metrics[0])
-    rows = [",".join(keys)] + [",".join(f"{row[key]:.8g}" for key in keys) for row in metrics]
-    write_text(out / "metrics.csv", "\n".join(rows) + "\n")
-    state = {
-        "settings": settings.to_json(),
-        "network": network.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "metrics": metrics,
-    }
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    write_bytes(out / CHECKPOINT, buffer.getvalue())
+def _online_probe(
+    running: Running, settings: Settings, network: Network, images: Images, device: torch.device
+) -> OnlineProbe | None:
+    if not running.online_probe:
+        return None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        probe = OnlineProbe(network.features, images.classes)
+    return probe.to(device)
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint written by ``train``; ParameterError if it is not one."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise ParameterError(f"cannot read {path}: {error.strerror}") from error
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise ParameterError(f"{path} is not a checkpoint of empirical.train") from error
-    known = isinstance(state, dict) and {"settings", "network", "metrics"} <= set(state)
-    require(known, "checkpoint", path, "a checkpoint of empirical.train")
-    return dict(state)
+def _warn(fabric: Fabric, message: str) -> bool:
+    """Warn, in the first of several processes."""
+    if fabric.is_global_zero:
+        warnings.warn(message, stacklevel=2)
+    return True
 
 
-def load_network(path: Path) -> tuple[Settings, Network]:
-    """Settings and network of a checkpoint, in evaluation mode on the CPU."""
-    state = read_checkpoint(path)
-    try:
-        settings = Settings.from_json(state["settings"])
-        network = settings.network(channels_of(state["network"]))
-        network.load_state_dict(state["network"])
-    except (KeyError, TypeError, AttributeError, StopIteration, RuntimeError) as error:
-        raise ParameterError(f"{path} is not a checkpoint of this version of empirical.train") from error
-    return settings, network.eval()
+def _warn_of_empty_band(remedy: PairRemedy | None, fabric: Fabric) -> bool:
+    if remedy is None or remedy.select not in ("rank", "random") or remedy.pos_high < remedy.pos_low:
+        return False
+    return _warn(fabric, f"the band {remedy.pos_high} to {remedy.pos_low} is empty: training as the baseline")
 
 
-def channels_of(weights: dict[str, Tensor]) -> int:
-    """Colour channels that a network with these weights takes."""
-    return int(next(w.shape[1] for w in weights.values() if w.ndim == 4))
+class stop_requests:
+    """Within it, SIGTERM asks the loop to save and leave instead of killing the process."""
 
+    def __init__(self) -> None:
+        self.requested = False
 
-def _resume(
-    out: Path,
-    settings: Settings,
-    network: Network,
-    optimizer: torch.optim.Optimizer,
-) -> tuple[int, list[dict[str, float]]]:
-    path = out / CHECKPOINT
-    if not path.exists():
-        return 0, []
-    state = read_checkpoint(path)
-    before, now = state["settings"], settings.to_json()
-    for name in now:
-        same = before.get(name) == now[name]
-        short = "other images" if name == "drop" else f"{before.get(name)}"
-        require(same, name, now[name] if name != "drop" else "…", f"the settings of the run in {out}: {short}")
-    network.load_state_dict(state["network"])
-    optimizer.load_state_dict(state["optimizer"])
-    metrics = list(state["metrics"])
-    return len(metrics), metrics
+    def __enter__(self) -> stop_requests:
+        try:
+            self._before = signal.signal(signal.SIGTERM, self._request)
+        except ValueError:  # not in the main thread: nobody can ask
+            self._before = None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
+
+    def _request(self, *_: object) -> None:
+        self.requested = True
+
+    def agreed(self, fabric: Fabric, step: int) -> bool:
+        """Whether to stop after this step; several devices ask each other, but not at every step."""
+        if fabric.world_size == 1:
+            return self.requested
+        if step % AGREE_EVERY:
+            return False
+        asked = fabric.all_reduce(torch.tensor(float(self.requested), device=fabric.device), reduce_op="sum")
+        assert isinstance(asked, Tensor)
+        return bool(asked.item() > 0)
+
+    def leave(self, step: int) -> None:
+        """End the process with the exit code of SIGTERM."""
+        print(f"stopped at step {step}; the same command goes on from here", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGTERM)
 
 
 # --- command line ----------------------------------------------------------------------------------
-
-
-def add_run_arguments(parser: Parser) -> None:
-    """Options that ``train`` and ``compare`` share; their defaults are those of ``Settings``."""
-    kinds = {"data": str, "train": int, "test": int, "image_size": int, "encoder": str, "width": int}
-    kinds |= {"stem_stride": int, "dim": int, "tau": float, "batch": int, "epochs": int, "lr": float}
-    kinds |= {"weight_decay": float, "warmup": float, "precision": str, "accelerator": str, "devices": int}
-    text = {
-        "data": "digits, npz:PATH or folder:PATH",
-        "train": "size of a balanced training subset (all)",
-        "test": "size of a balanced test subset (all)",
-        "image_size": "side to which folder images are cut",
-        "encoder": ", ".join(ENCODERS),
-        "width": "channels of the first stage",
-        "stem_stride": "1, or 2 for speed",
-        "dim": "k, the projector's output width",
-        "tau": "temperature",
-        "batch": "images per step",
-        "epochs": "passes over the data",
-        "lr": "learning rate per 256 images",
-        "weight_decay": "weight decay",
-        "warmup": "share of the steps",
-        "precision": ", ".join(PRECISIONS),
-        "accelerator": "Fabric's: auto, cpu, gpu",
-        "devices": "number of devices",
-    }
-    for name, kind in kinds.items():
-        default = getattr(Settings, name)
-        suffix = "" if default is None else f" ({default})"
-        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=text[name] + suffix)
-
-
-def settings_from_arguments(args: Any, base: Settings | None = None) -> Settings:
-    """Settings from the shared options; what was not given comes from ``base``."""
-    base = base or Settings()
-    names = set(Settings.__dataclass_fields__) - {"drop", "remedy"}
-    given: dict[str, Any] = {name: value for name, value in vars(args).items() if name in names and value is not None}
-    return replace(base, **given)
-
-
-def epoch_bar(description: str) -> Progress:
-    """A callback that shows a progress bar over epochs from its first call on."""
-    from tqdm import tqdm
-
-    bars: list[Any] = []
-
-    def move(done: int, epochs: int) -> None:
-        if not bars:
-            bars.append(tqdm(total=epochs, desc=description, unit="epoch"))
-        bars[0].update(done - bars[0].n)
-        if done == epochs:
-            bars[0].close()
-
-    return move
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -425,33 +456,57 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(argv: Sequence[str] | None) -> None:
     parser = Parser(prog="python -m empirical.train", description=__doc__)
-    add_run_arguments(parser)
-    parser.add_argument("--omega", type=float, help="share of mixed training images (0)")
-    parser.add_argument("--arm", choices=list(ARMS), default="baseline", help="remedy (baseline)")
-    parser.add_argument("--seed", type=int, help="seed (0)")
+    add_arguments(parser, Settings)
+    add_arguments(parser, Running)
+    parser.add_argument("--recipe", help="defaults for all options, see docs/recipes.md")
+    parser.add_argument("--arm", default="baseline", help=", ".join(ARMS) + " (baseline)")
+    parser.add_argument("--seed", type=int, default=0, help="seed (0)")
     parser.add_argument("--plan", type=Path, help="plan with the remedy's values (from theory.bounds)")
-    parser.add_argument("--band", choices=BANDS, default="theory", help="the selector's band (theory)")
-    parser.add_argument("--drop", type=Path, help=".npy of training indices to leave out (from empirical.profile)")
+    parser.add_argument("--band", default="theory", help=f"the selector's band: {', '.join(BANDS)} (theory)")
+    parser.add_argument("--drop", type=Path, help=".npy of training indices to leave out (from empirical.difficulty)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     args = parser.parse_args(argv)
-    plan = Plan.load(args.plan) if args.plan else None
-    settings = settings_from_arguments(args)
+    running = Running(**given(args, Running))
+    settings = _settings(args)
+    resumed, started = (args.out / CHECKPOINT).exists(), time.perf_counter()
+    first = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0  # which speaks for all
+    network = train(settings, args.out, step_bar(settings.arm, 2 * settings.batch) if first else None, running)
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()  # a connection closed at exit could abort the process
+    if not first:
+        return
+    print(f"{'resumed and finished' if resumed else 'trained'} {settings.epochs} epochs: {args.out / CHECKPOINT}")
+    device = next(network.parameters()).device
+    scores = evaluate_network(network, settings.original_images())
+    write_result(args.out, "arm", settings, scores, time.perf_counter() - started, device)
+    print(describe(scores))
+
+
+def _settings(args: Any) -> Settings:
+    """Settings from a recipe, the options, the arm and its plan."""
+    base = Settings()
+    if args.recipe is not None:
+        base = replace(base, **recipe(args.recipe))
+    settings = replace(settings_from_arguments(args, base), arm=args.arm, seed=args.seed)
+    arm = ARMS[args.arm]
+    if arm.loss is not None:
+        require(args.loss in (None, arm.loss), "loss", args.loss, f"{arm.loss}, the loss of the arm {args.arm}")
+        settings = replace(settings, loss=arm.loss)
     try:
-        remedy = pair_remedy(args.arm, plan, args.band)
+        remedy = pair_remedy(args.arm, Plan.load(args.plan) if args.plan else None, args.band)
     except NotApplicable as reason:
         raise ParameterError(f"arm = {args.arm} is not applicable: {reason}") from reason
-    count = len(settings.images().y_train)
-    dropped = ARMS[args.arm].drop
-    if dropped in ("difficult", "random"):
+    images = settings.images()
+    if args.recipe is not None:
+        check_recipe_fits(args.recipe, images.x_train.shape)
+    if arm.drop in ("difficult", "random"):
         require(args.drop is not None, "arm", args.arm, "the images to leave out (--drop FILE)")
-    drop = read_indices(args.drop, count) if args.drop else ()
-    if dropped == "mixed":
-        drop = tuple(settings.images().mixed.nonzero().flatten().tolist())
+    drop = read_indices(args.drop, len(images.y_train)) if args.drop else ()
+    if arm.drop == "mixed":
+        drop = tuple(images.mixed.nonzero().flatten().tolist())
         require(bool(drop), "omega", settings.omega, "omega > 0 for the arm mixed_removal")
-    settings = replace(settings, remedy=remedy, drop=drop)
-    resumed = (args.out / CHECKPOINT).exists()
-    train(settings, args.out, epoch_bar(settings.arm))
-    print(f"{'resumed and finished' if resumed else 'trained'} {settings.epochs} epochs: {args.out / CHECKPOINT}")
+    return replace(settings, remedy=remedy, drop=drop)
 
 
 def read_indices(path: Path, count: int) -> tuple[int, ...]:

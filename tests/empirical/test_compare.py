@@ -212,3 +212,26 @@ def test_an_arm_that_leaves_too_few_images_is_not_applicable(tmp_path):
     page = compare(replace(experiment, seeds=1), tmp_path).read_text()
     assert "removal leaves 50 images, fewer than a batch" in page
     assert "one seed gives no interval" in page or "not applicable" in page
+
+
+def test_flags_and_a_band_that_sets_itself(tmp_path):
+    from empirical.checkpoint import load_network
+    from empirical.difficulty import flag_shares, largest
+    from empirical.encoders import extract
+    from empirical.features import Features
+
+    arms = ("baseline", "pair_removal", "sample_removal", "random_removal", "combined_projector", "adnce")
+    experiment = replace(SMALL, arms=arms, seeds=1, omegas=(0.0,), scores="flags", band="auto")
+    report = compare(experiment, tmp_path)
+    assert "The band holds cosines" in report.read_text()
+    tasks = {task.settings.arm: task.settings for task in planned(experiment, tmp_path)[0]}
+    warmup = tmp_path / "omega-0.0" / "warmup"
+    settings, network = load_network(warmup / "checkpoint.pt")
+    plan = Plan.load(warmup / "plan.json")
+    h, _ = extract(network, settings.images().x_train)
+    shares = flag_shares(Features(h.numpy()), plan.pos_high, plan.pos_low, settings.batch)
+    assert list(tasks["sample_removal"].drop) == np.flatnonzero(largest(shares, 0.1)).tolist()  # 1 of 10
+    assert len(tasks["random_removal"].drop) == len(tasks["sample_removal"].drop)
+    assert tasks["pair_removal"].remedy.select == "auto"
+    assert tasks["adnce"].loss == "adnce"
+    assert tasks["combined_projector"].remedy.space == "projector"

@@ -1,11 +1,24 @@
 import json
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 
-from empirical.evaluate import evaluate_network, fingerprint, knn, linear_probe, main
+from empirical.evaluate import (
+    OnlineProbe,
+    Protocol,
+    alignment,
+    evaluate_network,
+    fingerprint,
+    knn,
+    linear_probe,
+    main,
+    sgd_probe,
+    uniformity,
+)
 from empirical.train import train
 from tests.empirical.test_train import TINY
 from theory.params import ParameterError
@@ -59,13 +72,78 @@ def test_too_many_labels_per_class_are_refused():
         linear_probe(*data, *data, labels_per_class=21)
 
 
+def test_sgd_probe_separates_what_is_separable_and_nothing_else():
+    train_set, test_set = clusters(spread=0.01), clusters(spread=0.01, seed=1)
+    assert sgd_probe(*train_set, *test_set, epochs=20, batch=16) == 1
+    generator = np.random.default_rng(0)
+    x, y = generator.standard_normal((400, 5)).astype(np.float32), np.arange(400) % 4
+    accuracy = sgd_probe(x[:200], y[:200], x[200:], y[200:], epochs=20)
+    assert accuracy == pytest.approx(0.25, abs=4 * np.sqrt(0.25 * 0.75 / 200))
+
+
+def test_sgd_probe_agrees_with_lbfgs_where_features_say_enough():
+    (x, y), (test_x, test_y) = clusters(600, spread=0.6), clusters(600, spread=0.6, seed=1)
+    both = sgd_probe(x, y, test_x, test_y), linear_probe(x, y, test_x, test_y)
+    assert both[0] == pytest.approx(both[1], abs=0.02)
+    assert sgd_probe(x, y, test_x, test_y) == both[0]  # the same order of samples
+
+
+def test_alignment_and_uniformity_in_closed_form():
+    unit = torch.eye(3, dtype=torch.float64)
+    assert alignment(unit, 5 * unit) == pytest.approx(0)
+    assert alignment(unit, unit.roll(1, 0)) == pytest.approx(2)  # ‖u − v‖² of orthogonal unit vectors
+    assert alignment(unit, -unit, power=1) == pytest.approx(2)
+    assert uniformity(unit) == pytest.approx(-4)  # −t·2
+    assert uniformity(torch.ones(5, 2)) == pytest.approx(0, abs=1e-6)
+    assert uniformity(torch.tensor([[1.0, 0], [-1, 0]]), t=1) == pytest.approx(-4, abs=1e-5)
+
+
+def test_alignment_and_uniformity_equal_a_double_loop(monkeypatch):
+    monkeypatch.setattr("empirical.evaluate.ROWS", 4)
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(9, 4, generator=generator, dtype=torch.float64) for _ in range(2))
+    u, v = ([row / row.norm() for row in x] for x in (a, b))
+    assert alignment(a, b) == pytest.approx(sum(float((p - q).square().sum()) for p, q in zip(u, v, strict=True)) / 9)
+    terms = [math.exp(-2 * float((u[i] - u[j]).square().sum())) for i in range(9) for j in range(9) if i != j]
+    assert uniformity(a) == pytest.approx(math.log(sum(terms) / len(terms)))
+
+
+def test_online_probe_learns_and_sends_no_gradient_back():
+    features, labels = (torch.from_numpy(part) for part in clusters(90, spread=0.1))
+    features.requires_grad_()
+    torch.manual_seed(0)
+    probe = OnlineProbe(5, 3, lr=0.1)
+    curve = [float(probe.update(features, labels)) for _ in range(60)]
+    assert curve[-1] == 1
+    assert curve[0] < 0.9
+    assert features.grad is None
+    ignored = labels.clone()
+    ignored[:] = -1
+    before = {key: value.clone() for key, value in probe.layer.state_dict().items()}
+    probe.optimizer = torch.optim.SGD(probe.layer.parameters(), lr=1.0)
+    assert float(probe.update(features, ignored)) == 0
+    assert all(torch.equal(value, before[key]) for key, value in probe.layer.state_dict().items())
+
+
 def test_evaluation_leaves_the_network_bit_identical(run):
     _, network = run
     before = fingerprint(network)
-    scores = evaluate_network(network.train(), TINY.images())
+    scores = evaluate_network(network.train(), TINY.images(), Protocol("both"), TINY.augmentation)
     assert fingerprint(network) == before
-    assert set(scores) == {"encoder_probe", "encoder_knn", "projector_probe", "projector_knn"}
-    assert all(0.1 < score <= 1 for score in scores.values())
+    kinds = {"probe", "sgd_probe", "knn", "alignment", "uniformity"}
+    assert set(scores) == {f"{space}_{kind}" for space in ("encoder", "projector") for kind in kinds}
+    assert all(0.1 < score <= 1 for name, score in scores.items() if name.endswith(("probe", "knn")))
+    assert all(-8 <= score <= 4 for name, score in scores.items() if not name.endswith(("probe", "knn")))
+
+
+def test_unlabelled_images_are_not_probed(run):
+    _, network = run
+    images = TINY.images()
+    few = replace(images, x_train=images.x_train[:50], y_train=images.y_train[:50])
+    hidden = images.y_train.clone()
+    hidden[50:] = -1
+    expected = evaluate_network(network, few)
+    assert evaluate_network(network, replace(images, y_train=hidden)) == expected
 
 
 def test_fingerprint_sees_batch_norm_statistics(run):
@@ -82,7 +160,7 @@ def test_command(run, capsys):
     assert main(["--checkpoint", str(path), "--labels-per-class", "3", "--draws", "2"]) == 0
     out = capsys.readouterr().out
     assert "encoder" in out
-    assert "3 labels per class" in out
+    assert "L-BFGS on standardised frozen features, 3 labels per class, 2 draws" in out
     assert main(["--checkpoint", str(path), "--json"]) == 0
     assert 0 < json.loads(capsys.readouterr().out)["encoder_probe"] <= 1
 
@@ -92,6 +170,10 @@ def test_command(run, capsys):
     [
         (["--labels-per-class", "11"], "labels_per_class = 11"),
         (["--draws", "0"], "draws = 0"),
+        (["--protocol", "sgdd"], "did you mean sgd?"),
+        (["--protocol", "sgd", "--labels-per-class", "3"], "protocol = sgd"),
+        (["--knn-k", "0"], "knn_k = 0"),
+        (["--knn-tau", "0"], "knn_tau = 0"),
         (["--data", "npz:none.npz"], "cannot read none.npz"),
     ],
 )

@@ -1,17 +1,25 @@
+import csv
+import json
 import math
 import os
-from pathlib import Path
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from lightning_fabric import Fabric
 
-from empirical.arms import ARMS, NotApplicable, PairRemedy, pair_remedy
-from empirical.train import Settings, batch_loss, gather, learning_rate, load_network, main, train
+import empirical.train as module
+from empirical.arms import PairRemedy
+from empirical.checkpoint import load_network
+from empirical.settings import Running, Settings
+from empirical.train import main, train
 from tests.theory.graphs import REFERENCE
 from theory.params import ParameterError
-from theory.plan import Plan, plan_from_parameters
+from theory.plan import plan_from_parameters
 
 TINY = Settings(data="digits", train=100, test=100, encoder="convnet", width=4, dim=8, batch=50, epochs=3)
 ARGUMENTS = ["--data", "digits", "--train", "100", "--test", "100", "--encoder", "convnet", "--width", "4"]
@@ -27,15 +35,6 @@ def weights(network):
     return {name: value.clone() for name, value in network.state_dict().items()}
 
 
-def test_schedule_rises_linearly_and_falls_to_zero():
-    rates = [learning_rate(step, 100, 10, 2.0) for step in range(101)]
-    assert rates[0] == pytest.approx(0.2)
-    assert rates[9] == rates[10] == pytest.approx(2.0)
-    assert rates[55] == pytest.approx(1.0)
-    assert rates[100] == pytest.approx(0, abs=1e-12)
-    assert learning_rate(0, 10, 0, 1.0) == 1.0
-
-
 def test_a_run_learns_and_records_itself(tmp_path):
     settings = Settings(**{**TINY.__dict__, "epochs": 8, "lr": 0.3, "tau": 0.2})
     train(settings, tmp_path)
@@ -48,22 +47,74 @@ def test_a_run_learns_and_records_itself(tmp_path):
     assert not network.training
 
 
-@pytest.mark.parametrize("remedy", [None, PairRemedy(sigma=0.1, rho=0.9, pos_high=0.1, pos_low=0.3)])
-def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, remedy):
-    settings = Settings(**{**TINY.__dict__, "remedy": remedy, "arm": "combined" if remedy else "baseline"})
-    whole = weights(train(settings, tmp_path / "whole"))
+METHODS = {
+    "simclr": TINY,
+    "simclr-combined": replace(TINY, remedy=PairRemedy(sigma=0.1, rho=0.9, pos_high=0.1, pos_low=0.3)),
+    "simclr-random": replace(TINY, remedy=PairRemedy(sigma=0.1, pos_high=0.1, pos_low=0.3, select="random")),
+    "moco-adnce": replace(TINY, framework="moco", queue=130, loss="adnce", optimizer="adamw", lr=1e-3),
+}
 
-    def stop(done, _):
-        if done == 2:
+
+def train_until(settings, out, last):
+    """Train, but die without a word in the call after step ``last``."""
+
+    def die(step, steps, epoch):
+        if step == last:
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        train(settings, tmp_path / "parts", stop)
+        train(settings, out, die, Running(checkpoint_every=1))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("step", [1, 2, 3, 5])
+def test_a_run_interrupted_at_any_step_ends_with_the_same_bits(tmp_path, method, step):
+    settings = METHODS[method]
+    whole = weights(train(settings, tmp_path / "whole"))
+    train_until(settings, tmp_path / "parts", step)
     resumed = weights(train(settings, tmp_path / "parts"))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     rows = [(tmp_path / part / "metrics.csv").read_text().splitlines() for part in ("whole", "parts")]
     without_speed = [[line.rsplit(",", 1)[0] for line in lines] for lines in rows]
     assert without_speed[0] == without_speed[1]
+
+
+def test_queue_and_keys_are_those_of_the_uninterrupted_run(tmp_path):
+    settings = METHODS["moco-adnce"]
+    train(settings, tmp_path / "whole")
+    train_until(settings, tmp_path / "parts", 3)
+    train(settings, tmp_path / "parts")
+    whole, parts = (torch.load(tmp_path / name / "checkpoint.pt")["framework"] for name in ("whole", "parts"))
+    assert whole["cursor"] == parts["cursor"] == 6 * 50 % 130
+    assert all(torch.equal(a, b) for a, b in zip(whole["queues"], parts["queues"], strict=True))
+    assert all(torch.equal(value, parts["keys"][name]) for name, value in whole["keys"].items())
+
+
+def start(out, *more):
+    command = [sys.executable, "-m", "empirical.train", *ARGUMENTS, "--epochs", "400", "--out", str(out), *more]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deadline = time.time() + 120
+    while not (out / "checkpoint.pt").exists() and time.time() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    return process
+
+
+@pytest.mark.parametrize(("asked", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_a_signalled_process_resumes_to_the_same_bits(tmp_path, asked, code):
+    settings = replace(TINY, epochs=400)
+    process = start(tmp_path / "parts", "--checkpoint-every", "3")
+    process.send_signal(asked)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    stopped = torch.load(tmp_path / "parts" / "checkpoint.pt")["step"]
+    assert 0 < stopped < 800
+    if asked == signal.SIGTERM:
+        assert f"stopped at step {stopped}; the same command goes on from here" in err
+    short = replace(settings, drop=())
+    resumed = weights(train(short, tmp_path / "parts"))
+    whole = weights(train(short, tmp_path / "whole"))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
 def test_arms_start_from_the_same_weights_and_end_elsewhere(tmp_path):
@@ -89,8 +140,6 @@ def test_dropped_images_are_left_out(tmp_path):
 
 
 def test_arms_that_leave_images_out_take_as_many_steps(tmp_path, monkeypatch):
-    import empirical.train as module
-
     seen = []
     monkeypatch.setattr(module, "learning_rate", lambda step, *rest: seen.append(step) or 0.01)
     train(Settings(**{**TINY.__dict__, "drop": tuple(range(40)), "epochs": 2}), tmp_path)
@@ -98,13 +147,12 @@ def test_arms_that_leave_images_out_take_as_many_steps(tmp_path, monkeypatch):
 
 
 def test_progress_is_reported_from_where_the_run_stands(tmp_path):
-    """Progress is reported before the first and after every epoch, from where the run stands."""
     calls = []
     settings = Settings(**{**TINY.__dict__, "epochs": 2})
-    train(settings, tmp_path, lambda done, epochs: calls.append((done, epochs)))
-    assert calls == [(0, 2), (1, 2), (2, 2)]
-    train(settings, tmp_path, lambda done, epochs: calls.append((done, epochs)))
-    assert calls[3:] == [(2, 2)]
+    train(settings, tmp_path, lambda *call: calls.append(call))
+    assert calls == [(0, 4, 0), (1, 4, 1), (2, 4, 1), (3, 4, 2), (4, 4, 2)]
+    train(settings, tmp_path, lambda *call: calls.append(call))
+    assert calls[5:] == [(4, 4, 2)]
 
 
 def test_a_folder_with_another_run_is_refused_naming_the_difference(tmp_path):
@@ -119,88 +167,97 @@ def test_bf16_runs_train(tmp_path):
     assert math.isfinite(loss)
 
 
-def test_divergence_is_one_clear_error(tmp_path):
-    with pytest.raises(ParameterError, match="the loss became"):
-        train(Settings(**{**TINY.__dict__, "lr": 1e30, "warmup": 0.0}), tmp_path)
+def test_divergence_stops_at_its_step_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
+    real = module.learning_rate
+    monkeypatch.setattr(module, "learning_rate", lambda step, *rest: 1e30 if step == 3 else real(step, *rest))
+    with pytest.raises(ParameterError, match=r"the loss became nan at step \d \(mean positive cosine .*last good"):
+        train(replace(TINY, epochs=5), tmp_path, running=Running(checkpoint_every=1))
+    kept = torch.load(tmp_path / "checkpoint.pt")
+    assert kept["step"] >= 3
+    assert kept["meter"]["sums"].isfinite().all()
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"tau": 0}, {"lr": -1}, {"batch": 1}, {"epochs": 0}, {"precision": "fp8"}, {"arm": "magic"}, {"warmup": 1}],
-)
-def test_settings_are_checked(change):
-    with pytest.raises(ParameterError, match=next(iter(change))):
-        Settings(**change)
+def test_an_empty_band_warns_and_trains_as_the_baseline(tmp_path):
+    base = weights(train(TINY, tmp_path / "a"))
+    with pytest.warns(UserWarning, match=r"the band 0.3 to 0.3 is empty: training as the baseline") as warned:
+        other = weights(train(replace(TINY, remedy=PairRemedy(sigma=0.5, pos_high=0.3, pos_low=0.3)), tmp_path / "b"))
+    assert len(warned) == 1
+    assert all(torch.allclose(base[name], other[name], atol=1e-5) for name in base)
 
 
-# --- arms ------------------------------------------------------------------------------------------
+def rows_of(path):
+    with open(path) as file:
+        return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
 
 
-def test_arms_take_their_values_from_the_plan():
-    assert pair_remedy("baseline", None) is None
-    margin, temperature = pair_remedy("margin", PLAN), pair_remedy("temperature", PLAN)
-    assert (margin.sigma, margin.rho) == (PLAN.margin_sigma, 1.0)
-    assert (temperature.sigma, temperature.rho) == (0.0, PLAN.temperature_rho)
-    combined = pair_remedy("combined", PLAN, "paper")
-    assert (combined.sigma, combined.rho, combined.pos_low) == (PLAN.margin_sigma, PLAN.temperature_rho, 1.0)
-    assert pair_remedy("pair_removal", PLAN).remove
-    assert pair_remedy("sample_removal", PLAN) is None
+def test_metrics_hold_the_diagnostics_of_every_epoch(tmp_path):
+    train(TINY, tmp_path)
+    rows = rows_of(tmp_path / "metrics.csv")
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    for row in rows:
+        assert row["robust_radius"] > 0
+        assert 1 < row["effective_negatives"] <= 98
+        assert 0 <= row["alignment"] <= 4
+        assert -8 <= row["uniformity"] <= 0
+        assert row["views_per_second"] > 0
+    assert "online_probe" not in rows[0]
 
 
-@pytest.mark.parametrize(
-    ("entry", "arms"),
-    [
-        ("margin_sigma", {"margin", "combined"}),
-        ("temperature_rho", {"temperature", "combined"}),
-        ("removal_fraction", {"sample_removal", "random_removal"}),
-    ],
-)
-def test_null_entries_make_their_arms_inapplicable(entry, arms):
-    plan = Plan(**{**PLAN.__dict__, entry: None, "reasons": {entry: "because"}})
-    for arm in ARMS:
-        if arm in arms:
-            with pytest.raises(NotApplicable, match="because"):
-                pair_remedy(arm, plan)
-        else:
-            pair_remedy(arm, plan)
+def test_probe_and_tracking_leave_the_weights_alone(tmp_path):
+    bare = weights(train(TINY, tmp_path / "bare"))
+    running = Running(online_probe=True, track=2, tensorboard=True, checkpoint_every=1)
+    watched = weights(train(TINY, tmp_path / "watched", running=running))
+    assert all(torch.equal(bare[name], watched[name]) for name in bare)
+    assert all(0 <= row["online_probe"] <= 1 for row in rows_of(tmp_path / "watched" / "metrics.csv"))
+    with open(tmp_path / "watched" / "profiles.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["epoch"] for row in rows} == {"2", "3"}
+    assert {row["space"] for row in rows} == {"encoder", "projector"}
+    assert all(float(row["alpha"]) <= 1 and float(row["epsilon"]) >= 0 for row in rows)
+    assert list((tmp_path / "watched" / "tensorboard").glob("events*"))
 
 
-# --- several devices -------------------------------------------------------------------------------
+def test_resuming_keeps_the_online_probe(tmp_path):
+    running = Running(online_probe=True, checkpoint_every=1)
+    train(TINY, tmp_path / "whole", running=running)
 
-BATCH, WIDTH = 8, 6
+    def die(step, steps, epoch):
+        if step == 3:
+            raise Interrupted
 
-
-def linear_model():
-    torch.manual_seed(0)
-    return torch.nn.Linear(WIDTH, 4, dtype=torch.float64)
-
-
-def inputs():
-    return torch.randn(2 * BATCH, WIDTH, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-
-
-def two_process_gradients(fabric, out):
-    model = fabric.setup(linear_model())
-    local = BATCH // fabric.world_size
-    rows = torch.arange(local) + fabric.global_rank * local
-    features = model(inputs()[torch.cat([rows, rows + BATCH])])
-    gathered = gather(fabric, features)
-    loss, _ = batch_loss(gathered.detach(), gathered, 0.5, PairRemedy(sigma=0.2, pos_high=0.1, pos_low=0.6))
-    fabric.backward(loss)
-    if fabric.is_global_zero:
-        torch.save({"loss": loss.detach(), "gradient": next(model.parameters()).grad}, out)
+    with pytest.raises(Interrupted):
+        train(TINY, tmp_path / "parts", die, running)
+    train(TINY, tmp_path / "parts", running=running)
+    curves = [[row["online_probe"] for row in rows_of(tmp_path / name / "metrics.csv")] for name in ("whole", "parts")]
+    assert curves[0] == curves[1]
 
 
-def test_two_devices_have_the_gradient_of_one(tmp_path):
-    model = linear_model()
-    features = model(inputs())
-    loss, _ = batch_loss(features.detach(), features, 0.5, PairRemedy(sigma=0.2, pos_high=0.1, pos_low=0.6))
-    loss.backward()
-    fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp_spawn")
-    fabric.launch(two_process_gradients, str(tmp_path / "out.pt"))
-    both = torch.load(tmp_path / "out.pt")
-    assert float(both["loss"]) == pytest.approx(loss.item(), abs=1e-6)
-    assert torch.allclose(both["gradient"], model.weight.grad, atol=1e-6)
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_every_optimiser_lowers_the_loss(tmp_path, optimizer):
+    lr = 0.3 if optimizer == "sgd" else 0.03
+    train(replace(TINY, optimizer=optimizer, lr=lr, epochs=8, schedule="constant"), tmp_path)
+    rows = rows_of(tmp_path / "metrics.csv")
+    assert rows[-1]["loss"] < rows[0]["loss"] - 0.05
+
+
+def test_the_key_network_follows_and_gets_no_gradient(tmp_path):
+    settings = replace(TINY, framework="moco", queue=100, momentum=1.0)
+    train(settings, tmp_path)
+    state = torch.load(tmp_path / "checkpoint.pt")
+    start = settings.network(1).state_dict()
+    parameters = {name for name, _ in settings.network(1).named_parameters()}
+    assert all(torch.equal(state["framework"]["keys"][name], start[name]) for name in parameters)
+    assert any(not torch.equal(state["network"][name], start[name]) for name in parameters)
+
+
+def test_settings_environment_and_result_are_beside_the_checkpoint(tmp_path):
+    assert main([*ARGUMENTS, "--out", str(tmp_path / "run")]) == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["settings"] == json.loads((tmp_path / "run" / "settings.json").read_text())
+    assert set(result["metrics"]) >= {"encoder_probe", "encoder_knn", "projector_probe", "projector_knn"}
+    assert result["device"] == "cpu"
+    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert environment["versions"]["torch"] == torch.__version__.split("+")[0] or environment["versions"]["torch"]
 
 
 # --- command ---------------------------------------------------------------------------------------
@@ -237,6 +294,16 @@ def test_command_leaves_out_given_images(tmp_path):
         (["--drop", "none.npy"], "cannot read none.npy"),
         (["--plan", "none.json"], "cannot read none.json"),
         (["--precision", "int4"], "precision = int4"),
+        (["--arm", "combind"], "did you mean combined?"),
+        (["--data", "cifar11"], "did you mean cifar10?"),
+        (["--recipe", "cifar11"], "did you mean cifar10?"),
+        (["--recipe", "stl10", "--data", "digits"], "stl10"),
+        (["--framework", "moko"], "did you mean moco?"),
+        (["--loss", "adnc"], "did you mean adnce?"),
+        (["--arm", "adnce", "--loss", "hcl"], "adnce, the loss of the arm"),
+        (["--framework", "moco", "--queue", "10"], "queue = 10"),
+        (["--encoder", "nowhere:factory"], "nowhere"),
+        (["--nodes", "2"], "devices = 1 violates a multiple of nodes = 2"),
         (["--dim", "100"], "dim = 100 violates dim < 100"),
         (["--accelerator", "abacus"], "accelerator = abacus"),
         (["--accelerator", "gpu", "--devices", "2"], "2 × gpu"),
@@ -254,15 +321,3 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tmp_path, cap
     assert len(lines) == 1
     assert message in lines[0]
     assert os.listdir(tmp_path) == []
-
-
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
-    path = Path(tmp_path / "checkpoint.pt")
-    with pytest.raises(ParameterError, match="cannot read"):
-        load_network(path)
-    path.write_bytes(b"\x80nonsense")
-    with pytest.raises(ParameterError, match="is not a checkpoint"):
-        load_network(path)
-    torch.save({"a": 1}, path)
-    with pytest.raises(ParameterError, match="checkpoint"):
-        load_network(path)

@@ -1,0 +1,125 @@
+"""What a run writes beside its weights: environment, one row of metrics an epoch, TensorBoard's events."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from empirical.settings import Settings
+from theory.cli import write_json, write_text
+
+RESULT_SCHEMA = "difficult-examples/result/1"
+PACKAGES = ("difficult-examples", "torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn")
+Progress = Callable[[int, int, int], None]
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Package versions, machine and device, as plain data."""
+    gpu = device.type == "cuda"
+    return {
+        "versions": {name: version(name) for name in PACKAGES},
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "device": torch.cuda.get_device_name(device) if gpu else device.type,
+    }
+
+
+def write_result(
+    out: Path, kind: str, settings: Settings, metrics: dict[str, float], seconds: float, device: torch.device
+) -> None:
+    """Write result.json, a run's last file: what was measured on its final weights, and with what.
+
+    Parameters
+    ----------
+    out : Path
+        The run's folder.
+    kind : str
+        ``arm``, ``warmup`` or the name of a reference row.
+    settings : Settings
+    metrics : dict of float
+        Accuracies by name.
+    seconds : float
+        Wall time of the run and its evaluation (since it was last resumed).
+    device : torch.device
+        Where it was trained.
+    """
+    document = {
+        "schema": RESULT_SCHEMA,
+        "kind": kind,
+        "arm": settings.arm if kind == "arm" else kind,
+        "seed": settings.seed,
+        "omega": settings.omega,
+        "metrics": metrics,
+        "seconds": seconds,
+        "settings": settings.to_json(),
+        **environment(device),
+    }
+    write_json(out / "result.json", document)
+
+
+def write_csv(path: Path, rows: list[dict[str, float]]) -> None:
+    """Rows with the same keys as a CSV file, floats to eight digits."""
+    lines = [",".join(rows[0])] + [",".join(f"{value:.8g}" for value in row.values()) for row in rows]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+class Events:
+    """TensorBoard's event files of a run; does nothing unless ``wanted``.
+
+    Parameters
+    ----------
+    out : Path
+        The run's folder.
+    step : int
+        Where the run stands: events that an interrupted run wrote from there on are dropped.
+    wanted : bool
+    """
+
+    def __init__(self, out: Path, step: int, wanted: bool) -> None:
+        self._writer: Any = None
+        if wanted:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(out / "tensorboard"), purge_step=step)
+
+    def write(self, row: dict[str, float], step: int) -> None:
+        """Add one row of metrics."""
+        if self._writer is not None:
+            for name, value in row.items():
+                self._writer.add_scalar(name, value, step)
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Finish the files."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def step_bar(description: str, views: int) -> Progress:
+    """A callback that shows steps done, views per second and the estimated end.
+
+    Parameters
+    ----------
+    description : str
+    views : int
+        Views per step.
+    """
+    from tqdm import tqdm
+
+    bars: list[Any] = []
+
+    def move(done: int, steps: int, epoch: int) -> None:
+        if not bars:
+            bars.append(tqdm(total=steps, initial=done, desc=description, unit="step"))
+        bar = bars[0]
+        bar.update(done - bar.n)
+        rate = bar.format_dict["rate"]
+        bar.set_postfix({"epoch": epoch, "views/s": round(rate * views) if rate else "–"}, refresh=False)
+        if done == steps:
+            bar.close()
+
+    return move

@@ -1,0 +1,94 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from empirical.checkpoint import latest_checkpoint, load_network, read_checkpoint, save_checkpoint
+from empirical.settings import Settings
+from theory.params import ParameterError
+
+SETTINGS = Settings(encoder="convnet", width=4, dim=8)
+
+
+def state(step):
+    network = SETTINGS.network(1)
+    return {"settings": SETTINGS.to_json(), "step": step, "network": network.state_dict(), "metrics": []}
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
+    path = Path(tmp_path / "checkpoint.pt")
+    with pytest.raises(ParameterError, match="cannot read"):
+        load_network(path)
+    path.write_bytes(b"\x80nonsense")
+    with pytest.raises(ParameterError, match="is not a checkpoint"):
+        load_network(path)
+    torch.save({"a": 1}, path)
+    with pytest.raises(ParameterError, match="checkpoint"):
+        load_network(path)
+
+
+def test_the_checkpoint_before_is_kept(tmp_path):
+    for step in (1, 2, 3):
+        save_checkpoint(tmp_path, state(step))
+    assert sorted(os.listdir(tmp_path)) == ["checkpoint.previous.pt", "checkpoint.pt"]
+    assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == 3
+    assert read_checkpoint(tmp_path / "checkpoint.previous.pt")["step"] == 2
+
+
+@pytest.mark.parametrize("left", [0, 10, 1000, -1])
+def test_a_checkpoint_cut_short_falls_back_saying_so(tmp_path, left):
+    save_checkpoint(tmp_path, state(1))
+    save_checkpoint(tmp_path, state(2))
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:left])
+    with pytest.warns(UserWarning, match=r"checkpoint.pt is not a checkpoint .* going on from .*previous.pt, step 1"):
+        assert latest_checkpoint(tmp_path, SETTINGS)["step"] == 1
+
+
+def test_killed_between_two_renames_the_previous_one_is_found(tmp_path):
+    save_checkpoint(tmp_path, state(1))
+    os.rename(tmp_path / "checkpoint.pt", tmp_path / "checkpoint.previous.pt")
+    with pytest.warns(UserWarning, match="going on from"):
+        assert latest_checkpoint(tmp_path, SETTINGS)["step"] == 1
+
+
+def test_with_only_damaged_checkpoints_the_run_is_refused(tmp_path):
+    (tmp_path / "checkpoint.pt").write_bytes(b"")
+    with pytest.raises(ParameterError, match="is not a checkpoint"):
+        latest_checkpoint(tmp_path, SETTINGS)
+    assert latest_checkpoint(tmp_path / "nowhere", SETTINGS) is None
+
+
+def test_a_full_disk_keeps_the_old_checkpoint(tmp_path, monkeypatch):
+    save_checkpoint(tmp_path, state(1))
+
+    def full(self, content):
+        with open(self, "wb") as file:
+            file.write(content[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ParameterError, match=r"cannot write .*checkpoint.pt: No space left on device"):
+        save_checkpoint(tmp_path, state(2))
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == ["checkpoint.pt"]
+    assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == 1
+
+
+class Malicious:
+    def __reduce__(self):
+        return os.system, ("false",)
+
+
+def test_a_checkpoint_runs_no_code(tmp_path):
+    torch.save({**state(1), "metrics": Malicious()}, tmp_path / "checkpoint.pt")
+    with pytest.raises(ParameterError, match="is not a checkpoint"):
+        read_checkpoint(tmp_path / "checkpoint.pt")
+
+
+def test_changed_settings_are_named(tmp_path):
+    save_checkpoint(tmp_path, state(1))
+    with pytest.raises(ParameterError, match=r"tau = 0.1 violates the settings of the run in .*: 0.5"):
+        latest_checkpoint(tmp_path, Settings(encoder="convnet", width=4, dim=8, tau=0.1))
