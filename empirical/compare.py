@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from empirical.arms import ARMS, BANDS, NotApplicable, pair_remedy
-from empirical.data import take
+from empirical.data import take, without
 from empirical.recipes import check_recipe_fits, recipe
 from empirical.settings import ALONE, Running, Settings, add_arguments, given, settings_from_arguments
 from empirical.sources import balanced_order
@@ -34,6 +34,7 @@ from theory.plan import Plan, Profile, plan_from_profile
 EXPERIMENT_SCHEMA = "difficult-examples/experiment/1"
 WARMUP_SEED = 10_000  # of no compared run, so that the plan is not fitted to one of them
 EVIDENCE_ROWS = 2_000
+SAVED_EIGENVALUES = 256
 PATIENCE = 60  # seconds that a worker has to save its run when the comparison is interrupted
 REFERENCES = ("raw_pixels", "untrained")
 SCORES = ("gap", "flags")
@@ -104,6 +105,7 @@ class Task:
     out: Path
     experiment: Experiment
     running: Running = ALONE
+    measured: bool = False  # whether the final encoder is profiled on the images that it was trained on
 
     @property
     def epochs(self) -> int:
@@ -186,7 +188,9 @@ def execute(task: Task) -> None:
             network = train(s, task.out, lambda *done: _report_epochs(task, *done), task.running).eval()
             device = next(network.parameters()).device
         metrics = evaluate_network(network, original, protocol)
-        if task.kind == "warmup" or (task.kind == "untrained" and s.seed == 0):
+        if task.measured:
+            _measure_run(task, network)
+        elif task.kind == "warmup" or (task.kind == "untrained" and s.seed == 0):
             _profile_network(task, network)
     write_result(task.out, task.kind, s, metrics, time.perf_counter() - started, device)
     report_progress(task, task.epochs)
@@ -237,6 +241,21 @@ def _profile_network(task: Task, network: Any) -> None:
             images=pictures.numpy(),
             class_names=np.array(images.class_names),
         )
+
+
+def _measure_run(task: Task, network: Any) -> None:
+    """Profile and leading eigenvalues of a run's final encoder on the images that it was trained on."""
+    from empirical.encoders import extract
+    from empirical.profile import leading_eigenvalues, measure_network
+
+    images = without(task.settings.images(), task.settings.drop)
+    found = measure_network(network, images, f"{images.name}, {task.settings.arm}", task.settings.augmentation)
+    found.profile.save(task.out / "profile.json")
+    rows = balanced_order(found.labels)[:EVIDENCE_ROWS]
+    h, _ = extract(network, take(images.x_train, torch.from_numpy(rows)))
+    values = leading_eigenvalues(h.numpy(), SAVED_EIGENVALUES)
+    document = {"rows": len(rows), "eigenvalues": None if values is None else values.tolist()}
+    write_json(task.out / "spectrum.json", document)
 
 
 def _save_profile(task: Task, profile: Profile) -> None:
@@ -363,7 +382,7 @@ def compare(experiment: Experiment, out: Path, jobs: int = 1, running: Running =
     """
     jobs = require_integer("jobs", jobs, 1)
     _check_data(experiment)
-    _claim(experiment, out)
+    claim(experiment, out)
     run_tasks(first_tasks(experiment, out, running), jobs, "warm-up, references")
     tasks, _ = planned(experiment, out, running)
     run_tasks(tasks, jobs, "arms")
@@ -400,7 +419,7 @@ def planned(
             for arm in experiment.arms:
                 try:
                     remedy = pair_remedy(arm, plan, experiment.band)
-                    drop = _dropped(arm, replace(experiment.base, omega=omega), place, seed)
+                    drop = dropped(arm, replace(experiment.base, omega=omega), place / "warmup", seed)
                     left = len(experiment.base.images().y_train) - len(drop)
                     if left < experiment.base.batch:
                         raise NotApplicable(f"removal leaves {left} images, fewer than a batch")
@@ -415,8 +434,8 @@ def planned(
     return tasks, inapplicable
 
 
-def _dropped(arm: str, settings: Settings, place: Path, seed: int) -> tuple[int, ...]:
-    """Training images that an arm leaves out."""
+def dropped(arm: str, settings: Settings, warmup: Path, seed: int) -> tuple[int, ...]:
+    """Training images that an arm leaves out, after the warm-up in the folder ``warmup``."""
     kind = ARMS[arm].drop
     if kind is None:
         return ()
@@ -424,7 +443,7 @@ def _dropped(arm: str, settings: Settings, place: Path, seed: int) -> tuple[int,
         if settings.omega == 0:
             raise NotApplicable("no image is mixed at ω = 0")
         return tuple(settings.images().mixed.nonzero().flatten().tolist())
-    difficult = np.load(place / "warmup" / "difficult.npy")
+    difficult = np.load(warmup / "difficult.npy")
     if kind == "difficult":
         return tuple(int(i) for i in difficult)
     # As many of each class as the difficult ones, drawn anew for every seed.
@@ -453,7 +472,7 @@ def _check_data(experiment: Experiment) -> None:
         require_integer("labels_per_class", experiment.labels_per_class, 1, int(sizes.min()))
 
 
-def _claim(experiment: Experiment, out: Path) -> None:
+def claim(experiment: Experiment, out: Path) -> None:
     """Record the experiment in its folder; refuse a folder that holds another one, naming the difference."""
     path, document = out / "experiment.json", experiment.to_json()
     require_writable(path)

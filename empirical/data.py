@@ -113,6 +113,15 @@ def subset(x: Pictures, indices: NDArray[np.int64]) -> Pictures:
     return x[torch.from_numpy(indices)] if isinstance(x, Tensor) else x.subset(indices)
 
 
+def without(images: Images, drop: Sequence[int]) -> Images:
+    """The data set without the training images that have these indices."""
+    if not len(drop):
+        return images
+    kept = np.setdiff1d(np.arange(len(images.y_train)), np.array(drop, dtype=np.int64))
+    rows = torch.from_numpy(kept)
+    return replace(images, x_train=subset(images.x_train, kept), y_train=images.y_train[rows], mixed=images.mixed[rows])
+
+
 def imbalanced(images: Images, factor: float) -> Images:
     """A long-tailed training set: of the c-th of C classes factor^(−c/(C − 1)) of the largest size is kept.
 

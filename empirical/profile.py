@@ -415,6 +415,28 @@ def append_levels(path: Path, epoch: int, network: Any, images: Images) -> None:
     write_text(path, "\n".join(lines) + "\n")
 
 
+def leading_eigenvalues(features: NDArray[np.float32], count: int | None = None) -> Array | None:
+    """Largest eigenvalues of the measured similarity graph's normalised adjacency; None if a degree is not positive.
+
+    Parameters
+    ----------
+    features : ndarray
+        Shape (N, d); weights are the cosines of its rows.
+    count : int, optional
+        How many, from the largest on; by default all N.
+    """
+    unit = features.astype(np.float64)
+    unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
+    degrees = unit @ unit.sum(axis=0)
+    if degrees.min() <= 0:
+        return None
+    scaled = unit / np.sqrt(degrees)[:, None]
+    values = np.zeros(len(unit))
+    found = np.linalg.svd(scaled, compute_uv=False) ** 2  # of rank d at most
+    values[: len(found)] = found
+    return values[:count]
+
+
 # --- reading the profile ---------------------------------------------------------------------------
 
 
