@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow lint figures notebooks docs clean
 
 ## demo: the main job on bundled handwritten digits; prints the path of the report
 demo: $(READY)
@@ -17,6 +17,18 @@ test: lint
 test-slow: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow
 
+## figures: draw every figure again from the committed results
+figures: $(READY)
+	$(BIN)/python -m figures
+
+## notebooks: execute every notebook and write its outputs
+notebooks: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python notebooks/execute.py
+
+## docs: the site, in site/
+docs: $(READY)
+	$(BIN)/mkdocs build --strict --quiet
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -27,8 +39,8 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	@echo "installing into $(VENV) (the first time this downloads PyTorch: a few minutes)"
 	$(PYTHON) -m venv --upgrade-deps $(VENV)
-	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	$(BIN)/python -m pip install --quiet --editable ".[test,notebooks,docs]"
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) runs site
