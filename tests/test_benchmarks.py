@@ -1,0 +1,63 @@
+"""The benchmark's numbers in the docs follow from the committed results of its commands."""
+
+import json
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SIZES = (256, 512, 1024, 2048, 4096)
+
+
+def results(name):
+    return json.loads((ROOT / "results" / f"benchmark_{name}.json").read_text(encoding="utf-8"))
+
+
+def page(name):
+    return (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+
+
+def losses_table():
+    rows = {(row["loss"], row["images"]): row for row in results("losses")["losses"] if row["dim"] == 128}
+    lines = [f"| loss | {' | '.join(map(str, SIZES))} |", "| --- |" + " --- |" * len(SIZES)]
+    for name in dict.fromkeys(loss for loss, _ in rows):
+        cells = []
+        for size in SIZES:
+            row = rows.get((name, size))
+            cells.append(f"{row['time / lightly']:.2f}, {row['memory / lightly']:.2f}" if row else "—")
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def test_losses_table():
+    assert losses_table() in page("losses")
+
+
+def test_our_nt_xent_is_no_slower_or_larger_than_lightly():
+    rows = [row for row in results("losses")["losses"] if row["loss"] == "nt_xent"]
+    assert len(rows) == 2 * len(SIZES)
+    assert all(row["time / lightly"] <= 1 and row["memory / lightly"] <= 1 for row in rows)
+
+
+def test_remedies_in_words():
+    slowest = {
+        dim: max(
+            row["time / nt_xent"]
+            for row in results("losses")["losses"]
+            if row["images"] == 512 and row["dim"] == dim and row["loss"] in ("margin", "temperature", "combined")
+        )
+        for dim in (128, 32)
+    }
+    text = page("losses")
+    assert f"at most {slowest[128]:.1f} times" in text
+    assert f"up to {slowest[32]:.1f} times" in text
+
+
+def test_step_table():
+    document, text = results("step"), page("training")
+    for row in document["parts"]:
+        parts = ("data", "augmentation", "encoder", "selection + loss", "optimiser")
+        cells = " | ".join(f"{row[part]:.1f}" for part in parts)
+        assert f"| {row['arm']} | {cells} | {100 * row['all but encoder']:.1f} % |" in text
+    for row in document["speeds"]:
+        assert f"{row['loop']} {row['views/s']:,.0f}" in text
+    ratio = next(row["ratio"] for row in document["speeds"] if row["loop"] == "baseline")
+    assert f"{ratio:.2f} times lightly's loop" in text
