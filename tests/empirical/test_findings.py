@@ -1,0 +1,113 @@
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from empirical.findings import CLAIMS, PREDICTORS, TABLES, Claim, filled, interval, load, main, verdict
+from empirical.study import SCHEMA, conditions_by_name
+from theory.cli import write_json
+
+CLAIM = Claim("the margin helps", "margin", "baseline")
+
+
+def runs_of(**conditions):
+    """A study's table with the given accuracies by seed and invented graphs."""
+    rows = []
+    for name, accuracies in conditions.items():
+        for seed, accuracy in enumerate(accuracies):
+            row = {"condition": name.replace("__", "-"), "arm": "baseline", "seed": seed, "encoder_probe": accuracy}
+            row |= {"encoder_knn": accuracy, "projector_probe": accuracy, "encoder_alpha": 0.7, "encoder_beta": 0.5}
+            row |= {"encoder_gamma": 0.5 + accuracy / 10} | dict.fromkeys(PREDICTORS, 1 - accuracy)
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("margin", "word"),
+    [
+        ((0.51, 0.53, 0.52), "reproduced"),
+        ((0.48, 0.49, 0.48), "not reproduced"),
+        ((0.51, 0.49, 0.50), "within noise"),
+        ((0.6,), "not tested"),
+        ((), "not tested"),
+    ],
+)
+def test_verdict_follows_the_interval(margin, word):
+    assert verdict(CLAIM, runs_of(baseline=(0.50, 0.51, 0.50), margin=margin))[0] == word
+
+
+def test_differences_are_paired_by_seed():
+    runs = runs_of(baseline=(0.1, 0.5, 0.9), margin=(0.11, 0.51, 0.91))
+    word, mean, _ = verdict(CLAIM, runs)
+    assert word == "reproduced"
+    assert mean.value == pytest.approx(0.01)
+
+
+def test_interval_in_words():
+    assert interval([0.5, 0.5]) == "50.00 [50.00, 50.00]"
+    assert interval([0.5], sign=True) == "+50.00"
+    assert interval([]) == "—"
+
+
+def test_claims_compare_conditions_that_exist():
+    names = set(conditions_by_name())
+    for claim in CLAIMS:
+        assert {claim.larger, claim.smaller} <= names
+
+
+def test_bounds_rank_conditions():
+    generator = np.random.default_rng(0)
+    names = [name for name in conditions_by_name() if name != "untrained"][:9]
+    runs = runs_of(**{name.replace("-", "__"): tuple(generator.uniform(0.3, 0.6, 2)) for name in names})
+    text = TABLES["bounds"](runs, {})
+    assert text.count("+1.00") == 3 * len(PREDICTORS)  # predictors are the error itself; also both interval ends
+
+
+SUMMARY = {
+    "schema": SCHEMA,
+    "plan": {"margin_sigma": 0.1, "temperature_rho": None, "pos_high": 0.1, "pos_low": 0.2},
+    "profile": {
+        "delta": {"value": 0.25},
+        "spaces": {"encoder": {level: {"value": 0.5} for level in ("alpha", "beta", "gamma", "epsilon")}},
+    },
+    "selection_stability": [{"batch": 64, "low_spread": 0.01, "agreement": 0.5}],
+}
+
+
+@pytest.fixture
+def stem(tmp_path):
+    runs_of(baseline=(0.5, 0.6), margin=(0.55, 0.64), untrained=(0.1, 0.2)).to_csv(tmp_path / "t.csv", index=False)
+    write_json(tmp_path / "t.json", SUMMARY)
+    return tmp_path / "t"
+
+
+def test_page_is_filled_between_markers_and_only_there(stem, tmp_path, capsys):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "before\n<!-- derived -->\nold\n<!-- /derived -->\nbetween\n<!-- x-derived -->\n<!-- /x-derived -->\n"
+    )
+    assert main([str(stem), "--page", str(page)]) == 0
+    text = page.read_text()
+    assert text.startswith("before\n<!-- derived -->\n")
+    assert "old" not in text
+    assert "δ̂ = 0.250; σ* 0.1, ρ* —, band from 0.1, band to 0.2." in text
+    assert text.endswith("between\n<!-- x-derived -->\n<!-- /x-derived -->\n")
+    assert filled(text, *load(stem)) == text
+
+
+def test_every_table_prints(stem, capsys):
+    assert main([str(stem)]) == 0
+    printed = capsys.readouterr().out
+    for name in TABLES:
+        assert f"{name}\n\n" in printed
+    lines = [line for line in printed.splitlines() if line.startswith("|")]
+    for _, block in itertools.groupby(printed.splitlines(), key=lambda line: line.startswith("|")):
+        columns = {line.count("|") for line in block if line.startswith("|")}
+        assert len(columns) <= 1
+    assert lines
+
+
+def test_bad_input_is_one_line(tmp_path, capsys):
+    assert main([str(tmp_path / "nothing")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -1,0 +1,147 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from empirical.arms import ARMS, NotApplicable
+from empirical.study import PARTS, Condition, conditions_by_name, main, selection_stability
+from theory.plan import Plan
+
+PLAN = Plan(margin_sigma=0.1, temperature_rho=0.4, pos_high=0.1, pos_low=0.2, removal_fraction=0.08)
+SMALL = [
+    "--data",
+    "digits",
+    "--encoder",
+    "convnet",
+    "--width",
+    "4",
+    "--dim",
+    "8",
+    "--batch",
+    "50",
+    "--epochs",
+    "1",
+    "--train",
+    "200",
+    "--test",
+    "100",
+    "--precision",
+    "32-true",
+]
+
+
+def test_every_condition_has_one_meaning_and_a_known_arm():
+    seen = {}
+    for part in PARTS.values():
+        for condition in part.conditions:
+            assert seen.setdefault(condition.name, condition) == condition
+            assert condition.arm in ARMS or condition.arm == "untrained"
+    assert seen == conditions_by_name()
+    assert all(name == condition.name for name, condition in seen.items())
+
+
+@pytest.mark.parametrize(
+    ("condition", "sigma", "rho", "pos_low"),
+    [
+        (Condition("a", "combined"), 0.1, 0.4, 0.2),
+        (Condition("a", "margin", sigma_factor=4), 0.4, 1.0, 0.2),
+        (Condition("a", "temperature", rho_factor=0.25), 0.0, 0.1, 0.2),
+        (Condition("a", "temperature", rho_factor=2), 0.0, 0.8, 0.2),
+        (Condition("a", "temperature", rho_power=2), 0.0, 0.16, 0.2),
+        (Condition("a", "combined", band="narrow"), 0.1, 0.4, 0.15),
+        (Condition("a", "combined", band="paper"), 0.1, 0.4, 1.0),
+    ],
+)
+def test_remedy(condition, sigma, rho, pos_low):
+    found = condition.remedy(PLAN)
+    assert (found.sigma, found.rho, found.pos_low) == pytest.approx((sigma, rho, pos_low))
+
+
+def test_a_factor_that_would_weaken_the_repulsion_is_not_applicable():
+    with pytest.raises(NotApplicable, match="4 ρ\\* = 1.6 is above 1"):
+        Condition("a", "temperature", rho_factor=4).remedy(PLAN)
+
+
+def test_selection_stability_is_perfect_with_all_images_and_grows_with_the_batch():
+    features = np.random.default_rng(0).normal(size=(512, 16))
+    rows = selection_stability(features, 0.1, 0.2)
+    assert [row["batch"] for row in rows] == [64, 128, 256, 512]
+    assert rows[-1]["agreement"] == 1
+    assert rows[-1]["low_spread"] == pytest.approx(0, abs=1e-6)
+    agreement = [row["agreement"] for row in rows]
+    assert agreement == sorted(agreement)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    out = tmp_path_factory.mktemp("study")
+    assert main(["omega", *SMALL, "--seeds", "1", "--out", str(out / "runs"), "--publish", str(out / "table")]) == 0
+    return out
+
+
+def test_one_row_a_run_with_its_graph(study):
+    table = pd.read_csv(study / "table.csv")
+    assert table.condition.tolist() == [c.name for c in PARTS["omega"].conditions]
+    assert table.encoder_probe.between(0, 1).all()
+    assert table[["encoder_alpha", "encoder_beta", "encoder_gamma", "lambda_measured", "delta"]].notna().all(axis=None)
+    removed = table.set_index("condition").dropped
+    assert removed["omega-0.3-mixed_removal"] == 60
+    assert removed["omega-0.3"] == 0
+
+
+def test_the_measured_eigenvalue_is_that_of_the_normalised_similarities(study):
+    from empirical.checkpoint import load_network
+    from empirical.encoders import extract
+
+    settings, network = load_network(study / "runs" / "baseline" / "0" / "checkpoint.pt")
+    h, _ = extract(network, settings.images().x_train)
+    unit = (h / h.norm(dim=1, keepdim=True)).double().numpy()
+    weights = unit @ unit.T
+    scale = 1 / np.sqrt(weights.sum(axis=1))
+    exact = np.linalg.eigvalsh(weights * scale[:, None] * scale)[::-1]
+    table = pd.read_csv(study / "table.csv").set_index("condition")
+    assert table.lambda_measured["baseline"] == pytest.approx(exact[settings.dim], abs=1e-7)
+
+
+def test_the_summary_holds_settings_plan_and_questions(study):
+    summary = json.loads((study / "table.json").read_text())
+    assert summary["settings"]["encoder"] == "convnet"
+    assert set(summary["plan"]) >= {"margin_sigma", "temperature_rho"}
+    assert set(summary["parts"]) == set(PARTS)
+    assert str(study) not in (study / "table.json").read_text()
+
+
+def test_finished_runs_are_not_repeated_and_parts_share_them(study, capsys):
+    result = study / "runs" / "baseline" / "0" / "result.json"
+    before = result.stat().st_mtime_ns
+    command = ["tau", *SMALL, "--seeds", "1", "--out", str(study / "runs"), "--publish", str(study / "table")]
+    assert main(command) == 0
+    assert result.stat().st_mtime_ns == before
+    table = pd.read_csv(study / "table.csv").set_index("condition")
+    assert table.tau["tau-0.1-baseline"] == 0.1
+    assert len(table) > len(PARTS["omega"].conditions)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--tau", "0.3"], "tau = 0.3 violates tau = 0.2 of the experiment"),
+        (["--seeds", "0"], "seeds = 0 violates an integer >= 1"),
+        (["--scale", "huge"], "scale = huge"),
+    ],
+)
+def test_bad_input_is_one_line(study, capsys, change, message):
+    assert main(["omega", *SMALL, *change, "--out", str(study / "runs")]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_unknown_part_and_missing_data(capsys, tmp_path):
+    assert main(["omga", *SMALL, "--out", str(tmp_path / "x")]) == 2
+    assert "omega" in capsys.readouterr().err
+    assert main(["omega", "--out", str(tmp_path / "x")]) == 2
+    assert "--data is required" in capsys.readouterr().err
+    assert not Path(tmp_path / "x").exists()
