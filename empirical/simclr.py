@@ -18,7 +18,7 @@ warnings.filterwarnings("ignore", "torch.distributed.nn.functional.all_gather is
 class Pairs(NamedTuple):
     """A batch as its cosines; −inf where there is no pair.
 
-    Parameters
+    Attributes
     ----------
     positive : Tensor
         Shape (A,), one for each anchor.

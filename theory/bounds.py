@@ -32,7 +32,7 @@ DIFFICULT_SHARE = 0.08
 class Bound(NamedTuple):
     """One linear-probing error bound.
 
-    Parameters
+    Attributes
     ----------
     eigenvalue : float or None
         λ_{k+1} as the statement has it; None where the bound has another form or does not exist.

@@ -78,7 +78,7 @@ class Kind:
 class NaturalData(NamedTuple):
     """Natural data drawn from a channel.
 
-    Parameters
+    Attributes
     ----------
     kind : array of int, shape (size,)
         Index into ``Channel.kinds``.
@@ -198,7 +198,7 @@ def _easy(p: GraphParameters, size: int, rng: np.random.Generator) -> Indices:
 class OwnBounds(NamedTuple):
     """Error bounds of a graph with its own labelling error in place of a free δ.
 
-    Parameters
+    Attributes
     ----------
     delta : number
         δ = φ, labelling error and cross-class share of edge mass.

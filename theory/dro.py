@@ -35,7 +35,7 @@ NO_WEIGHT = -740.0  # its exponential is the smallest float
 class WorstCase(NamedTuple):
     """The distribution in a divergence ball that has the largest mean.
 
-    Parameters
+    Attributes
     ----------
     value : float
         sup E_Q f.
@@ -459,7 +459,7 @@ def gaussian_infonce(
 class NegativeDistribution(NamedTuple):
     """How a loss weighs an anchor's negatives.
 
-    Parameters
+    Attributes
     ----------
     weights : array
         The factors on the negatives' exponentials, mean 1, shape (K,).

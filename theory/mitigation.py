@@ -315,7 +315,7 @@ REMEDIES = ("nothing", "margin", "temperature", "removal")
 class RemedyMap(NamedTuple):
     """The remedy with the smallest bound, over a grid of graphs.
 
-    Parameters
+    Attributes
     ----------
     best : array of str, shape (len(difficult), len(excess))
         A name from ``REMEDIES``, or "invalid" where no augmentation produces the graph.

@@ -371,7 +371,7 @@ def detection_limits(p: GraphParameters) -> dict[str, float]:
 class Separation(NamedTuple):
     """How far a mode stood out in simulated noise, one entry a draw.
 
-    Parameters
+    Attributes
     ----------
     gap : array, shape (draws,)
         Largest gap between consecutive eigenvalues from the mode down to the bulk, in units of σ = ε√N/c2.

@@ -59,7 +59,7 @@ TOLERANCE = 1e-2  # relative residual of iterative eigenpairs
 class Eigenpairs(NamedTuple):
     """The leading eigenpairs of a symmetric matrix, largest first.
 
-    Parameters
+    Attributes
     ----------
     values : array, shape (k + 1,)
         The last one is the first that is left out.
@@ -286,7 +286,7 @@ PROBES = {"least_squares": least_squares, "logistic": logistic}
 class Prediction(NamedTuple):
     """The error bound of one remedy, 4δ/(1−λ) + 8δ, in three readings; NaN where there is none.
 
-    Parameters
+    Attributes
     ----------
     bound : float
         λ the population's exact (k+1)-th eigenvalue, δ that of the untreated graph: the paper compares at fixed δ.
