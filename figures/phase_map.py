@@ -2,25 +2,29 @@
 
     python figures/phase_map.py --coarse --jobs 2
 
-runs the simulation (resumable, in runs/), and writes phase_map.csv, phase_map.png, phase_map.svg and the
-numbers of docs/simulation.md, phase_map.txt, here.
+runs the simulation (resumable, in runs/), writes phase_map.csv and the numbers of docs/simulation.md, phase_map.txt,
+and draws the map; ``python -m figures phase_map`` draws the committed one.
 """
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from theory.cli import Parser, run, write_bytes, write_text  # noqa: E402
+from figures import style  # noqa: E402
+from theory.cli import Parser, run, write_text  # noqa: E402
 from theory.simulate import Experiment, Prediction, run_experiment  # noqa: E402
 
 GRAPH: dict[str, Any] = {"alpha": (0.4,), "beta": (0.1,), "classes": (10,), "pairing": ("matched", "block")}
@@ -60,6 +64,7 @@ READINGS_IN_WORDS = {
     "bound_noisy": "expected λ of the noisy graph, δ fixed",
 }
 NEGLIGIBLE = 1e-12  # difference between two bounds
+TABLE = ROOT / "figures" / "phase_map.csv"
 CELL = ["pairing", "difficult", "excess", "epsilon", "dim"]
 
 
@@ -172,62 +177,79 @@ def numbers(table: pd.DataFrame, changes: pd.DataFrame) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def draw(changes: pd.DataFrame) -> Any:
-    """One panel a pairing and comparison; ε and k along x, n_d/n and γ − β along y."""
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
+def data() -> pd.DataFrame:
+    """The committed changes, as ``compare`` gives them."""
+    return pd.read_csv(TABLE)
 
+
+@style.styled
+def draw(changes: pd.DataFrame) -> Figure:
+    """One panel a pairing and comparison; ε and k along x, n_d/n and γ − β along y."""
     pairings = list(changes.pairing.unique())
-    x_levels = sorted(set(zip(changes.epsilon, changes.dim, strict=True)))
-    n = int(changes.samples_per_class.iloc[0])
-    figure = Figure(figsize=(5 * len(pairings) + 2, 2.9 * len(COMPARISONS)), layout="constrained")
-    axes = figure.subplots(len(COMPARISONS), len(pairings), squeeze=False)
-    scales = changes.change.abs().groupby(changes.comparison).quantile(0.98)
-    for column, pairing in enumerate(pairings):
-        here = changes[changes.pairing == pairing]
-        y_levels = sorted(set(zip(here.difficult, here.excess, strict=True)))
-        for row, (name, (title, _)) in enumerate(COMPARISONS.items()):
-            plot, cells, largest = axes[row, column], here[here.comparison == name], scales[name] or 1.0
-            values = np.full((len(y_levels), len(x_levels)), np.nan)
-            for cell in cells.itertuples():
-                x, y = x_levels.index((cell.epsilon, cell.dim)), y_levels.index((cell.difficult, cell.excess))
-                values[y, x] = cell.change
-                symbol = {"wrong": "x", "within noise": ".", "silent": "_"}.get(cell.verdict_bound)
-                if cell.verdict_bound == "silent" and cell.low <= 0 <= cell.high:
-                    symbol = "."
-                if symbol:
-                    colour = "white" if abs(cell.change) > 0.7 * largest else "black"
-                    plot.plot(x, y, symbol, color=colour, markersize=3 if symbol == "." else 5)
-            plot.set_facecolor("lightgrey")
-            mesh = plot.imshow(
-                values, origin="lower", aspect="auto", cmap="PuOr_r", vmin=-largest, vmax=largest, interpolation="none"
-            )
-            plot.set_xticks(range(len(x_levels)), [str(k) for _, k in x_levels], fontsize=6, rotation=90)
-            steps = [i for i in range(1, len(x_levels)) if x_levels[i][0] != x_levels[i - 1][0]]
-            for i in steps:
-                plot.axvline(i - 0.5, color="grey", linewidth=0.8)
-            for first, last in zip([0, *steps], [*steps, len(x_levels)], strict=True):
-                label = f"ε = {x_levels[first][0]:g}"
-                plot.text((first + last - 1) / 2, len(y_levels) - 0.4, label, ha="center", va="bottom", fontsize=6)
-            plot.set_title(f"{pairing}: {title}", fontsize="medium", pad=14)
-            plot.set_yticks(range(len(y_levels)), [f"{n_d / n:.2g}, {g:g}" for n_d, g in y_levels], fontsize=7)
-            if column == 0:
-                plot.set_ylabel("n_d/n, γ − β")
-            if column == len(pairings) - 1:
-                figure.colorbar(mesh, ax=plot, extend="both", label="change in error")
-            if row == len(COMPARISONS) - 1:
-                plot.set_xlabel("k")
-    figure.suptitle("Change in measured error (orange: worse, purple: better; each row has its own scale)")
+    figure = style.figure(1.75 * len(COMPARISONS) + 1.2)
+    axes = figure.subplots(len(COMPARISONS), len(pairings), squeeze=False, sharex=True, sharey="col")
+    for row, (comparison, (title, _)) in zip(axes, COMPARISONS.items(), strict=True):
+        shown = changes[changes.comparison == comparison]
+        largest = shown.change.abs().quantile(0.98) or 1.0
+        for plot, pairing in zip(row, pairings, strict=True):
+            mesh = _panel(plot, shown[shown.pairing == pairing], largest)
+            plot.set_title(f"{pairing}: {title}")
+        figure.colorbar(mesh, ax=list(row), extend="both", label="change in error", pad=0.01)
+    for plot in axes[:, 0]:
+        plot.set_ylabel("$n_d/n$")
+    ks, excesses = (sorted(changes[name].unique()) for name in ("dim", "excess"))
+    for plot in axes[-1]:
+        plot.set_xlabel("ε")
     keys = [
-        Line2D([], [], linestyle="", marker="x", color="black", label="the bound predicts the other sign"),
-        Line2D([], [], linestyle="", marker="_", color="black", label="the bound predicts no change"),
-        Line2D([], [], linestyle="", marker=".", color="black", label="within noise (95 % interval)"),
+        Line2D([], [], ls="", marker="x", color="black", label="the bound predicts the other sign"),
+        Line2D([], [], ls="", marker="_", color="black", label="the bound predicts no change"),
+        Line2D([], [], ls="", marker=".", color="black", label="within noise (95 % interval)"),
         Patch(facecolor="white", edgecolor="black", label="no mark: the bound's sign is right"),
-        Patch(facecolor="lightgrey", label="no value"),
+        Patch(facecolor=style.SHADE, label="no value"),
     ]
-    figure.legend(handles=keys, loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(handles=keys, loc="outside lower center", ncols=2)
+    figure.suptitle(
+        "Change in measured error (orange: worse, purple: better; each row has its own scale)\n"
+        f"in each box of the grid k = {', '.join(map(str, ks))} to the right,\n"
+        f"and γ − β = {', '.join(f'{g:g}' for g in excesses)} upwards, as far as realisable",
+        fontsize="medium",
+    )
     return figure
+
+
+def _panel(plot: Any, cells: pd.DataFrame, largest: float) -> Any:
+    """One map with its marks; grid lines between the values of ε and of n_d."""
+    x_levels = sorted(set(zip(cells.epsilon, cells.dim, strict=True)))
+    y_levels = sorted(set(zip(cells.difficult, cells.excess, strict=True)))
+    x = [x_levels.index(level) for level in zip(cells.epsilon, cells.dim, strict=True)]
+    y = [y_levels.index(level) for level in zip(cells.difficult, cells.excess, strict=True)]
+    cells = cells.assign(x=x, y=y)
+    values = np.full((len(y_levels), len(x_levels)), np.nan)
+    values[cells.y, cells.x] = cells.change
+    plot.set_facecolor(style.SHADE)
+    limits = {"vmin": -largest, "vmax": largest}
+    mesh = plot.imshow(values, origin="lower", aspect="auto", cmap=style.DIVERGING, interpolation="none", **limits)
+    noise = (cells.low <= 0) & (cells.high >= 0)
+    marks = {".": noise, "_": (cells.verdict_bound == "silent") & ~noise, "x": cells.verdict_bound == "wrong"}
+    dark = cells.change.abs() > 0.7 * largest
+    for (symbol, marked), (colour, shade) in product(marks.items(), (("white", dark), ("black", ~dark))):
+        chosen = cells[marked & shade]
+        many = symbol == "."  # most of the marks: as pixels in the SVG too
+        plot.plot(chosen.x, chosen.y, symbol, color=colour, ms=1.5 if many else 3, mew=0.6, rasterized=many)
+    n = cells.samples_per_class.iloc[0]
+    _group(plot.xaxis, plot.axvline, [f"{epsilon:g}" for epsilon, _ in x_levels])
+    _group(plot.yaxis, plot.axhline, [f"{n_d / n:.2g}" for n_d, _ in y_levels])
+    return mesh
+
+
+def _group(axis: Any, line: Any, labels: list[str]) -> None:
+    """One tick in the middle of each run of equal labels, lines between the runs."""
+    starts = [i for i, label in enumerate(labels) if i == 0 or labels[i - 1] != label]
+    ends = [*starts[1:], len(labels)]
+    axis.set_ticks([(a + b - 1) / 2 for a, b in zip(starts, ends, strict=True)], [labels[i] for i in starts])
+    axis.set_tick_params(length=0)
+    for start in starts[1:]:
+        line(start - 0.5, color=style.GREY, lw=0.8)
 
 
 def _command(argv: Sequence[str] | None) -> None:
@@ -241,12 +263,9 @@ def _command(argv: Sequence[str] | None) -> None:
     table = run_experiment(experiment, args.runs / f"phase_map{'_coarse' * args.coarse}", args.jobs)
     changes = compare(table)
     write_text(args.out / "phase_map.csv", changes.to_csv(index=False, float_format="%.6g"))
-    figure = draw(changes)
-    for suffix in ("png", "svg"):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=suffix, dpi=150)
-        write_bytes(args.out / f"phase_map.{suffix}", buffer.getvalue())
-    text = numbers(table, pd.read_csv(args.out / "phase_map.csv"))
+    committed = pd.read_csv(args.out / "phase_map.csv")
+    style.save(draw(committed), "phase_map", args.out)
+    text = numbers(table, committed)
     write_text(args.out / "phase_map.txt", text)
     print(text)
 

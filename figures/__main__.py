@@ -1,0 +1,53 @@
+"""Draw every figure again, from the closed forms and the committed results: ``python -m figures [NAME ...]``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from figures.style import FOLDER, save
+from theory.cli import Parser, run
+from theory.params import require_known
+
+NAMES = (
+    "adjacency",
+    "bound_gap",
+    "damage_window",
+    "phase_map",
+    "convergence",
+    "similarity_histogram",
+    "accuracy_omega",
+    "predicted_measured",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Draw the figures; 1 if the data of one is missing."""
+    missing: list[str] = []
+
+    def command(argv: Sequence[str] | None) -> None:
+        parser = Parser(prog="python -m figures", description=__doc__)
+        parser.add_argument("names", nargs="*", metavar="NAME", help="figures to draw (all): " + ", ".join(NAMES))
+        parser.add_argument("--out", type=Path, default=FOLDER, help="folder of the pictures (figures)")
+        args = parser.parse_args(argv)
+        for name in args.names:
+            require_known("name", name, NAMES)
+        for name in args.names or NAMES:
+            module = import_module(f"figures.{name}")
+            try:
+                shown = module.data()
+            except FileNotFoundError as error:
+                missing.append(f"{name}: {error.filename} is missing, figures/{name}.py tells what writes it")
+            else:
+                print(f"{name}:", *save(module.draw(shown), name, args.out), flush=True)
+
+    code = run(command, argv)
+    for line in missing:
+        print(line, file=sys.stderr)
+    return code or int(bool(missing))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

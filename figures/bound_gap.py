@@ -1,0 +1,72 @@
+"""How far each error bound lies above the clean one, against γ − β: at a realistic size and at a small one.
+
+    python -m figures.bound_gap
+
+Matched pairs; k in the range of the statements. Beyond the largest γ of a positive semidefinite graph, no
+augmentation produces the graph and there are no bounds.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from figures import style
+from theory.spectrum import largest_gamma
+from theory.sweep import evaluate
+
+LEVELS = {"alpha": 0.7, "beta": 0.1}
+GRAPHS = {
+    "n = 5000": {"samples_per_class": 5000, "classes": 10, "difficult": 400, "dim": 128, "delta": 0.01},
+    "n = 20": {"samples_per_class": 20, "classes": 10, "difficult": 2, "dim": 10, "delta": 0.01},
+}
+BOUNDS = {
+    "temperature": style.TEMPERATURE,
+    "difficult": style.DIFFICULT,
+    "removal": style.REMOVAL,
+    "margin": style.MARGIN,
+}
+POINTS = 200
+LINEAR = 1e-8  # below it the scale is linear, so that margin's 0 is on it
+
+
+def data() -> pd.DataFrame:
+    """One row a graph and γ: the excess of each bound over the clean one."""
+    limit = largest_gamma(SimpleNamespace(**LEVELS, pairing="matched", n_d=2)) - LEVELS["beta"]
+    excess = np.geomspace(1e-3, limit, POINTS)
+    parts = []
+    for name, graph in GRAPHS.items():
+        table = evaluate(**LEVELS, gamma=LEVELS["beta"] + excess, **graph)
+        values = {bound: table[f"{bound}.excess_over_clean"] for bound in BOUNDS}
+        parts.append(pd.DataFrame({"graph": name, "excess": excess, "clean": table["clean.bound"], **values}))
+    return pd.concat(parts, ignore_index=True)
+
+
+@style.styled
+def draw(table: pd.DataFrame) -> Figure:
+    """One panel a size."""
+    figure = style.figure(3.8)
+    axes = figure.subplots(1, len(GRAPHS), sharey=True)
+    for plot, (name, rows) in zip(axes, table.groupby("graph", sort=False), strict=True):
+        for bound, colour in BOUNDS.items():
+            lines = plot.plot(rows.excess, rows[bound], color=colour, label=bound, clip_on=False)
+            lines[0].set_zorder(3)
+        graph, first, last = GRAPHS[name], rows.excess.min(), LEVELS["alpha"] - LEVELS["beta"]
+        title = f"{name}, $n_d$ = {graph['difficult']}, k = {graph['dim']}\nclean bound {rows.clean.iloc[0]:.4f}"
+        plot.set(xscale="log", xlim=(first, last), xlabel="γ − β", title=title)
+        plot.axvspan(rows.excess.max(), last, color=style.SHADE, lw=0, label="not positive semidefinite")
+        plot.grid(axis="y", color=style.SHADE, lw=0.6)
+    axes[0].set_yscale("symlog", linthresh=LINEAR)
+    axes[0].set_ylim(0, 0.02)
+    axes[0].set_ylabel("bound − clean bound")
+    figure.legend(handles=axes[0].get_legend_handles_labels()[0], loc="outside lower center", ncols=5)
+    return figure
+
+
+if __name__ == "__main__":
+    from figures.__main__ import main
+
+    raise SystemExit(main(["bound_gap"]))

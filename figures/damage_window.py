@@ -1,0 +1,69 @@
+"""Where difficult examples raise λ_{k+1}: exact eigenvalues with and without difficult pairs, over k.
+
+    python -m figures.damage_window
+
+Ten classes of 20 samples, five of each difficult. The window is r+1 ≤ k ≤ n_d+r; for block pairs only k = r+1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from figures import style
+from theory.bounds import difficult_range
+from theory.params import PAIRINGS, GraphParameters
+from theory.spectrum import spectrum
+
+
+def graph(pairing: str) -> GraphParameters:
+    """The graph shown."""
+    return GraphParameters(0.5, 0.1, 0.2, samples_per_class=20, classes=10, difficult=5, pairing=pairing)
+
+
+def eigenvalues(parameters: GraphParameters) -> np.ndarray:
+    """All eigenvalues with their multiplicities, largest first."""
+    modes = spectrum(parameters)
+    return np.repeat([mode.eigenvalue for mode in modes], [mode.multiplicity for mode in modes])
+
+
+def data() -> pd.DataFrame:
+    """One row a pairing and k: λ_{k+1} of both graphs."""
+    parts = []
+    for pairing in PAIRINGS:
+        difficult, k = graph(pairing), np.arange(1, graph(pairing).nodes)
+        values = {"difficult": eigenvalues(difficult)[1:], "clean": eigenvalues(difficult.clean())[1:]}
+        parts.append(pd.DataFrame({"pairing": pairing, "k": k, **values}))
+    return pd.concat(parts, ignore_index=True)
+
+
+@style.styled
+def draw(table: pd.DataFrame) -> Figure:
+    """One column a pairing: the two eigenvalues above, their difference below."""
+    figure = style.figure(4.6)
+    axes = figure.subplots(2, len(PAIRINGS), sharex=True, sharey="row")
+    for (above, below), (pairing, rows) in zip(axes.T, table.groupby("pairing", sort=False), strict=True):
+        window = difficult_range(graph(pairing))
+        for plot in (above, below):
+            plot.axvspan(window[0] - 0.5, window[-1] + 0.5, color=style.SHADE, lw=0, label="window of the bound")
+        above.step(rows.k, rows.clean, where="mid", color=style.CLEAN, label="without difficult pairs")
+        above.step(rows.k, rows.difficult, where="mid", color=style.DIFFICULT, label="with difficult pairs")
+        below.axhline(0, color=style.CLEAN, lw=0.8)
+        below.step(rows.k, rows.difficult - rows.clean, where="mid", color=style.DIFFICULT)
+        above.set_title(f"{pairing} pairs: k = {window[0]}" + f" to {window[-1]}" * (len(window) > 1))
+        above.set_yscale("log")
+        below.set(xscale="log", xlabel="k", xlim=(1, rows.k.max()))
+        below.xaxis.set_major_formatter("{x:g}")
+        below.set_yscale("symlog", linthresh=1e-3)
+    axes[0, 0].set_ylabel(r"$\lambda_{k+1}$")
+    axes[1, 0].set_ylabel(r"$\lambda_{k+1}$, with − without")
+    figure.align_ylabels(axes[:, 0])
+    figure.legend(handles=axes[0, 0].get_legend_handles_labels()[0], loc="outside lower center", ncols=3)
+    return figure
+
+
+if __name__ == "__main__":
+    from figures.__main__ import main
+
+    raise SystemExit(main(["damage_window"]))

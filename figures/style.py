@@ -1,0 +1,90 @@
+"""The common style: colours by role, sizes for a page 700 pixels wide, and files that come out the same every time."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.style import context
+from PIL import Image
+from scipy.optimize import isotonic_regression
+
+from theory.cli import write_bytes
+
+FOLDER = Path(__file__).parent
+RESULTS = FOLDER.parent / "results"
+WIDTH = 7.0  # inches, of every figure
+
+# Okabe and Ito's palette, told apart by the colour-blind.
+CLEAN = BASELINE = "#000000"
+DIFFICULT = "#D55E00"
+MARGIN = "#0072B2"
+TEMPERATURE = "#009E73"
+COMBINED = "#CC79A7"
+REMOVAL = "#E69F00"
+OTHER = "#56B4E9"
+GREY = "#767676"
+SHADE = "#E8E8E8"  # of areas
+SEQUENTIAL, DIVERGING = "viridis", "PuOr_r"
+
+STYLE: dict[str, Any] = {
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 200,  # also of what is rasterised inside an SVG
+    "svg.hashsalt": "difficult-examples",
+}
+
+
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Make a function draw in the common style, whatever the user's own settings."""
+
+    @wraps(draw)
+    def drawn(*args: Any) -> Figure:
+        with context(["default", STYLE]):
+            return draw(*args)
+
+    return drawn
+
+
+def figure(height: float) -> Figure:
+    """An empty figure of the common width, in inches."""
+    return Figure(figsize=(WIDTH, height))
+
+
+def save(figure: Figure, name: str, folder: Path = FOLDER) -> list[Path]:
+    """Write NAME.svg and NAME.png; the same figure gives the same bytes."""
+    vector, pixels, small = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    with context(["default", STYLE]):
+        figure.savefig(vector, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(pixels, format="png")
+    Image.open(pixels).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
+    paths = [folder / f"{name}.svg", folder / f"{name}.png"]
+    for path, content in zip(paths, (vector, small), strict=True):
+        write_bytes(path, content.getvalue())
+    return paths
+
+
+def spread(positions: Any, gap: float) -> np.ndarray:
+    """The nearest positions, in least squares, that keep the order and are at least ``gap`` apart."""
+    positions = np.asarray(positions, dtype=float)
+    order, steps = np.argsort(positions, kind="stable"), gap * np.arange(len(positions))
+    found = np.empty_like(positions)
+    found[order] = isotonic_regression(positions[order] - steps).x + steps
+    return found
