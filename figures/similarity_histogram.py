@@ -1,0 +1,138 @@
+"""Cosine similarities of same-class, difficult and other pairs before and after the projector, with the band.
+
+    python -m figures.similarity_histogram --warmup runs/study/warmup
+
+measures the pairs of a warm-up folder of empirical.study or empirical.compare, writes
+results/similarity_histogram.csv and draws it; ``python -m figures similarity_histogram`` draws the committed one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from figures import style
+from theory.cli import Parser, run, write_text
+from theory.plan import Plan
+
+TABLE = style.RESULTS / "similarity_histogram.csv"
+BINS = 50
+FLAGGED = "pairs of the band"
+GROUPS = {"same class": style.ALPHA, "other classes": style.BETA, "difficult pairs": style.GAMMA, FLAGGED: style.BAND}
+TITLES = {"encoder": "before the projector", "projector": "after the projector"}
+
+
+def measure(evidence: Path, plan: Path, checkpoint: Path | None = None) -> pd.DataFrame:
+    """Histograms of the pairs that the report shows, and the band that the plan selects.
+
+    Parameters
+    ----------
+    evidence, plan : Path
+        evidence.npz and plan.json of a warm-up folder.
+    checkpoint : Path, optional
+        checkpoint.pt of the same folder, for the projector's similarities.
+
+    Returns
+    -------
+    DataFrame
+        ``space``, ``group``, ``low``, ``high`` and ``density`` of each bin; ``mean`` of the group, its share ``of_all``
+        pairs and ``of_band``'s pairs. Group ``band`` has the band's ends alone.
+    """
+    from empirical.report import Condition, band_of, cosine_matrix, pair_groups  # imports torch
+
+    with np.load(evidence) as file:
+        arrays = {name: file[name] for name in ("features", "labels", "difficult")}
+    condition = Condition(0.0, {}, {"warmup": Plan.load(plan)}, {}, arrays)
+    groups, similarities = pair_groups(condition), cosine_matrix(condition)
+    high, low = band_of(condition, similarities, "theory")
+    flagged = np.logical_or.reduce(list(groups.values())) & (similarities > low) & (similarities <= high)
+    band = pd.DataFrame({"space": "encoder", "group": "band", "low": [low], "high": [high]})
+    parts = [*_histograms("encoder", similarities, groups, flagged), band]
+    if checkpoint is not None:
+        projected = replace(condition, evidence={"features": _project(arrays["features"], checkpoint)})
+        parts += _histograms("projector", cosine_matrix(projected), groups | {FLAGGED: flagged}, flagged)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _project(features: np.ndarray, checkpoint: Path) -> np.ndarray:
+    import torch
+
+    from empirical.checkpoint import load_network
+
+    _, network = load_network(checkpoint)
+    with torch.no_grad():
+        return network.projector(torch.from_numpy(features)).numpy()
+
+
+def _histograms(
+    space: str, similarities: np.ndarray, groups: dict[str, np.ndarray], flagged: np.ndarray
+) -> list[pd.DataFrame]:
+    """The groups' rows of the table; groups and flagged pairs are masks over the upper triangle."""
+    upper = np.triu_indices(len(similarities), 1)
+    pairs, flagged = similarities[upper], flagged[upper]
+    edges = np.linspace(np.quantile(pairs, 0.0005), pairs.max(), BINS + 1)
+    parts = []
+    for name, mask in groups.items():
+        chosen = mask[upper]
+        if chosen.any():
+            bins = {"low": edges[:-1], "high": edges[1:]}
+            bins["density"], _ = np.histogram(pairs[chosen], edges, density=True)
+            shares = {"of_all": chosen.mean(), "of_band": chosen[flagged].mean()}
+            parts.append(pd.DataFrame({"space": space, "group": name, **bins, "mean": pairs[chosen].mean(), **shares}))
+    return parts
+
+
+def data() -> pd.DataFrame:
+    """The committed histograms, as ``measure`` gives them."""
+    return pd.read_csv(TABLE)
+
+
+@style.styled
+def draw(table: pd.DataFrame) -> Figure:
+    """One panel a space; dashed lines are the means."""
+    spaces = [space for space in TITLES if space in set(table.space)]
+    figure = style.figure(3.5)
+    for plot, space in zip(figure.subplots(1, len(spaces), squeeze=False)[0], spaces, strict=True):
+        rows = table[table.space == space]
+        for group, colour in GROUPS.items():
+            bins = rows[rows.group == group]
+            if bins.empty:
+                continue
+            edges = [*bins.low, bins.high.iloc[-1]]
+            plot.stairs(bins.density, edges, color=colour, lw=1.6, label=group, zorder=3)
+            plot.axvline(bins["mean"].iloc[0], color=colour, lw=0.9, ls="--")
+        for band in rows[rows.group == "band"].itertuples():
+            plot.axvspan(band.low, band.high, color=style.BAND, lw=0, label="the band")
+        plot.set(title=TITLES[space], xlabel="cosine similarity")
+        plot.set_ylim(0)
+    figure.axes[0].set_ylabel("density")
+    handles = {
+        label: handle for plot in figure.axes for handle, label in zip(*plot.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5)
+    shares = table.dropna(subset="of_band").groupby("group")[["of_band", "of_all"]].first().reindex(GROUPS).fillna(0)
+    same, hard = shares.loc["same class"], shares.loc["difficult pairs"]
+    figure.suptitle(
+        f"Of the band's pairs {same.of_band:.1%} are of one class and {hard.of_band:.2%} difficult; "
+        f"of all pairs {same.of_all:.1%} and {hard.of_all:.2%}",
+        fontsize="medium",
+    )
+    return figure
+
+
+def _command(argv: Sequence[str] | None) -> None:
+    parser = Parser(prog="python -m figures.similarity_histogram", description="Measure and draw similarities.")
+    parser.add_argument("--warmup", type=Path, required=True, help="folder of a finished warm-up run")
+    folder = parser.parse_args(argv).warmup
+    table = measure(folder / "evidence.npz", folder / "plan.json", folder / "checkpoint.pt")
+    write_text(TABLE, table.to_csv(index=False, float_format="%.6g"))
+    print(TABLE, *style.save(draw(data()), "similarity_histogram"), sep="\n")
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(_command, None))
