@@ -183,7 +183,7 @@ def train(
                     progress(step, steps, epoch + 1)
                 if stop.agreed(fabric, step) and step % per_epoch:
                     save()
-                    stop.leave(step)
+                    stop.leave(fabric, step)
             seconds = time.perf_counter() - started
             row = {"epoch": epoch + 1, **meter.means(settings, out), "learning_rate": rate}
             row["views_per_second"] = 2 * (step - began) * settings.batch / seconds
@@ -198,7 +198,7 @@ def train(
                 append_levels(out / "profiles.csv", epoch + 1, network, images)
             save()
             if stop.agreed(fabric, 0) and step < steps:
-                stop.leave(step)
+                stop.leave(fabric, step)
     events.close()
     return network
 
@@ -440,9 +440,11 @@ class stop_requests:
         assert isinstance(asked, Tensor)
         return bool(asked.item() > 0)
 
-    def leave(self, step: int) -> None:
-        """End the process with the exit code of SIGTERM."""
-        print(f"stopped at step {step}; the same command goes on from here", file=sys.stderr)
+    def leave(self, fabric: Fabric, step: int) -> None:
+        """End the process with the exit code of SIGTERM, once the checkpoint is written."""
+        fabric.barrier()  # a process that left earlier would have its launcher kill the one that still writes
+        if fabric.is_global_zero:
+            print(f"stopped at step {step}; the same command goes on from here", file=sys.stderr)
         raise SystemExit(128 + signal.SIGTERM)
 
 

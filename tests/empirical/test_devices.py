@@ -3,10 +3,14 @@
 The processes are started once, do everything, and leave their findings in files.
 """
 
+import contextlib
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -14,6 +18,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
+import empirical.train as module
 from empirical.arms import PairRemedy
 from empirical.batchnorm import AllReduceBatchNorm, synchronised
 from empirical.losses import LOSSES
@@ -37,6 +42,7 @@ SETTINGS = Settings(
     data="digits", train=60, test=50, encoder="convnet", width=4, dim=6, batch=12, epochs=1, lr=0.1, queue=30
 )
 SETTINGS = replace(SETTINGS, accelerator="cpu")
+RESUMED = replace(SETTINGS, epochs=2)
 BATCH = 12
 
 
@@ -92,6 +98,42 @@ def batch_norm_input():
     return 3 + 2 * torch.randn(7, 5, 2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
 
 
+def stopped(fabric, out, last, agree_every):
+    """Train until SIGTERM, which the second process alone gets after step ``last``; the checkpoint then on disk."""
+
+    def ask(step, steps, epoch):
+        if step == last and fabric.global_rank == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def slow(*arguments):
+        time.sleep(1)
+        save(*arguments)
+
+    save, before = module.save_checkpoint, module.AGREE_EVERY
+    module.save_checkpoint, module.AGREE_EVERY = slow, agree_every
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            train(replace(RESUMED, devices=2), out, ask, fabric=fabric)
+        code = 0
+    except SystemExit as left:
+        code = left.code
+        if fabric.is_global_zero:
+            time.sleep(0.5)  # the other one looks first
+    finally:
+        module.save_checkpoint, module.AGREE_EVERY = save, before
+    return {"code": code, "said": said.getvalue(), "step": torch.load(out / "checkpoint.pt")["step"]}
+
+
+def interrupted(fabric, folder):
+    """What a run leaves that is stopped within its first epoch and at the end of it, and one left alone."""
+    found = {"within": stopped(fabric, folder / "parts", 1, 3), "between": stopped(fabric, folder / "parts", 4, 16)}
+    for name in ("parts", "whole"):
+        trained = train(replace(RESUMED, devices=2), folder / name, fabric=fabric)
+        found[name] = {key: value.clone() for key, value in trained.state_dict().items()}
+    return found
+
+
 def work(fabric, folder):
     torch.set_num_threads(1)
     found = {name(method): one_step(fabric, method) for method in METHODS}
@@ -105,6 +147,7 @@ def work(fabric, folder):
         settings = replace(settings_of(method), devices=2)
         trained = train(settings, folder / name(method), running=Running(checkpoint_every=2), fabric=fabric)
         found[name(method)] |= {f"trained {key}": value for key, value in trained.state_dict().items()}
+    found["interrupted"] = interrupted(fabric, folder)
     torch.save(found, folder / f"{fabric.global_rank}.pt")
 
 
@@ -146,6 +189,21 @@ def test_every_method_trains_on_one_process(tmp_path, method):
     start = settings.network(1).state_dict()
     assert all(value.isfinite().all() for value in trained.values())
     assert any(not torch.equal(trained[key], value) for key, value in start.items())
+
+
+@pytest.mark.parametrize(("moment", "step"), [("within", 3), ("between", 5)])
+def test_a_signal_stops_two_processes_once_the_checkpoint_is_written(two, moment, step):
+    first, second = (found["interrupted"][moment] for found in two)
+    assert (first["code"], first["step"]) == (143, step)
+    assert (second["code"], second["step"]) == (143, step)
+    assert first["said"] == f"stopped at step {step}; the same command goes on from here\n"
+    assert second["said"] == ""
+
+
+def test_two_processes_resume_to_the_same_bits(two):
+    for found in two:
+        parts, whole = (found["interrupted"][name] for name in ("parts", "whole"))
+        assert all(torch.equal(value, parts[key]) for key, value in whole.items())
 
 
 def test_all_reduce_batch_norm_is_batch_norm_on_the_joint_batch(two):
