@@ -163,6 +163,9 @@ def train(
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 views.manual_seed(seed_of(settings.seed, step, 1 + fabric.global_rank))
+                # For encoders that draw numbers, such as dropout. The last one tells it from the views' seed; not 0,
+                # with which a shorter sequence is padded.
+                torch.manual_seed(seed_of(settings.seed, step, 1 + fabric.global_rank, 1))
                 pairs = framework.pairs(view(x, views), view(x, views))
                 loss, flagged = batch_loss(pairs, objective, settings.remedy, seed_of(settings.seed, step))
                 optimizer.zero_grad()

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import empirical.train as module
 from empirical.arms import PairRemedy
@@ -77,6 +78,22 @@ def test_a_run_interrupted_at_any_step_ends_with_the_same_bits(tmp_path, method,
     rows = [(tmp_path / part / "metrics.csv").read_text().splitlines() for part in ("whole", "parts")]
     without_speed = [[line.rsplit(",", 1)[0] for line in lines] for lines in rows]
     assert without_speed[0] == without_speed[1]
+
+
+def dropping(channels, width):
+    layers = [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(), nn.Dropout(0.3)]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+@pytest.mark.parametrize("framework", ["simclr", "moco"])
+def test_an_encoder_that_draws_numbers_resumes_to_the_same_bits(tmp_path, framework):
+    settings = replace(TINY, encoder=f"{__name__}:dropping", framework=framework)
+    whole = weights(train(settings, tmp_path / "whole"))
+    torch.manual_seed(7)  # another process has another generator
+    train_until(settings, tmp_path / "parts", 3)
+    torch.manual_seed(8)
+    resumed = weights(train(settings, tmp_path / "parts"))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
 def test_queue_and_keys_are_those_of_the_uninterrupted_run(tmp_path):
