@@ -1,0 +1,114 @@
+"""What the site shows from outside ``docs/``: the files that pages link to, the notebooks, the packages' API."""
+
+from __future__ import annotations
+
+import ast
+import json
+import posixpath
+import re
+from html import unescape
+from itertools import groupby
+from pathlib import Path
+
+from griffe import DocstringParameter, DocstringSectionKind, Extension
+from mathml import to_mathml
+from mkdocs.plugins import event_priority
+from mkdocs.structure.files import File
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("theory", "empirical")
+LATEX_OUTPUT = re.compile(r'(data-mime-type="text/latex"[^>]*>)\s*\$+(.*?)\$+\s*(?=</div>)', re.S)
+OUTSIDE_LINK = re.compile(r"\]\(([^)#\s]*\.\./[^)#\s]+)")
+
+
+@event_priority(100)  # before mkdocs-jupyter looks for notebooks
+def on_files(files, config):
+    outside = {target for page in files.documentation_pages() for target in _linked_from(page)}
+    notebooks = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("notebooks/*.ipynb"))
+    for uri in sorted(outside.union(notebooks)):
+        files.append(File(uri, str(ROOT), config.site_dir, config.use_directory_urls))
+
+    reference = ["api/index.md"]
+    overview = ["# API reference\n"]
+    for package in PACKAGES:
+        overview.append(f"\n## {package}\n\n{_summary(package)}\n\n| module | |\n|---|---|\n")
+        pages = []
+        for path in sorted(ROOT.glob(f"{package}/[!_]*.py")):
+            module = f"{package}.{path.stem}"
+            pages.append({path.stem: f"api/{module}.md"})
+            files.append(File.generated(config, f"api/{module}.md", content=f"::: {module}\n"))
+            overview.append(f"| [`{module}`]({module}.md) | {_summary(module)} |\n")
+        reference.append({package: pages})
+    files.append(File.generated(config, "api/index.md", content="".join(overview)))
+
+    if notebooks:
+        config.nav.append({"Notebooks": [{_title(uri): uri} for uri in notebooks]})
+    config.nav.append({"API reference": reference})
+    return files
+
+
+def on_page_markdown(markdown, page, config, files):
+    """In the site, what lies beside ``docs/`` lies inside of it: such links lose one level."""
+    up = "../" * page.file.src_uri.count("/")
+    return markdown.replace(f"](../{up}", f"]({up}")
+
+
+def on_page_content(html, page, config, files):
+    """Notebooks: nothing from the network, so formulas in MathML; links to pages lead to the pages."""
+    if not page.file.src_uri.endswith(".ipynb"):
+        return html
+    html = re.sub(r"<script\s.*?</script>", "", html, flags=re.S)
+    html = LATEX_OUTPUT.sub(lambda output: output[1] + to_mathml(unescape(output[2])), html)
+    return re.sub(r'href="\.\./docs/([^"#]+)\.md', r'href="../\1.html', html)
+
+
+def _linked_from(page):
+    """Existing files outside of ``docs/`` that a page links to, relative to the repository."""
+    folder = posixpath.join("docs", posixpath.dirname(page.src_uri))
+    targets = (posixpath.normpath(posixpath.join(folder, link)) for link in OUTSIDE_LINK.findall(page.content_string))
+    return {target for target in targets if not target.startswith("docs/") and (ROOT / target).is_file()}
+
+
+def _summary(module):
+    """The first sentence of a module's docstring, without the command that runs it."""
+    path = ROOT / module.replace(".", "/")
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    first = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))).split("\n\n")[0].replace("\n", " ")
+    return re.sub(r": ``python -m [^`]+``", "", first)
+
+
+def _title(uri):
+    """A notebook's first heading."""
+    cells = json.loads((ROOT / uri).read_text(encoding="utf-8"))["cells"]
+    text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    heading = re.search(r"^# (.+)$", text, flags=re.M)
+    return heading[1] if heading else Path(uri).stem
+
+
+class GroupedParameters(Extension):
+    """One entry of a docstring for several parameters stays one; defaults are the signature's.
+
+    griffe gives every parameter of such an entry the default of the first.
+    """
+
+    def on_package(self, *, pkg, **_):
+        self._mend(pkg)
+
+    def _mend(self, owner):
+        for thing in owner.members.values():
+            if thing.is_alias:
+                continue
+            self._mend(thing)
+            for section in thing.docstring.parsed if thing.docstring else ():
+                if section.kind is DocstringSectionKind.parameters:
+                    section.value = list(_entries(section.value, thing.docstring.value))
+
+
+def _entries(parameters, docstring):
+    for _, group in groupby(parameters, key=lambda parameter: id(parameter.description)):
+        first, *others = group
+        names = ", ".join(parameter.name for parameter in (first, *others))
+        typed = not others or f"{names} :" in docstring
+        yield DocstringParameter(
+            names, annotation=first.annotation if typed else None, description=first.description, value=None
+        )
