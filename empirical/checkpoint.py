@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,10 @@ def read_checkpoint(path: Path) -> State:
     return dict(state)
 
 
-def latest_checkpoint(out: Path, settings: Settings) -> State | None:
-    """The newest readable checkpoint of a run; None if there is none yet.
+def latest_checkpoint(out: Path, settings: Settings) -> tuple[State | None, bool]:
+    """The newest readable checkpoint of a run, None if there is none yet; and whether it is the one before.
 
-    A damaged checkpoint falls back to the one before, with a warning.
+    A damaged or missing checkpoint falls back to the one before, with a warning.
 
     Raises
     ------
@@ -57,16 +58,33 @@ def latest_checkpoint(out: Path, settings: Settings) -> State | None:
     """
     current, before = out / CHECKPOINT, out / PREVIOUS
     if not current.exists() and not before.exists():
-        return None
+        return None, False
+    fell_back = False
     try:
         state = read_checkpoint(current)
     except ParameterError as damaged:
         if not before.exists():
             raise
-        state = read_checkpoint(before)
+        state, fell_back = read_checkpoint(before), True
         warnings.warn(f"{damaged}; going on from {before}, step {state.get('step')}", stacklevel=2)
     _require_same(out, state["settings"], settings)
-    return state
+    return state, fell_back
+
+
+def tidy(out: Path, fell_back: bool) -> None:
+    """Make a run's folder ready to be written to, by one process, after all have read the checkpoint.
+
+    Parameters
+    ----------
+    out : Path
+    fell_back : bool
+        Put the checkpoint before in the place of the damaged one: the next save would keep the damaged one
+        and overwrite the only good one.
+    """
+    for unfinished in out.glob(f".{CHECKPOINT}.*"):  # of a process that was killed while it wrote
+        unfinished.unlink(missing_ok=True)
+    if fell_back:
+        os.replace(out / PREVIOUS, out / CHECKPOINT)
 
 
 def _require_same(out: Path, before: dict[str, Any], settings: Settings) -> None:

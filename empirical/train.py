@@ -21,7 +21,7 @@ from torch import Tensor
 
 from empirical.arms import ARMS, BANDS, NotApplicable, PairRemedy, pair_remedy
 from empirical.batchnorm import synchronised
-from empirical.checkpoint import CHECKPOINT, latest_checkpoint, save_checkpoint
+from empirical.checkpoint import CHECKPOINT, latest_checkpoint, save_checkpoint, tidy
 from empirical.data import Images, batches
 from empirical.encoders import Network
 from empirical.evaluate import OnlineProbe, describe, evaluate_network
@@ -95,8 +95,10 @@ def train(
         fabric = make_fabric(settings, running)
         fabric.launch()
     device = fabric.device
-    state = latest_checkpoint(out, settings)
+    state, fell_back = latest_checkpoint(out, settings)
+    fabric.barrier()
     if fabric.is_global_zero:
+        tidy(out, fell_back)
         write_json(out / "settings.json", settings.to_json())
         write_json(out / "environment.json", environment(device))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from empirical.checkpoint import latest_checkpoint, load_network, read_checkpoint, save_checkpoint
+from empirical.checkpoint import latest_checkpoint, load_network, read_checkpoint, save_checkpoint, tidy
 from empirical.settings import Settings
 from theory.params import ParameterError
 
@@ -44,21 +44,27 @@ def test_a_checkpoint_cut_short_falls_back_saying_so(tmp_path, left):
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:left])
     with pytest.warns(UserWarning, match=r"checkpoint.pt is not a checkpoint .* going on from .*previous.pt, step 1"):
-        assert latest_checkpoint(tmp_path, SETTINGS)["step"] == 1
+        found, fell_back = latest_checkpoint(tmp_path, SETTINGS)
+    assert (found["step"], fell_back) == (1, True)
+    tidy(tmp_path, fell_back)
+    found, fell_back = latest_checkpoint(tmp_path, SETTINGS)
+    assert (found["step"], fell_back) == (1, False)
+    save_checkpoint(tmp_path, state(3))
+    assert [read_checkpoint(tmp_path / f"checkpoint{name}.pt")["step"] for name in ("", ".previous")] == [3, 1]
 
 
 def test_killed_between_two_renames_the_previous_one_is_found(tmp_path):
     save_checkpoint(tmp_path, state(1))
     os.rename(tmp_path / "checkpoint.pt", tmp_path / "checkpoint.previous.pt")
     with pytest.warns(UserWarning, match="going on from"):
-        assert latest_checkpoint(tmp_path, SETTINGS)["step"] == 1
+        assert latest_checkpoint(tmp_path, SETTINGS)[0]["step"] == 1
 
 
 def test_with_only_damaged_checkpoints_the_run_is_refused(tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(b"")
     with pytest.raises(ParameterError, match="is not a checkpoint"):
         latest_checkpoint(tmp_path, SETTINGS)
-    assert latest_checkpoint(tmp_path / "nowhere", SETTINGS) is None
+    assert latest_checkpoint(tmp_path / "nowhere", SETTINGS) == (None, False)
 
 
 def test_a_full_disk_keeps_the_old_checkpoint(tmp_path, monkeypatch):

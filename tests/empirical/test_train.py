@@ -56,6 +56,10 @@ METHODS = {
 }
 
 
+def interrupt():
+    raise Interrupted
+
+
 def train_until(settings, out, last):
     """Train, but die without a word in the call after step ``last``."""
 
@@ -132,6 +136,17 @@ def test_a_signalled_process_resumes_to_the_same_bits(tmp_path, asked, code):
     resumed = weights(train(short, tmp_path / "parts"))
     whole = weights(train(short, tmp_path / "whole"))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_run_that_falls_back_keeps_the_good_checkpoint_and_cleans_up(tmp_path):
+    train_until(TINY, tmp_path, 3)
+    current = tmp_path / "checkpoint.pt"
+    current.write_bytes(current.read_bytes()[:1000])
+    (tmp_path / ".checkpoint.pt.123").write_bytes(b"half")
+    with pytest.warns(UserWarning, match="going on from .* step 2"), pytest.raises(Interrupted):
+        train(TINY, tmp_path, lambda step, *_: interrupt(), Running(checkpoint_every=1))
+    assert torch.load(current)["step"] == 2
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_arms_start_from_the_same_weights_and_end_elsewhere(tmp_path):
