@@ -99,13 +99,15 @@ def load_network(path: Path) -> tuple[Settings, Network]:
     state = read_checkpoint(path)
     try:
         settings = Settings.from_json(state["settings"])
-        network = settings.network(channels_of(state["network"]))
+        # Checkpoints of earlier versions do not tell the images' shape.
+        channels, *size = state.get("shape") or (_channels_of(state["network"]),)
+        network = settings.network(channels, tuple(size) or None)
         network.load_state_dict(state["network"])
     except (KeyError, TypeError, AttributeError, StopIteration, RuntimeError) as error:
         raise ParameterError(f"{path} is not a checkpoint of this version of empirical.train") from error
     return settings, network.eval()
 
 
-def channels_of(weights: dict[str, Tensor]) -> int:
-    """Colour channels that a network with these weights takes."""
+def _channels_of(weights: dict[str, Tensor]) -> int:
+    """Colour channels that a network with these weights takes, if its first layer is a plain convolution."""
     return int(next(w.shape[1] for w in weights.values() if w.ndim == 4))

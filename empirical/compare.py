@@ -183,7 +183,7 @@ def execute(task: Task) -> None:
             _profile_pixels(task)
     else:
         if task.kind == "untrained":
-            network = s.network(original.x_train.shape[1]).eval()
+            network = s.network(original.x_train.shape[1], tuple(original.x_train.shape[2:])).eval()
         else:
             network = train(s, task.out, lambda *done: _report_epochs(task, *done), task.running).eval()
             device = next(network.parameters()).device

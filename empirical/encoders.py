@@ -91,12 +91,13 @@ def vit(channels: int, width: int = 192, stem_stride: int = 1) -> Encoder:
     return _VisionTransformer(channels, width, patch=4 * stem_stride), width
 
 
-def custom(spec: str, channels: int, width: int) -> Encoder:
+def custom(spec: str, channels: int, width: int, size: tuple[int, int] | None = None) -> Encoder:
     """An encoder of your own, ``MODULE:FACTORY``.
 
     The factory is called with those of ``channels=`` and ``width=`` that it names as parameters, and
     returns a module from images (B, C, H, W), pixels in [-1, 1], to features (B, features) or to maps
-    (B, features, h, w), which are averaged. The width is found by encoding a black image.
+    (B, features, h, w), which are averaged. The width is found by encoding a black image of height and width
+    ``size``; where that is not known, of 32 or else 224 pixels a side.
 
     Raises
     ------
@@ -114,7 +115,7 @@ def custom(spec: str, channels: int, width: int) -> Encoder:
     encoder = factory(**arguments)
     if not isinstance(encoder, nn.Module):
         raise ParameterError("encoder", spec, f"a factory of an nn.Module (found {type(encoder).__name__})")
-    shape = _output_shape(spec, encoder, channels)
+    shape = _output_shape(spec, encoder, channels, size)
     require(len(shape) in (2, 4), "encoder", spec, f"output (B, features) or (B, features, h, w), found {shape}")
     if len(shape) == 4:
         encoder = nn.Sequential(encoder, nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -138,10 +139,13 @@ class Network(nn.Module):
         Width of the projector's hidden layers; by default that of the encoder's features.
     layers : {1, 2, 3}
         Linear layers of the projector, with batch norm and ReLU between.
+    size : tuple of int, optional
+        Height and width of the images, of which only encoders of your own need to know.
 
     Attributes
     ----------
     encoder, projector : nn.Module
+    channels : int
     features : int
         Width of the encoder's output.
     dim : int
@@ -162,11 +166,13 @@ class Network(nn.Module):
         stem_stride: int = 1,
         hidden: int | None = None,
         layers: int = 2,
+        size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
+        self.channels = channels
         require(stem_stride in (1, 2, 4), "stem_stride", stem_stride, "1, 2 or 4")
         width, self.dim = require_integer("width", width, 1), require_integer("dim", dim, 1)
-        self.encoder, self.features = _encoder(name, channels, width, stem_stride)
+        self.encoder, self.features = _encoder(name, channels, width, stem_stride, size)
         self.projector = projector(self.features, self.dim, hidden, layers)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -227,9 +233,9 @@ def _parts(images: Tensor | LazyImages, batch: int) -> Iterator[Tensor]:
         yield from map(images.take, torch.arange(len(images)).split(batch))
 
 
-def _encoder(name: str, channels: int, width: int, stem_stride: int) -> Encoder:
+def _encoder(name: str, channels: int, width: int, stem_stride: int, size: tuple[int, int] | None) -> Encoder:
     if ":" in name:
-        return custom(name, channels, width)
+        return custom(name, channels, width, size)
     require_known("encoder", name, (*ENCODERS, "MODULE:FACTORY"))
     if name == "convnet":
         return convnet(channels, width)
@@ -322,21 +328,21 @@ def _attribute(spec: str) -> Callable[..., object]:
     return found
 
 
-def _output_shape(spec: str, encoder: nn.Module, channels: int) -> tuple[int, ...]:
+def _output_shape(spec: str, encoder: nn.Module, channels: int, size: tuple[int, int] | None) -> tuple[int, ...]:
     """Shape of the encoder's output for two black images; the encoder and the random state stay as they are."""
     probe = copy.deepcopy(encoder).eval()
     # Small first; some encoders take large images only.
-    for side in (32, 224):
+    shapes = [(channels, *s) for s in ([(32, 32), (224, 224)] if size is None else [size])]
+    for shape in shapes:
         try:
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
-                out = probe(torch.zeros(2, channels, side, side))
+                out = probe(torch.zeros(2, *shape))
             break
         except Exception as error:  # an encoder can raise anything
             problem = error
     else:
         text = " ".join(str(problem).split())
-        raise ParameterError(
-            "encoder", spec, f"input (B, {channels}, 32, 32) or (B, {channels}, 224, 224): {text}"
-        ) from problem
+        inputs = " or ".join(f"(B, {', '.join(map(str, shape))})" for shape in shapes)
+        raise ParameterError("encoder", spec, f"input {inputs}: {text}") from problem
     require(isinstance(out, Tensor), "encoder", spec, f"a tensor as output (found {type(out).__name__})")
     return tuple(out.shape)

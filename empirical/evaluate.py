@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from empirical.augment import Augmentation
-from empirical.checkpoint import channels_of, load_network
+from empirical.checkpoint import load_network
 from empirical.data import Images, load, take
 from empirical.encoders import Network, extract
 from theory.cli import Parser, run
@@ -369,7 +369,7 @@ def _command(argv: Sequence[str] | None) -> None:
     protocol = Protocol(args.protocol, args.labels_per_class, args.draws, args.knn_k, args.knn_tau)
     settings, network = load_network(args.checkpoint)
     images = settings.original_images() if args.data is None else load(args.data, image_size=settings.image_size)
-    channels = channels_of(network.state_dict())
+    channels = network.channels
     require(images.x_train.shape[1] == channels, "data", args.data, f"images of {channels} channels")
     scores = evaluate_network(network, images, protocol, settings.augmentation)
     if args.json:

@@ -144,13 +144,12 @@ class Settings:
         """The data set as the run trains on it, but with no image left out."""
         return mix(imbalanced(self.original_images(), self.imbalance), self.omega)
 
-    def network(self, channels: int) -> Network:
-        """A freshly initialised network, the same for every run with this seed."""
+    def network(self, channels: int, size: tuple[int, int] | None = None) -> Network:
+        """A freshly initialised network for images of this height and width, the same for every run with this seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            return Network(
-                self.encoder, channels, self.dim, self.width, self.stem_stride, hidden=self.hidden, layers=self.layers
-            )
+            shape = (self.dim, self.width, self.stem_stride, self.hidden, self.layers)
+            return Network(self.encoder, channels, *shape, size=size)
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,7 @@ def train(
     per_epoch = len(images.y_train) // settings.batch
     steps = per_epoch * settings.epochs
     step, metrics, meter = 0, [], Meter(device)
+    shape = tuple(images.x_train.shape[1:])
     probe = _online_probe(running, settings, network, images, device)
     if state is not None:
         # After setup, which may have converted the weights to another precision.
@@ -132,6 +133,7 @@ def train(
         checkpoint = {
             "settings": settings.to_json(),
             "step": step,
+            "shape": shape,
             "network": network.state_dict(),
             "optimizer": optimizer.state_dict(),
             "framework": framework.state(),
@@ -324,8 +326,8 @@ def make_fabric(settings: Settings, running: Running = ALONE) -> Fabric:
 
 def require_fit(settings: Settings, images: Images) -> Network:
     """The settings' network; ParameterError if it does not take images of this shape."""
-    shape = tuple(images.x_train.shape)[1:]
-    network = settings.network(shape[0])
+    shape = tuple(images.x_train.shape[1:])
+    network = settings.network(shape[0], shape[1:])
     try:
         with torch.no_grad():
             network.eval()(torch.zeros(2, *shape))

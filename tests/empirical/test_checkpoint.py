@@ -1,12 +1,17 @@
 import errno
+import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from empirical import difficulty, evaluate, profile
 from empirical.checkpoint import latest_checkpoint, load_network, read_checkpoint, save_checkpoint, tidy
 from empirical.settings import Settings
+from empirical.train import train
 from theory.params import ParameterError
 
 SETTINGS = Settings(encoder="convnet", width=4, dim=8)
@@ -27,6 +32,33 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
     torch.save({"a": 1}, path)
     with pytest.raises(ParameterError, match="checkpoint"):
         load_network(path)
+
+
+def perceptron():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 9), nn.ReLU())
+
+
+def depthwise(channels):
+    return nn.Sequential(
+        nn.Conv2d(channels, 4 * channels, 3, groups=channels), nn.ReLU(), nn.Conv2d(4 * channels, 9, 1)
+    )
+
+
+@pytest.mark.parametrize(("encoder", "channels"), [("perceptron", 1), ("depthwise", 3)])
+def test_checkpoints_of_encoders_of_ones_own_are_used(tmp_path, capsys, encoder, channels):
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8, channels), dtype=np.uint8)
+    labels = np.arange(60) % 3
+    np.savez(tmp_path / "data.npz", x_train=pixels, y_train=labels, x_test=pixels[:30], y_test=labels[:30])
+    size = {"train": 60, "test": 30, "batch": 30, "epochs": 1, "dim": 4}
+    train(Settings(data=f"npz:{tmp_path / 'data.npz'}", encoder=f"{__name__}:{encoder}", **size), tmp_path)
+    for command in (evaluate, profile, difficulty):
+        assert command.main(["--checkpoint", str(tmp_path / "checkpoint.pt"), "--json"]) == 0, capsys.readouterr().err
+        json.loads(capsys.readouterr().out)
+
+
+def test_checkpoints_of_earlier_versions_tell_the_channels_by_their_weights(tmp_path):
+    save_checkpoint(tmp_path, state(1))
+    assert load_network(tmp_path / "checkpoint.pt")[1].channels == 1
 
 
 def test_the_checkpoint_before_is_kept(tmp_path):

@@ -120,6 +120,7 @@ def factories(monkeypatch):
     module = types.ModuleType("mine")
     module.Maps = Maps
     module.fixed = lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 9))
+    module.digits = lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 9))
     module.large = lambda: nn.Sequential(nn.MaxPool2d(100), nn.Flatten())
     module.needs_depth = lambda depth: None
     module.text = "no factory"
@@ -149,6 +150,13 @@ def test_an_encoder_of_ones_own(factories):
     assert Network("mine:fixed", 3, 5).features == 9
     assert Network("mine:large", 3, 5).features == 3 * 2 * 2
     assert Network("torchvision.models:resnet18", 3, 5).features == 1000
+
+
+def test_an_encoder_that_takes_only_the_images_own_size(factories):
+    assert Network("mine:digits", 1, 5, size=(8, 8)).features == 9
+    assert Network("mine:large", 3, 5, size=(100, 300)).features == 3 * 1 * 3
+    with pytest.raises(ParameterError, match="encoder = mine:digits violates input .B, 1, 9, 8.: mat1"):
+        Network("mine:digits", 1, 5, size=(9, 8))
 
 
 def test_finding_the_width_draws_nothing(factories):
