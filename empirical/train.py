@@ -93,7 +93,7 @@ def train(
     require_writable(out / CHECKPOINT)
     if fabric is None:
         fabric = make_fabric(settings, running)
-        fabric.launch()
+        launch(fabric, settings)
     device = fabric.device
     state, fell_back = latest_checkpoint(out, settings)
     fabric.barrier()
@@ -312,6 +312,8 @@ def make_fabric(settings: Settings, running: Running = ALONE) -> Fabric:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it would write into the progress bar
     per_node, rest = divmod(settings.devices, running.nodes)
     require(rest == 0, "devices", settings.devices, f"a multiple of nodes = {running.nodes}")
+    started = os.environ.get("WORLD_SIZE", str(settings.devices))  # by torchrun; with one device Fabric ignores it
+    require(started == str(settings.devices), "devices", settings.devices, f"WORLD_SIZE = {started}, the processes")
     try:
         return Fabric(
             accelerator=settings.accelerator,
@@ -322,6 +324,15 @@ def make_fabric(settings: Settings, running: Running = ALONE) -> Fabric:
     except Exception as error:  # Fabric raises many kinds, with messages of several lines
         reason = str(error).splitlines()[0]
         raise ParameterError(f"no {settings.devices} × {settings.accelerator} on this machine: {reason}") from error
+
+
+def launch(fabric: Fabric, settings: Settings) -> None:
+    """Start the other processes and connect to them; ParameterError if that fails."""
+    try:
+        fabric.launch()
+    except Exception as error:  # sockets and process groups fail in many ways, with messages of several lines
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ParameterError(f"cannot start {settings.devices} processes: {reason}") from error
 
 
 def require_fit(settings: Settings, images: Images) -> Network:

@@ -314,6 +314,24 @@ def test_command_leaves_out_given_images(tmp_path):
     assert load_network(tmp_path / "run" / "checkpoint.pt")[0].drop == (1, 3)
 
 
+@pytest.mark.parametrize("started", ["1", "4"])
+def test_another_number_of_processes_than_devices_is_refused(tmp_path, capsys, monkeypatch, started):
+    monkeypatch.setenv("WORLD_SIZE", started)
+    assert main([*ARGUMENTS, "--devices", "2", "--out", str(tmp_path / "run")]) == 2
+    assert f"devices = 2 violates WORLD_SIZE = {started}, the processes" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_processes_that_cannot_be_started_are_one_line(tmp_path, capsys, monkeypatch):
+    def fail(self):
+        raise RuntimeError("no port is free\nat line 3")
+
+    monkeypatch.setattr(module.Fabric, "launch", fail)
+    assert main([*ARGUMENTS, "--out", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err == "error: cannot start 1 processes: no port is free\n"
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
