@@ -1,4 +1,4 @@
-"""Every page is in the nav, every relative link leads to a file and a heading, every formula is one browsers can draw."""
+"""Every page is in the nav, every relative link leads to a file and a heading, every formula is drawn."""
 
 import importlib.util
 import json
