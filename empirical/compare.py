@@ -183,7 +183,8 @@ def execute(task: Task) -> None:
             _profile_pixels(task)
     else:
         if task.kind == "untrained":
-            network = s.network(original.x_train.shape[1], tuple(original.x_train.shape[2:])).eval()
+            channels, height, width = original.x_train.shape[1:]
+            network = s.network(channels, (height, width)).eval()
         else:
             network = train(s, task.out, lambda *done: _report_epochs(task, *done), task.running).eval()
             device = next(network.parameters()).device

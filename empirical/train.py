@@ -21,9 +21,9 @@ from torch import Tensor
 
 from empirical.arms import ARMS, BANDS, NotApplicable, PairRemedy, pair_remedy
 from empirical.batchnorm import synchronised
-from empirical.checkpoint import CHECKPOINT, latest_checkpoint, save_checkpoint, tidy
-from empirical.data import Images, batches
-from empirical.encoders import Network
+from empirical.checkpoint import CHECKPOINT, latest_checkpoint, read_checkpoint, save_checkpoint, tidy
+from empirical.data import Images, batches, take
+from empirical.encoders import Network, extract
 from empirical.evaluate import OnlineProbe, describe, evaluate_network
 from empirical.files import read_integers
 from empirical.logs import Events, Progress, environment, step_bar, write_csv, write_result
@@ -112,7 +112,7 @@ def train(
     per_epoch = len(images.y_train) // settings.batch
     steps = per_epoch * settings.epochs
     step, metrics, meter = 0, [], Meter(device)
-    shape = tuple(images.x_train.shape[1:])
+    shape, few = tuple(images.x_train.shape[1:]), take(images.x_train, torch.arange(2))
     probe = _online_probe(running, settings, network, images, device)
     if state is not None:
         # After setup, which may have converted the weights to another precision.
@@ -126,6 +126,7 @@ def train(
 
     def save() -> None:
         meter.require_finite(settings, out)
+        require_finite_network(network, few, step, settings, out)
         if not fabric.is_global_zero:
             return
         if metrics:
@@ -280,10 +281,8 @@ class Meter:
         """Raise ParameterError if a loss was not finite: the step and what the loss was made of."""
         step, loss, positive, negative = self.failure.tolist()
         if step >= 0:
-            raise ParameterError(
-                f"the loss became {loss} at step {step:.0f} (mean positive cosine {positive:.3g}, largest negative "
-                f"cosine {negative:.3g}); lower lr = {settings.lr}; the last good checkpoint is kept in {out}"
-            )
+            cosines = f"mean positive cosine {positive:.3g}, largest negative cosine {negative:.3g}"
+            raise _diverged(f"the loss became {loss} at step {step:.0f} ({cosines})", settings, out)
 
     def means(self, settings: Settings, out: Path) -> dict[str, float]:
         """The epoch's means by name."""
@@ -302,6 +301,22 @@ class Meter:
     def load(self, state: dict[str, Tensor]) -> None:
         """Inverse of ``state``."""
         self.sums, self.diagnosed, self.hits = (state[name].to(self.device) for name in ("sums", "diagnosed", "hits"))
+
+
+def require_finite_network(network: Network, few: Tensor, step: int, settings: Settings, out: Path) -> None:
+    """Raise ParameterError if weights, statistics or the features of a few images are not finite; waits for the device.
+
+    The last loss says nothing about the last update, and finite weights may be large enough for infinite features.
+    """
+    weights = torch.stack([value.isfinite().all() for value in network.state_dict().values()]).all()
+    if not (weights and all(features.isfinite().all() for features in extract(network, few))):
+        raise _diverged(f"weights or features became infinite or NaN by step {step}", settings, out)
+
+
+def _diverged(what: str, settings: Settings, out: Path) -> ParameterError:
+    path = out / CHECKPOINT
+    kept = f"; {path}, of step {read_checkpoint(path)['step']}, is kept" if path.exists() else ""
+    return ParameterError(f"{what}; lower lr = {settings.lr}{kept}")
 
 
 # --- parts of a run --------------------------------------------------------------------------------
@@ -338,7 +353,8 @@ def launch(fabric: Fabric, settings: Settings) -> None:
 def require_fit(settings: Settings, images: Images) -> Network:
     """The settings' network; ParameterError if it does not take images of this shape."""
     shape = tuple(images.x_train.shape[1:])
-    network = settings.network(shape[0], shape[1:])
+    channels, height, width = shape
+    network = settings.network(channels, (height, width))
     try:
         with torch.no_grad():
             network.eval()(torch.zeros(2, *shape))

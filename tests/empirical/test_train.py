@@ -201,12 +201,31 @@ def test_bf16_runs_train(tmp_path):
 
 def test_divergence_stops_at_its_step_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
     real = module.learning_rate
-    monkeypatch.setattr(module, "learning_rate", lambda step, *rest: 1e30 if step == 3 else real(step, *rest))
-    with pytest.raises(ParameterError, match=r"the loss became nan at step \d \(mean positive cosine .*last good"):
-        train(replace(TINY, epochs=5), tmp_path, running=Running(checkpoint_every=1))
+    monkeypatch.setattr(module, "learning_rate", lambda step, *rest: 1e30 if step == 2 else real(step, *rest))
+    message = r"the loss became nan at step 3 \(mean positive cosine .*; .*/checkpoint.pt, of step 2, is kept$"
+    with pytest.raises(ParameterError, match=message):
+        train(replace(TINY, epochs=5), tmp_path)
     kept = torch.load(tmp_path / "checkpoint.pt")
-    assert kept["step"] >= 3
+    assert kept["step"] == 2
     assert kept["meter"]["sums"].isfinite().all()
+
+
+@pytest.mark.parametrize("rate", [math.inf, 1e38])
+def test_what_is_not_finite_is_never_saved(tmp_path, monkeypatch, rate):
+    real = module.learning_rate
+    monkeypatch.setattr(module, "learning_rate", lambda step, *rest: rate if step == 3 else real(step, *rest))
+    message = r"weights or features became infinite or NaN by step 4; .* 0.06; .*/checkpoint.pt, of step 3, is kept$"
+    with pytest.raises(ParameterError, match=message):
+        train(TINY, tmp_path, running=Running(checkpoint_every=1))
+    assert torch.load(tmp_path / "checkpoint.pt")["step"] == 3
+
+
+def test_without_a_checkpoint_none_is_said_to_be_kept(tmp_path, capsys):
+    last = ["--batch", "100", "--dim", "4", "--warmup", "0", "--lr", "1e38", "--out", str(tmp_path)]
+    assert main([*ARGUMENTS, *last]) == 2
+    lines = capsys.readouterr().err.replace("\r", "\n").splitlines()
+    assert lines[-1] == "error: weights or features became infinite or NaN by step 1; lower lr = 1e+38"
+    assert not list(tmp_path.glob("*.pt"))
 
 
 def test_an_empty_band_warns_and_trains_as_the_baseline(tmp_path):
