@@ -62,9 +62,10 @@ def write_result(
 
 
 def write_csv(path: Path, rows: list[dict[str, float]]) -> None:
-    """Rows with the same keys as a CSV file, floats to eight digits."""
-    lines = [",".join(rows[0])] + [",".join(f"{value:.8g}" for value in row.values()) for row in rows]
-    write_text(path, "\n".join(lines) + "\n")
+    """Rows as a CSV file, floats to eight digits; blank where a row lacks a key that another has."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[f"{row[name]:.8g}" if name in row else "" for name in names] for row in rows]
+    write_text(path, "\n".join(",".join(line) for line in [names, *cells]) + "\n")
 
 
 class Events:
@@ -75,7 +76,7 @@ class Events:
     out : Path
         The run's folder.
     step : int
-        Where the run stands: events that an interrupted run wrote from there on are dropped.
+        Where the run stands: events that an interrupted run wrote after it are dropped.
     wanted : bool
     """
 
@@ -84,7 +85,7 @@ class Events:
         if wanted:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(out / "tensorboard"), purge_step=step)
+            self._writer = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
 
     def write(self, row: dict[str, float], step: int) -> None:
         """Add one row of metrics."""

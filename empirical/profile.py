@@ -105,14 +105,8 @@ def measure(
             f"one for each of {encoder.rows} rows",
         )
         labels = np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    require_measurable(labels)
     sizes = np.bincount(labels)
-    require(len(sizes) >= 2, "labels", f"{len(sizes)} class", "at least two classes")
-    require(
-        int(sizes.min()) >= 2,
-        "labels",
-        f"a class of {sizes.min()} sample",
-        "at least two samples in every class",
-    )
     n = round(len(sizes) / float((1 / sizes).sum()))
     if sizes.max() > sizes.min():
         warnings.append(f"classes have {sizes.min()} to {sizes.max()} samples; n = {n} is their harmonic mean")
@@ -132,6 +126,15 @@ def measure(
         warnings=tuple(warnings),
     )
     return Measurement(profile, labels, difficult)
+
+
+def require_measurable(labels: Labels) -> None:
+    """ParameterError unless there are enough rows, classes, and samples in each class."""
+    require(len(labels) >= FEWEST_ROWS, "features", f"{len(labels)} rows", f"at least {FEWEST_ROWS} rows")
+    sizes = np.unique(labels, return_counts=True)[1]
+    require(len(sizes) >= 2, "labels", f"{len(sizes)} class", "at least two classes")
+    condition = "at least two samples in every class"
+    require(int(sizes.min()) >= 2, "labels", f"a class of {sizes.min()} sample", condition)
 
 
 def cluster(features: Features, classes: int, seed: int) -> Labels:
@@ -384,6 +387,21 @@ def measure_network(network: Any, images: Images, source: str, view: Any, share:
     return measure(spaces, labels, source, delta=delta, share=share)
 
 
+def tracked_rows(images: Images) -> Labels:
+    """Indices of the training images that ``append_levels`` measures.
+
+    Raises
+    ------
+    ParameterError
+        If they are too few to be measured.
+    """
+    labels = images.y_train.numpy()
+    labelled = np.flatnonzero(labels >= 0)
+    rows = np.sort(labelled[balanced_order(labels[labelled])[:PAIR_ROWS]])
+    require_measurable(labels[rows])
+    return rows
+
+
 def append_levels(path: Path, epoch: int, network: Any, images: Images) -> None:
     """Append α̂, β̂, γ̂, ε̂ of a subset of the training images to a CSV file, in place of the epoch's earlier rows.
 
@@ -399,9 +417,8 @@ def append_levels(path: Path, epoch: int, network: Any, images: Images) -> None:
     """
     from empirical.encoders import extract
 
+    rows = tracked_rows(images)
     labels = images.y_train.numpy()
-    labelled = np.flatnonzero(labels >= 0)
-    rows = np.sort(labelled[balanced_order(labels[labelled])[:PAIR_ROWS]])
     both = extract(network, take(images.x_train, torch.from_numpy(rows)))
     spaces = {name: Features(x.numpy()) for name, x in zip(SPACES, both, strict=True)}
     found = measure(spaces, labels[rows], f"epoch {epoch}").profile.spaces

@@ -29,7 +29,7 @@ from empirical.files import read_integers
 from empirical.logs import Events, Progress, environment, step_bar, write_csv, write_result
 from empirical.losses import Objective, diagnostics
 from empirical.moco import MoCo
-from empirical.profile import append_levels
+from empirical.profile import append_levels, tracked_rows
 from empirical.recipes import check_recipe_fits, recipe
 from empirical.selection import flag
 from empirical.settings import (
@@ -90,6 +90,8 @@ def train(
     images = settings.images()
     rows = _kept_rows(settings, images)
     network = require_fit(settings, images)
+    if running.track:
+        tracked_rows(images)
     require_writable(out / CHECKPOINT)
     if fabric is None:
         fabric = make_fabric(settings, running)
@@ -192,8 +194,8 @@ def train(
                 if stop.agreed(fabric, step) and step % per_epoch:
                     save()
                     stop.leave(fabric, step)
-            seconds = time.perf_counter() - started
             row = {"epoch": epoch + 1, **meter.means(settings, out), "learning_rate": rate}
+            seconds = time.perf_counter() - started  # reading the means has waited for the device
             row["views_per_second"] = 2 * (step - began) * settings.batch / seconds
             metrics.append(row)
             if settings.remedy is not None and row["flagged_share"] == 0 and not warned:
@@ -202,9 +204,9 @@ def train(
                 )
             meter.reset()
             events.write(row, step)
+            save()
             if running.track and ((epoch + 1) % running.track == 0 or step == steps) and fabric.is_global_zero:
                 append_levels(out / "profiles.csv", epoch + 1, network, images)
-            save()
             if stop.agreed(fabric, 0) and step < steps:
                 stop.leave(fabric, step)
     events.close()

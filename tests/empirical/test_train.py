@@ -268,6 +268,49 @@ def test_probe_and_tracking_leave_the_weights_alone(tmp_path):
     assert list((tmp_path / "watched" / "tensorboard").glob("events*"))
 
 
+def test_metrics_and_events_of_a_run_resumed_with_other_options(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    probing = Running(online_probe=True, tensorboard=True, checkpoint_every=1)
+    with pytest.raises(Interrupted):
+        train(TINY, tmp_path, lambda step, *_: step == 5 and interrupt(), Running(tensorboard=True, checkpoint_every=4))
+    with pytest.raises(Interrupted):
+        train(TINY, tmp_path, lambda step, *_: step == 5 and interrupt(), probing)
+    train(TINY, tmp_path, running=Running(tensorboard=True))
+    with open(tmp_path / "metrics.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert all(None not in row and float(row["views_per_second"]) > 0 for row in rows)
+    assert [bool(row["online_probe"]) for row in rows] == [False, False, True]
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == [2, 4, 6]
+
+
+def test_images_that_cannot_be_tracked_are_refused_before_training(tmp_path, capsys):
+    arguments = ["--data", "digits", "--encoder", "convnet", "--width", "4", "--dim", "8", "--batch", "50"]
+    arguments += ["--epochs", "1", "--imbalance", "100", "--track", "1", "--out", str(tmp_path / "run")]
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == (
+        "error: labels = a class of 1 sample violates at least two samples in every class\n"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_epoch_is_saved_before_it_is_tracked(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "append_levels", lambda *_: interrupt())
+    with pytest.raises(Interrupted):
+        train(TINY, tmp_path, running=Running(track=1))
+    assert torch.load(tmp_path / "checkpoint.pt")["step"] == 2
+
+
+def test_speed_counts_until_the_device_has_finished(tmp_path, monkeypatch):
+    means = module.Meter.means
+    monkeypatch.setattr(module.Meter, "means", lambda *args: time.sleep(0.5) or means(*args))
+    train(replace(TINY, epochs=1), tmp_path)
+    assert rows_of(tmp_path / "metrics.csv")[0]["views_per_second"] <= 200 / 0.5
+
+
 def test_resuming_keeps_the_online_probe(tmp_path):
     running = Running(online_probe=True, checkpoint_every=1)
     train(TINY, tmp_path / "whole", running=running)
