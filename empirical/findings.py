@@ -160,6 +160,17 @@ def verdicts(runs: pd.DataFrame, _: dict[str, Any]) -> str:
     return table(header, rows)
 
 
+def headline(runs: pd.DataFrame, _: dict[str, Any]) -> str:
+    """The claims by verdict, one line each."""
+    by_word: dict[str, list[str]] = {word: [] for word in (REPRODUCED, CONTRADICTED, NOISE, UNTESTED)}
+    for claim in CLAIMS:
+        by_word[verdict(claim, runs)[0]].append(claim.text)
+    lines = [
+        f"- **{word}** ({len(texts)} of {len(CLAIMS)}): {'; '.join(texts)}" for word, texts in by_word.items() if texts
+    ]
+    return "\n".join(lines)
+
+
 def accuracies(runs: pd.DataFrame, _: dict[str, Any]) -> str:
     """Every condition that has run: accuracies and the difference to the baseline."""
     rows = []
@@ -178,9 +189,10 @@ def mixed(runs: pd.DataFrame, _: dict[str, Any]) -> str:
     rows = []
     for (name, omega), paper in zip(MIXED.items(), PAPER_MIXED, strict=True):
         levels = [interval(by_seed(runs, name, f"encoder_{level}"), 1, 3) for level in ("alpha", "beta", "gamma")]
-        gap, eigenvalue = (interval(by_seed(runs, name, column), 1, 4) for column in ("gap", "lambda_measured"))
+        gap = interval(by_seed(runs, name, "gap"), 1, 4)
+        eigenvalue = interval(by_seed(runs, name, "lambda_measured"), 1000, 3)
         rows.append((f"{omega:.0%}", interval(by_seed(runs, name)), *levels, gap, eigenvalue, f"{paper}"))
-    header = ("ω", "encoder probe, %", "α̂", "β̂", "γ̂", "γ̂ − β̂", "λ_{k+1} measured", "published accuracy, %")
+    header = ("ω", "encoder probe, %", "α̂", "β̂", "γ̂", "γ̂ − β̂", "10³·λ_{k+1} measured", "published accuracy, %")
     return table(header, rows)
 
 
@@ -232,6 +244,7 @@ def open_parts(runs: pd.DataFrame, _: dict[str, Any]) -> str:
 
 
 TABLES: dict[str, Callable[[pd.DataFrame, dict[str, Any]], str]] = {
+    "headline": headline,
     "verdicts": verdicts,
     "derived": derived,
     "mixed": mixed,

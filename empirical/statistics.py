@@ -37,16 +37,23 @@ def mean_interval(values: Sequence[float]) -> Mean:
     return Mean(float(x.mean()), float(x.mean()) - half, float(x.mean()) + half, len(x))
 
 
-def detectable_difference(differences: Sequence[float]) -> float | None:
+def detectable_difference(differences: Sequence[float], seeds: int | None = None) -> float | None:
     """Smallest true difference that a paired two-sided 5 % t-test finds with probability about .8.
 
-    (t_{.975} + t_{.8})·s/√seeds with s estimated from the differences at hand; None for one seed.
+    (t_{.975} + t_{.8})·s/√seeds with s estimated from the differences at hand; None for one difference.
+
+    Parameters
+    ----------
+    differences : sequence of float
+    seeds : int, optional
+        Of a study to be planned, >= 2; by default as many as there are differences.
     """
     x = np.asarray(differences, dtype=float)
     if len(x) < 2:
         return None
-    t = stats.t.ppf([0.975, 0.8], len(x) - 1).sum()
-    return float(t * x.std(ddof=1) / math.sqrt(len(x)))
+    planned = len(x) if seeds is None else seeds
+    t = stats.t.ppf([0.975, 0.8], planned - 1).sum()
+    return float(t * x.std(ddof=1) / math.sqrt(planned))
 
 
 @dataclass(frozen=True)

@@ -62,3 +62,11 @@ def test_agreement_between_groups_is_no_evidence():
         small += rank_correlation(predicted, error, groups, seed).p_value < 0.05
     # Binomial(20, .05) exceeds 4 with probability .003
     assert small <= 4
+
+
+def test_detectable_difference_of_a_planned_study():
+    differences = [0.01, 0.02, -0.01, 0.03]
+    assert detectable_difference(differences, 4) == detectable_difference(differences)
+    # Many seeds: the normal quantiles, and the spread of a mean.
+    expected = (1.95996 + 0.84162) * np.std(differences, ddof=1) / 100
+    assert detectable_difference(differences, 10_000) == pytest.approx(expected, rel=1e-3)
