@@ -382,7 +382,9 @@ def compare(experiment: Experiment, out: Path, jobs: int = 1, running: Running =
         If ``out`` holds another experiment, or the data do not fit.
     """
     jobs = require_integer("jobs", jobs, 1)
-    _check_data(experiment)
+    devices = experiment.base.devices  # each of their processes would run the comparison
+    require(devices == 1, "devices", devices, "devices = 1 in a comparison (empirical.train takes several)")
+    _check_data(experiment, running)
     claim(experiment, out)
     run_tasks(first_tasks(experiment, out, running), jobs, "warm-up, references")
     tasks, _ = planned(experiment, out, running)
@@ -455,7 +457,7 @@ def dropped(arm: str, settings: Settings, warmup: Path, seed: int) -> tuple[int,
     return tuple(sorted(int(i) for part in drawn for i in part))
 
 
-def _check_data(experiment: Experiment) -> None:
+def _check_data(experiment: Experiment, running: Running) -> None:
     """Fail on unusable data or sizes before anything is written."""
     from empirical.train import make_fabric, require_fit
 
@@ -467,7 +469,7 @@ def _check_data(experiment: Experiment) -> None:
     sizes = np.bincount(labels[labels >= 0])
     require(s.dim < count, "dim", s.dim, f"dim < {count}, the training images")
     require(s.batch <= count, "batch", s.batch, f"batch <= {count}, the training images")
-    make_fabric(s)
+    make_fabric(s, running)
     require(int(sizes.min()) >= 4, "train", count, f"at least 4 images in each of the {classes} classes")
     if experiment.labels_per_class is not None:
         require_integer("labels_per_class", experiment.labels_per_class, 1, int(sizes.min()))

@@ -181,6 +181,8 @@ def test_presets_are_valid_and_the_demo_lies_in_the_theorems_range():
         (["--dim", "1200"], "dim = 1200 violates dim < 1200"),
         (["--batch", "1201"], "batch = 1201"),
         (["--stem-stride", "3"], "stem_stride = 3"),
+        (["--devices", "2"], "devices = 2 violates devices = 1 in a comparison (empirical.train takes several)"),
+        (["--nodes", "2"], "devices = 1 violates a multiple of nodes = 2"),
         (["--accelerator", "abacus"], "accelerator = abacus"),
     ],
 )
