@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Generator, Tensor
@@ -125,13 +126,20 @@ def _warp(x: Tensor, rows: Tensor) -> Tensor:
     return functional.grid_sample(x, grid, align_corners=False)
 
 
+@lru_cache
+def _colours(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Luma's weights and the cross product with the grey axis: copied to a device once, for a copy waits for it."""
+    cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=device) / math.sqrt(3)
+    return torch.tensor(LUMA, device=device), cross
+
+
 def _jitter(x: Tensor, uniform: Sampler, strength: float, grey_share: float) -> Tensor:
     """Brightness, contrast, saturation and hue as one affine colour map per image, for 80 % of them; then greyscale.
 
     All are affine in the colour, so a single 3×3 product per pixel does.
     """
     batch, device = len(x), x.device
-    luma = torch.tensor(LUMA, device=device)
+    luma, cross = _colours(device)
     grey = luma.expand(3, 3)
     identity = torch.eye(3, device=device)
 
@@ -141,7 +149,6 @@ def _jitter(x: Tensor, uniform: Sampler, strength: float, grey_share: float) -> 
 
     # A rotation of the colour cube about its grey axis is a change of hue.
     angle = uniform(-0.1 * strength, 0.1 * strength) * (2 * math.pi)
-    cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=device) / math.sqrt(3)
     axis = torch.full((3, 3), 1 / 3, device=device)
     cos, sin = angle.cos().view(-1, 1, 1), angle.sin().view(-1, 1, 1)
     hue = cos * identity + (1 - cos) * axis + sin * cross

@@ -210,8 +210,8 @@ def _labels(name: str, value: float, images: Images) -> NDArray[np.int64]:
 def batches(x: Pictures, order: Sequence[Tensor], device: torch.device, workers: int = 0) -> Iterator[Tensor]:
     """Batches of images on a device, in exactly the given order.
 
-    A tensor on the device is indexed there; one in the computer's memory is copied while the device
-    works; files are read by worker processes, a few batches ahead.
+    A tensor on the device is indexed there; of one in the computer's memory each batch is copied when it is
+    asked for, without waiting for the device; files are read by worker processes, a few batches ahead.
 
     Parameters
     ----------
@@ -228,24 +228,29 @@ def batches(x: Pictures, order: Sequence[Tensor], device: torch.device, workers:
     ParameterError
         Naming the file, if one cannot be read.
     """
-    pinned = device.type == "cuda"
     if isinstance(x, Tensor):
         for indices in order:
-            batch = x[indices.to(x.device, non_blocking=True)]
-            yield (batch.pin_memory() if pinned and not batch.is_cuda else batch).to(device, non_blocking=True)
+            yield moved(x[moved(indices, x.device)], device)
         return
     # One item is one batch; the default collation would add a dimension.
     loader = DataLoader(
         _FileBatches(x, order),
         batch_size=None,
         num_workers=workers,
-        pin_memory=pinned,
+        pin_memory=device.type == "cuda",
         prefetch_factor=4 if workers else None,
     )
     for found in loader:
         if isinstance(found, str):
             raise ParameterError(found)
         yield found.to(device, non_blocking=True)
+
+
+def moved(x: Tensor, device: torch.device) -> Tensor:
+    """A tensor on a device, copied there, if it is elsewhere, without waiting for the device."""
+    if device.type == "cuda" and not x.is_cuda:
+        x = x.pin_memory()  # a copy from other memory waits
+    return x.to(device, non_blocking=True)
 
 
 class _FileBatches(Dataset[Tensor | str]):

@@ -22,7 +22,7 @@ from torch import Tensor
 from empirical.arms import ARMS, BANDS, NotApplicable, PairRemedy, pair_remedy
 from empirical.batchnorm import synchronised
 from empirical.checkpoint import CHECKPOINT, latest_checkpoint, read_checkpoint, save_checkpoint, tidy
-from empirical.data import Images, batches, take
+from empirical.data import Images, batches, moved, take
 from empirical.encoders import Network, extract
 from empirical.evaluate import OnlineProbe, describe, evaluate_network
 from empirical.files import read_integers
@@ -182,7 +182,7 @@ def train(
                 if step % per_epoch in diagnosed:
                     meter.diagnose(pairs, settings.tau)
                 if probe is not None:
-                    meter.hit(probe.update(pairs.features, y_train[chosen.to(device)]))
+                    meter.hit(probe.update(pairs.features, y_train[moved(chosen, device)]))
                 framework.after_step()
                 step += 1
                 if device.type == "cpu":  # elsewhere reading the loss would wait for the device
@@ -247,21 +247,21 @@ class Meter:
     FAILURE = ("step", "loss", "positive", "negative")
 
     def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.failure = torch.full((len(self.FAILURE),), -1.0, dtype=torch.float64, device=device)
+        self.device, self.dtype = device, _sums_dtype(device)
+        self.failure = torch.full((len(self.FAILURE),), -1.0, dtype=self.dtype, device=device)
         self.reset()
 
     def reset(self) -> None:
         """Start a new epoch."""
-        self.sums = torch.zeros(len(self.SUMS), dtype=torch.float64, device=self.device)
-        self.diagnosed = torch.zeros(len(self.DIAGNOSED), dtype=torch.float64, device=self.device)
-        self.hits = torch.zeros(2, dtype=torch.float64, device=self.device)
+        self.sums, self.diagnosed, self.hits = (
+            torch.zeros(size, dtype=self.dtype, device=self.device) for size in (len(self.SUMS), len(self.DIAGNOSED), 2)
+        )
 
     @torch.no_grad()
     def add(self, step: int, loss: Tensor, flagged: Tensor, pairs: Pairs) -> None:
         """Count one step, and remember the first whose loss is not finite."""
-        loss = loss.double()
-        self.sums += torch.stack([loss, flagged.double(), torch.ones_like(loss)])
+        loss = loss.to(self.dtype)
+        self.sums += torch.stack([loss, flagged.to(self.dtype), torch.ones_like(loss)])
         now = torch.stack([torch.full_like(loss, step), loss, pairs.positive.mean(), pairs.negative.amax()])
         first = ~loss.isfinite() & (self.failure[0] < 0)
         self.failure = torch.where(first, now, self.failure)
@@ -269,7 +269,7 @@ class Meter:
     @torch.no_grad()
     def diagnose(self, pairs: Pairs, tau: float) -> None:
         """Add robust radius, effective negatives, alignment and uniformity (on the sphere) of a batch."""
-        radius, negatives = diagnostics(pairs.negative / tau).double()
+        radius, negatives = diagnostics(pairs.negative / tau).to(self.dtype)
         alignment = (2 - 2 * pairs.positive).mean()  # ‖u − v‖² of unit vectors
         count = (pairs.negative > -torch.inf).sum()
         uniformity = (4 * pairs.negative - 4).logsumexp(dim=(0, 1)) - count.log()  # log mean e^{−2‖u − v‖²}
@@ -277,7 +277,7 @@ class Meter:
 
     def hit(self, accuracy: Tensor) -> None:
         """Add the online probe's accuracy on a batch."""
-        self.hits += torch.stack([accuracy.double(), torch.ones_like(accuracy, dtype=torch.float64)])
+        self.hits += torch.stack([accuracy.to(self.dtype), torch.ones_like(accuracy, dtype=self.dtype)])
 
     def require_finite(self, settings: Settings, out: Path) -> None:
         """Raise ParameterError if a loss was not finite: the step and what the loss was made of."""
@@ -302,7 +302,13 @@ class Meter:
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Inverse of ``state``."""
-        self.sums, self.diagnosed, self.hits = (state[name].to(self.device) for name in ("sums", "diagnosed", "hits"))
+        saved = (state[name].to(self.dtype).to(self.device) for name in ("sums", "diagnosed", "hits"))
+        self.sums, self.diagnosed, self.hits = saved
+
+
+def _sums_dtype(device: torch.device) -> torch.dtype:
+    """Of sums over an epoch: Apple's GPUs have no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def require_finite_network(network: Network, few: Tensor, step: int, settings: Settings, out: Path) -> None:

@@ -92,6 +92,12 @@ def test_grey_views_are_the_luma_of_the_coloured_ones(photos):
     assert torch.allclose(grey, luma.expand_as(grey), atol=1e-6)
 
 
+def test_nothing_is_copied_to_the_device_after_the_first_view(photos, monkeypatch):
+    first = Photos(blur=0.5)(photos, torch.Generator().manual_seed(0))
+    monkeypatch.setattr(torch, "tensor", lambda *_, **__: pytest.fail("a copy, for which a GPU waits"))
+    assert torch.equal(Photos(blur=0.5)(photos, torch.Generator().manual_seed(0)), first)
+
+
 def test_strength_scales_the_jitter():
     """A grey image is changed in its brightness only, by up to 0.4 of the strength."""
     images = torch.full((4000, 3, 6, 6), 100, dtype=torch.uint8)

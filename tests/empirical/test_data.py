@@ -8,7 +8,7 @@ from PIL import Image
 from torchvision import datasets
 
 from empirical import sources
-from empirical.data import batches, imbalanced, load, mix, subset, take
+from empirical.data import batches, imbalanced, load, mix, moved, subset, take
 from empirical.settings import Settings
 from empirical.sources import ImageFiles, balanced_order
 from theory.params import ParameterError
@@ -364,3 +364,20 @@ def test_long_tails_keep_first_images_with_their_labels():
 def test_factors_are_checked(factor):
     with pytest.raises(ParameterError, match=f"^imbalance = {factor}"):
         imbalanced(load("digits"), factor)
+
+
+def test_what_moves_to_a_gpu_is_pinned_first():
+    class Recorded:
+        is_cuda = False
+
+        def __init__(self, *calls):
+            self.calls = calls
+
+        def pin_memory(self):
+            return Recorded("pinned")
+
+        def to(self, device, non_blocking):
+            return (*self.calls, device.type, non_blocking)
+
+    assert moved(Recorded(), torch.device("cuda")) == ("pinned", "cuda", True)
+    assert moved(Recorded(), torch.device("cpu")) == ("cpu", True)

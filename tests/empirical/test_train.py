@@ -326,6 +326,16 @@ def test_resuming_keeps_the_online_probe(tmp_path):
     assert curves[0] == curves[1]
 
 
+def test_no_sum_is_float64_where_the_device_has_none(tmp_path, monkeypatch):
+    assert module._sums_dtype(torch.device("mps")) == torch.float32
+    assert module._sums_dtype(torch.device("cpu")) == torch.float64
+    monkeypatch.setattr(module, "_sums_dtype", lambda device: torch.float32)
+    monkeypatch.setattr(torch.Tensor, "double", lambda self: pytest.fail("float64"))
+    train(replace(TINY, epochs=1), tmp_path, running=Running(online_probe=True, checkpoint_every=1))
+    state = torch.load(tmp_path / "checkpoint.previous.pt")["meter"]
+    assert {value.dtype for value in state.values()} == {torch.float32}
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 def test_every_optimiser_lowers_the_loss(tmp_path, optimizer):
     lr = 0.3 if optimizer == "sgd" else 0.03
