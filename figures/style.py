@@ -23,7 +23,7 @@ WIDTH = 7.0  # inches, of every figure
 # Okabe and Ito's palette, told apart by the colour-blind.
 CLEAN = BASELINE = "#000000"
 DIFFICULT = "#D55E00"
-MARGIN = "#0072B2"
+MARGIN = PUBLISHED = "#0072B2"
 TEMPERATURE = "#009E73"
 COMBINED = BAND = "#CC79A7"
 REMOVAL = "#E69F00"
@@ -45,6 +45,8 @@ STYLE: dict[str, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.8,
+    "axes.formatter.limits": (-3, 4),
+    "axes.formatter.use_mathtext": True,
     "lines.linewidth": 1.6,
     "lines.markersize": 5,
     "figure.constrained_layout.use": True,
@@ -82,10 +84,11 @@ def save(figure: Figure, name: str, folder: Path = FOLDER) -> list[Path]:
     return paths
 
 
-def spread(positions: Any, gap: float) -> np.ndarray:
-    """The nearest positions, in least squares, that keep the order and are at least ``gap`` apart."""
+def spread(positions: Any, gap: float, low: float = -np.inf, high: float = np.inf) -> np.ndarray:
+    """The nearest positions, in least squares, in the same order, at least ``gap`` apart, from ``low`` to ``high``."""
     positions = np.asarray(positions, dtype=float)
     order, steps = np.argsort(positions, kind="stable"), gap * np.arange(len(positions))
+    room = high - gap * (len(positions) - 1)
     found = np.empty_like(positions)
-    found[order] = isotonic_regression(positions[order] - steps).x + steps
+    found[order] = np.clip(isotonic_regression(positions[order] - steps).x, low, room) + steps
     return found

@@ -1,25 +1,203 @@
-"""The committed numbers follow from the committed data."""
+"""Every figure is drawn from its data, the same each time; the committed numbers follow from the committed data."""
 
-import importlib.util
+import subprocess
+import sys
+from importlib import import_module
 from pathlib import Path
 
+import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import pytest
 
+from figures import accuracy_omega, adjacency, bound_gap, damage_window, phase_map, similarity_histogram, study, style
+from figures.__main__ import NAMES, main
+from theory.bounds import difficult_range, error_bounds
+from theory.params import GraphParameters
+from theory.plan import Plan, plan_from_parameters
+
 ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "figures" / "phase_map.txt").read_text(encoding="utf-8")
+FIGURES = ROOT / "figures"
+TEXT = (FIGURES / "phase_map.txt").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def phase_map():
-    spec = importlib.util.spec_from_file_location("phase_map", ROOT / "figures" / "phase_map.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def runs():
+    """A few runs of a study: one condition without a bound, one with one seed, one without λ."""
+    rows = []
+    for i, (condition, arm, omega, seeds) in enumerate(
+        [
+            ("untrained", "untrained", 0.0, 2),
+            ("baseline", "baseline", 0.0, 3),
+            ("omega-0.1", "baseline", 0.1, 3),
+            ("omega-0.3", "baseline", 0.3, 1),
+            ("omega-0.3-mixed_removal", "mixed_removal", 0.3, 2),
+            ("margin", "margin", 0.0, 2),
+            ("adnce", "adnce", 0.0, 2),
+        ]
+    ):
+        for seed in range(seeds):
+            rows.append(
+                {
+                    "condition": condition,
+                    "arm": arm,
+                    "omega": omega,
+                    "seed": seed,
+                    "encoder_probe": 0.4 + 0.01 * i + 0.002 * seed,
+                    "encoder_alpha": 0.8,
+                    "encoder_beta": 0.7,
+                    "encoder_gamma": 0.71 + 0.001 * seed,
+                    "bound_matched": None if condition == "margin" else 6 + 0.1 * i + 0.01 * seed,
+                    "lambda_measured": None if condition == "adnce" else 1e-4 * (1 + i + 0.1 * seed),
+                }
+            )
+    return pd.DataFrame(rows)
 
 
-def test_agreement_follows_from_the_data(phase_map):
-    changes = pd.read_csv(ROOT / "figures" / "phase_map.csv")
+@pytest.fixture
+def studied(runs, tmp_path, monkeypatch):
+    """The study's table replaced by ``runs``."""
+    path = tmp_path / "study.csv"
+    runs.to_csv(path, index=False)
+    monkeypatch.setattr(study, "TABLE", path)
+
+
+def test_every_script_is_drawn():
+    shared = {"__init__", "__main__", "style", "study"}
+    assert {path.stem for path in FIGURES.glob("*.py")} - shared == set(NAMES)
+
+
+@pytest.mark.usefixtures("studied")
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_files_each_time_whatever_the_users_settings(name, tmp_path):
+    module = import_module(f"figures.{name}")
+    shown = module.data()
+    if name == "phase_map":  # enough of it
+        shown = shown[(shown.epsilon > 0.5) & (shown.difficult > 4)]
+    here = module.draw(shown)
+    assert here.get_figwidth() == style.WIDTH
+    paths = style.save(here, name, tmp_path / "here")
+    assert [path.name for path in paths] == [f"{name}.svg", f"{name}.png"]
+    with mpl.rc_context({"font.size": 20, "axes.spines.top": True, "svg.fonttype": "none", "savefig.dpi": 30}):
+        again = style.save(module.draw(shown), name, tmp_path / "there")
+    for path, other in zip(paths, again, strict=True):
+        assert path.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pictures_are_committed(name):
+    try:
+        import_module(f"figures.{name}").data()
+    except FileNotFoundError as missing:
+        pytest.skip(f"no {missing.filename} yet")
+    assert 10_000 < (FIGURES / f"{name}.svg").stat().st_size < 700_000
+    assert 10_000 < (FIGURES / f"{name}.png").stat().st_size < 300_000
+
+
+def test_missing_data_are_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(study, "TABLE", tmp_path / "none.csv")
+    assert main(["accuracy_omega", "damage_window", "--out", str(tmp_path)]) == 1
+    out, err = capsys.readouterr()
+    assert err.count("\n") == 1
+    assert err.startswith("accuracy_omega: ")
+    assert "none.csv" in err
+    assert out.split() == ["damage_window:", *(str(tmp_path / f"damage_window.{suffix}") for suffix in ("svg", "png"))]
+
+
+def test_unknown_names_are_refused(capsys):
+    assert main(["damage_windw"]) == 2
+    assert "did you mean damage_window?" in capsys.readouterr().err
+
+
+def test_a_simulation_runs_from_anywhere(tmp_path):
+    command = [sys.executable, str(FIGURES / "phase_map.py"), "--help"]
+    assert "--jobs" in subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+
+def test_spread():
+    found = style.spread([0.5, 0.1, 0.12, 0.11], 0.1, 0, 1)
+    assert list(np.argsort(found)) == [1, 3, 2, 0]
+    assert found[[1, 3, 2, 0]] == pytest.approx([0.01, 0.11, 0.21, 0.5])
+    assert style.spread([0.9, 0.95, 0.99], 0.2, 0, 1) == pytest.approx([0.6, 0.8, 1.0])
+
+
+# --- what the figures show ---------------------------------------------------------------------------
+
+
+def test_adjacency_has_the_closed_forms_spectrum():
+    cases = adjacency.data()
+    assert len(cases) == 3
+    for case in cases.values():
+        closed = np.repeat([mode.eigenvalue for mode in case.modes], [mode.multiplicity for mode in case.modes])
+        assert case.eigenvalues == pytest.approx(closed, abs=1e-12)
+
+
+def test_bound_gap_is_that_of_the_bounds():
+    table = bound_gap.data()
+    for row in table.iloc[[0, 150, 250, 399]].itertuples():
+        graph = dict(bound_gap.GRAPHS[row.graph])
+        dim, delta = graph.pop("dim"), graph.pop("delta")
+        gamma = bound_gap.LEVELS["beta"] + row.excess
+        bounds = error_bounds(GraphParameters(**bound_gap.LEVELS, gamma=gamma, **graph), dim, delta)
+        for name in bound_gap.BOUNDS:
+            assert bounds[name].applies
+            assert getattr(row, name) == pytest.approx(bounds[name].excess_over_clean, rel=1e-9)
+
+
+@pytest.mark.parametrize("pairing", ["matched", "block"])
+def test_damage_is_in_the_window(pairing):
+    table = damage_window.data()
+    rows = table[table.pairing == pairing]
+    raised = rows.k[rows.difficult - rows.clean > 1e-12]
+    assert list(raised) == list(difficult_range(damage_window.graph(pairing)))
+
+
+def test_histograms_are_measured_on_the_reports_groups_and_band(tmp_path, monkeypatch):
+    generator = np.random.default_rng(0)
+    arrays = {
+        "features": generator.normal(1, 1, (80, 6)).astype(np.float32),
+        "labels": np.repeat([0, 1], 40),
+        "difficult": np.arange(80) % 4 == 0,
+    }
+    np.savez(tmp_path / "evidence.npz", **arrays)
+    plan = plan_from_parameters(GraphParameters(0.5, 0.1, 0.2, 40, 2, 10), 4, 0.1)
+    Plan.save(plan, tmp_path / "plan.json")
+    monkeypatch.setattr(similarity_histogram, "_project", lambda features, checkpoint: -features[:, :3])
+    table = similarity_histogram.measure(tmp_path / "evidence.npz", tmp_path / "plan.json", tmp_path)
+
+    unit = arrays["features"] / np.linalg.norm(arrays["features"], axis=1, keepdims=True)
+    pairs = (unit @ unit.T)[np.triu_indices(80, 1)]
+    band = table[table.group == "band"].iloc[0]
+    assert (pairs > band.high).mean() == pytest.approx(plan.pos_high, abs=2e-3)
+    assert (pairs > band.low).mean() == pytest.approx(plan.pos_low, abs=2e-3)
+
+    groups = table[table.group != "band"]
+    areas = (groups.density * (groups.high - groups.low)).groupby([groups.space, groups.group]).sum()
+    assert areas.to_numpy() == pytest.approx(1)
+    shares = groups[groups.group != similarity_histogram.FLAGGED].groupby(["space", "group"])[["of_all", "of_band"]]
+    assert shares.first().groupby("space").sum().to_numpy() == pytest.approx(1)
+    assert set(groups.space) == {"encoder", "projector"}
+
+
+def test_changes_are_paired_by_seed(runs):
+    table = accuracy_omega.table(runs)
+    assert table.change[table.condition == "omega-0.1"].to_numpy() == pytest.approx(1.0)
+    assert set(table.condition) == {*accuracy_omega.MIXED, accuracy_omega.REMOVED} - {"omega-0.2"}
+
+
+def test_intervals(runs):
+    means = study.intervals(runs, "bound_matched")
+    assert "margin" not in means.index
+    assert means.value["baseline"] == pytest.approx(6.11)
+    assert means.low["baseline"] < 6.1 < 6.12 < means.high["baseline"]
+    assert np.isnan(means.low["omega-0.3"])
+
+
+# --- the committed numbers ---------------------------------------------------------------------------
+
+
+def test_agreement_follows_from_the_data():
+    changes = phase_map.data()
     for reading in phase_map.READINGS:
         table = phase_map.agreement(changes, reading).to_string(index=False, float_format="{:.2f}".format)
         assert table in TEXT
