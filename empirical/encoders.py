@@ -112,7 +112,12 @@ def custom(spec: str, channels: int, width: int, size: tuple[int, int] | None = 
         signature.bind(**arguments)
     except (TypeError, ValueError) as error:
         raise ParameterError("encoder", spec, f"a factory that needs at most channels and width ({error})") from error
-    encoder = factory(**arguments)
+    try:
+        encoder = factory(**arguments)
+    except ParameterError:
+        raise
+    except Exception as error:
+        raise ParameterError("encoder", spec, f"a factory that makes an encoder ({_reason(error)})") from error
     if not isinstance(encoder, nn.Module):
         raise ParameterError("encoder", spec, f"a factory of an nn.Module (found {type(encoder).__name__})")
     shape = _output_shape(spec, encoder, channels, size)
@@ -321,11 +326,16 @@ def _attribute(spec: str) -> Callable[..., object]:
     require(dotted and name.isidentifier(), "encoder", spec, "MODULE:FACTORY, such as package.module:function")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ParameterError("encoder", spec, f"a module that can be imported ({error})") from error
+    except (Exception, SystemExit) as error:  # a module can raise anything
+        raise ParameterError("encoder", spec, f"a module that can be imported ({_reason(error)})") from error
     require(hasattr(module, name), "encoder", spec, f"an attribute {name} of {module_name}")
     found: Callable[..., object] = getattr(module, name)
     return found
+
+
+def _reason(error: BaseException) -> str:
+    """An error's message on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _output_shape(spec: str, encoder: nn.Module, channels: int, size: tuple[int, int] | None) -> tuple[int, ...]:
@@ -341,8 +351,7 @@ def _output_shape(spec: str, encoder: nn.Module, channels: int, size: tuple[int,
         except Exception as error:  # an encoder can raise anything
             problem = error
     else:
-        text = " ".join(str(problem).split())
         inputs = " or ".join(f"(B, {', '.join(map(str, shape))})" for shape in shapes)
-        raise ParameterError("encoder", spec, f"input {inputs}: {text}") from problem
+        raise ParameterError("encoder", spec, f"input {inputs}: {_reason(problem)}") from problem
     require(isinstance(out, Tensor), "encoder", spec, f"a tensor as output (found {type(out).__name__})")
     return tuple(out.shape)

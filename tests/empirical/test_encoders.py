@@ -114,6 +114,10 @@ class Maps(nn.Module):
         return self.layers(x)
 
 
+def failing():
+    raise ValueError("two\nlines")
+
+
 @pytest.fixture
 def factories(monkeypatch):
     """A module ``mine`` of factories."""
@@ -124,6 +128,7 @@ def factories(monkeypatch):
     module.large = lambda: nn.Sequential(nn.MaxPool2d(100), nn.Flatten())
     module.needs_depth = lambda depth: None
     module.text = "no factory"
+    module.failing = failing
     module.number = lambda: 3
     module.recurrent = lambda: nn.Sequential(nn.Flatten(2), nn.LSTM(1024, 4))
     module.tokens = lambda: nn.Flatten(2)
@@ -178,6 +183,7 @@ def test_finding_the_width_draws_nothing(factories):
         (".mine:Maps", "MODULE:FACTORY"),
         ("mine:text", "a factory that needs at most channels and width ('no factory' is not a callable object)"),
         ("mine:needs_depth", "a factory that needs at most channels and width (missing a required argument: 'depth')"),
+        ("mine:failing", "a factory that makes an encoder (two lines)"),
         ("mine:number", "a factory of an nn.Module (found int)"),
         ("mine:tokens", "output (B, features) or (B, features, h, w), found (2, 3, 1024)"),
         ("mine:recurrent", "a tensor as output (found tuple)"),
@@ -188,6 +194,19 @@ def test_what_is_no_encoder_is_refused_in_one_line(factories, spec, message):
     with pytest.raises(ParameterError) as error:
         Network(spec, 3, 5)
     assert str(error.value).startswith(f"encoder = {spec} violates {message}")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [("1 / 0", "division by zero"), ("def f(:", "invalid syntax"), ("raise SystemExit", "SystemExit"), ("x", "'x'")],
+)
+def test_a_module_that_raises_anything_is_refused_in_one_line(tmp_path, monkeypatch, code, reason):
+    name = f"broken_{len(code)}"
+    (tmp_path / f"{name}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ParameterError, match="a module that can be imported .*" + reason) as error:
+        Network(f"{name}:f", 3, 5)
     assert "\n" not in str(error.value)
 
 
