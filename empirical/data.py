@@ -69,7 +69,7 @@ def load(spec: str, train: int | None = None, test: int | None = None, image_siz
         Sizes of class-balanced subsets.
     image_size : int, optional
         Side to which folder images are resized and centre-cropped; by default the median of their
-        shorter sides, between 8 and 64.
+        shorter sides, between 8 and 64. Other images keep their size, so it can only be theirs.
 
     Raises
     ------
@@ -90,6 +90,9 @@ def load(spec: str, train: int | None = None, test: int | None = None, image_siz
         source = sources.folder(Path(path), image_size)
     else:
         source = sources.from_torchvision(kind, Path(path or "data"))
+    height, width = source.train.x.shape[2:]
+    fits = image_size is None or (height, width) == (image_size, image_size)
+    require(fits, "image_size", image_size, f"{height}×{width}, the size of {spec}: only a folder's images are resized")
     classes = len(source.class_names)
     require(classes >= 2, "data", spec, f"at least two classes (found {classes})")
     parts: list[Any] = []

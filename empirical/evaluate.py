@@ -368,7 +368,11 @@ def _command(argv: Sequence[str] | None) -> None:
     args = parser.parse_args(argv)
     protocol = Protocol(args.protocol, args.labels_per_class, args.draws, args.knn_k, args.knn_tau)
     settings, network = load_network(args.checkpoint)
-    images = settings.original_images() if args.data is None else load(args.data, image_size=settings.image_size)
+    if args.data is None:
+        images = settings.original_images()
+    else:
+        resized = args.data.startswith("folder:")
+        images = load(args.data, image_size=settings.image_size if resized else None)
     channels = network.channels
     require(images.x_train.shape[1] == channels, "data", args.data, f"images of {channels} channels")
     scores = evaluate_network(network, images, protocol, settings.augmentation)
