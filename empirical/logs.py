@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -100,8 +101,10 @@ class Events:
             self._writer.close()
 
 
-def step_bar(description: str, views: int) -> Progress:
+class StepBar:
     """A callback that shows steps done, views per second and the estimated end.
+
+    Within it messages have lines of their own: the bar is closed when it is left, by an error too.
 
     Parameters
     ----------
@@ -109,18 +112,34 @@ def step_bar(description: str, views: int) -> Progress:
     views : int
         Views per step.
     """
+
+    def __init__(self, description: str, views: int) -> None:
+        self.description, self.views = description, views
+        self._bar: Any = None
+
+    def __enter__(self) -> StepBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, done: int, steps: int, epoch: int) -> None:
+        """Move to ``done`` of ``steps``."""
+        from tqdm import tqdm
+
+        if self._bar is None:
+            self._bar = tqdm(total=steps, initial=done, desc=self.description, unit="step")
+        self._bar.update(done - self._bar.n)
+        rate = self._bar.format_dict["rate"]
+        shown = {"epoch": epoch, "views/s": round(rate * self.views) if rate else "–"}
+        self._bar.set_postfix(shown, refresh=False)
+        if done == steps:
+            self._bar.close()
+
+
+def say(message: str) -> None:
+    """Write a line to stderr, above a bar that is shown there."""
     from tqdm import tqdm
 
-    bars: list[Any] = []
-
-    def move(done: int, steps: int, epoch: int) -> None:
-        if not bars:
-            bars.append(tqdm(total=steps, initial=done, desc=description, unit="step"))
-        bar = bars[0]
-        bar.update(done - bar.n)
-        rate = bar.format_dict["rate"]
-        bar.set_postfix({"epoch": epoch, "views/s": round(rate * views) if rate else "–"}, refresh=False)
-        if done == steps:
-            bar.close()
-
-    return move
+    tqdm.write(message, file=sys.stderr)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import signal
-import sys
 import time
 import warnings
 from collections.abc import Sequence
@@ -26,7 +24,7 @@ from empirical.data import Images, batches, moved, take
 from empirical.encoders import Network, extract
 from empirical.evaluate import OnlineProbe, describe, evaluate_network
 from empirical.files import read_integers
-from empirical.logs import Events, Progress, environment, step_bar, write_csv, write_result
+from empirical.logs import Events, Progress, StepBar, environment, say, write_csv, write_result
 from empirical.losses import Objective, diagnostics
 from empirical.moco import MoCo
 from empirical.profile import append_levels, tracked_rows
@@ -402,13 +400,21 @@ def seed_of(*numbers: int) -> int:
 def epoch_order(settings: Settings, rows: Tensor, epoch: int, per_epoch: int) -> tuple[Tensor, ...]:
     """Training indices of an epoch's batches.
 
-    Where images are left out, the epoch goes on with a new order, so that all arms take as many steps.
+    Where images are left out, the epoch goes on with a new order, so that all arms take as many steps. No batch
+    holds an image twice: it would be its own negative.
     """
     generator = torch.Generator().manual_seed(seed_of(settings.seed, epoch, 0))
     wanted = per_epoch * settings.batch
-    passes = [rows[torch.randperm(len(rows), generator=generator)] for _ in range(math.ceil(wanted / len(rows)))]
-    order: tuple[Tensor, ...] = torch.cat(passes)[:wanted].split(settings.batch)
-    return order
+    order = rows[:0]
+    while len(order) < wanted:
+        following = rows[torch.randperm(len(rows), generator=generator)]
+        begun = len(order) % settings.batch
+        if begun:  # a batch that this pass completes, with the first of its images that are not yet there
+            new = following[~torch.isin(following, order[-begun:])][: settings.batch - begun]
+            following = torch.cat([new, following[~torch.isin(following, new)]])
+        order = torch.cat([order, following])
+    parts: tuple[Tensor, ...] = order[:wanted].split(settings.batch)
+    return parts
 
 
 def _kept_rows(settings: Settings, images: Images) -> Tensor:
@@ -486,7 +492,7 @@ class stop_requests:
         """End the process with the exit code of SIGTERM, once the checkpoint is written."""
         fabric.barrier()  # a process that left earlier would have its launcher kill the one that still writes
         if fabric.is_global_zero:
-            print(f"stopped at step {step}; the same command goes on from here", file=sys.stderr)
+            say(f"stopped at step {step}; the same command goes on from here")
         raise SystemExit(128 + signal.SIGTERM)
 
 
@@ -514,7 +520,8 @@ def _command(argv: Sequence[str] | None) -> None:
     settings = _settings(args)
     resumed, started = (args.out / CHECKPOINT).exists(), time.perf_counter()
     first = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0  # which speaks for all
-    network = train(settings, args.out, step_bar(settings.arm, 2 * settings.batch) if first else None, running)
+    with StepBar(settings.arm, 2 * settings.batch) as bar:
+        network = train(settings, args.out, bar if first else None, running)
     if torch.distributed.is_initialized():
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()  # a connection closed at exit could abort the process

@@ -178,6 +178,19 @@ def test_arms_that_leave_images_out_take_as_many_steps(tmp_path, monkeypatch):
     assert seen == [0, 1, 2, 3]  # 100 // 50 steps an epoch, though 60 images are left
 
 
+@pytest.mark.parametrize("left", [200, 250, 499, 1099, 1200])
+def test_no_batch_holds_an_image_twice(left):
+    settings = replace(TINY, batch=200)
+    rows = torch.randperm(1200, generator=torch.Generator().manual_seed(1))[:left].sort().values
+    for epoch in range(3):
+        order = module.epoch_order(settings, rows, epoch, 6)
+        assert [len(part.unique()) for part in order] == [200] * 6
+        counts = torch.cat(order).bincount(minlength=1200)[rows]
+        assert counts.max() - counts.min() <= 1  # every pass holds every image once
+        first = rows[torch.randperm(left, generator=torch.Generator().manual_seed(module.seed_of(0, epoch, 0)))]
+        assert torch.equal(torch.cat(order)[:left], first)
+
+
 def test_progress_is_reported_from_where_the_run_stands(tmp_path):
     calls = []
     settings = Settings(**{**TINY.__dict__, "epochs": 2})
@@ -386,6 +399,14 @@ def test_command_leaves_out_given_images(tmp_path):
     assert load_network(tmp_path / "run" / "checkpoint.pt")[0].drop == (1, 3)
 
 
+def test_an_error_has_a_line_of_its_own_below_the_bar(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(module, "batch_loss", lambda *_: (_ for _ in ()).throw(ParameterError("no such pair")))
+    assert main([*ARGUMENTS, "--out", str(tmp_path)]) == 2
+    bar, message, rest = capsys.readouterr().err.split("\n")
+    assert "baseline:   0%" in bar
+    assert (message, rest) == ("error: no such pair", "")
+
+
 @pytest.mark.parametrize("started", ["1", "4"])
 def test_another_number_of_processes_than_devices_is_refused(tmp_path, capsys, monkeypatch, started):
     monkeypatch.setenv("WORLD_SIZE", started)
@@ -417,6 +438,7 @@ def test_processes_that_cannot_be_started_are_one_line(tmp_path, capsys, monkeyp
         (["--plan", "none.json"], "cannot read none.json"),
         (["--precision", "int4"], "precision = int4"),
         (["--arm", "combind"], "did you mean combined?"),
+        (["--image-size", "32"], "image_size = 32 violates 8×8, the size of digits: only a folder's images"),
         (["--data", "cifar11"], "did you mean cifar10?"),
         (["--recipe", "cifar11"], "did you mean cifar10?"),
         (["--recipe", "stl10", "--data", "digits"], "stl10"),
