@@ -54,6 +54,12 @@ def test_stated_learning_rates_at_the_stated_batch():
         assert recipe(name)["lr"] * recipe(name)["batch"] / 256 == pytest.approx(rate)
 
 
+def test_recipes_disclose_that_our_momentum_is_nesterovs():
+    for found in RECIPES.values():
+        if found.settings["optimizer"] == "sgd":
+            assert "ours Nesterov's" in found.source or "as for cifar10" in found.source
+
+
 def test_a_recipe_is_a_copy():
     recipe("cifar10")["epochs"] = 1
     assert recipe("cifar10")["epochs"] == 1000
