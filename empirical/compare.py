@@ -193,7 +193,7 @@ def execute(task: Task) -> None:
             _measure_run(task, network)
         elif task.kind == "warmup" or (task.kind == "untrained" and s.seed == 0):
             _profile_network(task, network)
-    write_result(task.out, task.kind, s, metrics, time.perf_counter() - started, device)
+    write_result(task.out, task.kind, s, metrics, protocol, time.perf_counter() - started, device)
     report_progress(task, task.epochs)
 
 

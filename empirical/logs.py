@@ -5,12 +5,14 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from empirical.evaluate import Protocol
 from empirical.settings import Settings
 from theory.cli import write_json, write_text
 
@@ -30,7 +32,13 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def write_result(
-    out: Path, kind: str, settings: Settings, metrics: dict[str, float], seconds: float, device: torch.device
+    out: Path,
+    kind: str,
+    settings: Settings,
+    metrics: dict[str, float],
+    protocol: Protocol,
+    seconds: float,
+    device: torch.device,
 ) -> None:
     """Write result.json, a run's last file: what was measured on its final weights, and with what.
 
@@ -43,6 +51,8 @@ def write_result(
     settings : Settings
     metrics : dict of float
         Accuracies by name.
+    protocol : Protocol
+        How they were measured.
     seconds : float
         Wall time of the run and its evaluation (since it was last resumed).
     device : torch.device
@@ -55,6 +65,7 @@ def write_result(
         "seed": settings.seed,
         "omega": settings.omega,
         "metrics": metrics,
+        "protocol": asdict(protocol),
         "seconds": seconds,
         "settings": settings.to_json(),
         **environment(device),

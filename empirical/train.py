@@ -22,7 +22,7 @@ from empirical.batchnorm import synchronised
 from empirical.checkpoint import CHECKPOINT, latest_checkpoint, read_checkpoint, save_checkpoint, tidy
 from empirical.data import Images, batches, moved, take
 from empirical.encoders import Network, extract
-from empirical.evaluate import OnlineProbe, describe, evaluate_network
+from empirical.evaluate import OnlineProbe, Protocol, describe, evaluate_network
 from empirical.files import read_integers
 from empirical.logs import Events, Progress, StepBar, environment, say, write_csv, write_result
 from empirical.losses import Objective, diagnostics
@@ -529,9 +529,10 @@ def _command(argv: Sequence[str] | None) -> None:
         return
     print(f"{'resumed and finished' if resumed else 'trained'} {settings.epochs} epochs: {args.out / CHECKPOINT}")
     device = next(network.parameters()).device
-    scores = evaluate_network(network, settings.original_images())
-    write_result(args.out, "arm", settings, scores, time.perf_counter() - started, device)
-    print(describe(scores))
+    protocol = Protocol()
+    scores = evaluate_network(network, settings.original_images(), protocol)
+    write_result(args.out, "arm", settings, scores, protocol, time.perf_counter() - started, device)
+    print(describe(scores, protocol))
 
 
 def _settings(args: Any) -> Settings:

@@ -46,6 +46,7 @@ def test_every_run_is_recorded_with_settings_and_versions(finished):
     for path, result in found.items():
         assert result["settings"]["omega"] == result["omega"]
         assert "torch" in result["versions"]
+        assert (result["protocol"]["labels_per_class"], result["protocol"]["k"]) == (2, 20)
         assert (result["seed"] == WARMUP_SEED) == (path.name == "warmup")
     assert inapplicable[0.0]["mixed_removal"] == "no image is mixed at ω = 0"
     assert "mixed_removal" not in inapplicable[0.5]

@@ -372,6 +372,7 @@ def test_settings_environment_and_result_are_beside_the_checkpoint(tmp_path):
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["settings"] == json.loads((tmp_path / "run" / "settings.json").read_text())
     assert set(result["metrics"]) >= {"encoder_probe", "encoder_knn", "projector_probe", "projector_knn"}
+    assert result["protocol"] == {"probe": "lbfgs", "labels_per_class": None, "draws": 50, "k": 20, "tau": 0.1}
     assert result["device"] == "cpu"
     environment = json.loads((tmp_path / "run" / "environment.json").read_text())
     assert environment["versions"]["torch"] == torch.__version__.split("+")[0] or environment["versions"]["torch"]
