@@ -124,7 +124,7 @@ def rank_band(similarities: Tensor, pos_high: float, pos_low: float) -> Band:
 
 
 def self_set_band(similarities: Tensor) -> Band:
-    """A band that sets itself, without shares (experimental; docs/losses.md says how well it does).
+    """A band that sets itself, without shares (experimental; docs/selection.md says how well it does).
 
     Most pairs are of different classes: around their most frequent similarity they make a bulk, taken for normal in
     Fisher's z = artanh s, with the spread of its lower half, where no pairs of one class are. The local false

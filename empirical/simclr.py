@@ -59,7 +59,6 @@ class SimCLR:
         ranked = None
         if self.remedy is not None:
             with torch.no_grad():
-                # Copied where the losses would write into it.
                 in_encoder = self.remedy.space == "encoder"
                 ranked = (
                     two_view_pairs(gather(self.fabric, h.detach(), views=2))[1] if in_encoder else negative.detach()
