@@ -1,0 +1,50 @@
+"""How the notebooks show things: drawing style, equations, verdicts. No mathematics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+import sympy as sp
+from cycler import cycler
+from IPython.display import Markdown, Math, display
+
+from theory.audit import audit
+
+COLOURS = BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
+
+plt.rcParams.update(
+    {
+        "figure.figsize": (6.5, 3),
+        "figure.dpi": 100,
+        "figure.constrained_layout.use": True,
+        "font.size": 9,
+        "axes.prop_cycle": cycler(color=COLOURS),
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlesize": "medium",
+        "legend.frameon": False,
+        "image.cmap": "Blues",
+    }
+)
+
+ABBREVIATIONS = (
+    "*(c2, c1: degrees of easy and difficult samples; a = α−β, b = α+rβ, g = γ−β, n_e = n−n_d; "
+    "m: γ-neighbours of a difficult sample in each other class, 1 or, for block pairing, n_d.)*"
+)
+
+
+def equation(left: str, right: Any, note: str = "") -> None:
+    """Display an equation from LaTeX and a sympy expression, with a remark in LaTeX."""
+    display(Math(left + " = " + sp.latex(right) + (rf"\qquad {note}" if note else "")))
+
+
+def verdicts(*names: str) -> None:
+    """Audit statements of the paper now, and display what came out."""
+    for verdict in audit(names):
+        lines = [f"**{verdict.name}: {verdict.verdict}**", f"as quoted: {verdict.statement}"]
+        for field in ("condition", "counterexample", "corrected", "evidence"):
+            if text := getattr(verdict, field):
+                lines.append(f"{field}: {text}")
+        display(Markdown("\n- ".join(lines)))
+    display(Markdown(ABBREVIATIONS))
