@@ -8,6 +8,7 @@ executing it again gives a small diff. A notebook that fails stays as it was.
 from __future__ import annotations
 
 import math
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -98,6 +99,10 @@ def execute(path: Path) -> str | None:
     except (CellControlSignal, DeadKernelError) as error:  # an error in a cell, too long a cell, a kernel that died
         name, value = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", str(error))
         return f"code cell {reached}: {name}: {' '.join(value.split())}"
+    for widget in client.widget_state.values():  # an error in what sliders draw is shown beside them only
+        for output in widget.get("outputs", ()):
+            if output["output_type"] == "error":
+                return f"sliders: {output['ename']}: {output['evalue']}"
     clean(notebook)
     nbformat.validate(notebook)
     write_text(path, nbformat.writes(notebook) + "\n")
@@ -105,7 +110,7 @@ def execute(path: Path) -> str | None:
 
 
 def clean(notebook: nbformat.NotebookNode) -> None:
-    """Leave out what differs from run to run: versions, times, the state and the names of widgets."""
+    """Leave out what differs from run to run: versions, times, addresses, the state and the names of widgets."""
     notebook.metadata = nbformat.from_dict(METADATA)
     for number, cell in enumerate(notebook.cells, 1):
         cell.id = f"cell-{number:02}"
@@ -113,8 +118,11 @@ def clean(notebook: nbformat.NotebookNode) -> None:
         if cell.cell_type == "code":
             cell.outputs = joined(cell.outputs)
         for output in cell.get("outputs", []):
-            if WIDGET in output.get("data", {}):
+            data = output.get("data", {})
+            if WIDGET in data:
                 output.data = nbformat.from_dict({"text/plain": NO_WIDGET})
+            elif "text/plain" in data:
+                data["text/plain"] = re.sub(" at 0x[0-9a-f]+", "", data["text/plain"])
 
 
 def joined(outputs: Sequence[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:

@@ -108,6 +108,13 @@ def test_a_failure_is_one_line_and_changes_nothing(execute, tmp_path, capsys):
     assert path.read_bytes() == before
 
 
+def test_a_failure_in_what_sliders_draw_counts(execute, tmp_path, capsys):
+    pytest.importorskip("ipywidgets")
+    write(tmp_path / "sliders.ipynb", "from ipywidgets import interact\n_ = interact(lambda x: 1 / x, x=0)")
+    assert execute.main([], tmp_path) == 1
+    assert capsys.readouterr().err == "sliders.ipynb, sliders: ZeroDivisionError: division by zero\n"
+
+
 def test_unknown_names_and_broken_files(execute, tmp_path, capsys):
     write(tmp_path / "tiny.ipynb", "1")
     assert execute.main(["tinny"], tmp_path) == 2
@@ -118,10 +125,12 @@ def test_unknown_names_and_broken_files(execute, tmp_path, capsys):
     assert capsys.readouterr().err.startswith("tiny.ipynb, no notebook: ")
 
 
-def test_widgets_leave_a_sentence(execute):
+def test_widgets_leave_a_sentence_and_objects_no_address(execute):
     view = {execute.WIDGET: {"model_id": "1"}, "text/plain": "interactive(...)"}
-    cell = nbformat.v4.new_code_cell("", outputs=[nbformat.v4.new_output("display_data", data=view)])
+    table = {"text/plain": "<Styler at 0x7eff18>"}
+    outputs = [nbformat.v4.new_output("display_data", data=data) for data in (view, table)]
+    cell = nbformat.v4.new_code_cell("", outputs=outputs)
     notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {"state": "x" * 1000}})
     execute.clean(notebook)
-    assert notebook.cells[0].outputs[0].data == {"text/plain": execute.NO_WIDGET}
+    assert [output.data["text/plain"] for output in cell.outputs] == [execute.NO_WIDGET, "<Styler>"]
     assert notebook.metadata == execute.METADATA
