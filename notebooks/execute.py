@@ -22,7 +22,7 @@ from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
-from nbclient.exceptions import CellControlSignal, DeadKernelError
+from nbclient.exceptions import CellControlSignal, CellExecutionError
 from traitlets import Type
 
 from theory.cli import Parser, run, write_text
@@ -96,9 +96,10 @@ def execute(path: Path) -> str | None:
     )
     try:
         client.execute()
-    except (CellControlSignal, DeadKernelError) as error:  # an error in a cell, too long a cell, a kernel that died
-        name, value = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", str(error))
-        return f"code cell {reached}: {name}: {' '.join(value.split())}"
+    except CellExecutionError as error:
+        return f"code cell {reached}: {error.ename}: {' '.join(error.evalue.split())}"
+    except (CellControlSignal, RuntimeError) as error:  # too long a cell, a kernel that died or did not start
+        return f"code cell {reached}: {str(error).splitlines()[0]}"
     for widget in client.widget_state.values():  # an error in what sliders draw is shown beside them only
         for output in widget.get("outputs", ()):
             if output["output_type"] == "error":
