@@ -1,10 +1,12 @@
-"""The tables of docs/simulation.md follow from the committed results of the commands beside them."""
+"""The tables of the docs follow from the committed results of the commands beside them."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from empirical import findings
 from theory.simulate import summary
 
 ROOT = Path(__file__).parents[1]
@@ -74,3 +76,22 @@ def test_angles(name):
         label = {"infonce": "InfoNCE, ", "adnce": "ADNCE, "}.get(loss, "") + remedy
         cells = [f"{runs[c].mean():.1f} ± {runs[c].std():.1f}" for c in ("angle_clean", "angle_difficult")]
         assert f"| {label} | {cells[0]} | {cells[1]} |" in PAGE
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+def test_study(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    tables = re.findall(r"<!-- (\w+) -->\n\n(.+?)\n\n<!-- /\1 -->", text, re.DOTALL)
+    assert tables
+    runs, document = findings.load(ROOT / "results" / "cifar10_cpu")
+    for name, table in tables:
+        assert table == findings.TABLES[name](runs, document)
+    assert text == findings.filled(text, runs, document)
+
+
+def test_what_the_page_says_of_the_bound():
+    """It follows δ̂ alone, and exceeds 1 everywhere."""
+    runs, _ = findings.load(ROOT / "results" / "cifar10_cpu")
+    means = findings.by_condition(runs).dropna(subset="bound_matched")
+    assert (means.bound_matched.rank() == means.delta.rank()).all()
+    assert (runs.bound_matched.dropna() > 1).all()
