@@ -89,7 +89,10 @@ def train(
     rows = _kept_rows(settings, images)
     network = require_fit(settings, images)
     if running.track:
-        tracked_rows(images)
+        try:
+            tracked_rows(images)
+        except ParameterError as error:
+            raise ParameterError(f"track = {running.track} is not possible: {error}") from error
     require_writable(out / CHECKPOINT)
     if fabric is None:
         fabric = make_fabric(settings, running)
@@ -334,7 +337,7 @@ def make_fabric(settings: Settings, running: Running = ALONE) -> Fabric:
     per_node, rest = divmod(settings.devices, running.nodes)
     require(rest == 0, "devices", settings.devices, f"a multiple of nodes = {running.nodes}")
     started = os.environ.get("WORLD_SIZE", str(settings.devices))  # by torchrun; with one device Fabric ignores it
-    require(started == str(settings.devices), "devices", settings.devices, f"WORLD_SIZE = {started}, the processes")
+    require(started == str(settings.devices), "devices", settings.devices, f"devices = WORLD_SIZE = {started}")
     try:
         return Fabric(
             accelerator=settings.accelerator,
@@ -353,7 +356,7 @@ def launch(fabric: Fabric, settings: Settings) -> None:
         fabric.launch()
     except Exception as error:  # sockets and process groups fail in many ways, with messages of several lines
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ParameterError(f"cannot start {settings.devices} processes: {reason}") from error
+        raise ParameterError(f"cannot start the processes of devices = {settings.devices}: {reason}") from error
 
 
 def require_fit(settings: Settings, images: Images) -> Network:

@@ -305,7 +305,7 @@ def test_images_that_cannot_be_tracked_are_refused_before_training(tmp_path, cap
     arguments += ["--epochs", "1", "--imbalance", "100", "--track", "1", "--out", str(tmp_path / "run")]
     assert main(arguments) == 2
     assert capsys.readouterr().err == (
-        "error: labels = a class of 1 sample violates at least two samples in every class\n"
+        "error: track = 1 is not possible: labels = a class of 1 sample violates at least two samples in every class\n"
     )
     assert not (tmp_path / "run").exists()
 
@@ -412,7 +412,7 @@ def test_an_error_has_a_line_of_its_own_below_the_bar(tmp_path, capsys, monkeypa
 def test_another_number_of_processes_than_devices_is_refused(tmp_path, capsys, monkeypatch, started):
     monkeypatch.setenv("WORLD_SIZE", started)
     assert main([*ARGUMENTS, "--devices", "2", "--out", str(tmp_path / "run")]) == 2
-    assert f"devices = 2 violates WORLD_SIZE = {started}, the processes" in capsys.readouterr().err
+    assert f"devices = 2 violates devices = WORLD_SIZE = {started}\n" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
@@ -422,7 +422,7 @@ def test_processes_that_cannot_be_started_are_one_line(tmp_path, capsys, monkeyp
 
     monkeypatch.setattr(module.Fabric, "launch", fail)
     assert main([*ARGUMENTS, "--out", str(tmp_path / "run")]) == 2
-    assert capsys.readouterr().err == "error: cannot start 1 processes: no port is free\n"
+    assert capsys.readouterr().err == "error: cannot start the processes of devices = 1: no port is free\n"
     assert not (tmp_path / "run").exists()
 
 
