@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from numbers import Integral
 from typing import Any, Literal, get_args
 
 Pairing = Literal["matched", "block"]
@@ -45,7 +46,7 @@ def require_known(name: str, value: object, known: Iterable[str]) -> None:
 
 def require_integer(name: str, value: Any, low: int, high: float = math.inf, *, limit: str = "") -> int:
     """Return ``value`` as an int in [low, high]; ``limit`` says in words where ``high`` comes from."""
-    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    whole = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
     if not whole or isinstance(value, bool) or not low <= value <= high:
         condition = f"an integer >= {low}" if high == math.inf else f"an integer in [{low}, {high}]"
         raise ParameterError(name, value, condition + limit)

@@ -1,5 +1,6 @@
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from tests.theory.graphs import REFERENCE
@@ -47,5 +48,6 @@ def test_fractions_stay_fractions():
 
 def test_whole_floats_count_as_integers_but_booleans_do_not():
     assert require_integer("k", 3.0, 1) == 3
+    assert type(require_integer("k", np.int64(3), 1)) is int
     with pytest.raises(ParameterError, match="k = True"):
         require_integer("k", True, 0)
