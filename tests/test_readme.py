@@ -16,6 +16,22 @@ SESSIONS = [
 ]
 
 
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+PROFILE = re.search(r"\$ python -m (empirical\.profile .*)\n((?:.+\n|\n)*?)```", README)
+
+
+def test_profile_session():
+    """Up to the last digits, which depend on the processor."""
+    command, output = PROFILE.groups()
+    printed = subprocess.run(
+        [sys.executable, "-m", *shlex.split(command)], capture_output=True, text=True, check=True, encoding="utf-8"
+    ).stdout
+    assert NUMBER.sub("", printed) == NUMBER.sub("", output)
+    for found, shown in zip(NUMBER.findall(printed), NUMBER.findall(output), strict=True):
+        tolerance = {"rel": 0.01} if "." in shown else {"abs": 2}  # whole percents
+        assert float(found) == pytest.approx(float(shown), **tolerance)
+
+
 def test_there_are_sessions():
     assert SESSIONS
 
