@@ -155,9 +155,16 @@ def verdicts(runs: pd.DataFrame, _: dict[str, Any]) -> str:
         seen = interval(found, scale, digits, sign=True) + unit if mean else "—"
         limit = f"{scale * smallest:.{digits}f}" if smallest is not None else "—"
         published = f"+{claim.published}" if claim.published else "—"
+        if claim.published and mean and not _holds(mean, float(claim.published) / 100):
+            published += ", outside the interval"
         rows.append((claim.text, f"**{word}**", seen, limit, str(len(found)), published))
     header = ("claim", "verdict", "difference", "smallest detectable", "seeds", "published, points")
     return table(header, rows)
+
+
+def _holds(mean: Mean, value: float) -> bool:
+    """Whether a value lies in the interval of a mean."""
+    return mean.low is not None and mean.high is not None and mean.low <= value <= mean.high
 
 
 def headline(runs: pd.DataFrame, _: dict[str, Any]) -> str:

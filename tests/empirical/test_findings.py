@@ -44,6 +44,12 @@ def test_differences_are_paired_by_seed():
     assert mean.value == pytest.approx(0.01)
 
 
+def test_a_published_value_outside_the_interval_is_said_to_be():
+    near, far = runs_of(baseline=(0.50, 0.51), margin=(0.51, 0.51)), runs_of(baseline=(0.50, 0.51), margin=(0.48, 0.49))
+    assert "| +0.68 |" in TABLES["verdicts"](near, {})
+    assert "| +0.68, outside the interval |" in TABLES["verdicts"](far, {})
+
+
 def test_interval_in_words():
     assert interval([0.5, 0.5]) == "50.00 [50.00, 50.00]"
     assert interval([0.5], sign=True) == "+50.00"
