@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from empirical.statistics import Mean, detectable_difference, mean_interval, rank_correlation
+from empirical.statistics import Mean, RankCorrelation, detectable_difference, mean_interval, rank_correlation
 from empirical.study import PARTS, SCHEMA, conditions_by_name
 from theory.cli import Parser, format_number, require_writable, run, write_text
 from theory.params import ParameterError, require
@@ -115,10 +115,20 @@ def verdict(claim: Claim, runs: pd.DataFrame) -> tuple[str, Mean | None, float |
     return word, mean, detectable_difference(found)
 
 
-def by_condition(runs: pd.DataFrame) -> pd.DataFrame:
-    """Means over the seeds, one row a condition, trained ones only."""
-    columns = [PRIMARY, *PREDICTORS, "encoder_alpha", "encoder_beta", "encoder_gamma"]
-    return runs[runs.arm != "untrained"].groupby("condition", sort=False)[columns].mean()
+def by_condition(runs: pd.DataFrame, prediction: str) -> pd.DataFrame:
+    """Means over the seeds of a prediction and of the measured ``error``: one row a trained condition.
+
+    Runs without the prediction are left out.
+    """
+    chosen = runs[runs.arm != "untrained"].dropna(subset=prediction)
+    chosen = chosen.assign(error=1 - chosen[PRIMARY])
+    return chosen.groupby("condition", sort=False)[[prediction, "error"]].mean()
+
+
+def correlation(runs: pd.DataFrame, prediction: str) -> RankCorrelation:
+    """Rank correlation of a prediction with the measured error; every condition has a measured graph of its own."""
+    means = by_condition(runs, prediction)
+    return rank_correlation(means[prediction].tolist(), means.error.tolist(), range(len(means)))
 
 
 # --- tables ----------------------------------------------------------------------------------------
@@ -205,16 +215,14 @@ def mixed(runs: pd.DataFrame, _: dict[str, Any]) -> str:
 
 def bounds(runs: pd.DataFrame, _: dict[str, Any]) -> str:
     """Rank correlation of each prediction with the measured error over the conditions."""
-    means = by_condition(runs)
     rows = []
     for column, words in PREDICTORS.items():
-        pairs = means[[column, PRIMARY]].dropna()
-        found = rank_correlation(pairs[column].tolist(), (1 - pairs[PRIMARY]).tolist(), list(range(len(pairs))))
+        found, conditions = correlation(runs, column), len(by_condition(runs, column))
         if found.rho is None:
-            rows.append((words, str(len(pairs)), found.reason or "—", "—"))
+            rows.append((words, str(conditions), found.reason or "—", "—"))
         else:
             text = f"{found.rho:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
-            rows.append((words, str(len(pairs)), text, f"{found.p_value:.3f}"))
+            rows.append((words, str(conditions), text, f"{found.p_value:.3f}"))
     return table(("prediction of the error", "conditions", "rank correlation", "p"), rows)
 
 
@@ -240,14 +248,19 @@ def stability(_: pd.DataFrame, summary: dict[str, Any]) -> str:
     return table(("batch", "spread of the band's lower end", "agreement of the flagged pairs"), rows)
 
 
-def open_parts(runs: pd.DataFrame, _: dict[str, Any]) -> str:
-    """Which parts of the study have run, and how to run the rest."""
-    rows = []
+def open_parts(runs: pd.DataFrame, summary: dict[str, Any]) -> str:
+    """How many runs of its own conditions, those of no earlier part, each part has; what is not applicable."""
+    impossible: dict[str, str] = summary["not_applicable"]
+    rows, seen = [], set(impossible)
     for name, part in PARTS.items():
-        done = sum(len(runs[(runs.condition == c.name) & (runs.seed < part.seeds)]) for c in part.conditions)
-        planned = part.seeds * len(part.conditions)
-        rows.append((f"`{name}`", part.question, f"{done} of {planned}"))
-    return table(("part", "question", "runs"), rows)
+        own = {condition.name for condition in part.conditions} - seen
+        seen |= own
+        done = int((runs.condition.isin(own) & (runs.seed < part.seeds)).sum())
+        if own:
+            rows.append((f"`{name}`", part.question, f"{done} of {part.seeds * len(own)}"))
+    found = table(("part", "question", "runs of conditions that no part above has"), rows)
+    reasons = "; ".join(f"`{name}`: {reason}" for name, reason in impossible.items())
+    return f"{found}\n\nNot applicable: {reasons}." if reasons else found
 
 
 TABLES: dict[str, Callable[[pd.DataFrame, dict[str, Any]], str]] = {

@@ -4,7 +4,7 @@
 
 from results/cifar10_cpu.csv, which ``python -m empirical.study … --publish results/cifar10_cpu`` writes. Points are
 means over seeds with 95 % t-intervals, without the untrained encoder, which is far outside. The rank correlation is
-over conditions, its interval resamples them within each ω.
+that of the results page.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from empirical.statistics import rank_correlation
+from empirical.findings import correlation
 from figures import study, style
 
 PREDICTIONS = {
@@ -47,7 +47,7 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
 @style.styled
 def draw(runs: pd.DataFrame) -> Figure:
     """One panel a prediction; the labels beside the second belong to both."""
-    conditions = runs.groupby("condition", sort=False)[["arm", "omega"]].first()
+    conditions = runs.groupby("condition", sort=False)[["arm"]].first()
     height = max(2.6, LINE * len(conditions))
     figure = style.figure(height + 0.9)
     panels = figure.subplots(1, len(PREDICTIONS), sharey=True)
@@ -57,7 +57,7 @@ def draw(runs: pd.DataFrame) -> Figure:
         for condition in x.index:
             colour = _colour(conditions.arm[condition])
             study.points(plot, x.loc[[condition]], y.loc[[condition]], color=colour, ecolor=(colour, 0.35))
-        found = rank_correlation(x.value, y.value, conditions.omega[x.index])
+        found = correlation(shown, column)
         note = found.reason if found.rho is None else f"{found.rho:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
         plot.set(xlabel=title, title=f"rank correlation over {len(x)} conditions\n{note.replace('-', '−')}")
         plot.xaxis.set_major_locator(MaxNLocator(4))

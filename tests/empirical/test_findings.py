@@ -72,6 +72,7 @@ def test_bounds_rank_conditions():
 
 SUMMARY = {
     "schema": SCHEMA,
+    "not_applicable": {"temperature-x4": "4 ρ* = 1.6 is above 1"},
     "plan": {"margin_sigma": 0.1, "temperature_rho": None, "pos_high": 0.1, "pos_low": 0.2},
     "profile": {
         "delta": {"value": 0.25},
@@ -112,6 +113,7 @@ def test_every_table_prints(stem, capsys):
         columns = {line.count("|") for line in block if line.startswith("|")}
         assert len(columns) <= 1
     assert lines
+    assert "Not applicable: `temperature-x4`: 4 ρ* = 1.6 is above 1." in printed
 
 
 def test_bad_input_is_one_line(tmp_path, capsys):
