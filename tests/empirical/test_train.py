@@ -466,3 +466,12 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tmp_path, cap
     assert len(lines) == 1
     assert message in lines[0]
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_a_compiled_network_trains_like_the_plain_one(tmp_path):
+    plain = weights(train(replace(TINY, epochs=1), tmp_path / "plain"))
+    compiled = weights(train(replace(TINY, epochs=1, compile=True), tmp_path / "compiled"))
+    assert compiled.keys() == plain.keys()
+    for name, value in plain.items():
+        torch.testing.assert_close(compiled[name], value, rtol=1e-3, atol=1e-4)
