@@ -22,7 +22,7 @@ from empirical.batchnorm import synchronised
 from empirical.checkpoint import CHECKPOINT, latest_checkpoint, read_checkpoint, save_checkpoint, tidy
 from empirical.data import Images, batches, moved, take
 from empirical.encoders import Network, extract
-from empirical.evaluate import OnlineProbe, Protocol, describe, evaluate_network
+from empirical.evaluate import PROTOCOLS, OnlineProbe, Protocol, describe, evaluate_network
 from empirical.files import read_integers
 from empirical.logs import Events, Progress, StepBar, environment, say, write_csv, write_result
 from empirical.losses import Objective, diagnostics
@@ -517,8 +517,10 @@ def _command(argv: Sequence[str] | None) -> None:
     parser.add_argument("--plan", type=Path, help="plan with the remedy's values (from theory.bounds)")
     parser.add_argument("--band", default="theory", help=f"the selector's band: {', '.join(BANDS)} (theory)")
     parser.add_argument("--drop", type=Path, help=".npy of training indices to leave out (from empirical.difficulty)")
+    parser.add_argument("--protocol", default="lbfgs", help=f"the linear probe: {', '.join(PROTOCOLS)} (lbfgs)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     args = parser.parse_args(argv)
+    protocol = Protocol(args.protocol)
     running = Running(**given(args, Running))
     settings = _settings(args)
     resumed, started = (args.out / CHECKPOINT).exists(), time.perf_counter()
@@ -532,7 +534,6 @@ def _command(argv: Sequence[str] | None) -> None:
         return
     print(f"{'resumed and finished' if resumed else 'trained'} {settings.epochs} epochs: {args.out / CHECKPOINT}")
     device = next(network.parameters()).device
-    protocol = Protocol()
     scores = evaluate_network(network, settings.original_images(), protocol)
     write_result(args.out, "arm", settings, scores, protocol, time.perf_counter() - started, device)
     print(describe(scores, protocol))

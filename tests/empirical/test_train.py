@@ -448,6 +448,7 @@ def test_processes_that_cannot_be_started_are_one_line(tmp_path, capsys, monkeyp
         (["--arm", "adnce", "--loss", "hcl"], "adnce, the loss of the arm"),
         (["--framework", "moco", "--queue", "10"], "queue = 10"),
         (["--encoder", "nowhere:factory"], "nowhere"),
+        (["--protocol", "sdg"], "did you mean sgd?"),
         (["--nodes", "2"], "devices = 1 violates a multiple of nodes = 2"),
         (["--dim", "100"], "dim = 100 violates dim < 100"),
         (["--accelerator", "abacus"], "accelerator = abacus"),
