@@ -29,7 +29,7 @@ def runs_of(**conditions):
         ((0.51, 0.53, 0.52), "reproduced"),
         ((0.48, 0.49, 0.48), "not reproduced"),
         ((0.51, 0.49, 0.50), "within noise"),
-        ((0.6,), "not tested"),
+        ((0.6, 0.6), "not tested"),
         ((), "not tested"),
     ],
 )
@@ -45,7 +45,9 @@ def test_differences_are_paired_by_seed():
 
 
 def test_a_published_value_outside_the_interval_is_said_to_be():
-    near, far = runs_of(baseline=(0.50, 0.51), margin=(0.51, 0.51)), runs_of(baseline=(0.50, 0.51), margin=(0.48, 0.49))
+    baseline = (0.50, 0.51, 0.50)
+    near = runs_of(baseline=baseline, margin=(0.51, 0.51, 0.50))
+    far = runs_of(baseline=baseline, margin=(0.48, 0.49, 0.48))
     assert "| +0.68 |" in TABLES["verdicts"](near, {})
     assert "| +0.68, outside the interval |" in TABLES["verdicts"](far, {})
 
