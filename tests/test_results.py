@@ -102,9 +102,11 @@ def test_what_the_page_says_of_the_bound():
 
 
 def test_what_the_page_says_of_the_claims():
-    """Nothing is beyond noise; the two published values that lie outside their intervals."""
+    """Only the debiased loss is beyond noise; the two published values that lie outside their intervals."""
     runs, document = findings.load(ROOT / "results" / "cifar10_cpu")
-    assert {findings.verdict(claim, runs)[0] for claim in findings.CLAIMS} == {findings.NOISE, findings.UNTESTED}
+    words = {claim.larger: findings.verdict(claim, runs)[0] for claim in findings.CLAIMS}
+    assert words.pop("debiased") == findings.CONTRADICTED
+    assert set(words.values()) == {findings.NOISE, findings.UNTESTED}
     outside = [line for line in findings.verdicts(runs, document).splitlines() if "outside" in line]
     assert [line.split(" |")[0] for line in outside] == [
         "| mixed images lower the accuracy (ω = 30 % against 0)",
