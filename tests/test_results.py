@@ -99,6 +99,8 @@ def test_what_the_page_says_of_the_bound():
     assert (runs.bound_matched.dropna() > 1).all()
     assert findings.correlation(runs, "bound_matched").low > 0
     assert findings.correlation(runs, "lambda_measured").high < 0
+    others = findings.correlation(runs[runs.condition != "debiased"], "lambda_measured")
+    assert others.rho < 0 < others.high
 
 
 def test_what_the_page_says_of_the_claims():
