@@ -8,6 +8,7 @@ import pytest
 
 nbformat = pytest.importorskip("nbformat")
 pytest.importorskip("nbclient")
+TransformerManager = pytest.importorskip("IPython.core.inputtransformer2").TransformerManager
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -51,7 +52,9 @@ def test_every_cell_was_executed_in_order_and_without_complaint(notebook):
 
 
 def test_formulas_come_from_the_packages(notebook):
-    tree = ast.parse("\n".join(cell.source for cell in code_cells(notebook)))
+    # IPython's own translation of magics such as %matplotlib
+    cells = [TransformerManager().transform_cell(cell.source) for cell in code_cells(notebook)]
+    tree = ast.parse("\n".join(cells))
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert any(module.split(".")[0] in ("theory", "empirical") for module in modules)
     for node in ast.walk(tree):
