@@ -120,7 +120,11 @@ def without(images: Images, drop: Sequence[int]) -> Images:
     """The data set without the training images that have these indices."""
     if not len(drop):
         return images
-    kept = np.setdiff1d(np.arange(len(images.y_train)), np.array(drop, dtype=np.int64))
+    return _only(images, np.setdiff1d(np.arange(len(images.y_train)), np.array(drop, dtype=np.int64)))
+
+
+def _only(images: Images, kept: NDArray[np.int64]) -> Images:
+    """The data set with these training images alone."""
     rows = torch.from_numpy(kept)
     return replace(images, x_train=subset(images.x_train, kept), y_train=images.y_train[rows], mixed=images.mixed[rows])
 
@@ -153,8 +157,7 @@ def imbalanced(images: Images, factor: float) -> Images:
     wanted = np.minimum(np.floor(sizes.max() * shares + 1e-9).astype(np.int64), sizes)
     require(int(wanted.min()) >= 1, "imbalance", factor, f"at most {sizes.max()}, the images of the largest class")
     kept = np.sort(np.concatenate([np.flatnonzero(labels == c)[:count] for c, count in enumerate(wanted)]))
-    rows = torch.from_numpy(kept)
-    return replace(images, x_train=subset(images.x_train, kept), y_train=images.y_train[rows], mixed=images.mixed[rows])
+    return _only(images, kept)
 
 
 def mix(images: Images, omega: float, seed: int = 0) -> Images:

@@ -12,16 +12,17 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from empirical import findings
 from figures import study, style
 
-MIXED = ["baseline", "omega-0.1", "omega-0.2", "omega-0.3"]
+MIXED = list(findings.MIXED)
 REMOVED = "omega-0.3-mixed_removal"
 LEVELS = {
     "alpha": (r"$\hat{\alpha}$", style.ALPHA),
     "beta": (r"$\hat{\beta}$", style.BETA),
     "gamma": (r"$\hat{\gamma}$", style.GAMMA),
 }
-PUBLISHED = pd.Series({0.0: 88.3, 0.1: 88.0, 0.2: 87.7, 0.3: 86.2})
+PUBLISHED = pd.Series(findings.PAPER_MIXED, findings.MIXED.values())
 SCALE = "published, at a larger scale: ResNet-18, all of CIFAR-10"
 REMOVAL = "mixed images removed"
 ASIDE = 0.012  # of ω, so that two points at the same ω are seen
