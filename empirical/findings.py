@@ -32,6 +32,7 @@ PREDICTORS = {
     "delta": "labelling error δ̂ alone",
     "gap": "γ̂ − β̂ before the projector",
 }
+SWEPT = {"tau": "τ", "batch": "batch of"}  # settings, which are also parts of the study
 REPRODUCED, CONTRADICTED, NOISE, UNTESTED = "reproduced", "not reproduced", "within noise", "not tested"
 
 
@@ -202,6 +203,48 @@ def accuracies(runs: pd.DataFrame, _: dict[str, Any]) -> str:
     return table(("condition", "seeds", "encoder probe, %", "kNN, %", "projector probe, %", "probe − baseline"), rows)
 
 
+def variants(part: str) -> Callable[[pd.DataFrame, dict[str, Any]], str]:
+    """A table of a part's variants of the remedies, each beside the baseline and beside the remedy as derived."""
+
+    def build(runs: pd.DataFrame, _: dict[str, Any]) -> str:
+        rows = []
+        for condition in PARTS[part].conditions:
+            chosen, derived = runs[runs.condition == condition.name], condition.arm.split("_")[0]
+            if chosen.empty or condition.arm == "baseline":
+                continue
+            values = [format_number(chosen[name].iloc[0], ".4f") for name in ("sigma", "rho")]
+            flagged = f"{100 * chosen.train_flagged_share.mean():.2f}"
+            changes = [interval(differences(runs, condition.name, other), sign=True) for other in ("baseline", derived)]
+            if condition.name == derived:
+                changes[1] = "—"
+            paired = differences(runs, condition.name, "baseline")
+            rows.append((f"`{condition.name}`", *values, flagged, str(len(paired)), *changes))
+        header = ("condition", "σ", "ρ", "flagged pairs, %", "seeds", "probe − baseline", "probe − as derived")
+        return table(header, rows)
+
+    return build
+
+
+def sweeps(runs: pd.DataFrame, summary: dict[str, Any]) -> str:
+    """Baseline and combined at other temperatures of the loss and other batch sizes."""
+    rows = []
+    for setting, words in SWEPT.items():
+        arms = swept(setting, summary["settings"][setting])
+        for value, (baseline, combined) in arms.items():
+            paired = differences(runs, combined, baseline)
+            cells = [interval(by_seed(runs, name)) for name in (baseline, combined)]
+            rows.append((f"{words} {value:g}", *cells, interval(paired, sign=True), str(len(paired))))
+    return table(("setting", "baseline, %", "combined, %", "combined − baseline", "seeds"), rows)
+
+
+def swept(setting: str, base: float) -> dict[float, tuple[str, str]]:
+    """The conditions of baseline and combined by the setting's value, which is ``base`` in all other parts."""
+    found: dict[float, dict[str, str]] = {}
+    for condition in PARTS[setting].conditions:
+        found.setdefault(condition.settings.get(setting, base), {})[condition.arm] = condition.name
+    return {value: (found[value]["baseline"], found[value]["combined"]) for value in sorted(found)}
+
+
 def mixed(runs: pd.DataFrame, _: dict[str, Any]) -> str:
     """Accuracy and the measured graph over ω."""
     rows = []
@@ -226,6 +269,20 @@ def bounds(runs: pd.DataFrame, _: dict[str, Any]) -> str:
             text = f"{found.rho:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
             rows.append((words, str(conditions), text, f"{found.p_value:.3f}"))
     return table(("prediction of the error", "conditions", "rank correlation", "p"), rows)
+
+
+def setup(runs: pd.DataFrame, summary: dict[str, Any]) -> str:
+    """What all runs share, in words."""
+    settings, environment = summary["settings"], summary["environment"]
+    images = {name: "all" if settings[name] is None else f"{settings[name]:,}" for name in ("train", "test")}
+    return (
+        f"{len(runs)} runs on {settings['data']}: {images['train']} training images, {images['test']} test images; "
+        f"{settings['encoder']} of width {settings['width']}, stem stride {settings['stem_stride']}, "
+        f"k = {settings['dim']}; {settings['loss']} at τ = {settings['tau']:g}; batches of {settings['batch']}, "
+        f"{settings['epochs']} epochs of {settings['optimizer']}, learning rate {settings['lr']:g} "
+        f"({settings['schedule']}), {settings['precision']}; "
+        f"torch {environment['versions']['torch']} on {environment['device']}."
+    )
 
 
 def derived(_: pd.DataFrame, summary: dict[str, Any]) -> str:
@@ -266,11 +323,15 @@ def open_parts(runs: pd.DataFrame, summary: dict[str, Any]) -> str:
 
 
 TABLES: dict[str, Callable[[pd.DataFrame, dict[str, Any]], str]] = {
+    "setup": setup,
     "headline": headline,
     "verdicts": verdicts,
     "derived": derived,
     "mixed": mixed,
     "accuracies": accuracies,
+    "strength": variants("strength"),
+    "controls": variants("controls"),
+    "sweeps": sweeps,
     "bounds": bounds,
     "stability": stability,
     "parts": open_parts,

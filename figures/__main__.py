@@ -19,6 +19,8 @@ NAMES = (
     "convergence",
     "similarity_histogram",
     "accuracy_omega",
+    "strength",
+    "sweeps",
     "predicted_measured",
 )
 

@@ -23,7 +23,6 @@ LEVELS = {
     "gamma": (r"$\hat{\gamma}$", style.GAMMA),
 }
 PUBLISHED = pd.Series(findings.PAPER_MIXED, findings.MIXED.values())
-SCALE = "published, at a larger scale: ResNet-18, all of CIFAR-10"
 REMOVAL = "mixed images removed"
 ASIDE = 0.012  # of ω, so that two points at the same ω are seen
 
@@ -35,12 +34,8 @@ def data() -> pd.DataFrame:
 
 def table(runs: pd.DataFrame) -> pd.DataFrame:
     """What ``data`` gives, from all runs."""
-    chosen = runs[runs.condition.isin([*MIXED, REMOVED])].copy()
-    chosen["accuracy"] = 100 * chosen.encoder_probe
-    reference = chosen[chosen.condition == "baseline"].set_index("seed").accuracy
-    chosen["change"] = chosen.accuracy - chosen.seed.map(reference)
-    chosen["gap"] = chosen.encoder_gamma - chosen.encoder_beta
-    return chosen
+    chosen = study.changes(runs)[runs.condition.isin([*MIXED, REMOVED])]
+    return chosen.assign(gap=chosen.encoder_gamma - chosen.encoder_beta)
 
 
 @style.styled
@@ -54,7 +49,7 @@ def draw(runs: pd.DataFrame) -> Figure:
 
     change.axhline(0, color=style.SHADE, lw=1, zorder=0)
     published = PUBLISHED - PUBLISHED.iloc[0]
-    change.plot(published.index - ASIDE, published, "s--", color=style.PUBLISHED, mfc="white", label=SCALE)
+    change.plot(published.index - ASIDE, published, "s--", color=style.PUBLISHED, mfc="white", label=study.PUBLISHED)
     _curve(change, runs[runs.condition != "baseline"], "change", style.BASELINE)
     _removed(change, runs, "change")
     change.set(title="Change from ω = 0, paired by seed", ylabel="points")
@@ -68,7 +63,7 @@ def draw(runs: pd.DataFrame) -> Figure:
     gap.set_xticks(PUBLISHED.index)
     figure.align_ylabels()
     keys = {label: key for plot in axes.flat for key, label in zip(*plot.get_legend_handles_labels(), strict=True)}
-    order = ["trained on all images", REMOVAL, SCALE, *(symbol for symbol, _ in LEVELS.values())]
+    order = ["trained on all images", REMOVAL, study.PUBLISHED, *(symbol for symbol, _ in LEVELS.values())]
     figure.legend([keys[label] for label in order], order, loc="outside lower center", ncols=2)
     return figure
 

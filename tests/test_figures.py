@@ -10,7 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from figures import accuracy_omega, adjacency, bound_gap, damage_window, phase_map, similarity_histogram, study, style
+from figures import (
+    accuracy_omega,
+    adjacency,
+    bound_gap,
+    damage_window,
+    phase_map,
+    similarity_histogram,
+    strength,
+    study,
+    style,
+    sweeps,
+)
 from figures.__main__ import NAMES, main
 from theory.bounds import difficult_range, error_bounds
 from theory.params import GraphParameters
@@ -33,6 +44,11 @@ def runs():
             ("omega-0.3", "baseline", 0.3, 1),
             ("omega-0.3-mixed_removal", "mixed_removal", 0.3, 2),
             ("margin", "margin", 0.0, 2),
+            ("margin-x4", "margin", 0.0, 2),
+            ("temperature", "temperature", 0.0, 2),
+            ("temperature-power2", "temperature", 0.0, 1),
+            ("combined", "combined", 0.0, 2),
+            ("tau-0.5-baseline", "baseline", 0.0, 2),
             ("adnce", "adnce", 0.0, 2),
         ]
     ):
@@ -43,6 +59,10 @@ def runs():
                     "arm": arm,
                     "omega": omega,
                     "seed": seed,
+                    "batch": 256,
+                    "tau": 0.5 if condition.startswith("tau") else 0.2,
+                    "sigma": {"margin": 0.01, "margin-x4": 0.04}.get(condition, 0.0),
+                    "rho": {"temperature": 0.9, "temperature-power2": 0.81}.get(condition, 1.0),
                     "encoder_probe": 0.4 + 0.01 * i + 0.002 * seed,
                     "encoder_alpha": 0.8,
                     "encoder_beta": 0.7,
@@ -183,6 +203,20 @@ def test_changes_are_paired_by_seed(runs):
     table = accuracy_omega.table(runs)
     assert table.change[table.condition == "omega-0.1"].to_numpy() == pytest.approx(1.0)
     assert set(table.condition) == {*accuracy_omega.MIXED, accuracy_omega.REMOVED} - {"omega-0.2"}
+
+
+def test_strengths_are_in_units_of_the_derived_one(runs):
+    table = strength.table(runs)
+    found = table.groupby("condition").strength.first().to_dict()
+    assert found == pytest.approx({"margin": 1, "margin-x4": 4, "temperature": 1, "temperature-power2": 2})
+    assert table.change[table.condition == "margin-x4"].to_numpy() == pytest.approx(5.0)  # row 6 minus row 1
+    assert strength.PUBLISHED == {"margin": 0.68, "temperature": 0.40}
+
+
+def test_sweeps_hold_both_arms_at_every_value(runs):
+    table = sweeps.table(runs)
+    assert set(table.condition) == {"baseline", "combined", "tau-0.5-baseline"}
+    assert set(table.tau) == {0.2, 0.5}
 
 
 def test_intervals(runs):

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from empirical.findings import CLAIMS, PREDICTORS, TABLES, Claim, filled, interval, load, main, verdict
+from empirical.findings import CLAIMS, PREDICTORS, TABLES, Claim, filled, interval, load, main, swept, verdict
+from empirical.settings import Settings
 from empirical.study import SCHEMA, conditions_by_name
 from theory.cli import write_json
 
@@ -18,6 +19,7 @@ def runs_of(**conditions):
         for seed, accuracy in enumerate(accuracies):
             row = {"condition": name.replace("__", "-"), "arm": "baseline", "seed": seed, "encoder_probe": accuracy}
             row |= {"encoder_knn": accuracy, "projector_probe": accuracy, "encoder_alpha": 0.7, "encoder_beta": 0.5}
+            row |= {"sigma": 0.01, "rho": 0.9, "train_flagged_share": 0.25}
             row |= {"encoder_gamma": 0.5 + accuracy / 10} | dict.fromkeys(PREDICTORS, 1 - accuracy)
             rows.append(row)
     return pd.DataFrame(rows)
@@ -72,8 +74,39 @@ def test_bounds_rank_conditions():
     assert text.count("+1.00") == 3 * len(PREDICTORS)  # predictors are the error itself; also both interval ends
 
 
+def test_variants_stand_beside_the_baseline_and_the_remedy_as_derived():
+    runs = runs_of(baseline=(0.50, 0.50), margin=(0.52, 0.52), margin__x4=(0.51, 0.51), temperature__x0=(0.1, 0.1))
+    rows = [line for line in TABLES["strength"](runs, {}).splitlines() if "`" in line]
+    assert rows == [
+        "| `margin` | 0.0100 | 0.9000 | 25.00 | 2 | +2.00 [+2.00, +2.00] | — |",
+        "| `margin-x4` | 0.0100 | 0.9000 | 25.00 | 2 | +1.00 [+1.00, +1.00] | -1.00 [-1.00, -1.00] |",
+    ]
+    runs = runs_of(baseline=(0.50, 0.50), combined=(0.4, 0.4), combined_random=(0.7, 0.7), margin_all=(0.6, 0.6))
+    last = [line.split(" | ")[-1] for line in TABLES["controls"](runs, {}).splitlines() if "`" in line]
+    assert last == ["— |", "— |", "+30.00 [+30.00, +30.00] |"]  # combined itself; no margin; random against combined
+
+
+def test_sweeps_go_through_the_base_setting():
+    assert swept("tau", 0.2) == {
+        0.1: ("tau-0.1-baseline", "tau-0.1-combined"),
+        0.2: ("baseline", "combined"),
+        0.5: ("tau-0.5-baseline", "tau-0.5-combined"),
+        1.0: ("tau-1-baseline", "tau-1-combined"),
+    }
+    runs = runs_of(baseline=(0.5, 0.5), combined=(0.6, 0.6), batch__64__baseline=(0.4, 0.4))
+    rows = TABLES["sweeps"](runs, SUMMARY).splitlines()[2:]
+    assert [row.split(" | ")[0] for row in rows] == [
+        *(f"| τ {value:g}" for value in (0.1, 0.2, 0.5, 1)),
+        *(f"| batch of {value}" for value in (64, 128, 256, 512)),
+    ]
+    assert "| τ 0.2 | 50.00 [50.00, 50.00] | 60.00 [60.00, 60.00] | +10.00 [+10.00, +10.00] | 2 |" in rows
+    assert "| batch of 64 | 40.00 [40.00, 40.00] | — | — | 0 |" in rows
+
+
 SUMMARY = {
     "schema": SCHEMA,
+    "settings": Settings(train=5000, tau=0.2, batch=256).to_json(),
+    "environment": {"versions": {"torch": "2.0"}, "device": "cpu"},
     "not_applicable": {"temperature-x4": "4 ρ* = 1.6 is above 1"},
     "plan": {"margin_sigma": 0.1, "temperature_rho": None, "pos_high": 0.1, "pos_low": 0.2},
     "profile": {
@@ -103,6 +136,13 @@ def test_page_is_filled_between_markers_and_only_there(stem, tmp_path, capsys):
     assert "δ̂ = 0.250; σ* 0.1, ρ* —, band from 0.1, band to 0.2." in text
     assert text.endswith("between\n<!-- x-derived -->\n<!-- /x-derived -->\n")
     assert filled(text, *load(stem)) == text
+
+
+def test_setup_follows_the_settings():
+    text = TABLES["setup"](runs_of(baseline=(0.5, 0.5)), SUMMARY)
+    assert text.startswith("2 runs on ")
+    assert "5,000 training images, all test images" in text
+    assert "nt_xent at τ = 0.2; batches of 256" in text
 
 
 def test_every_table_prints(stem, capsys):
