@@ -267,7 +267,9 @@ def bounds(runs: pd.DataFrame, _: dict[str, Any]) -> str:
             rows.append((words, str(conditions), found.reason or "—", "—"))
         else:
             text = f"{found.rho:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
-            rows.append((words, str(conditions), text, f"{found.p_value:.3f}"))
+            assert found.p_value is not None
+            p = "< 0.001" if found.p_value < 0.001 else f"{found.p_value:.3f}"
+            rows.append((words, str(conditions), text, p))
     return table(("prediction of the error", "conditions", "rank correlation", "p"), rows)
 
 

@@ -93,7 +93,7 @@ def test_study(page):
 
 
 def test_what_the_page_says_of_the_bound():
-    """It follows δ̂ alone, and exceeds 1 everywhere; the measured eigenvalue and γ̂ − β̂ do not rank the conditions."""
+    """It follows δ̂ alone, and exceeds 1 everywhere; the measured eigenvalue goes the other way, γ̂ − β̂ no way."""
     runs, _ = findings.load(ROOT / "results" / "cifar10_cpu")
     bounded = runs.dropna(subset="bound_matched")
     bound, delta = (findings.by_condition(bounded, name) for name in ("bound_matched", "delta"))
@@ -101,19 +101,24 @@ def test_what_the_page_says_of_the_bound():
     assert (bounded.bound_matched > 1).all()
     assert (bounded.bound_matched / (12 * bounded.delta) < 1.001).all()  # 4δ̂ + 8δ̂ without the eigenvalue
     assert findings.correlation(runs, "bound_matched").low > 0
-    eigenvalue, gap = (findings.correlation(runs, name) for name in ("lambda_measured", "gap"))
-    assert eigenvalue.rho < 0 < eigenvalue.high
+    assert findings.correlation(runs, "lambda_measured").high < 0
+    assert findings.correlation(runs[runs.condition != "debiased"], "lambda_measured").high < 0
+    alike = findings.correlation(runs[(runs.tau == 0.2) & (runs.batch == 256)], "lambda_measured")
+    assert alike.rho < 0 < alike.high
+    gap = findings.correlation(runs, "gap")
     assert gap.low < 0 < gap.high
 
 
 def test_what_the_page_says_of_the_sweeps():
     runs, document = findings.load(ROOT / "results" / "cifar10_cpu")
     for setting in findings.SWEPT:
-        for baseline, combined in findings.swept(setting, document["settings"][setting]).values():
+        arms = findings.swept(setting, document["settings"][setting]).values()
+        for baseline, combined in arms:
             assert stats.ttest_1samp(findings.differences(runs, combined, baseline), 0).pvalue > 0.05
-    accuracy = [findings.by_seed(runs, name).mean() for name, _ in findings.swept("tau", 0.2).values()]
+        accuracy = [findings.by_seed(runs, name).mean() for name, _ in arms]
+        assert max(accuracy) - min(accuracy) > 0.02
     remedies = [findings.differences(runs, name, "baseline") for name in ("margin", "temperature", "combined")]
-    assert max(accuracy) - min(accuracy) > 0.03 > 3 * max(abs(sum(found) / len(found)) for found in remedies)
+    assert max(abs(sum(found) / len(found)) for found in remedies) < 0.005
 
 
 def test_what_the_page_says_of_the_claims():
