@@ -3,8 +3,8 @@
     python -m figures.predicted_measured
 
 from results/cifar10_cpu.csv, which ``python -m empirical.study … --publish results/cifar10_cpu`` writes. Points are
-means over seeds with 95 % t-intervals, without the untrained encoder, which is far outside. The rank correlation is
-that of the results page.
+means over seeds with 95 % t-intervals (where the points are; the longest go on outside), without the untrained encoder,
+which is far off. Each panel has the runs with a value of its prediction. The rank correlation is the results page's.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ LINE = 0.128  # inches from one label to the next
 
 
 def data() -> pd.DataFrame:
-    """The runs of trained encoders that have a bound, with their error."""
+    """The runs of trained encoders, with their error."""
     return table(study.runs())
 
 
 def table(runs: pd.DataFrame) -> pd.DataFrame:
     """What ``data`` gives, from all runs."""
-    chosen = runs[(runs.arm != "untrained") & runs.bound_matched.notna()]
+    chosen = runs[runs.arm != "untrained"]
     return chosen.assign(error=1 - chosen.encoder_probe)
 
 
@@ -51,6 +51,7 @@ def draw(runs: pd.DataFrame) -> Figure:
     height = max(2.6, LINE * len(conditions))
     figure = style.figure(height + 0.9)
     panels = figure.subplots(1, len(PREDICTIONS), sharey=True)
+    errors = study.intervals(runs, "error").value
     for plot, (column, title) in zip(panels, PREDICTIONS.items(), strict=True):
         shown = runs.dropna(subset=column)
         x, y = study.intervals(shown, column), study.intervals(shown, "error")
@@ -61,8 +62,9 @@ def draw(runs: pd.DataFrame) -> Figure:
         note = found.reason if found.rho is None else f"{found.rho:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
         plot.set(xlabel=title, title=f"rank correlation over {len(x)} conditions\n{note.replace('-', '−')}")
         plot.xaxis.set_major_locator(MaxNLocator(4))
-    panels[0].set_ylabel("measured error of the linear probe")
-    _label(panels[-1], x.value.reindex(conditions.index), study.intervals(runs, "error").value, conditions.arm, height)
+        plot.set_xlim(_range(x.value))
+    panels[0].set(ylabel="measured error of the linear probe", ylim=_range(errors))
+    _label(panels[-1], x.value.reindex(conditions.index), errors, conditions.arm, height)
     return figure
 
 
@@ -84,6 +86,13 @@ def _label(plot: Any, x: pd.Series, y: pd.Series, arms: pd.Series, height: float
             arrowprops={"arrowstyle": "-", "color": colour, "alpha": 0.35, "lw": 0.7, "relpos": (0, 0.5)},
         )
     plot.set(xlim=(None, right), ylim=(bottom, top))
+
+
+def _range(values: pd.Series) -> tuple[float, float]:
+    """From the least to the greatest value, and a sixth more on both sides."""
+    low, high = values.min(), values.max()
+    room = (high - low) / 6 or 1e-3
+    return low - room, high + room
 
 
 def _colour(arm: str) -> str:

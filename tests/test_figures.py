@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from empirical.findings import correlation
 from figures import (
     accuracy_omega,
     adjacency,
     bound_gap,
     damage_window,
     phase_map,
+    predicted_measured,
     similarity_histogram,
     strength,
     study,
@@ -217,6 +219,12 @@ def test_sweeps_hold_both_arms_at_every_value(runs):
     table = sweeps.table(runs)
     assert set(table.condition) == {"baseline", "combined", "tau-0.5-baseline"}
     assert set(table.tau) == {0.2, 0.5}
+
+
+def test_predictions_correlate_as_on_the_results_page():
+    everything = study.runs()
+    for column in predicted_measured.PREDICTIONS:
+        assert correlation(predicted_measured.table(everything), column) == correlation(everything, column)
 
 
 def test_intervals(runs):
