@@ -152,6 +152,7 @@ def beside(runs, part, level=0.05):
 def test_what_the_page_says_of_the_strength():
     runs, _ = findings.load(ROOT / "results" / "cifar10_cpu")
     assert beside(runs, "strength") == [("temperature-x0.25", "temperature", "worse")]
+    assert beside(runs, "strength", 0.05 / 10) == []
 
 
 def test_what_the_page_says_of_the_controls():
