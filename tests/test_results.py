@@ -171,3 +171,21 @@ def test_what_the_page_says_of_cifar100():
     for name in ("margin_sigma", "temperature_rho"):
         weak, strong = document["plan"][name], smaller["plan"][name]
         assert weak < strong if name == "margin_sigma" else strong < weak < 1
+
+
+def test_what_the_page_says_of_the_measurements():
+    runs, document = findings.load(ROOT / "results" / "cifar10_cpu")
+    for levels in document["profile"]["spaces"].values():  # γ̂ hardly above β̂
+        alpha, beta, gamma = (levels[name]["value"] for name in ("alpha", "beta", "gamma"))
+        assert 0 < gamma - beta < 0.3 * (alpha - beta)
+    delta, eigenvalue = (
+        pd.Series([findings.by_seed(runs, name, column).mean() for name in findings.MIXED])
+        for column in ("delta", "lambda_measured")
+    )
+    assert delta.is_monotonic_increasing
+    assert eigenvalue.is_monotonic_decreasing
+    change = findings.differences(runs, "omega-0.3", "baseline")
+    assert abs(sum(change) / len(change)) < findings.by_seed(runs, "baseline").std()
+    agreement = {row["batch"]: row["agreement"] for row in document["selection_stability"]}
+    assert list(agreement.values()) == sorted(agreement.values())
+    assert agreement[512] == pytest.approx(0.5, abs=0.05)
