@@ -28,7 +28,8 @@ import numpy as np
 from scipy.sparse.linalg import eigsh
 
 from theory.bounds import error_bounds
-from theory.cli import Parser, run, write_json
+from theory.command import Parser, run
+from theory.files import write_json
 from theory.graph import SimilarityGraph
 from theory.params import PAIRINGS, GraphParameters
 from theory.spectrum import Mode, spectrum

@@ -30,11 +30,13 @@ from benchmarks.theory import Rows, machine, print_table
 from empirical.arms import PairRemedy
 from empirical.data import batches
 from empirical.losses import LOSSES, ContrastiveLoss, Objective
-from empirical.settings import Settings
-from empirical.simclr import SimCLR
-from empirical.train import batch_loss, make_fabric, make_optimizer, train
-from theory.cli import Parser, run, write_json
-from theory.params import ParameterError, require
+from empirical.train.loop import batch_loss, train
+from empirical.train.parts import make_fabric, make_optimizer
+from empirical.train.settings import Settings
+from empirical.train.simclr import SimCLR
+from theory.checks import ParameterError, require
+from theory.command import Parser, run
+from theory.files import write_json
 
 SCHEMA = "difficult-examples/benchmark-train/1"
 SIZES = (256, 512, 1024, 2048, 4096)  # images, with two views each

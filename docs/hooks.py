@@ -33,9 +33,8 @@ def on_files(files, config):
     for package in PACKAGES:
         overview.append(f"\n## {package}\n\n{_summary(package)}\n\n| module | |\n|---|---|\n")
         pages = []
-        for path in sorted(ROOT.glob(f"{package}/[!_]*.py")):
-            module = f"{package}.{path.stem}"
-            pages.append({path.stem: f"api/{module}.md"})
+        for module in _modules(package):
+            pages.append({module.removeprefix(f"{package}."): f"api/{module}.md"})
             files.append(File.generated(config, f"api/{module}.md", content=f"::: {module}\n"))
             overview.append(f"| [`{module}`]({module}.md) | {_summary(module)} |\n")
         reference.append({package: pages})
@@ -67,6 +66,13 @@ def _linked_from(page):
     folder = posixpath.join("docs", posixpath.dirname(page.src_uri))
     targets = (posixpath.normpath(posixpath.join(folder, link)) for link in OUTSIDE_LINK.findall(page.content_string))
     return {target for target in targets if not target.startswith("docs/") and (ROOT / target).is_file()}
+
+
+def _modules(package):
+    """Rooms and their modules by dotted name; not their commands."""
+    paths = (path.relative_to(ROOT).with_suffix("") for path in (ROOT / package).rglob("*.py"))
+    parts = (path.parent.parts if path.name == "__init__" else path.parts for path in paths if path.name != "__main__")
+    return sorted(".".join(found) for found in parts if found != (package,))
 
 
 def _summary(module):

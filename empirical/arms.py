@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from theory.params import ParameterError, require_known
+from theory.checks import ParameterError, require_known
 from theory.plan import SPACES, Plan
 
 BANDS = ("theory", "paper", "auto")

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from empirical.augment import to_float
-from theory.params import ParameterError, require, require_integer, require_known
+from empirical.data.augment import to_float
+from theory.checks import ParameterError, require, require_integer, require_known
 
 ENCODERS = ("convnet", "resnet18", "resnet50", "vit")
 Encoder = tuple[nn.Module, int]  # and the width of its features

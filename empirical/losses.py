@@ -26,7 +26,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from empirical.selection import difficult_pairs, require_shares
-from theory.params import is_finite, require, require_known
+from theory.checks import is_finite, require, require_known
 
 LOSSES = ("nt_xent", "debiased", "hcl", "adnce", "spectral")
 SMALLEST_NORM = 1e-12

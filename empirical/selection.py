@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from empirical.arms import SELECTIONS
-from theory.params import require, require_known, require_share
+from theory.checks import require, require_known, require_share
 
 Band = tuple[Tensor, Tensor]
 

@@ -8,8 +8,8 @@ from importlib import import_module
 from pathlib import Path
 
 from figures.style import FOLDER, save
-from theory.cli import Parser, run
-from theory.params import require_known
+from theory.checks import require_known
+from theory.command import Parser, run
 
 NAMES = (
     "adjacency",

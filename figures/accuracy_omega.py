@@ -12,7 +12,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from empirical import findings
+from empirical.findings import claims as findings
 from figures import study, style
 
 MIXED = list(findings.MIXED)

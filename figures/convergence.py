@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from figures import style  # noqa: E402
-from theory.cli import Parser, run, write_text  # noqa: E402
+from theory.command import Parser, run  # noqa: E402
+from theory.files import write_text  # noqa: E402
 
 COLOURS = {"nothing": style.BASELINE, "margin": style.MARGIN, "temperature": style.TEMPERATURE}
 SPACES = {"angle_clean": "clean eigenspace", "angle_difficult": "difficult eigenspace"}
@@ -50,7 +51,7 @@ def _command(argv: Sequence[str] | None) -> None:
     parser = Parser(prog="python figures/convergence.py", description="Regenerate the convergence picture.")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     args = parser.parse_args(argv)
-    from empirical.simulate import load_experiment, run_experiment  # imports torch
+    from empirical.simulate.sampled import load_experiment, run_experiment  # imports torch
 
     results = run_experiment(load_experiment(ROOT / "experiments/sampled.toml"), ROOT / "runs/sampled", args.jobs)
     shown = results[["remedy", "seed", "step", *SPACES]]

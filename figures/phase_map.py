@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from figures import style  # noqa: E402
-from theory.cli import Parser, run, write_text  # noqa: E402
+from theory.command import Parser, run  # noqa: E402
+from theory.files import write_text  # noqa: E402
 from theory.simulate import Experiment, Prediction, run_experiment  # noqa: E402
 
 GRAPH: dict[str, Any] = {"alpha": (0.4,), "beta": (0.1,), "classes": (10,), "pairing": ("matched", "block")}

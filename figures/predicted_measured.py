@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from empirical.findings import correlation
+from empirical.findings.claims import correlation
 from figures import study, style
 
 PREDICTIONS = {

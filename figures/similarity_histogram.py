@@ -17,7 +17,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from theory.cli import Parser, run, write_text
+from theory.command import Parser, run
+from theory.files import write_text
 from theory.plan import Plan
 
 TABLE = style.RESULTS / "similarity_histogram.csv"
@@ -43,7 +44,8 @@ def measure(evidence: Path, plan: Path, checkpoint: Path | None = None) -> pd.Da
         ``space``, ``group``, ``low``, ``high`` and ``density`` of each bin; ``mean`` of the group, its share ``of_all``
         pairs and ``of_band``'s pairs. Group ``band`` has the band's ends alone.
     """
-    from empirical.report import Condition, band_of, cosine_matrix, pair_groups  # imports torch
+    from empirical.compare.pictures import band_of, cosine_matrix, pair_groups
+    from empirical.compare.results import Condition  # imports torch
 
     with np.load(evidence) as file:
         arrays = {name: file[name] for name in ("features", "labels", "difficult")}
@@ -62,7 +64,7 @@ def measure(evidence: Path, plan: Path, checkpoint: Path | None = None) -> pd.Da
 def _project(features: np.ndarray, checkpoint: Path) -> np.ndarray:
     import torch
 
-    from empirical.checkpoint import load_network
+    from empirical.train.checkpoint import load_network
 
     _, network = load_network(checkpoint)
     with torch.no_grad():

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from empirical.findings import CLAIMS
-from empirical.study import PARTS
+from empirical.findings.claims import CLAIMS
+from empirical.study.study import PARTS
 from figures import study, style
 
 ROLES = {"margin": (style.MARGIN, "margin, σ/σ*"), "temperature": (style.TEMPERATURE, "temperature, log ρ/log ρ*")}

@@ -14,7 +14,7 @@ from matplotlib.style import context
 from PIL import Image
 from scipy.optimize import isotonic_regression
 
-from theory.cli import write_bytes
+from theory.files import write_bytes
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER.parent / "results"

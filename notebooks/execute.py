@@ -25,8 +25,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellControlSignal, CellExecutionError
 from traitlets import Type
 
-from theory.cli import Parser, run, write_text
-from theory.params import require_known
+from theory.checks import require_known
+from theory.command import Parser, run
+from theory.files import write_text
 
 HERE = Path(__file__).parent
 TIMEOUT = 600  # seconds a cell

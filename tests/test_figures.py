@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from empirical.findings import correlation
+from empirical.findings.claims import correlation
 from figures import (
     accuracy_omega,
     adjacency,

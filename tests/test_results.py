@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from empirical import findings
-from empirical.study import PARTS
+from empirical.findings import claims as findings
+from empirical.study.study import PARTS
 from theory.simulate import summary
 
 ROOT = Path(__file__).parents[1]

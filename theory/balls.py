@@ -7,7 +7,8 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from theory import formulas
-from theory.params import GraphParameters, ParameterError
+from theory.checks import ParameterError
+from theory.params import GraphParameters
 
 Truth = Literal["proved", "refuted", "undecided"]
 PRECISIONS = (64, 128, 256, 512, 1024)

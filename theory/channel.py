@@ -30,8 +30,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory import formulas
+from theory.checks import require_integer
 from theory.formulas import Number, Sqrt
-from theory.params import GraphParameters, require_integer
+from theory.params import GraphParameters
 from theory.spectrum import nth_mode, require_augmentation_graph, spectrum
 
 Indices = NDArray[np.int64]

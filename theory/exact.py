@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import total_ordering
 from typing import Any
 
-from theory.params import ParameterError
+from theory.checks import ParameterError
 
 
 @total_ordering

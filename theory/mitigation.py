@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from theory import formulas
 from theory.bounds import error_bounds
+from theory.checks import require, require_integer
 from theory.formulas import PerPair
 from theory.graph import Array, SimilarityGraph
-from theory.params import GraphParameters, require, require_integer
+from theory.params import GraphParameters
 from theory.spectrum import Mode, is_positive_semidefinite
 
 

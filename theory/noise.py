@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from theory import formulas
 from theory.bounds import stated_difficult_eigenvalue
-from theory.params import GraphParameters, require, require_integer, require_share
+from theory.checks import require, require_integer, require_share
+from theory.params import GraphParameters
 from theory.spectrum import nth_mode, require_augmentation_graph, spectrum
 
 if TYPE_CHECKING:

@@ -2,68 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from numbers import Integral
 from typing import Any, Literal, get_args
+
+from theory.checks import is_finite, require, require_integer
 
 Pairing = Literal["matched", "block"]
 LARGEST_SIZE = 10**12  # of n and of the classes: their product stays exact in a float
 PAIRINGS: tuple[Pairing, ...] = get_args(Pairing)
-
-
-class ParameterError(ValueError):
-    """Input outside its range.
-
-    Parameters
-    ----------
-    name, value, condition
-        What was given and the condition it violates, or ``name`` alone as the whole message.
-    """
-
-    def __init__(self, name: str, value: object = None, condition: str | None = None) -> None:
-        super().__init__(name if condition is None else f"{name} = {value} violates {condition}")
-
-
-def require(holds: bool, name: str, value: object, condition: str) -> None:
-    """Raise ParameterError naming the parameter, its value and the condition, unless it holds."""
-    if not holds:
-        raise ParameterError(name, value, condition)
-
-
-def require_known(name: str, value: object, known: Iterable[str]) -> None:
-    """Raise ParameterError, suggesting the nearest name, unless ``value`` is one of ``known``."""
-    names = list(known)
-    if value in names:
-        return
-    import difflib  # only errors need it
-
-    nearest = difflib.get_close_matches(str(value), names, 1)
-    hint = f" (did you mean {nearest[0]}?)" if nearest else ""
-    raise ParameterError(name, value, "one of " + ", ".join(names) + hint)
-
-
-def require_integer(name: str, value: Any, low: int, high: float = math.inf, *, limit: str = "") -> int:
-    """Return ``value`` as an int in [low, high]; ``limit`` says in words where ``high`` comes from."""
-    whole = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
-    if not whole or isinstance(value, bool) or not low <= value <= high:
-        condition = f"an integer >= {low}" if high == math.inf else f"an integer in [{low}, {high}]"
-        raise ParameterError(name, value, condition + limit)
-    return int(value)
-
-
-def require_share(name: str, value: Any) -> None:
-    """Require a number in [0, 1]."""
-    require(is_finite(value) and 0 <= value <= 1, name, value, "0 <= " + name + " <= 1")
-
-
-def is_finite(value: Any) -> bool:
-    """Whether a value is a number (not a boolean) that fits a float."""
-    try:
-        return not isinstance(value, bool | str) and value is not None and math.isfinite(value)
-    except (TypeError, OverflowError):
-        return False
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from typing import Any
 
 from theory import formulas
 from theory.bounds import Bound, error_bounds
-from theory.cli import check_keys, read_document, write_json
-from theory.params import GraphParameters, Pairing, ParameterError, is_finite, require, require_integer, require_share
+from theory.checks import ParameterError, is_finite, require, require_integer, require_share
+from theory.files import check_keys, read_document, write_json
+from theory.params import GraphParameters, Pairing
 from theory.spectrum import require_augmentation_graph
 
 PROFILE_SCHEMA = "difficult-examples/profile/1"

@@ -6,8 +6,9 @@ import math
 from typing import Any, NamedTuple
 
 from theory import formulas
+from theory.checks import ParameterError, require_integer
 from theory.formulas import Sqrt
-from theory.params import GraphParameters, ParameterError, require_integer
+from theory.params import GraphParameters
 
 ROUNDING = 1e-12  # 1 − .9 is not .2 − .1 in floats
 

@@ -7,10 +7,8 @@ import io
 import json
 import math
 import re
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -18,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from theory import formulas
 from theory.bounds import DEFAULTS, DIFFICULT_SHARE, error_bounds
-from theory.cli import require_writable, write_bytes, write_text
-from theory.params import LARGEST_SIZE, PAIRINGS, GraphParameters, Pairing, ParameterError, require
+from theory.checks import ParameterError, require
+from theory.params import LARGEST_SIZE, PAIRINGS, GraphParameters, Pairing
 from theory.spectrum import is_positive_semidefinite
 
 if TYPE_CHECKING:
@@ -31,10 +29,8 @@ INTEGERS = ("samples_per_class", "classes", "difficult", "dim")
 BOUNDS = ("clean", "difficult", "removal", "margin", "temperature")
 MOST_POINTS = 1_000_000
 CHUNK = 8192  # points at a time: what is computed about them stays in the processor's cache
-
 Array = NDArray[np.float64]
 Table = dict[str, NDArray[Any]]
-
 
 # --- closed forms over arrays ----------------------------------------------------------------------
 
@@ -417,41 +413,3 @@ def excess_figure(table: Table, sweeps: Sequence[Sweep]) -> Figure:
     note = "; grey: k outside the range" * bool(outside)
     figure.suptitle(f"{fixed}, {table['pairing'][0]} pairing{note}", fontsize="small")
     return figure
-
-
-def _write_figure(path: Path, figure: Figure) -> None:
-    """Write a figure in the format of the file's suffix."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=path.suffix[1:], dpi=150)
-    write_bytes(path, buffer.getvalue())
-
-
-# --- command line ----------------------------------------------------------------------------------
-
-
-def command(args: Namespace, fixed: Mapping[str, Any]) -> None:
-    """Evaluate the sweeps of ``args`` and write what it asks for, or print the table (as JSON with ``--json``).
-
-    Parameters
-    ----------
-    args : Namespace
-        The bounds command's options ``sweep``, ``out``, ``plot`` and ``json``.
-    fixed : mapping
-        As in ``sweep_table``.
-    """
-    for option, path, suffixes in (("out", args.out, (".csv", ".json")), ("plot", args.plot, (".png", ".svg"))):
-        require(
-            path is None or path.suffix in suffixes, f"--{option}", path, "a name ending in " + " or ".join(suffixes)
-        )
-    sweeps = [parse_sweep(text) for text in args.sweep]
-    table = sweep_table(fixed, sweeps)
-    for path in filter(None, (args.out, args.plot)):
-        require_writable(path)
-    if args.out:
-        write_text(args.out, table_text(table, args.out.suffix))
-    if args.plot:
-        _write_figure(args.plot, excess_figure(table, sweeps))
-    for path in filter(None, (args.out, args.plot)):
-        print(f"{path}: {len(table['alpha'])} points")
-    if not args.out and not args.plot:
-        print(table_text(table, ".json" if args.json else ".csv"), end="")

@@ -13,7 +13,8 @@ from typing import Any
 import sympy as sp
 
 from theory import formulas
-from theory.params import PAIRINGS, Pairing, require
+from theory.checks import require
+from theory.params import PAIRINGS, Pairing
 
 alpha, beta, gamma = sp.symbols("alpha beta gamma", nonnegative=True)
 n, r, n_d = sp.symbols("n r n_d", positive=True, integer=True)

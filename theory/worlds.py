@@ -25,7 +25,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.params import GraphParameters, ParameterError, require, require_share
+from theory.checks import ParameterError, require, require_share
+from theory.params import GraphParameters
 from theory.spectrum import require_augmentation_graph
 
 Array = NDArray[Any]

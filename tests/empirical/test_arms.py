@@ -4,7 +4,7 @@ import pytest
 
 from empirical.arms import ARMS, NotApplicable, PairRemedy, pair_remedy
 from tests.theory.graphs import REFERENCE
-from theory.params import ParameterError
+from theory.checks import ParameterError
 from theory.plan import Plan, plan_from_parameters
 
 COMBINED = {"combined", "combined_projector", "combined_auto", "combined_random"}

@@ -7,8 +7,10 @@ import torch
 from PIL import Image
 from scipy.stats import hypergeom
 
-from empirical import difficulty as module
-from empirical.difficulty import (
+from empirical.data.features import Features
+from empirical.difficulty import scores as module
+from empirical.difficulty.__main__ import main
+from empirical.difficulty.scores import (
     alike_pairs,
     ambiguous,
     assess,
@@ -16,14 +18,12 @@ from empirical.difficulty import (
     flag_shares,
     grid,
     largest,
-    main,
     mislabelled,
     overlap,
 )
-from empirical.features import Features
-from empirical.profile import probe_gaps, smallest_gaps
+from empirical.profile.measurement import probe_gaps, smallest_gaps
 from tests.empirical.test_profile import blobs
-from theory.params import ParameterError
+from theory.checks import ParameterError
 from theory.plan import plan_from_profile
 
 
@@ -208,8 +208,9 @@ def files(tmp_path, monkeypatch):
 
 
 def test_command_on_a_checkpoint(tmp_path, capsys):
-    from empirical.train import read_indices, train
-    from tests.empirical.test_train import TINY
+    from empirical.train.__main__ import read_indices
+    from empirical.train.loop import train
+    from tests.empirical.train.test_loop import TINY
 
     train(TINY, tmp_path / "run")
     out = tmp_path / "difficulty"

@@ -8,7 +8,7 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 from empirical.encoders import ENCODERS, Network, extract
-from theory.params import ParameterError
+from theory.checks import ParameterError
 
 
 @pytest.mark.parametrize(

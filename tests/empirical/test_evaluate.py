@@ -7,7 +7,8 @@ import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 
-from empirical.evaluate import (
+from empirical.evaluate.__main__ import main
+from empirical.evaluate.probes import (
     OnlineProbe,
     Protocol,
     alignment,
@@ -15,13 +16,12 @@ from empirical.evaluate import (
     fingerprint,
     knn,
     linear_probe,
-    main,
     sgd_probe,
     uniformity,
 )
-from empirical.train import train
-from tests.empirical.test_train import TINY
-from theory.params import ParameterError
+from empirical.train.loop import train
+from tests.empirical.train.test_loop import TINY
+from theory.checks import ParameterError
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_alignment_and_uniformity_in_closed_form():
 
 
 def test_alignment_and_uniformity_equal_a_double_loop(monkeypatch):
-    monkeypatch.setattr("empirical.evaluate.ROWS", 4)
+    monkeypatch.setattr("empirical.evaluate.probes.ROWS", 4)
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randn(9, 4, generator=generator, dtype=torch.float64) for _ in range(2))
     u, v = ([row / row.norm() for row in x] for x in (a, b))

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from empirical.findings import CLAIMS, PREDICTORS, TABLES, Claim, filled, interval, load, main, swept, verdict
-from empirical.settings import Settings
-from empirical.study import SCHEMA, conditions_by_name
-from theory.cli import write_json
+from empirical.findings.__main__ import main
+from empirical.findings.claims import CLAIMS, PREDICTORS, TABLES, Claim, filled, interval, load, swept, verdict
+from empirical.study.study import SCHEMA, conditions_by_name
+from empirical.train.settings import Settings
+from theory.files import write_json
 
 CLAIM = Claim("the margin helps", "margin", "baseline")
 

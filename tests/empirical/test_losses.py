@@ -24,8 +24,8 @@ from empirical.losses import (
     two_view_pairs,
 )
 from empirical.selection import difficult_pairs
+from theory.checks import ParameterError
 from theory.dro import robust_radius
-from theory.params import ParameterError
 
 REMEDIES = {
     "nothing": {},

@@ -2,9 +2,10 @@ from pathlib import Path
 
 from empirical.arms import ARMS
 from empirical.losses import LOSSES
-from empirical.methods import main, rows, table
-from empirical.settings import FRAMEWORKS
-from tests.empirical.test_devices import METHODS
+from empirical.methods import rows, table
+from empirical.methods.__main__ import main
+from empirical.train.settings import FRAMEWORKS
+from tests.empirical.train.test_devices import METHODS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "methods.md").read_text()
 

@@ -5,20 +5,18 @@ import sys
 import numpy as np
 import pytest
 
-from empirical import profile as module
-from empirical.features import Features
-from empirical.profile import (
-    describe,
+from empirical.data.features import Features
+from empirical.profile import measurement as module
+from empirical.profile.__main__ import main
+from empirical.profile.measurement import (
     estimate_classes,
     labelling_error,
-    main,
     measure,
     measure_space,
     probe_gaps,
-    severity,
     smallest_gaps,
-    verdict,
 )
+from empirical.profile.reading import describe, severity, verdict
 from tests.theory.test_plan import profile as document
 from theory.plan import Estimate, Profile, plan_from_profile
 
@@ -74,7 +72,7 @@ def test_all_samples_difficult():
 
 
 def test_chunks_do_not_change_the_value(monkeypatch):
-    from empirical import features as features_module
+    from empirical.data import features as features_module
 
     features, labels = blobs()
     difficult = np.arange(len(labels)) < 20
@@ -237,8 +235,8 @@ def test_command_without_labels(files, capsys):
 
 
 def test_command_on_a_checkpoint(tmp_path, capsys):
-    from empirical.train import train
-    from tests.empirical.test_train import TINY
+    from empirical.train.loop import train
+    from tests.empirical.train.test_loop import TINY
 
     train(TINY, tmp_path)
     assert main(["--checkpoint", str(tmp_path / "checkpoint.pt"), "--json"]) == 0
@@ -298,7 +296,7 @@ def test_bad_input_is_one_line_and_nothing_written(files, arguments, message, ca
 PEAK = """
 import re, sys
 from pathlib import Path
-from empirical.profile import main
+from empirical.profile.__main__ import main
 assert main(sys.argv[1:]) == 0
 print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 """

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from empirical.recipes import RECIPES, check_recipe_fits, main, recipe, table
-from theory.params import ParameterError
+from empirical.recipes import RECIPES, check_recipe_fits, recipe, table
+from empirical.recipes.__main__ import main
+from theory.checks import ParameterError
 
 PAGE = Path(__file__).parents[2] / "docs" / "recipes.md"
 SIDES = {"cifar10": 32, "cifar100": 32, "stl10": 96, "tiny-imagenet": 64, "imagenet": 224}
@@ -21,7 +22,7 @@ def test_the_page_holds_the_table_of_the_code(capsys):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_gives_valid_settings(name):
-    from empirical.settings import Settings
+    from empirical.train.settings import Settings
 
     settings = replace(Settings(), **recipe(name))
     left = {f.name for f in fields(Settings) if f.name not in recipe(name)}

@@ -7,7 +7,7 @@ import torch
 
 from empirical.losses import queue_pairs, two_view_pairs
 from empirical.selection import difficult_pairs, flag, in_band, random_pairs, rank_band, self_set_band
-from theory.params import ParameterError
+from theory.checks import ParameterError
 
 
 def features(rows, width, seed=0):

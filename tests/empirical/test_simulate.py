@@ -8,21 +8,22 @@ import pandas as pd
 import pytest
 import torch
 
-from empirical import simulate as module
-from empirical.simulate import (
+from empirical.simulate import sampled as module
+from empirical.simulate.__main__ import main
+from empirical.simulate.sampled import (
     COLUMNS,
     Settings,
     World,
     descend_exactly,
     largest_angle,
     leading_space,
-    main,
     recorded_steps,
     simulate,
     train,
 )
+from theory.checks import ParameterError
 from theory.mitigation import target, weighted_factorisation
-from theory.params import GraphParameters, ParameterError
+from theory.params import GraphParameters
 
 TINY = GraphParameters(0.5, 0.2, 0.4, 2, 2, 1)
 # Class modes above the bridge, and turned by 12° against the clean ones.

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from empirical.arms import ARMS, NotApplicable
-from empirical.study import PARTS, Condition, conditions_by_name, main, selection_stability
+from empirical.study.__main__ import main
+from empirical.study.study import PARTS, Condition, conditions_by_name, selection_stability
 from theory.plan import Plan
 
 PLAN = Plan(margin_sigma=0.1, temperature_rho=0.4, pos_high=0.1, pos_low=0.2, removal_fraction=0.08)
@@ -92,8 +93,8 @@ def test_one_row_a_run_with_its_graph(study):
 
 
 def test_the_measured_eigenvalue_is_that_of_the_normalised_similarities(study):
-    from empirical.checkpoint import load_network
     from empirical.encoders import extract
+    from empirical.train.checkpoint import load_network
 
     settings, network = load_network(study / "runs" / "baseline" / "0" / "checkpoint.pt")
     h, _ = extract(network, settings.images().x_train)

@@ -3,8 +3,10 @@ from fractions import Fraction
 
 import pytest
 
-from theory import audit, formulas, theorems
-from theory.audit import RECORDED, THEOREMS, main, small_graphs
+from theory import audit, formulas
+from theory.audit import RECORDED, THEOREMS, statements, theorems
+from theory.audit.__main__ import main
+from theory.audit.evidence import small_graphs
 from theory.params import GraphParameters
 from theory.spectrum import is_positive_semidefinite
 
@@ -44,15 +46,15 @@ def test_the_counterexamples_found_are_those_checked_below(report, name, graph):
 
 @pytest.mark.parametrize("broken", ["class_above_bridge_few_difficult", "block_bulk_between_class_modes"])
 def test_a_certificate_that_fails_costs_the_verdict(monkeypatch, broken):
-    proved = audit._proved.__wrapped__
-    monkeypatch.setattr(audit, "_proved", lambda *names: broken not in names and proved(*names))
-    assert audit.class_direction().verdict == "undecided"
+    proved = statements.proved.__wrapped__
+    monkeypatch.setattr(statements, "proved", lambda *names: broken not in names and proved(*names))
+    assert statements.class_direction().verdict == "undecided"
 
 
 def test_a_wrong_noise_formula_is_refuted(monkeypatch):
     noisy = theorems.noisy
     monkeypatch.setattr(theorems, "noisy", lambda *a: (noisy(*a)[0], noisy(*a)[1] - 0.05))
-    assert audit.noisy_clean().verdict == "refuted"
+    assert statements.noisy_clean().verdict == "refuted"
 
 
 # The counterexamples of the audit, as exact fractions, checked here by hand-written arithmetic.

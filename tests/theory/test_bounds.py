@@ -8,9 +8,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.theory.graphs import REFERENCE, graphs
-from theory.bounds import error_bounds, main
+from theory.bounds import error_bounds
+from theory.bounds.__main__ import main
+from theory.checks import ParameterError
 from theory.graph import SimilarityGraph
-from theory.params import GraphParameters, ParameterError
+from theory.params import GraphParameters
 from theory.spectrum import is_positive_semidefinite
 
 COMMAND = ["--alpha", ".5", "--beta", ".05", "--gamma", ".2"]
@@ -115,7 +117,7 @@ def test_text_shows_the_excess_over_the_clean_bound(capsys):
 def test_command_imports_no_heavy_package():
     code = f"""
 import sys
-from theory.bounds import main
+from theory.bounds.__main__ import main
 main({COMMAND!r})
 heavy = {{"numpy", "scipy", "torch", "sympy", "matplotlib", "pandas"}} & set(sys.modules)
 sys.exit(f"imported {{heavy}}" if heavy else 0)

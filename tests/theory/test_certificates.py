@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.theory.graphs import graphs
 from theory import certificates
 from theory.certificates import CLAIMS, Certificate, certify, check, check_with_z3, load, strict_at
-from theory.params import ParameterError
+from theory.checks import ParameterError
 
 STORED = load()
 

@@ -12,8 +12,9 @@ from tests.theory.graphs import REFERENCE, graphs
 from theory import formulas
 from theory.bounds import error_bounds
 from theory.channel import Channel, Kind, largest_useful_beta, own_bounds, vacuous_labelling_error
+from theory.checks import ParameterError
 from theory.graph import SimilarityGraph
-from theory.params import GraphParameters, ParameterError
+from theory.params import GraphParameters
 from theory.spectrum import is_positive_semidefinite, largest_gamma
 
 UNIFORM = {"easy", "difficult", "class", "everything", "difficult_group", "difficult_transversal"}

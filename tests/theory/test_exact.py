@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from tests.theory.graphs import graphs
 from theory import balls, exact, formulas
+from theory.checks import ParameterError
 from theory.exact import Surd, sqrt
-from theory.params import GraphParameters, ParameterError
+from theory.params import GraphParameters
 from theory.spectrum import nth_mode, spectrum
 
 small = st.fractions(-3, 3, max_denominator=20)

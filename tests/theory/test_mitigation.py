@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.theory.graphs import REFERENCE, graphs
 from theory import formulas
 from theory.bounds import error_bounds
+from theory.checks import ParameterError
 from theory.graph import SimilarityGraph
 from theory.mitigation import (
     REMEDIES,
@@ -19,7 +20,7 @@ from theory.mitigation import (
     target,
     weighted_factorisation,
 )
-from theory.params import GraphParameters, ParameterError
+from theory.params import GraphParameters
 from theory.spectrum import is_positive_semidefinite, spectrum
 
 BLOCK = replace(REFERENCE, pairing="block")

@@ -12,6 +12,7 @@ from scipy.stats import semicircular
 
 from tests.theory.graphs import REFERENCE, graphs
 from theory import formulas, noise
+from theory.checks import ParameterError
 from theory.graph import SimilarityGraph
 from theory.noise import (
     detection_constant,
@@ -25,7 +26,7 @@ from theory.noise import (
     semicircle_quantile,
     simulate_detection,
 )
-from theory.params import GraphParameters, ParameterError
+from theory.params import GraphParameters
 from theory.spectrum import is_positive_semidefinite, nth_mode, spectrum
 
 LARGE = GraphParameters(0.5, 0.05, 0.2, samples_per_class=200, classes=10, difficult=16)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tests.theory.graphs import REFERENCE
-from theory.params import GraphParameters, ParameterError, require_integer
+from theory.checks import ParameterError, require_integer
+from theory.params import GraphParameters
 
 
 @pytest.mark.parametrize(

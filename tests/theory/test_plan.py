@@ -4,8 +4,8 @@ import pytest
 
 from tests.theory.graphs import REFERENCE
 from theory import formulas
-from theory.bounds import main
-from theory.params import ParameterError
+from theory.bounds.__main__ import main
+from theory.checks import ParameterError
 from theory.plan import Estimate, Plan, Profile, Space, plan_from_parameters, plan_from_profile
 
 

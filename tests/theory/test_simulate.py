@@ -10,8 +10,9 @@ import pytest
 from tests.theory.graphs import REFERENCE
 from theory import formulas, mitigation
 from theory.bounds import error_bounds
+from theory.checks import ParameterError
 from theory.graph import SimilarityGraph
-from theory.params import GraphParameters, ParameterError
+from theory.params import GraphParameters
 from theory.simulate import (
     REMEDIES,
     Cell,
@@ -19,7 +20,6 @@ from theory.simulate import (
     leading_eigenpairs,
     least_squares,
     logistic,
-    main,
     predictions,
     random_removal,
     run_experiment,
@@ -28,6 +28,7 @@ from theory.simulate import (
     summary,
     target,
 )
+from theory.simulate.__main__ import main
 from theory.spectrum import nth_mode, spectrum
 from theory.worlds import synthetic
 

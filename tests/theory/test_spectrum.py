@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from tests.theory.graphs import REFERENCE, graphs
 from theory import formulas
+from theory.checks import ParameterError
 from theory.graph import SimilarityGraph
-from theory.params import GraphParameters, ParameterError
+from theory.params import GraphParameters
 from theory.spectrum import is_positive_semidefinite, nth_mode, require_augmentation_graph, spectrum
 
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from tests.theory.graphs import REFERENCE, graphs
 from theory import exact, formulas, symbolic
 from theory.bounds import error_bounds
+from theory.checks import ParameterError
 from theory.graph import SimilarityGraph
-from theory.params import PAIRINGS, GraphParameters, ParameterError
+from theory.params import PAIRINGS, GraphParameters
 
 POINT = GraphParameters(Fraction(387, 1000), Fraction(208, 1000), Fraction(241, 1000), 8, 3, 2)
 VALUES = {

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 
 from tests.theory.graphs import REFERENCE, graphs
+from theory.checks import ParameterError
 from theory.graph import SimilarityGraph
-from theory.params import GraphParameters, ParameterError
+from theory.params import GraphParameters
 from theory.spectrum import is_positive_semidefinite
 from theory.worlds import STRUCTURES, MeasuredWorld, World, add_noise, load_measured, measured, synthetic
 

@@ -1,0 +1,5 @@
+"""Arms × seeds × ω on real images, and the report: ``python -m empirical.compare``."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

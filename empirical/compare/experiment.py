@@ -1,0 +1,248 @@
+"""Arms × seeds × ω on real images, and the report: ``python -m empirical.compare``.
+
+For every ω: a warm-up run → its profile → the theory's plan → one run per arm and seed with that plan.
+Every finished run is kept; the same command goes on where it was interrupted.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from empirical.arms import ARMS, BANDS, NotApplicable, pair_remedy
+from empirical.runs import Task, dropped, run_tasks
+from empirical.train.settings import ALONE, Running, Settings
+from theory.checks import require, require_integer, require_known, require_share
+from theory.files import read_document, require_writable, write_json
+from theory.params import Pairing
+from theory.plan import Plan
+
+EXPERIMENT_SCHEMA = "difficult-examples/experiment/1"
+WARMUP_SEED = 10_000  # of no compared run, so that the plan is not fitted to one of them
+SCORES = ("gap", "flags")
+LARGEST_RAW = 1 << 28  # pixels times channels of all training images: a probe on more costs more than the runs
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is compared.
+
+    Parameters
+    ----------
+    base : Settings
+        Settings that all runs share.
+    arms : tuple of str
+        Keys of ``empirical.arms.ARMS``; ``baseline`` is always among them.
+    seeds : int
+        Runs per arm, with seeds 0, 1, …
+    omegas : tuple of float
+        Shares of mixed training images, one condition each.
+    band, pairing : str
+        The selector's band and the pairing behind the plan.
+    scores : {"gap", "flags"}
+        What makes a sample difficult for sample removal: a probe's gap, or its number of flagged pairs (no labels).
+    labels_per_class : int or None
+        Labels per class that the probe sees, over ``draws`` draws; None for all of them.
+    draws : int
+    """
+
+    base: Settings
+    arms: tuple[str, ...]
+    seeds: int = 3
+    omegas: tuple[float, ...] = (0.0,)
+    band: str = "theory"
+    pairing: Pairing = "matched"
+    scores: str = "gap"
+    labels_per_class: int | None = None
+    draws: int = 50
+
+    def __post_init__(self) -> None:
+        for arm in self.arms:
+            require_known("arms", arm, ARMS)
+        require(len(set(self.arms)) == len(self.arms), "arms", ",".join(self.arms), "no arm twice")
+        require("baseline" in self.arms, "arms", ",".join(self.arms), "baseline among the arms")
+        require_integer("seeds", self.seeds, 1)
+        require_integer("draws", self.draws, 1)
+        require(bool(self.omegas), "omegas", "", "at least one value")
+        require(len(set(self.omegas)) == len(self.omegas), "omegas", self.omegas, "no value twice")
+        for omega in self.omegas:
+            require_share("omega", omega)
+        require_known("band", self.band, BANDS)
+        require_known("scores", self.scores, SCORES)
+
+    def to_json(self) -> dict[str, Any]:
+        """The experiment as plain data."""
+        document = {**asdict(self), "base": self.base.to_json()}
+        return {**document, "arms": list(self.arms), "omegas": list(self.omegas)}
+
+
+PRESETS: dict[str, Experiment] = {
+    "digits-demo": Experiment(
+        base=Settings(data="digits", encoder="convnet", width=16, dim=16, batch=200, epochs=30, lr=0.12),
+        arms=(
+            "baseline",
+            "margin",
+            "temperature",
+            "combined",
+            "pair_removal",
+            "sample_removal",
+            "random_removal",
+            "mixed_removal",
+        ),
+        seeds=4,
+        omegas=(0.0, 0.2, 0.4),
+        labels_per_class=5,
+    ),
+    "photos-cpu": Experiment(
+        base=Settings(
+            encoder="resnet18",
+            width=16,
+            stem_stride=2,
+            dim=32,
+            tau=0.2,
+            batch=256,
+            epochs=30,
+            lr=0.24,
+            precision="bf16-mixed",
+        ),
+        arms=("baseline", "margin", "temperature", "combined"),
+    ),
+    "photos-gpu": Experiment(
+        base=Settings(encoder="resnet18", dim=128, batch=512, epochs=100, precision="bf16-mixed"),
+        arms=("baseline", "margin", "temperature", "combined"),
+    ),
+}
+
+# --- what the main process does --------------------------------------------------------------------
+
+
+def folder(out: Path, omega: float) -> Path:
+    """Folder of one condition."""
+    return out / f"omega-{float(omega)!r}"
+
+
+def compare(experiment: Experiment, out: Path, jobs: int = 1, running: Running = ALONE) -> Path:
+    """Run an experiment and write its report.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    out : Path
+        Folder for the runs, results.csv, results.json and report.html.
+    jobs : int
+        Worker processes, one thread each; 1 runs in this process with all threads.
+    running : Running
+        How each run is executed.
+
+    Returns
+    -------
+    Path
+        The report.
+
+    Raises
+    ------
+    ParameterError
+        If ``out`` holds another experiment, or the data do not fit.
+    """
+    jobs = require_integer("jobs", jobs, 1)
+    devices = experiment.base.devices  # each of their processes would run the comparison
+    require(devices == 1, "devices", devices, "devices = 1 in a comparison (empirical.train takes several)")
+    _check_data(experiment, running)
+    claim(experiment, out)
+    run_tasks(first_tasks(experiment, out, running), jobs, "warm-up, references")
+    tasks, _ = planned(experiment, out, running)
+    run_tasks(tasks, jobs, "arms")
+    from empirical.compare.report import write_report
+
+    return write_report(out)
+
+
+def first_tasks(experiment: Experiment, out: Path, running: Running = ALONE) -> list[Task]:
+    """For each ω the warm-up and the reference rows."""
+    tasks: list[Task] = []
+    for omega in experiment.omegas:
+        base, place = replace(experiment.base, omega=omega), folder(out, omega)
+        tasks.append(Task("warmup", replace(base, seed=WARMUP_SEED), place / "warmup", experiment, running))
+        if math.prod(base.original_images().x_train.shape) <= LARGEST_RAW:
+            tasks.append(Task("raw_pixels", replace(base, seed=0), place / "raw_pixels", experiment, running))
+        for seed in range(experiment.seeds):
+            untrained = replace(base, seed=seed)
+            tasks.append(Task("untrained", untrained, place / f"untrained-{seed}", experiment, running))
+    return tasks
+
+
+def planned(
+    experiment: Experiment, out: Path, running: Running = ALONE
+) -> tuple[list[Task], dict[float, dict[str, str]]]:
+    """The arms' tasks after the warm-ups, seed by seed, and why some arms are not applicable, by ω."""
+    tasks: list[Task] = []
+    inapplicable: dict[float, dict[str, str]] = {}
+    for omega in experiment.omegas:
+        place = folder(out, omega)
+        plan = Plan.load(place / "warmup" / "plan.json")
+        inapplicable[omega] = {}
+        for seed in range(experiment.seeds):
+            for arm in experiment.arms:
+                try:
+                    remedy = pair_remedy(arm, plan, experiment.band)
+                    drop = dropped(arm, replace(experiment.base, omega=omega), place / "warmup", seed)
+                    left = len(experiment.base.images().y_train) - len(drop)
+                    if left < experiment.base.batch:
+                        raise NotApplicable(f"removal leaves {left} images, fewer than a batch")
+                except NotApplicable as reason:
+                    inapplicable[omega][arm] = str(reason)
+                    continue
+                loss = ARMS[arm].loss or experiment.base.loss
+                settings = replace(
+                    experiment.base, omega=omega, arm=arm, seed=seed, loss=loss, remedy=remedy, drop=drop
+                )
+                tasks.append(Task("arm", settings, place / f"{arm}-{seed}", experiment, running))
+    return tasks, inapplicable
+
+
+def _check_data(experiment: Experiment, running: Running) -> None:
+    """Fail on unusable data or sizes before anything is written."""
+    from empirical.train.parts import make_fabric, require_fit
+
+    s = experiment.base
+    images = s.images()
+    require_fit(s, images)
+    count, classes = len(images.y_train), images.classes
+    labels = images.y_train.numpy()
+    sizes = np.bincount(labels[labels >= 0])
+    require(s.dim < count, "dim", s.dim, f"dim < {count}, the training images")
+    require(s.batch <= count, "batch", s.batch, f"batch <= {count}, the training images")
+    make_fabric(s, running)
+    require(int(sizes.min()) >= 4, "train", count, f"at least 4 images in each of the {classes} classes")
+    if experiment.labels_per_class is not None:
+        require_integer("labels_per_class", experiment.labels_per_class, 1, int(sizes.min()))
+
+
+def claim(experiment: Experiment, out: Path) -> None:
+    """Record the experiment in its folder; refuse a folder that holds another one, naming the difference."""
+    path, document = out / "experiment.json", experiment.to_json()
+    require_writable(path)
+    if path.exists():
+        before = read_document(path, EXPERIMENT_SCHEMA, set(document))
+        before.pop("schema")
+        for key, value in _flat(document).items():
+            old = _flat(before).get(key)
+            require(old == value, key, value, f"{key} = {old} of the experiment in {out} (use another --out)")
+    write_json(path, {"schema": EXPERIMENT_SCHEMA, **document})
+
+
+def _flat(document: dict[str, Any]) -> dict[str, Any]:
+    return {**{k: v for k, v in document.items() if k != "base"}, **document["base"]}
+
+
+def load_experiment(out: Path) -> Experiment:
+    """The experiment recorded in a folder."""
+    keys = set(Experiment.__dataclass_fields__)
+    fields = read_document(out / "experiment.json", EXPERIMENT_SCHEMA, keys)
+    fields.pop("schema")
+    lists = {"arms": tuple(fields["arms"]), "omegas": tuple(fields["omegas"])}
+    return Experiment(**{**fields, **lists, "base": Settings.from_json(fields["base"])})

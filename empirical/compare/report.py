@@ -1,0 +1,239 @@
+"""The report of an experiment: one self-contained HTML page, with results.csv and results.json behind it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from empirical.arms import ARMS
+from empirical.compare.experiment import Experiment, load_experiment, planned
+from empirical.compare.pictures import (
+    cosine_matrix,
+    difference_figure,
+    gallery,
+    histogram_figure,
+    scatter_figure,
+    spectrum_figure,
+)
+from empirical.compare.results import (
+    Condition,
+    accuracies,
+    load_runs,
+    paired_differences,
+    predicted,
+    read_condition,
+    summarise,
+)
+from empirical.profile.reading import verdict
+from empirical.runs import REFERENCES
+from empirical.statistics import Mean, RankCorrelation, detectable_difference, mean_interval
+from theory.command import format_number
+from theory.files import write_json, write_text
+from theory.plan import LEVELS
+
+TEMPLATE = Path(__file__).with_name("report.html.jinja")
+
+
+def write_report(out: Path) -> Path:
+    """Write report.html, results.csv and results.json of a finished experiment.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of ``empirical.compare``.
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    out = Path(out)
+    experiment = load_experiment(out)
+    _, inapplicable = planned(experiment, out)
+    conditions = [read_condition(out, omega, inapplicable[omega]) for omega in experiment.omegas]
+    runs = load_runs(out, experiment)
+    write_text(out / "results.csv", runs.to_csv(index=False))
+    summary = summarise(runs, experiment, conditions)
+    write_json(out / "results.json", summary)
+    write_text(out / "report.html", render(runs, experiment, conditions, summary))
+    return out / "report.html"
+
+
+# --- sentences -------------------------------------------------------------------------------------
+
+
+def points(value: float | None, sign: bool = True) -> str:
+    """A difference of accuracies in percentage points."""
+    return format_number(None if value is None else 100 * value, "+.2f" if sign else ".2f")
+
+
+def headline_arm(experiment: Experiment, conditions: Sequence[Condition]) -> str | None:
+    """The arm that the report opens with: combined if it ran, else the first remedy that did."""
+    order = ["combined", *(arm for arm in experiment.arms if arm not in ("baseline", "combined"))]
+    for arm in order:
+        if arm in experiment.arms and any(arm not in c.inapplicable for c in conditions):
+            return arm
+    return None
+
+
+def headlines(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Condition]) -> list[str]:
+    """Effect size, interval and smallest detectable difference, one sentence per comparison."""
+    sentences = []
+    arm = headline_arm(experiment, conditions)
+    for condition in conditions:
+        if arm is None or arm in condition.inapplicable:
+            if arm is not None:
+                sentences.append(f"ω = {condition.omega:g}: {arm} is not applicable ({condition.inapplicable[arm]}).")
+            continue
+        differences = paired_differences(runs, condition.omega, arm)
+        sentences.append(f"ω = {condition.omega:g}: {_effect(f'{arm} − baseline', differences)}")
+    if len(conditions) > 1:
+        low, high = min(experiment.omegas), max(experiment.omegas)
+        change = accuracies(runs, high, "baseline") - accuracies(runs, low, "baseline")
+        name = f"the baseline at ω = {high:g} − at ω = {low:g}"
+        sentences.append("Mixed images: " + _effect(name, [float(v) for v in change.dropna()]))
+    return sentences or ["No remedy was compared with the baseline."]
+
+
+def _effect(name: str, differences: Sequence[float]) -> str:
+    mean, smallest = mean_interval(differences), detectable_difference(differences)
+    if mean.low is None or mean.high is None:
+        return f"{name} = {points(mean.value)} points; one seed gives no interval."
+    verdict_ = "within noise" if mean.low <= 0 <= mean.high else ("better" if mean.value > 0 else "worse")
+    return (
+        f"{name} = {points(mean.value)} points, 95 % interval [{points(mean.low)}, {points(mean.high)}] over "
+        f"{mean.seeds} seeds: {verdict_}. The smallest difference this design could detect is about "
+        f"{points(smallest, sign=False)} points."
+    )
+
+
+def disagreements(
+    runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Condition], correlation: RankCorrelation
+) -> list[str]:
+    """Where the predicted order and the measured one agree, disagree, or cannot be told apart."""
+    sentences = []
+    for condition in conditions:
+        baseline = predicted(condition, "difficult")["bound"]
+        for arm in experiment.arms:
+            theorem = ARMS[arm].theorem
+            if arm == "baseline" or theorem is None or arm in condition.inapplicable:
+                continue
+            bound = predicted(condition, theorem)["bound"]
+            if bound is None or baseline is None:
+                continue
+            mean = mean_interval(paired_differences(runs, condition.omega, arm))
+            expected = "a smaller" if bound < baseline else ("a larger" if bound > baseline else "the same")
+            name = arm.replace("_", " ")
+            text = f"ω = {condition.omega:g}, {name}: the bound predicts {expected} error than the baseline's "
+            text += f"({bound - baseline:+.2e}); measured accuracy changed by {points(mean.value)} points"
+            if mean.low is None or mean.high is None:
+                text += " (one seed: no verdict)."
+            elif mean.low <= 0 <= mean.high:
+                text += ": within noise, neither confirmed nor refuted."
+            else:
+                agree = (mean.value > 0) == (bound < baseline)
+                text += ": agreement in sign." if agree else ": DISAGREEMENT."
+            sentences.append(text)
+    if correlation.rho is None:
+        sentences.append(f"Rank correlation of predicted and measured error: {correlation.reason}.")
+    return sentences
+
+
+# --- the page --------------------------------------------------------------------------------------
+
+
+def percent(mean: dict[str, Any] | None) -> str:
+    """A mean accuracy with its interval, in percent."""
+    if mean is None:
+        return "—"
+    m = Mean(**mean)
+    if m.low is None or m.high is None:
+        return f"{100 * m.value:.2f}"
+    return f"{100 * m.value:.2f} ± {100 * (m.high - m.value):.2f}"
+
+
+def render(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Condition], summary: dict[str, Any]) -> str:
+    """The page as HTML."""
+    import jinja2
+
+    correlation = RankCorrelation(**summary["rank_correlation"])
+    sections = []
+    for condition in conditions:
+        similarities = cosine_matrix(condition)
+        spectrum_picture, spectrum_note = spectrum_figure(condition, similarities)
+        histogram, histogram_note = histogram_figure(condition, similarities, experiment.band)
+        sections.append(
+            {
+                "omega": condition.omega,
+                "verdict": verdict(condition.profiles["warmup"], condition.plans["warmup"]),
+                "profile_rows": _profile_rows(condition),
+                "delta": condition.profiles["warmup"].delta,
+                "violations": [
+                    f"{_row_name(name, violation.partition(':')[0])}{violation[violation.index(':') :]}"
+                    for name, profile in condition.profiles.items()
+                    for violation in profile.violations
+                ],
+                "warnings": condition.profiles["warmup"].warnings,
+                "plan": condition.plans["warmup"],
+                "bounds": {pairing: _bound_rows(condition, pairing) for pairing in ("matched", "block")},
+                "bound_reasons": {
+                    pairing: reason
+                    for pairing in ("matched", "block")
+                    if (reason := condition.plans["warmup"].reasons.get(f"{pairing} bounds"))
+                },
+                "spectrum": spectrum_picture,
+                "spectrum_note": spectrum_note,
+                "histogram": histogram,
+                "histogram_note": histogram_note,
+                "gallery": gallery(condition, similarities, experiment.band),
+                "rows": [row for row in summary["table"] if row["omega"] == condition.omega],
+                "predictions": [r for r in summary["predicted_against_measured"] if r["omega"] == condition.omega],
+            }
+        )
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.globals.update(percent=percent, points=points, number=format_number)
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    arms = runs[~runs.arm.isin([*REFERENCES, "warmup"])]
+    return template.render(
+        experiment=experiment,
+        settings=json.dumps(summary["experiment"], indent=2, ensure_ascii=False),
+        headlines=headlines(runs, experiment, conditions),
+        disagreements=disagreements(runs, experiment, conditions, correlation),
+        sections=sections,
+        differences=difference_figure(experiment, summary) if len(experiment.arms) > 1 else None,
+        scatter=scatter_figure(summary),
+        correlation=correlation,
+        count=len(arms),
+        minutes=runs.seconds.sum() / 60,
+        levels=LEVELS,
+        classes=conditions[0].profiles["warmup"].classes,
+    )
+
+
+def _profile_rows(condition: Condition) -> list[dict[str, Any]]:
+    rows = []
+    for name, profile in condition.profiles.items():
+        for space, levels in profile.spaces.items():
+            cells = [getattr(levels, level) for level in LEVELS]
+            gap = levels.gamma.value - levels.beta.value
+            rows.append({"name": _row_name(name, space), "cells": cells, "gap": gap})
+    return rows
+
+
+def _row_name(profile: str, space: str) -> str:
+    """What a reader calls a feature space of one of the profiles."""
+    if profile == "raw_pixels":
+        return "raw pixels"
+    return f"{'trained' if profile == 'warmup' else 'untrained'} {space}"
+
+
+def _bound_rows(condition: Condition, pairing: str) -> list[dict[str, Any]]:
+    rows = []
+    for name, plan in condition.plans.items():
+        reason = plan.reasons.get(f"{pairing} bounds")
+        rows.append({"name": _row_name(name, "encoder"), "bounds": plan.predictions[pairing], "reason": reason})
+    return rows

@@ -1,0 +1,127 @@
+"""What the runs of an experiment gave, as tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from empirical.arms import ARMS
+from empirical.compare.experiment import Experiment, folder
+from empirical.runs import REFERENCES
+from empirical.statistics import detectable_difference, mean_interval, rank_correlation
+from empirical.train.logs import RESULT_SCHEMA
+from theory.checks import ParameterError
+from theory.plan import Plan, Profile
+
+PRIMARY = "encoder_probe"
+METRICS = ("encoder_probe", "encoder_knn", "projector_probe", "projector_knn")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Everything measured and predicted at one ω."""
+
+    omega: float
+    profiles: dict[str, Profile]  # raw_pixels, untrained, warmup
+    plans: dict[str, Plan]
+    inapplicable: dict[str, str]
+    evidence: dict[str, NDArray[Any]]
+
+
+def read_condition(out: Path, omega: float, inapplicable: dict[str, str]) -> Condition:
+    place = folder(out, omega)
+    folders = {"raw_pixels": "raw_pixels", "untrained": "untrained-0", "warmup": "warmup"}
+    folders = {name: where for name, where in folders.items() if (place / where).exists()}  # large images: no raw ones
+    with np.load(place / "warmup" / "evidence.npz") as file:
+        evidence = dict(file)
+    return Condition(
+        omega,
+        {name: Profile.load(place / where / "profile.json") for name, where in folders.items()},
+        {name: Plan.load(place / where / "plan.json") for name, where in folders.items()},
+        inapplicable,
+        evidence,
+    )
+
+
+def load_runs(out: Path, experiment: Experiment) -> pd.DataFrame:
+    """One row per finished run: omega, arm, seed, the accuracies and seconds."""
+    rows = []
+    for omega in experiment.omegas:
+        for path in sorted(folder(out, omega).glob("*/result.json")):
+            result = json.loads(path.read_text(encoding="utf-8"))
+            if result["schema"] != RESULT_SCHEMA:
+                raise ParameterError(f"schema of {path}", result["schema"], f"schema == {RESULT_SCHEMA}")
+            row = {name: result["metrics"].get(name) for name in METRICS}
+            rows.append({**{k: result[k] for k in ("omega", "arm", "seed")}, **row, "seconds": result["seconds"]})
+    return pd.DataFrame(rows)
+
+
+def accuracies(runs: pd.DataFrame, omega: float, arm: str, metric: str = PRIMARY) -> pd.Series[float]:
+    """Accuracies of an arm by seed."""
+    chosen = runs[(runs.omega == omega) & (runs.arm == arm)]
+    return chosen.set_index("seed")[metric].dropna().sort_index()
+
+
+def paired_differences(runs: pd.DataFrame, omega: float, arm: str, reference: str = "baseline") -> list[float]:
+    """Accuracy of an arm minus the reference's, seed by seed."""
+    difference = accuracies(runs, omega, arm) - accuracies(runs, omega, reference)
+    return [float(value) for value in difference.dropna()]
+
+
+def summarise(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Condition]) -> dict[str, Any]:
+    """The numbers of the report as plain data."""
+    table, predictions = [], []
+    for condition in conditions:
+        omega = condition.omega
+        references = [name for name in REFERENCES if len(accuracies(runs, omega, name))]
+        for arm in (*references, *experiment.arms):
+            reason = condition.inapplicable.get(arm)
+            row: dict[str, Any] = {"omega": omega, "arm": arm, "not_applicable": reason}
+            if reason is None:
+                for metric in METRICS:
+                    values = accuracies(runs, omega, arm, metric)
+                    row[metric] = mean_interval(values.tolist()).to_json() if len(values) else None
+                differences = paired_differences(runs, omega, arm)
+                paired = arm not in (*REFERENCES, "baseline") and len(differences) > 0
+                row["difference"] = mean_interval(differences).to_json() if paired else None
+                row["detectable"] = detectable_difference(differences) if paired else None
+            table.append(row)
+            theorem = ARMS[arm].theorem if arm in ARMS else None
+            predictions.append({"omega": omega, "arm": arm, "theorem": theorem, **predicted(condition, theorem)})
+            error = None if reason else 1 - float(accuracies(runs, omega, arm).mean())
+            predictions[-1]["measured_error"] = error
+    rows = [row for row in predictions if None not in (row["bound"], row["measured_error"])]
+    correlation = rank_correlation(
+        [row["bound"] for row in rows], [row["measured_error"] for row in rows], [row["omega"] for row in rows]
+    )
+    return {
+        "experiment": experiment.to_json(),
+        "table": table,
+        "predicted_against_measured": predictions,
+        "rank_correlation": correlation.to_json(),
+        "profiles": {str(c.omega): {name: p.to_json() for name, p in c.profiles.items()} for c in conditions},
+        "plans": {str(c.omega): {name: p.remedies for name, p in c.plans.items()} for c in conditions},
+    }
+
+
+def predicted(condition: Condition, theorem: str | None) -> dict[str, Any]:
+    """The bound that the theory gives an arm, or why there is none."""
+    plan = condition.plans["warmup"]
+    pairing = plan.parameters["pairing"]
+    if theorem is None:
+        return {"bound": None, "why": "no theorem"}
+    by_name = plan.predictions[pairing]
+    if by_name is None:
+        return {"bound": None, "why": plan.reasons[f"{pairing} bounds"]}
+    if by_name[theorem]["bound"] is None:
+        return {"bound": None, "why": plan.reasons[f"{theorem} bound"]}
+    if not by_name[theorem]["applies"]:
+        return {"bound": None, "why": f"k = {plan.parameters['dim']} is outside the statement's range"}
+    return {"bound": by_name[theorem]["bound"], "why": None}

@@ -1,0 +1,275 @@
+"""Labelled images to train on: data sets, subsets, long tails, ω-mixing, and batches of them on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from empirical.data import sources
+from empirical.data.sources import UNLABELLED, ImageFiles, Pictures, balanced_order
+from theory.checks import ParameterError, is_finite, require, require_integer, require_known, require_share
+
+SPECIFICATIONS = ("digits", "cifar10", "cifar100", "stl10", "npz:PATH", "folder:PATH")
+
+
+@dataclass(frozen=True)
+class Images:
+    """A labelled data set.
+
+    Parameters
+    ----------
+    name : str
+        The specification it was loaded from.
+    x_train, x_test : Tensor or ImageFiles
+        uint8 images, shape (N, channels, height, width), in memory or on disk.
+    y_train, y_test : Tensor
+        int64 labels in [0, classes), shape (N,); −1 for training images without one.
+    class_names : tuple of str
+    mixed : Tensor
+        Which training images were replaced by a mixture, bool of shape (N_train,).
+    """
+
+    name: str
+    x_train: Pictures
+    y_train: Tensor
+    x_test: Pictures
+    y_test: Tensor
+    class_names: tuple[str, ...]
+    mixed: Tensor
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+
+@lru_cache(maxsize=2)
+def load(spec: str, train: int | None = None, test: int | None = None, image_size: int | None = None) -> Images:
+    """Load a data set.
+
+    Parameters
+    ----------
+    spec : str
+        ``digits`` (scikit-learn's handwritten digits); ``cifar10``, ``cifar100`` or ``stl10`` (torchvision's,
+        with STL-10's unlabelled images; in ./data, or ``cifar10:FOLDER``, and downloaded if missing);
+        ``npz:PATH`` (arrays x_train, y_train, x_test, y_test; images (N, H, W) or (N, H, W, C)) or
+        ``folder:PATH`` (PATH/train/CLASS/IMAGE and PATH/test/CLASS/IMAGE (or val, valid, validation; also
+        Tiny-ImageNet's val); without train, PATH/CLASS/IMAGE, of which every fifth is for testing). Folders of
+        more than 4 GiB of pixels are read while training.
+    train, test : int, optional
+        Sizes of class-balanced subsets.
+    image_size : int, optional
+        Side to which folder images are resized and centre-cropped; by default the median of their
+        shorter sides, between 8 and 64. Other images keep their size, so it can only be theirs.
+
+    Raises
+    ------
+    ParameterError
+        If the data cannot be read, are inconsistent, or have fewer than two classes.
+    """
+    kind, colon, path = spec.partition(":")
+    known = [name.partition(":")[0] for name in SPECIFICATIONS]
+    if kind in ("digits", "npz", "folder") and (kind == "digits") == bool(path):
+        raise ParameterError("data", spec, "one of " + ", ".join(SPECIFICATIONS))
+    if kind not in known or (colon and not path):
+        require_known("data", spec, SPECIFICATIONS)
+    if kind == "digits":
+        source = sources.digits()
+    elif kind == "npz":
+        source = sources.npz(Path(path))
+    elif kind == "folder":
+        source = sources.folder(Path(path), image_size)
+    else:
+        source = sources.from_torchvision(kind, Path(path or "data"))
+    height, width = source.train.x.shape[2:]
+    fits = image_size is None or (height, width) == (image_size, image_size)
+    require(fits, "image_size", image_size, f"{height}×{width}, the size of {spec}: only a folder's images are resized")
+    classes = len(source.class_names)
+    require(classes >= 2, "data", spec, f"at least two classes (found {classes})")
+    parts: list[Any] = []
+    for which, (x, y), limit in (("train", source.train, train), ("test", source.test, test)):
+        if limit is not None:
+            limit = require_integer(which, limit, classes, len(y), limit=f", the {which} images of {spec}")
+            chosen = balanced_order(y)[:limit]
+            x, y = subset(x, chosen), y[chosen]
+        parts += [x, torch.from_numpy(y)]
+    mixed = torch.zeros(len(parts[1]), dtype=torch.bool)
+    return Images(spec, parts[0], parts[1], parts[2], parts[3], source.class_names, mixed)
+
+
+def take(x: Pictures, indices: Tensor) -> Tensor:
+    """The images with these indices, in memory, shape (len(indices), C, H, W)."""
+    return x[indices] if isinstance(x, Tensor) else x.take(indices)
+
+
+def subset(x: Pictures, indices: NDArray[np.int64]) -> Pictures:
+    """The images with these indices, where they are."""
+    return x[torch.from_numpy(indices)] if isinstance(x, Tensor) else x.subset(indices)
+
+
+def without(images: Images, drop: Sequence[int]) -> Images:
+    """The data set without the training images that have these indices."""
+    if not len(drop):
+        return images
+    return _only(images, np.setdiff1d(np.arange(len(images.y_train)), np.array(drop, dtype=np.int64)))
+
+
+def _only(images: Images, kept: NDArray[np.int64]) -> Images:
+    """The data set with these training images alone."""
+    rows = torch.from_numpy(kept)
+    return replace(images, x_train=subset(images.x_train, kept), y_train=images.y_train[rows], mixed=images.mixed[rows])
+
+
+def imbalanced(images: Images, factor: float) -> Images:
+    """A long-tailed training set: of the c-th of C classes factor^(−c/(C − 1)) of the largest size is kept.
+
+    Parameters
+    ----------
+    images : Images
+        With labels.
+    factor : float
+        Size of the largest class over that of the smallest, >= 1. Classes keep their first images.
+
+    Raises
+    ------
+    ParameterError
+        If the factor leaves a class empty, or some images have no label.
+
+    References
+    ----------
+    Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019.
+    """
+    require(is_finite(factor) and factor >= 1, "imbalance", factor, "imbalance >= 1")
+    if factor == 1:
+        return images
+    labels = _labels("imbalance", factor, images)
+    sizes = np.bincount(labels, minlength=images.classes)
+    shares = factor ** -(np.arange(images.classes) / (images.classes - 1))
+    wanted = np.minimum(np.floor(sizes.max() * shares + 1e-9).astype(np.int64), sizes)
+    require(int(wanted.min()) >= 1, "imbalance", factor, f"at most {sizes.max()}, the images of the largest class")
+    kept = np.sort(np.concatenate([np.flatnonzero(labels == c)[:count] for c, count in enumerate(wanted)]))
+    return _only(images, kept)
+
+
+def mix(images: Images, omega: float, seed: int = 0) -> Images:
+    """Replace a share of the training images by averages of two images of different classes.
+
+    Parameters
+    ----------
+    images : Images
+        With labels.
+    omega : float
+        Share of the training images, 0 <= omega <= 1; the label of the image that was replaced is kept.
+    seed : int
+        Draws which images are replaced and what they are mixed with.
+
+    Raises
+    ------
+    ParameterError
+        If omega is no share, or some images have no label.
+
+    References
+    ----------
+    Zhang et al., ICLR 2026: the ω-mixed data sets.
+    """
+    require_share("omega", omega)
+    if omega == 0:
+        return images
+    labels = _labels("omega", omega, images)
+    generator = np.random.default_rng([seed, 20250102])
+    chosen = generator.permutation(len(labels))[: round(omega * len(labels))]
+    if not len(chosen):
+        return images
+    partner = generator.integers(0, len(labels), len(chosen))
+    while (same := labels[partner] == labels[chosen]).any():
+        partner[same] = generator.integers(0, len(labels), int(same.sum()))
+    if isinstance(images.x_train, ImageFiles):
+        mixture: Pictures = images.x_train.mixed(chosen, partner)
+    else:
+        mixture = images.x_train.clone()
+        mixture[chosen] = sources.average(images.x_train[chosen], images.x_train[partner])
+    mixed = images.mixed.clone()
+    mixed[chosen] = True
+    return replace(images, x_train=mixture, mixed=mixed)
+
+
+def _labels(name: str, value: float, images: Images) -> NDArray[np.int64]:
+    labels = np.asarray(images.y_train.numpy())
+    require(
+        bool((labels != UNLABELLED).all()), name, value, f"labels of all training images, which {images.name} lacks"
+    )
+    return labels
+
+
+# --- batches ---------------------------------------------------------------------------------------
+
+
+def batches(x: Pictures, order: Sequence[Tensor], device: torch.device, workers: int = 0) -> Iterator[Tensor]:
+    """Batches of images on a device, in exactly the given order.
+
+    A tensor on the device is indexed there; of one in the computer's memory each batch is copied when it is
+    asked for, without waiting for the device; files are read by worker processes, a few batches ahead.
+
+    Parameters
+    ----------
+    x : Tensor or ImageFiles
+        uint8, shape (N, C, H, W).
+    order : sequence of Tensor
+        Indices of each batch, int64.
+    device : torch.device
+    workers : int
+        Processes that read files; 0 reads them here.
+
+    Raises
+    ------
+    ParameterError
+        Naming the file, if one cannot be read.
+    """
+    if isinstance(x, Tensor):
+        for indices in order:
+            yield moved(x[moved(indices, x.device)], device)
+        return
+    # One item is one batch; the default collation would add a dimension.
+    loader = DataLoader(
+        _FileBatches(x, order),
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+        prefetch_factor=4 if workers else None,
+    )
+    for found in loader:
+        if isinstance(found, str):
+            raise ParameterError(found)
+        yield found.to(device, non_blocking=True)
+
+
+def moved(x: Tensor, device: torch.device) -> Tensor:
+    """A tensor on a device, copied there, if it is elsewhere, without waiting for the device."""
+    if device.type == "cuda" and not x.is_cuda:
+        x = x.pin_memory()  # a copy from other memory waits
+    return x.to(device, non_blocking=True)
+
+
+class _FileBatches(Dataset[Tensor | str]):
+    """Batches of files; an error comes as its message, since a worker's exception would arrive as a traceback."""
+
+    def __init__(self, x: ImageFiles, order: Sequence[Tensor]) -> None:
+        self.x, self.order = x, order
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, index: int) -> Tensor | str:
+        try:
+            return self.x.take(self.order[index])
+        except ParameterError as error:
+            return str(error)

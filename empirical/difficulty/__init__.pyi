@@ -1,0 +1,13 @@
+from .scores import AlikePairs as AlikePairs
+from .scores import Difficulty as Difficulty
+from .scores import Overlap as Overlap
+from .scores import alike_pairs as alike_pairs
+from .scores import ambiguous as ambiguous
+from .scores import assess as assess
+from .scores import describe as describe
+from .scores import export as export
+from .scores import flag_shares as flag_shares
+from .scores import grid as grid
+from .scores import largest as largest
+from .scores import mislabelled as mislabelled
+from .scores import overlap as overlap

@@ -1,0 +1,12 @@
+from .probes import OnlineProbe as OnlineProbe
+from .probes import Protocol as Protocol
+from .probes import alignment as alignment
+from .probes import describe as describe
+from .probes import evaluate_features as evaluate_features
+from .probes import evaluate_network as evaluate_network
+from .probes import fingerprint as fingerprint
+from .probes import knn as knn
+from .probes import linear_probe as linear_probe
+from .probes import probe as probe
+from .probes import sgd_probe as sgd_probe
+from .probes import uniformity as uniformity

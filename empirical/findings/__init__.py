@@ -1,0 +1,5 @@
+"""What the study found, as the tables of docs/results.md: ``python -m empirical.findings``."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,44 @@
+"""The table of methods in docs/methods.md, from the code itself: ``python -m empirical.methods``."""
+
+from __future__ import annotations
+
+from empirical.arms import ARMS, Arm
+
+HEADER = ("arm", "loss", "flagged pairs", "flagged by", "images left out", "needs a plan", "theorem")
+FLAGGED = {
+    "rank": "rank of the {} similarity",
+    "auto": "band that sets itself on the {} similarity",
+    "all": "every pair",
+    "random": "as many random pairs",
+}
+SPACES = {"encoder": "pre-projector", "projector": "projector"}
+LEFT_OUT = {None: "none", "difficult": "most difficult", "random": "as many random ones", "mixed": "mixed ones"}
+
+
+def rows() -> list[tuple[str, ...]]:
+    """One row of text for each arm, under ``HEADER``."""
+    found: list[tuple[str, ...]] = []
+    for name, arm in ARMS.items():
+        found.append(
+            (
+                f"`{name}`",
+                f"`{arm.loss}`" if arm.loss else "any",
+                _treatment(arm),
+                FLAGGED[arm.select].format(SPACES[arm.space]) if arm.selects else "—",
+                LEFT_OUT[arm.drop],
+                "yes" if arm.selects or arm.drop in ("difficult", "random") else "no",
+                arm.theorem or "—",
+            )
+        )
+    return found
+
+
+def _treatment(arm: Arm) -> str:
+    parts = ["margin σ*"] * arm.sigma + ["temperature ρ*·τ"] * arm.rho + ["removed"] * arm.remove_pairs
+    return ", ".join(parts) or "—"
+
+
+def table() -> str:
+    """The rows as markdown."""
+    lines = [HEADER, tuple("---" for _ in HEADER), *rows()]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,5 @@
+"""Measure α, β, γ, ε and δ on real features: ``python -m empirical.profile``."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

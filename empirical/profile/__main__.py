@@ -1,0 +1,74 @@
+"""Measure α, β, γ, ε and δ on real features: ``python -m empirical.profile``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from empirical.data.arrays import read_integers, save_array
+from empirical.data.features import Features
+from empirical.profile.measurement import SHARE, measure, measure_network
+from empirical.profile.reading import describe
+from theory.checks import ParameterError
+from theory.command import Parser, run
+from theory.files import require_writable
+from theory.plan import plan_from_profile
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of ``python -m empirical.profile``."""
+    return run(_command, argv)
+
+
+def _command(argv: Sequence[str] | None) -> None:
+    parser = Parser(prog="python -m empirical.profile", description=__doc__)
+    add = parser.add_argument
+    add("--checkpoint", type=Path, help="checkpoint.pt of empirical.train")
+    add("--features", type=Path, help=".npy of features, shape (N, d)")
+    add("--labels", type=Path, help=".npy of integer labels, shape (N,); without it, clusters")
+    add("--classes", type=int, help="number of clusters where there are no labels (an estimate)")
+    add(
+        "--difficult-share",
+        type=float,
+        default=SHARE,
+        help=f"share of each class taken for difficult ({SHARE})",
+    )
+    add("--out", type=Path, help="write the profile to this file")
+    add("--difficult-out", type=Path, help="write the indices of the difficult samples (.npy)")
+    add("--json", action="store_true", help="print the profile as JSON")
+    args = parser.parse_args(argv)
+    if (args.checkpoint is None) == (args.features is None):
+        raise ParameterError("one of --checkpoint and --features is required")
+    if args.labels is not None and args.classes is not None:
+        raise ParameterError("--classes and --labels exclude each other")
+    if args.checkpoint is not None and (args.labels is not None or args.classes is not None):
+        raise ParameterError("--checkpoint brings its own labels: --labels and --classes go with --features")
+    for path in (args.out, args.difficult_out):
+        if path is not None:
+            require_writable(path)
+    if args.checkpoint is not None:
+        from empirical.train.checkpoint import load_network
+
+        settings, network = load_network(args.checkpoint)
+        images = settings.images()
+        source = f"{settings.data}, {settings.arm} seed {settings.seed}, {settings.epochs} epochs"
+        result = measure_network(network, images, source, settings.augmentation, args.difficult_share)
+    else:
+        labels = None if args.labels is None else read_integers("labels", args.labels)
+        features = Features(args.features)
+        source = args.features.name
+        result = measure({"encoder": features}, labels, source, args.classes, share=args.difficult_share)
+    plan = plan_from_profile(result.profile)
+    text = describe(result.profile, plan)
+    if args.out:
+        result.profile.save(args.out)
+    if args.difficult_out:
+        save_array(args.difficult_out, np.flatnonzero(result.difficult))
+    print(json.dumps(result.profile.to_json(), indent=2, allow_nan=False) if args.json else text)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

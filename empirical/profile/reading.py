@@ -1,0 +1,78 @@
+"""A profile in words: how severe, what to do."""
+
+from __future__ import annotations
+
+from theory.command import format_number
+from theory.plan import LEVELS, Estimate, Plan, Profile, Space
+
+PROBLEM = 0.10  # of the way from β to α: below it, difficult pairs are told apart from others in name only
+
+# --- reading the profile ---------------------------------------------------------------------------
+
+
+def severity(space: Space) -> Estimate:
+    """(γ − β)/(α − β): how far difficult pairs are on the way from other classes to the own class.
+
+    The interval combines the ends of the three intervals and is therefore conservative.
+    """
+    low = (space.gamma.low - space.beta.high) / max(space.alpha.high - space.beta.high, 1e-12)
+    high = (space.gamma.high - space.beta.low) / max(space.alpha.low - space.beta.low, 1e-12)
+    value = (space.gamma.value - space.beta.value) / max(space.alpha.value - space.beta.value, 1e-12)
+    return Estimate(value, min(low, value), max(high, value))
+
+
+def verdict(profile: Profile, plan: Plan) -> str:
+    """One sentence: a difficult-example problem, none, or cannot tell; and what to do."""
+    space = profile.spaces["encoder"]
+    if profile.difficult == 0:
+        return "No difficult-example problem: no sample was taken for difficult; train as usual."
+    if not space.alpha.low > space.beta.high:
+        return (
+            f"Cannot tell: same-class pairs (α̂ = {space.alpha.value:.3g}) are hardly more alike than others "
+            f"(β̂ = {space.beta.value:.3g}) in these features; use a better encoder first."
+        )
+    s = severity(space)
+    if space.gamma.value <= space.beta.value and s.high < PROBLEM:
+        return (
+            f"No difficult-example problem: difficult pairs (γ̂ = {space.gamma.value:.3g}) are no more alike than "
+            f"other pairs of different classes (β̂ = {space.beta.value:.3g}); train as usual."
+        )
+    found = f"difficult pairs are {s.value:.0%} [{s.low:.0%}, {s.high:.0%}] of the way from β̂ to α̂"
+    if s.low >= PROBLEM:
+        remedies = []
+        if plan.margin_sigma is not None:
+            remedies.append(f"margin σ* = {plan.margin_sigma:.3g}")
+        if plan.temperature_rho is not None:
+            remedies.append(f"temperature factor ρ* = {plan.temperature_rho:.3g}")
+        if remedies:
+            advice = f"try {' and '.join(remedies)} on pairs ranked {plan.pos_high:.3g} to {plan.pos_low:.3g}"
+        else:
+            advice = "the model's conditions fail, so theory gives no margin or temperature; try removing pairs"
+        return f"Difficult-example problem: {found}; {advice}."
+    if s.high < PROBLEM:
+        return f"No difficult-example problem: {found}, below {PROBLEM:.0%}; train as usual."
+    return f"Cannot tell: {found}, which is on both sides of {PROBLEM:.0%}; measure more images."
+
+
+def describe(profile: Profile, plan: Plan) -> str:
+    """The text report of the command."""
+    lines = [verdict(profile, plan), ""]
+    kind = "classes" if profile.labels == "given" else "clusters"
+    lines.append(
+        f"{profile.source}: {profile.classes} {kind} × {profile.samples_per_class} samples, "
+        f"{profile.difficult} difficult per class, k = {profile.dim}"
+    )
+    lines.append(f"  {'':<10}" + "".join(f"{name:>26}" for name in LEVELS))
+    for name, space in profile.spaces.items():
+        cells = [f"{e.value:.4f} [{e.low:.4f}, {e.high:.4f}]" for e in (getattr(space, level) for level in LEVELS)]
+        lines.append(f"  {name:<10}" + "".join(f"{cell:>26}" for cell in cells))
+    if profile.delta is not None:
+        d = profile.delta
+        lines.append(f"  labelling error δ̂ = {d.value:.4f} [{d.low:.4f}, {d.high:.4f}]")
+    sigma, rho = format_number(plan.margin_sigma, ".4g"), format_number(plan.temperature_rho, ".4g")
+    removal = format_number(plan.removal_fraction, ".3g")
+    lines.append(f"  plan: σ* = {sigma}, ρ* = {rho}, band {plan.pos_high:.4g} to {plan.pos_low:.4g}, remove {removal}")
+    lines += [f"  not valid: {reason}" for reason in profile.violations]
+    lines += [f"  no {name.replace('_', ' ')}: {reason}" for name, reason in plan.reasons.items()]
+    lines += [f"  note: {warning}" for warning in profile.warnings]
+    return "\n".join(lines)

@@ -1,0 +1,126 @@
+"""Settings for whole data sets, with their sources: ``python -m empirical.recipes`` prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from theory.checks import require, require_known
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings for one data set.
+
+    Parameters
+    ----------
+    side : int
+        Height and width of the images, in pixels, that the settings are for.
+    settings : mapping
+        Fields of ``empirical.settings.Settings``. Every field that matters is given, so that no default
+        changes a recipe. Where ``data`` is missing, the images have to be given.
+    source : str
+        Who states which of the numbers.
+    """
+
+    side: int
+    settings: Mapping[str, Any]
+    source: str
+
+
+SIMCLR: dict[str, Any] = {"framework": "simclr", "loss": "nt_xent", "tau": 0.5}
+RESNET18 = {"encoder": "resnet18", "width": 64, "layers": 2}
+# Always with Nesterov's momentum .9, which none of the sources states: each source's note says so.
+SGD = {"optimizer": "sgd", "schedule": "cosine", "weight_decay": 5e-4, "warmup": 0.0}
+ADAM = {"optimizer": "adam", "schedule": "cosine", "weight_decay": 1e-6}
+VIEWS = {"smallest_crop": 0.2, "jitter": 1.0, "grey": 0.1, "blur": 0.0}
+DKOBAK = SIMCLR | RESNET18 | {"stem_stride": 1, "hidden": 1024, "dim": 128, "batch": 512} | SGD | VIEWS
+ERMOLOV = SIMCLR | RESNET18 | {"stem_stride": 2, "hidden": 1024, "dim": 128, "batch": 512} | ADAM | VIEWS
+RECIPES = {
+    "cifar10": Recipe(
+        32,
+        {"data": "cifar10"} | DKOBAK | {"epochs": 1000, "lr": 0.03},
+        "dkobak/simclr-cifar10, README and script: all numbers (1000 epochs, linear 91.9 ± .1 %). Its projector has no "
+        "batch norm, ours has; its momentum is plain in the versions of the script that we read, ours Nesterov's.",
+    ),
+    "cifar100": Recipe(
+        32,
+        {"data": "cifar100"} | ERMOLOV | {"stem_stride": 1, "dim": 64, "epochs": 1000, "lr": 1.5e-3, "warmup": 0.005},
+        "htdt/self-supervised (Ermolov et al., ICML 2021), README and defaults of `--method contrastive`: all numbers; "
+        "Adam 3e-3 at a batch of 512. It warms up for 500 steps and divides the rate by 5 at 50 and at 25 epochs "
+        "before the end, we use a cosine; it puts a batch norm after the projector too.",
+    ),
+    "stl10": Recipe(
+        96,
+        {"data": "stl10"} | ERMOLOV | {"epochs": 2000, "lr": 1e-3, "warmup": 0.01},
+        "htdt/self-supervised as for cifar100, with Adam 2e-3 at a batch of 512. It cuts the images to 64 "
+        "pixels; its stem max-pools where ours has stride 2. The warm-up is our choice.",
+    ),
+    "tiny-imagenet": Recipe(
+        64,
+        {"image_size": 64} | ERMOLOV | {"epochs": 1000, "lr": 1e-3, "warmup": 0.0026},
+        "htdt/self-supervised as for cifar100, with Adam 2e-3 at a batch of 512. Its stem max-pools where ours has "
+        "stride 2.",
+    ),
+    "imagenet": Recipe(
+        224,
+        {"image_size": 224, "framework": "moco", "loss": "nt_xent", "tau": 0.2, "queue": 65536, "momentum": 0.999}
+        | {"encoder": "resnet50", "width": 64, "stem_stride": 4, "hidden": 2048, "layers": 2, "dim": 128}
+        | {"batch": 256, "epochs": 200, "lr": 0.03, **SGD, "weight_decay": 1e-4, **VIEWS, "grey": 0.2, "blur": 0.5},
+        "facebookresearch/moco, README and defaults with `--mlp --moco-t 0.2 --aug-plus --cos`: all numbers (MoCo v2, "
+        "linear 67.5 ± .1 %). Its projector has no batch norm, it shuffles keys between devices where we "
+        "synchronise batch norm, and its momentum is plain, ours Nesterov's.",
+    ),
+    "lightly-cifar10": Recipe(
+        32,
+        {"data": "cifar10"} | DKOBAK | {"hidden": 512, "epochs": 200, "lr": 0.12, "smallest_crop": 0.08, "grey": 0.2},
+        "lightly's CIFAR-10 benchmark, script and library defaults: all numbers; .06 per 128 images is .12 per 256 "
+        "(kNN 84.8 %, the best epoch on the test set). Its momentum is plain, ours Nesterov's.",
+    ),
+    "dkobak-cifar10": Recipe(
+        32,
+        {"data": "cifar10"} | DKOBAK | {"epochs": 100, "lr": 0.06},
+        "dkobak/simclr-cifar10, README and script: all numbers (100 epochs, kNN 83.2 ± .2 %, linear 85.6 ± .2 %). It "
+        "differs from ours as for cifar10.",
+    ),
+}
+
+
+def recipe(name: str) -> dict[str, Any]:
+    """Fields of ``Settings`` of the recipe with this name; ParameterError if there is none."""
+    require_known("recipe", name, RECIPES)
+    return dict(RECIPES[name].settings)
+
+
+def check_recipe_fits(name: str, shape: Sequence[int]) -> None:
+    """Refuse images of another size than the recipe's.
+
+    Parameters
+    ----------
+    name : str
+        One of ``RECIPES``.
+    shape : sequence of int
+        (N, C, H, W) of the images.
+
+    Raises
+    ------
+    ParameterError
+        If height or width is not the recipe's, or there is no such recipe.
+    """
+    require_known("recipe", name, RECIPES)
+    found, (height, width) = RECIPES[name], tuple(shape)[2:]
+    hint = "" if "data" in found.settings else " (give images with --data folder:PATH)"
+    fits = (height, width) == (found.side, found.side)
+    require(fits, "image size", f"{height}×{width}", f"{found.side}×{found.side}, that of recipe {name}{hint}")
+
+
+def table() -> str:
+    """All settings of all recipes as markdown, and their sources."""
+    names = list(dict.fromkeys(field for found in RECIPES.values() for field in found.settings))
+    lines = [["setting", *RECIPES], ["---"] * (len(RECIPES) + 1)]
+    lines.append(["image side", *(str(found.side) for found in RECIPES.values())])
+    for field in names:
+        lines.append([f"`{field}`", *(str(found.settings.get(field, "—")) for found in RECIPES.values())])
+    rows = ["| " + " | ".join(line) + " |" for line in lines]
+    return "\n".join([*rows, "", *(f"- **{name}**: {found.source}" for name, found in RECIPES.items())])

@@ -1,0 +1,561 @@
+"""Contrastive learning in the theory's own world, from samples: ``python -m empirical.simulate``.
+
+The augmentation channel of a similarity graph draws natural data and two views of each; a table with one
+embedding per node is trained on them by stochastic gradient. What the theory states about the minimiser of
+the population loss becomes visible as the angle between the embedding and the eigenspaces against steps.
+
+The table holds F = √π·f, the embeddings f times the root of the share π of their node in all degrees. In F the
+spectral loss is ‖F·Fᵀ − T‖² up to a constant, T the normalised adjacency less the normalised margins, so that
+worlds with the same T have the same gradient flow, whatever their degrees.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from empirical.data.arrays import read_npz
+from empirical.losses import info_nce
+from theory import formulas
+from theory.channel import Channel
+from theory.checks import ParameterError, is_finite, require, require_integer
+from theory.files import read_document, require_writable, write_bytes, write_json, write_text
+from theory.graph import SimilarityGraph
+from theory.mitigation import Entries, target
+from theory.params import GraphParameters
+
+SCHEMA = "difficult-examples/simulation/1"
+LOSSES = ("spectral", "infonce", "adnce")
+REMEDIES = ("nothing", "margin", "temperature")
+COLUMNS = ("step", "loss", "angle_clean", "angle_difficult", "angle_exact", "probe_error")
+LARGEST_WORLD = 4096  # nodes; tables over all pairs and dense eigenvectors beyond would take gigabytes
+SMALL_WORLD = 256  # nodes; beyond, a step over all pairs costs more than one over a batch
+RECORDS = 20
+DRAWN_AT_ONCE = 2**17  # natural data: sampling costs more per call than per datum below
+SAME_EIGENVALUE = 1e-9
+Array = NDArray[np.float64]
+Progress = Callable[[int], None]
+REQUIRED = ("alpha", "beta", "gamma", "samples_per_class", "classes", "difficult", "dim")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that determines a simulation; stored beside its results.
+
+    Parameters
+    ----------
+    graph : GraphParameters
+        A positive semidefinite graph of at most 4096 nodes, at least two samples per class.
+    dim : int
+        k, width of the embeddings, 1 <= k < N.
+    loss : {"spectral", "infonce", "adnce"}
+    remedy : {"nothing", "margin", "temperature"}
+        On the spectral loss the theorems' margins or temperatures of every pair, on the others σ* or ρ* on paired
+        difficult negatives.
+    steps, batch : int
+        Steps of stochastic gradient; natural data in each, two views of each.
+    lr : float
+        Learning rate of the first step, falling linearly to zero; in units of the table F.
+    tau, mu, sigma : float
+        Temperature of InfoNCE and ADNCE; centre and width of ADNCE's weights over the cosine.
+    seeds : int
+        Runs with seeds 0, 1, …: start of the table and draws.
+
+    Raises
+    ------
+    ParameterError
+        If a value is outside its range, or the remedy does not exist for the graph.
+    """
+
+    graph: GraphParameters
+    dim: int
+    loss: str = "spectral"
+    remedy: str = "nothing"
+    steps: int = 2000
+    batch: int = 256
+    lr: float = 0.05
+    tau: float = 0.5
+    mu: float = 0.7
+    sigma: float = 1.0
+    seeds: int = 3
+
+    def __post_init__(self) -> None:
+        p = self.graph
+        Channel(p)
+        require_integer("samples_per_class", p.n, 2)
+        nodes = p.nodes
+        require(nodes <= LARGEST_WORLD, "samples_per_class * classes", nodes, f"at most {LARGEST_WORLD} nodes")
+        require_integer("dim", self.dim, 1, nodes - 1, limit=f", fewer than the N = {nodes} nodes")
+        require(self.loss in LOSSES, "loss", self.loss, "one of " + ", ".join(LOSSES))
+        require(self.remedy in REMEDIES, "remedy", self.remedy, "one of " + ", ".join(REMEDIES))
+        require_integer("steps", self.steps, 1)
+        require_integer("batch", self.batch, 2)
+        require_integer("seeds", self.seeds, 1)
+        for name in ("lr", "tau", "sigma"):
+            value = getattr(self, name)
+            require(is_finite(value) and value > 0, name, value, f"a finite {name} > 0")
+        require(is_finite(self.mu), "mu", self.mu, "a finite number")
+        if self.remedy != "nothing":
+            getattr(target(p), self.remedy)()  # raises where there is no such remedy
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as plain data, the graph's among them."""
+        fields = asdict(self)
+        return {**{k: v if isinstance(v, str | int) else float(v) for k, v in fields.pop("graph").items()}, **fields}
+
+    @property
+    def pairs_per_step(self) -> int:
+        """Pairs of views whose similarity enters the loss of a batch of B natural data, each counted once.
+
+        Spectral: B positive pairs and the B(B−1) of a first and a second view of different data. InfoNCE and
+        ADNCE: B positive pairs and the 2B(B−1) of any two views of different data.
+        """
+        negatives = self.batch * (self.batch - 1)
+        return self.batch + (negatives if self.loss == "spectral" else 2 * negatives)
+
+
+class World:
+    """A similarity graph with what a loss needs to know about its nodes and pairs.
+
+    Parameters
+    ----------
+    settings : Settings
+    dtype : torch.dtype
+        Of all tables.
+
+    Attributes
+    ----------
+    channel : Channel
+    share : Tensor, shape (N,)
+        π, the nodes' shares in the sum of all degrees: how often a view is this node.
+    joint : Tensor, shape (N, N)
+        How often two views of a natural datum are these nodes.
+    """
+
+    def __init__(self, settings: Settings, dtype: torch.dtype = torch.float32) -> None:
+        p, graph = settings.graph, SimilarityGraph(settings.graph)
+        self.settings, self.channel = settings, Channel(p)
+        degrees, weights = graph.degrees(), graph.weights()
+        self.share = torch.from_numpy(degrees / degrees.sum()).to(dtype)
+        self.joint = torch.from_numpy(weights / weights.sum()).to(dtype)
+        self._scale = self.share.rsqrt()[:, None]
+        self._margins = self._temperatures = self._paired = None
+        if settings.remedy == "nothing":
+            return
+        if settings.loss != "spectral":
+            paired = Entries(1.0, *8 * (0.0,)).matrix(p)
+            self._paired = torch.from_numpy(paired > 0)
+        elif settings.remedy == "margin":
+            table = Entries(*9 * (0.0,)).combine(lambda _, m: float(m), formulas.margins(p, math.sqrt)).matrix(p)
+            self._margins = torch.from_numpy(table * degrees.sum()).to(dtype)
+        else:
+            table = Entries(*9 * (0.0,)).combine(lambda _, t: float(t), formulas.temperatures(p, math.sqrt)).matrix(p)
+            self._temperatures = torch.from_numpy(table).to(dtype)
+
+    def start(self, seed: int) -> Tensor:
+        """A random table F with rows of length about √π, shape (N, dim)."""
+        p, dim = self.settings.graph, self.settings.dim
+        table = np.random.default_rng([seed, 0]).standard_normal((p.nodes, dim)) / math.sqrt(p.nodes * dim)
+        return torch.from_numpy(table).to(self.share.dtype)
+
+    def embeddings(self, table: Tensor) -> Tensor:
+        """f, shape (N, dim): what the similarities are inner products of; unit vectors for the cosine losses."""
+        return table * self._scale if self.settings.loss == "spectral" else functional.normalize(table, dim=1)
+
+    def draw(self, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Two views each of ``size`` natural data, as nodes; shapes (size,)."""
+        data = self.channel.draw(size, rng)
+        return torch.from_numpy(self.channel.augment(data, rng)), torch.from_numpy(self.channel.augment(data, rng))
+
+    def batch_loss(self, table: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        """Loss of a batch of positive pairs, its other pairs serving as negatives.
+
+        Parameters
+        ----------
+        table : Tensor, shape (N, dim)
+        first, second : Tensor of int, shapes (B,)
+            The two views of each natural datum. Views of different data are independent draws from π, so that
+            the spectral loss is unbiased at every B >= 2.
+        """
+        f = self.embeddings(table)
+        size = len(first)
+        if self.settings.loss == "spectral":
+            logits = self._logits(f[first] @ f[second].T, first, second)
+            positive = logits.diagonal()
+            squares = logits.square().sum() - positive.square().sum()
+            return squares / (size * (size - 1)) - 2 * positive.mean()
+        nodes = torch.cat([first, second])
+        views = f[nodes]
+        cosines = views @ views.T
+        same_datum = torch.eye(size, dtype=torch.bool).repeat(2, 2)
+        uniform = torch.full_like(cosines, -math.log(2 * size - 2)).masked_fill(same_datum, -torch.inf)
+        paired = None if self._paired is None else _pick(self._paired, nodes, nodes)
+        negatives = self._negatives(cosines, paired, uniform)
+        positive = cosines.diagonal(size).repeat(2)
+        return info_nce(positive / self.settings.tau, negatives.masked_fill(same_datum, -torch.inf) / self.settings.tau)
+
+    def population_loss(self, table: Tensor) -> Tensor:
+        """The loss over the channel's exact distribution of pairs.
+
+        For InfoNCE and ADNCE the limit of infinitely many negatives, E_π log E_π e^{s/τ} − E s⁺/τ.
+        """
+        f = self.embeddings(table)
+        similarities = f @ f.T
+        if self.settings.loss == "spectral":
+            everyone = torch.arange(len(f))
+            logits = self._logits(similarities, everyone, everyone)
+            return (self.share[:, None] * self.share * logits.square()).sum() - 2 * (self.joint * logits).sum()
+        log_share = self.share.log()
+        negatives = self._negatives(similarities, self._paired, log_share.expand_as(similarities))
+        repulsion = (negatives / self.settings.tau + log_share).logsumexp(dim=1)
+        return (self.share * repulsion).sum() - (self.joint * similarities).sum() / self.settings.tau
+
+    def _logits(self, similarities: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        if self._margins is not None:
+            return similarities + _pick(self._margins, rows, columns)
+        if self._temperatures is not None:
+            return similarities / _pick(self._temperatures, rows, columns)
+        return similarities
+
+    def _negatives(self, cosines: Tensor, paired: Tensor | None, log_measure: Tensor) -> Tensor:
+        """τ times the logits of negatives; ``log_measure`` is their distribution for each anchor."""
+        s, p = self.settings, self.settings.graph
+        adjusted = cosines
+        if paired is not None and s.remedy == "margin":
+            adjusted = torch.where(paired, cosines + float(formulas.margin_sigma(p)), cosines)
+        elif paired is not None:  # as in ``losses.pair_logits``: below zero it would weaken the repulsion
+            adjusted = torch.where(paired & (cosines > 0), cosines / float(formulas.temperature_rho(p)), cosines)
+        if s.loss == "adnce":
+            log_weights = -((cosines.detach() - s.mu) ** 2) / (2 * s.sigma**2)
+            mean = (log_weights + log_measure).logsumexp(dim=1, keepdim=True)
+            adjusted = adjusted + s.tau * (log_weights - mean)
+        return adjusted
+
+
+def _pick(table: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """table[rows][:, columns] in one gather."""
+    return table.take(rows[:, None] * table.shape[1] + columns)
+
+
+# --- population eigenspaces ------------------------------------------------------------------------
+
+
+def leading_space(graph: GraphParameters, dim: int, trivial: bool = True) -> Array:
+    """Eigenvectors of the normalised adjacency for the largest eigenvalues, as many as ``dim`` holds in full.
+
+    An eigenspace of which only a part fits is left out, for every part of it would be as good.
+
+    Parameters
+    ----------
+    graph : GraphParameters
+    dim : int
+        0 <= dim < N.
+    trivial : bool
+        Whether the eigenvector √degree of the eigenvalue 1 is among them, on which the cosine losses do not depend
+        as the spectral loss does.
+
+    Returns
+    -------
+    array, shape (N, j), j <= dim
+        j = 0 where not even the first eigenspace fits.
+    """
+    adjacency = SimilarityGraph(graph).normalized_adjacency()
+    if not trivial:
+        root = np.sqrt(SimilarityGraph(graph).degrees())
+        adjacency -= np.outer(root, root) / (root @ root)
+    values, vectors = np.linalg.eigh(adjacency)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    gaps = np.flatnonzero(values[:dim] - values[1 : dim + 1] > SAME_EIGENVALUE)
+    leading: Array = vectors[:, : gaps[-1] + 1 if len(gaps) else 0]
+    return leading
+
+
+def largest_angle(features: NDArray[Any], space: Array) -> float:
+    """Largest principal angle in degrees between two spans; 0 if the larger one contains the other, NaN if one is {0}.
+
+    Parameters
+    ----------
+    features, space : array, shapes (N, k) and (N, j)
+    """
+    from scipy.linalg import subspace_angles
+
+    if 0 in (*features.shape, *space.shape):
+        return math.nan
+    return math.degrees(subspace_angles(np.asarray(features, dtype=np.float64), space).max())
+
+
+# --- training --------------------------------------------------------------------------------------
+
+
+def recorded_steps(steps: int) -> tuple[int, ...]:
+    """Numbers of steps after which a run is measured: 0 and about 20 more, evenly on a logarithmic scale."""
+    spread = np.geomspace(1, steps, RECORDS).round().astype(int)
+    return (0, *(int(step) for step in np.unique(spread)))
+
+
+class Measurement:
+    """What is recorded about a table: see ``COLUMNS``.
+
+    The spectral loss's features are F; the cosine losses' unit vectors are taken times √π like them, and one of
+    their k dimensions is left to their mean, the trivial direction.
+    """
+
+    def __init__(self, settings: Settings, seed: int) -> None:
+        self.exact = World(settings, torch.float64)
+        p, trivial = settings.graph, settings.loss == "spectral"
+        self.spaces = [leading_space(q, settings.dim - (not trivial), trivial) for q in (p.clean(), p)]
+        small = p.nodes <= SMALL_WORLD
+        self.spaces.append(self._features(descend_exactly(settings, seed)) if small else np.empty((p.nodes, 0)))
+        self.labels = np.repeat(np.arange(p.classes), p.n)
+        self.probed = np.arange(p.nodes) % p.n % 2 == 0
+
+    def __call__(self, step: int, table: Tensor) -> tuple[float, ...]:
+        """One row of results."""
+        from empirical.evaluate.probes import linear_probe
+
+        table = table.double()
+        angles = (largest_angle(self._features(table), space) for space in self.spaces)
+        fit, test = self.probed, ~self.probed
+        x = self.exact.embeddings(table).numpy()
+        accuracy = linear_probe(x[fit], self.labels[fit], x[test], self.labels[test])
+        return (step, float(self.exact.population_loss(table)), *angles, 1 - accuracy)
+
+    def _features(self, table: Tensor) -> Array:
+        features: Array = (self.exact.embeddings(table) * self.exact.share.sqrt()[:, None]).numpy()
+        return features
+
+
+def train(settings: Settings, seed: int, checkpoint: Path | None = None, progress: Progress | None = None) -> Array:
+    """Train one table; go on from the last record if there is a checkpoint.
+
+    Parameters
+    ----------
+    settings : Settings
+    seed : int
+    checkpoint : Path, optional
+        File for table and records, written at every record.
+    progress : callable, optional
+        Called with the steps done.
+
+    Returns
+    -------
+    array, shape (records, columns)
+        ``COLUMNS`` at the ``recorded_steps``: the population loss, the largest principal angles in degrees
+        between the embedding times √π and the clean and the difficult ``leading_space`` and the result of
+        ``descend_exactly`` (NaN for more than 256 nodes; 0 is reached only where k ends at a gap of the
+        spectrum, so that the minimiser is unique), and the error of a linear probe fitted on every other
+        sample of each class and tested on the rest.
+
+    Raises
+    ------
+    ParameterError
+        If the checkpoint cannot be read or written, or the loss diverges.
+    """
+    world, measure = World(settings), Measurement(settings, seed)
+    table, records = world.start(seed), []
+    if checkpoint is not None and checkpoint.exists():
+        found = read_npz(checkpoint)
+        table, records = torch.from_numpy(found["table"]), [tuple(row) for row in found["records"]]
+    planned = recorded_steps(settings.steps)
+    for index in range(len(records), len(planned)):
+        for done in _descend(world, table, seed, planned[index - 1] if index else 0, planned[index]):
+            if progress is not None:
+                progress(done)
+        _require_finite(table, settings)
+        records.append(measure(planned[index], table))
+        if checkpoint is not None:
+            buffer = io.BytesIO()
+            np.savez(buffer, table=table.numpy(), records=np.array(records))
+            write_bytes(checkpoint, buffer.getvalue())
+    return np.array(records)
+
+
+def descend_exactly(settings: Settings, seed: int) -> Tensor:
+    """The table after as many steps from the same start along the population loss's gradient, in float64.
+
+    That is training without the noise of sampling: the minimiser, where the steps suffice to reach it, which of
+    several is decided by the start. ADNCE's weights have no gradient, so that it ends at a fixed point.
+    """
+    world = World(settings, torch.float64)
+    table = world.start(seed).requires_grad_()
+    for step in range(settings.steps):
+        _take_step(table, world.population_loss(table), settings, step)
+    _require_finite(table, settings)
+    return table.detach()
+
+
+def _require_finite(table: Tensor, settings: Settings) -> None:
+    require(bool(table.isfinite().all()), "lr", settings.lr, "a lower rate: the loss diverged")
+
+
+def _take_step(table: Tensor, loss: Tensor, settings: Settings, step: int) -> None:
+    (gradient,) = torch.autograd.grad(loss, table)
+    with torch.no_grad():
+        table -= settings.lr * (1 - step / settings.steps) * gradient
+
+
+def _descend(world: World, table: Tensor, seed: int, start: int, stop: int) -> Iterator[int]:
+    """Take the steps from ``start`` to ``stop`` in place, yielding the number done."""
+    s = world.settings
+    rng = np.random.default_rng([seed, 1, start])  # resuming needs no generator state
+    at_once = max(1, DRAWN_AT_ONCE // s.batch)
+    table.requires_grad_()
+    for block in range(start, stop, at_once):
+        size = min(at_once, stop - block)
+        first, second = (view.view(size, s.batch) for view in world.draw(size * s.batch, rng))
+        for i in range(size):
+            _take_step(table, world.batch_loss(table, first[i], second[i]), s, block + i)
+        yield block + size
+    table.requires_grad_(False)
+
+
+def simulate(settings: Settings, out: Path, show: bool = True) -> Any:
+    """Run all seeds and write settings.json, results.csv and a checkpoint per seed.
+
+    Parameters
+    ----------
+    settings : Settings
+    out : Path
+        Folder; finished seeds in it are kept, an interrupted one goes on.
+    show : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The contents of results.csv: seed and ``COLUMNS``.
+
+    Raises
+    ------
+    ParameterError
+        If ``out`` holds a simulation with other settings, or cannot be written.
+    """
+    import pandas as pd
+    from tqdm import tqdm
+
+    _claim(settings, out)
+    frames, per_step = [], settings.pairs_per_step
+    total = settings.seeds * settings.steps * per_step
+    name = f"{settings.loss}, {settings.remedy}"
+    with tqdm(total=total, desc=name, unit="pair", unit_scale=True, disable=not show) as bar:
+        for seed in range(settings.seeds):
+            before = seed * settings.steps
+
+            def advance(done: int, before: int = before) -> None:
+                bar.update((before + done) * per_step - bar.n)
+
+            records = train(settings, seed, out / f"seed-{seed}.npz", advance)
+            advance(settings.steps)
+            frame = pd.DataFrame(records, columns=list(COLUMNS)).astype({"step": int})
+            frame.insert(0, "seed", seed)
+            frames.append(frame)
+    results = pd.concat(frames, ignore_index=True)
+    write_text(out / "results.csv", results.to_csv(index=False))
+    return results
+
+
+def load_experiment(path: Path) -> list[Settings]:
+    """The runs of a TOML file: every combination of its lists.
+
+    Parameters
+    ----------
+    path : Path
+        Keys are the fields of ``GraphParameters`` and ``Settings``, values single or lists.
+
+    Raises
+    ------
+    ParameterError
+        If the file cannot be read, has unknown keys or lacks one without a default, or a run's settings are
+        outside their range.
+    """
+    try:
+        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParameterError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ParameterError(f"{path} is not TOML: {error}") from error
+    own = set(Settings.__dataclass_fields__) - {"graph"}
+    unknown = sorted(set(document) - own - set(GraphParameters.__dataclass_fields__))
+    if unknown:
+        raise ParameterError(f"{path} has unknown {', '.join(unknown)}")
+    missing = [name for name in REQUIRED if name not in document]
+    if missing:
+        raise ParameterError(f"{path} lacks {', '.join(missing)}")
+    lists = [value if isinstance(value, list) else [value] for value in document.values()]
+    require(all(lists), str(path), "an empty list", "at least one value for every key")
+    return [settings_from(dict(zip(document, values, strict=True))) for values in product(*lists)]
+
+
+def settings_from(fields: dict[str, Any]) -> Settings:
+    """Settings from the fields of the graph and their own, by name."""
+    names = set(GraphParameters.__dataclass_fields__)
+    graph = GraphParameters(**{name: value for name, value in fields.items() if name in names})
+    return Settings(graph, **{name: value for name, value in fields.items() if name not in names})
+
+
+def run_experiment(runs: Sequence[Settings], out: Path, jobs: int = 1) -> Any:
+    """Simulate all runs, each in a numbered folder, and write results.csv and results.parquet over all.
+
+    Parameters
+    ----------
+    runs : sequence of Settings
+    out : Path
+        What is finished in it is kept; folders with other settings are refused.
+    jobs : int
+        Processes.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The runs' results with their settings as columns.
+    """
+    import pandas as pd
+    from joblib import Parallel, delayed
+    from tqdm import tqdm
+
+    require_integer("jobs", jobs, 1)
+    folders = [out / f"{number:03d}" for number in range(len(runs))]
+    for settings, place in zip(runs, folders, strict=True):
+        _claim(settings, place)
+    tasks = (delayed(simulate)(settings, place, False) for settings, place in zip(runs, folders, strict=True))
+    with tqdm(total=len(runs), unit="run") as bar:
+        frames = []
+        for frame in Parallel(n_jobs=jobs, return_as="generator")(tasks):
+            frames.append(frame)
+            bar.update()
+    for settings, frame in zip(runs, frames, strict=True):
+        described = {**settings.graph.as_dict(), **asdict(settings)}
+        described["loss_function"] = described.pop("loss")  # the column loss holds its value
+        del described["graph"]
+        for position, (name, value) in enumerate(described.items()):
+            frame.insert(position, name, value)
+    results = pd.concat(frames, ignore_index=True)
+    write_text(out / "results.csv", results.to_csv(index=False))
+    buffer = io.BytesIO()
+    results.to_parquet(buffer, index=False)
+    write_bytes(out / "results.parquet", buffer.getvalue())
+    return results
+
+
+def _claim(settings: Settings, out: Path) -> None:
+    """Record the settings in the folder; refuse one that holds others, naming the difference."""
+    path, document = out / "settings.json", settings.to_json()
+    require_writable(path)
+    if path.exists():
+        before = read_document(path, SCHEMA, set(document))
+        for name, value in document.items():
+            old = before[name]
+            require(old == value, name, value, f"{name} = {old} of the simulation in {out} (use another --out)")
+    write_json(path, {"schema": SCHEMA, **document})

@@ -1,0 +1,5 @@
+"""Every claim of the paper as conditions × seeds: ``python -m empirical.study PART``."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

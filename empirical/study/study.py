@@ -1,0 +1,378 @@
+"""The study behind docs/results.md: every claim of the paper as conditions × seeds: ``python -m empirical.study PART``.
+
+One warm-up run → its profile → the theory's plan → one run per condition and seed, nothing tuned. Each run's final
+encoder is profiled too, so that every condition has its own α̂, β̂, γ̂, λ_{k+1} and bound beside its accuracy. Parts share
+runs: a finished one is never repeated, and the same command goes on where it was interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from empirical.arms import NotApplicable, PairRemedy, pair_remedy
+from empirical.compare.experiment import WARMUP_SEED, Experiment, claim
+from empirical.runs import Task, dropped, run_tasks
+from empirical.train.settings import ALONE, Running, Settings
+from theory.bounds import error_bounds
+from theory.checks import ParameterError, require_integer, require_known
+from theory.files import write_json, write_text
+from theory.plan import LEVELS, SPACES, Plan, Profile
+from theory.spectrum import nth_mode, spectrum
+
+SCHEMA = "difficult-examples/study/1"
+SCALES = {"cpu": "photos-cpu", "full": "photos-gpu"}
+CPU_IMAGES = 5_000  # training images at the CPU's scale
+FACTORS = (0.25, 0.5, 2.0, 4.0)  # on the derived σ* and ρ*
+STABILITY_BATCHES = (64, 128, 256, 512, 1024)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One way of training, run once for every seed.
+
+    Parameters
+    ----------
+    name : str
+        Also the name of its folder.
+    arm : str
+        A key of ``empirical.arms.ARMS``, or ``untrained``.
+    omega : float
+        Share of mixed training images.
+    band : {"theory", "paper", "narrow"}
+        The selector's band; ``narrow`` is half as wide as the theory's.
+    sigma_factor, rho_factor : float
+        Factors on the derived σ* and ρ*.
+    rho_power : float
+        Power of ρ*: a factor on the strength −log ρ*.
+    settings : mapping
+        Changes to the base settings.
+    """
+
+    name: str
+    arm: str
+    omega: float = 0.0
+    band: str = "theory"
+    sigma_factor: float = 1.0
+    rho_factor: float = 1.0
+    rho_power: float = 1.0
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def remedy(self, plan: Plan) -> PairRemedy | None:
+        """The remedy under a plan.
+
+        Raises
+        ------
+        NotApplicable
+            If the plan has no value for the arm, or the changed one is outside the loss's range.
+        """
+        found = pair_remedy(self.arm, plan, "theory" if self.band == "narrow" else self.band)
+        if found is None:
+            return None
+        rho = found.rho**self.rho_power * self.rho_factor
+        if rho > 1:
+            raise NotApplicable(f"{self.rho_factor:g} ρ* = {rho:.4g} is above 1: it would weaken the repulsion")
+        width = found.pos_low - found.pos_high
+        low = found.pos_high + width / 2 if self.band == "narrow" else found.pos_low
+        return replace(found, sigma=found.sigma * self.sigma_factor, rho=rho, pos_low=low)
+
+
+def _arms(*names: str) -> list[Condition]:
+    return [Condition(name, name) for name in names]
+
+
+def _omega() -> list[Condition]:
+    mixed = [Condition(f"omega-{omega:g}", "baseline", omega) for omega in (0.1, 0.2, 0.3)]
+    return [*_arms("untrained", "baseline"), *mixed, Condition("omega-0.3-mixed_removal", "mixed_removal", 0.3)]
+
+
+def _strength() -> list[Condition]:
+    conditions = _arms("baseline", "margin", "temperature")
+    conditions += [Condition(f"margin-x{f:g}", "margin", sigma_factor=f) for f in FACTORS]
+    conditions += [Condition(f"temperature-x{f:g}", "temperature", rho_factor=f) for f in FACTORS]
+    return conditions + [Condition(f"temperature-power{f:g}", "temperature", rho_power=f) for f in FACTORS]
+
+
+def _controls() -> list[Condition]:
+    return [
+        *_arms("baseline", "combined", "margin_all", "temperature_all", "combined_random", "combined_projector"),
+        Condition("combined-narrow_band", "combined", band="narrow"),
+        Condition("combined-paper_band", "combined", band="paper"),
+    ]
+
+
+def _swept(name: str, values: Sequence[float]) -> list[Condition]:
+    """Baseline and combined at other values of a setting than the base's."""
+    return _arms("baseline", "combined") + [
+        Condition(f"{name}-{value:g}-{arm}", arm, settings={name: value})
+        for value in values
+        for arm in ("baseline", "combined")
+    ]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the study.
+
+    Parameters
+    ----------
+    question : str
+    conditions : list of Condition
+    seeds : int
+        Runs per condition, with seeds 0, 1, …
+    """
+
+    question: str
+    conditions: list[Condition]
+    seeds: int
+
+
+PARTS = {
+    "omega": Part("mixed images as difficult examples, the paper's controlled test", _omega(), 3),
+    "remedies": Part(
+        "margin, temperature and both, as derived", _arms("baseline", "margin", "temperature", "combined"), 5
+    ),
+    "rivals": Part(
+        "removal of pairs and of samples, and other losses",
+        _arms(
+            "baseline", "pair_removal", "sample_removal", "random_removal", "adnce", "hcl", "debiased", "combined_auto"
+        ),
+        5,
+    ),
+    "strength": Part("is the derived σ*, ρ* near the best?", _strength(), 3),
+    "controls": Part("the paper's failure signatures", _controls(), 3),
+    "batch": Part("batch size", _swept("batch", (64, 128, 512)), 3),
+    "tau": Part("temperature of the loss", _swept("tau", (0.1, 0.5, 1.0)), 3),
+    "headline": Part("baseline and combined, for other data or the full scale", _arms("baseline", "combined"), 2),
+}
+
+# --- runs ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Study:
+    """A folder of runs on one data set.
+
+    Parameters
+    ----------
+    base : Settings
+        Settings that all conditions share.
+    out : Path
+    running : Running
+    """
+
+    base: Settings
+    out: Path
+    running: Running = ALONE
+
+    @property
+    def experiment(self) -> Experiment:
+        """What ``empirical.compare`` records and checks."""
+        return Experiment(self.base, ("baseline",))
+
+    @property
+    def warmup(self) -> Task:
+        """The run that is profiled for the plan; its seed is no other run's."""
+        settings = replace(self.base, seed=WARMUP_SEED)
+        return Task("warmup", settings, self.out / "warmup", self.experiment, self.running)
+
+    @property
+    def plan(self) -> Plan:
+        """The theory's plan, after the warm-up."""
+        return Plan.load(self.warmup.out / "plan.json")
+
+    def folder(self, condition: Condition, seed: int) -> Path:
+        """Where a run is."""
+        return self.out / condition.name / str(seed)
+
+    def task(self, condition: Condition, seed: int) -> Task:
+        """One run; NotApplicable if the plan has no value for it."""
+        base = replace(self.base, **{"omega": condition.omega, "seed": seed, **condition.settings})
+        place = self.folder(condition, seed)
+        if condition.arm == "untrained":
+            return Task("untrained", base, place, self.experiment, self.running, measured=True)
+        from empirical.arms import ARMS
+
+        remedy = condition.remedy(self.plan)
+        drop = dropped(condition.arm, base, self.warmup.out, seed)
+        loss = ARMS[condition.arm].loss or base.loss
+        settings = replace(base, arm=condition.arm, loss=loss, remedy=remedy, drop=drop)
+        return Task("arm", settings, place, self.experiment, self.running, measured=True)
+
+    def tasks(self, part: Part, seeds: int) -> Iterator[Task]:
+        """The part's applicable runs, seed by seed."""
+        for seed in range(seeds):
+            for condition in part.conditions:
+                try:
+                    yield self.task(condition, seed)
+                except NotApplicable:
+                    continue
+
+
+def run_part(study: Study, name: str, seeds: int | None = None, jobs: int = 1) -> None:
+    """Run a part's conditions that are not finished.
+
+    Parameters
+    ----------
+    study : Study
+    name : str
+        A key of ``PARTS``.
+    seeds : int, optional
+        Runs per condition; by default the part's.
+    jobs : int
+        Single-threaded worker processes; 1 runs in this process with all threads.
+
+    Raises
+    ------
+    ParameterError
+        If a value is out of range, or the folder holds a study with other settings.
+    """
+    require_known("part", name, PARTS)
+    part = PARTS[name]
+    seeds = require_integer("seeds", part.seeds if seeds is None else seeds, 1)
+    jobs = require_integer("jobs", jobs, 1)
+    claim(study.experiment, study.out)
+    run_tasks([study.warmup], jobs, "warm-up")
+    run_tasks(list(study.tasks(part, seeds)), jobs, name)
+
+
+# --- results ---------------------------------------------------------------------------------------
+
+
+def conditions_by_name() -> dict[str, Condition]:
+    """Every condition of every part once."""
+    return {condition.name: condition for part in PARTS.values() for condition in part.conditions}
+
+
+def collect(study: Study) -> pd.DataFrame:
+    """One row for every finished run: what it was, its accuracies, its measured graph and the bound."""
+    rows = []
+    for name, condition in conditions_by_name().items():
+        for path in sorted((study.out / name).glob("*/result.json"), key=lambda p: int(p.parent.name)):
+            result = json.loads(path.read_text(encoding="utf-8"))
+            remedy = result["settings"]["remedy"] or {}
+            row: dict[str, Any] = {"condition": name, "arm": condition.arm, "omega": condition.omega}
+            row |= {key: result["settings"][key] for key in ("seed", "batch", "tau", "loss")}
+            row |= {key: remedy.get(key) for key in ("sigma", "rho", "pos_high", "pos_low")}
+            row |= {"dropped": len(result["settings"]["drop"]), **result["metrics"], **_training(path.parent)}
+            rows.append({**row, **_graph(path.parent, result["settings"]["dim"]), "seconds": result["seconds"]})
+    if not rows:
+        raise ParameterError("out", study.out, "a folder with finished runs of the study")
+    return pd.DataFrame(rows)
+
+
+def _training(place: Path) -> dict[str, float]:
+    """Means over the last epoch."""
+    path = place / "metrics.csv"
+    if not path.exists():
+        return {}
+    last = pd.read_csv(path).iloc[-1]
+    names = ("loss", "flagged_share", "robust_radius", "effective_negatives", "alignment", "uniformity")
+    return {f"train_{name}": float(last[name]) for name in names}
+
+
+def _graph(place: Path, dim: int) -> dict[str, float | None]:
+    """The measured graph of a run's final encoder: levels, λ_{k+1} measured and of the model, bounds."""
+    path = place / "profile.json"
+    if not path.exists():
+        return {}
+    profile = Profile.load(path)
+    row: dict[str, float | None] = {"delta": None if profile.delta is None else profile.delta.value}
+    for space in SPACES:
+        row |= {f"{space}_{level}": getattr(profile.spaces[space], level).value for level in LEVELS}
+    measured = json.loads((place / "spectrum.json").read_text(encoding="utf-8"))["eigenvalues"]
+    row["lambda_measured"] = measured[dim] if measured and dim < len(measured) else None
+    row |= dict.fromkeys(("lambda_matched", "lambda_block", "bound_matched", "bound_block"))
+    for pairing in ("matched", "block"):
+        if profile.violation("encoder", pairing) is None and row["delta"] is not None:
+            graph = profile.graph("encoder", pairing)
+            exact = nth_mode(spectrum(graph), dim + 1).eigenvalue
+            row[f"lambda_{pairing}"] = exact
+            row[f"bound_{pairing}"] = error_bounds(graph, dim, row["delta"])["difficult"].bound
+    return row
+
+
+def selection_stability(features: Any, pos_high: float, pos_low: float, seed: int = 0) -> list[dict[str, float]]:
+    """How well a batch's band agrees with that of all images, by batch size.
+
+    Parameters
+    ----------
+    features : ndarray
+        Pre-projector features of N images, shape (N, d).
+    pos_high, pos_low : float
+        The band.
+    seed : int
+        Of the random batches.
+
+    Returns
+    -------
+    list of dict
+        ``batch``; ``low_spread``, the standard deviation over batches of the band's lower end;
+        ``agreement``, the Jaccard index of the pairs that a batch flags and those that the band of all pairs does.
+    """
+    import torch
+
+    from empirical.losses import cosine_similarities
+    from empirical.selection import in_band, rank_band
+
+    similarities = cosine_similarities(torch.from_numpy(np.asarray(features, dtype=np.float32)))
+    similarities.fill_diagonal_(-torch.inf)
+    everywhere = rank_band(similarities, pos_high, pos_low)
+    generator = np.random.default_rng(seed)
+    rows = []
+    for batch in STABILITY_BATCHES:
+        if batch > len(similarities):
+            continue
+        lows, both, either = [], 0, 0
+        for _ in range(max(4, 8192 // batch)):
+            chosen = torch.from_numpy(generator.permutation(len(similarities))[:batch])
+            part = similarities[chosen][:, chosen]
+            band = rank_band(part, pos_high, pos_low)
+            here, there = in_band(part, band), in_band(part, everywhere)
+            both, either = both + int((here & there).sum()), either + int((here | there).sum())
+            lows.append(float(band[0]))
+        rows.append({"batch": batch, "low_spread": float(np.std(lows)), "agreement": both / max(1, either)})
+    return rows
+
+
+def summary(study: Study) -> dict[str, Any]:
+    """The study's plan, profile, settings and environment, and which runs exist, as plain data."""
+    plan, place = study.plan, study.warmup.out
+    with np.load(place / "evidence.npz") as evidence:
+        features = evidence["features"]
+    data = study.base.data
+    reasons = {}
+    for name, condition in conditions_by_name().items():
+        try:
+            if condition.arm != "untrained":
+                condition.remedy(plan)
+        except NotApplicable as reason:
+            reasons[name] = str(reason)
+    return {
+        "schema": SCHEMA,
+        "settings": study.base.to_json() | {"data": Path(data.partition(":")[2]).name or data},
+        "environment": json.loads((place / "environment.json").read_text(encoding="utf-8")),
+        "parts": {
+            name: {"question": p.question, "seeds": p.seeds, "conditions": [c.name for c in p.conditions]}
+            for name, p in PARTS.items()
+        },
+        "not_applicable": reasons,
+        "plan": plan.remedies,
+        "predictions": plan.predictions,
+        "profile": Profile.load(place / "profile.json").to_json(),
+        "selection_stability": selection_stability(features, plan.pos_high, plan.pos_low),
+    }
+
+
+def publish(study: Study, stem: Path) -> tuple[Path, Path]:
+    """Write ``stem``.csv, one row a run, and ``stem``.json, the summary; returns the two paths."""
+    table, document = stem.with_suffix(".csv"), stem.with_suffix(".json")
+    write_text(table, collect(study).to_csv(index=False, float_format="%.6g"))
+    write_json(document, summary(study))
+    return table, document

@@ -1,0 +1,107 @@
+"""One run of contrastive training: ``python -m empirical.train``."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from empirical.arms import ARMS, BANDS, NotApplicable, pair_remedy
+from empirical.data.arrays import read_integers
+from empirical.evaluate.probes import PROTOCOLS, Protocol, describe, evaluate_network
+from empirical.recipes import check_recipe_fits, recipe
+from empirical.train.checkpoint import CHECKPOINT
+from empirical.train.logs import StepBar, write_result
+from empirical.train.loop import train
+from empirical.train.options import add_arguments, given
+from empirical.train.settings import Running, Settings, settings_from_arguments
+from theory.checks import ParameterError, require
+from theory.command import Parser, run
+from theory.plan import Plan
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of ``python -m empirical.train``."""
+    return run(_command, argv, resumable=True)
+
+
+def _command(argv: Sequence[str] | None) -> None:
+    parser = Parser(prog="python -m empirical.train", description=__doc__)
+    add_arguments(parser, Settings)
+    add_arguments(parser, Running)
+    parser.add_argument("--recipe", help="defaults for all options, see docs/recipes.md")
+    parser.add_argument("--arm", default="baseline", help=", ".join(ARMS) + " (baseline)")
+    parser.add_argument("--seed", type=int, default=0, help="seed (0)")
+    parser.add_argument("--plan", type=Path, help="plan with the remedy's values (from theory.bounds)")
+    parser.add_argument("--band", default="theory", help=f"the selector's band: {', '.join(BANDS)} (theory)")
+    parser.add_argument("--drop", type=Path, help=".npy of training indices to leave out (from empirical.difficulty)")
+    parser.add_argument("--protocol", default="lbfgs", help=f"the linear probe: {', '.join(PROTOCOLS)} (lbfgs)")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    args = parser.parse_args(argv)
+    protocol = Protocol(args.protocol)
+    running = Running(**given(args, Running))
+    settings = _settings(args)
+    resumed, started = (args.out / CHECKPOINT).exists(), time.perf_counter()
+    first = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0  # which speaks for all
+    with StepBar(settings.arm, 2 * settings.batch) as bar:
+        network = train(settings, args.out, bar if first else None, running)
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()  # a connection closed at exit could abort the process
+    if not first:
+        return
+    print(f"{'resumed and finished' if resumed else 'trained'} {settings.epochs} epochs: {args.out / CHECKPOINT}")
+    device = next(network.parameters()).device
+    scores = evaluate_network(network, settings.original_images(), protocol)
+    write_result(args.out, "arm", settings, scores, protocol, time.perf_counter() - started, device)
+    print(describe(scores, protocol))
+
+
+def _settings(args: Any) -> Settings:
+    """Settings from a recipe, the options, the arm and its plan."""
+    base = Settings()
+    if args.recipe is not None:
+        base = replace(base, **recipe(args.recipe))
+    settings = replace(settings_from_arguments(args, base), arm=args.arm, seed=args.seed)
+    arm = ARMS[args.arm]
+    if arm.loss is not None:
+        require(args.loss in (None, arm.loss), "loss", args.loss, f"{arm.loss}, the loss of the arm {args.arm}")
+        settings = replace(settings, loss=arm.loss)
+    try:
+        remedy = pair_remedy(args.arm, Plan.load(args.plan) if args.plan else None, args.band)
+    except NotApplicable as reason:
+        raise ParameterError(f"arm = {args.arm} is not applicable: {reason}") from reason
+    images = settings.images()
+    if args.recipe is not None:
+        check_recipe_fits(args.recipe, images.x_train.shape)
+    if arm.drop in ("difficult", "random"):
+        require(args.drop is not None, "arm", args.arm, "the images to leave out (--drop FILE)")
+    drop = read_indices(args.drop, len(images.y_train)) if args.drop else ()
+    if arm.drop == "mixed":
+        drop = tuple(images.mixed.nonzero().flatten().tolist())
+        require(bool(drop), "omega", settings.omega, "omega > 0 for the arm mixed_removal")
+    return replace(settings, remedy=remedy, drop=drop)
+
+
+def read_indices(path: Path, count: int) -> tuple[int, ...]:
+    """Training indices from an .npy file.
+
+    Raises
+    ------
+    ParameterError
+        If the file is not a vector of integers below ``count``.
+    """
+    indices = read_integers("drop", path)
+    inside = not len(indices) or (indices.min() >= 0 and indices.max() < count)
+    require(bool(inside), "drop", path, f"indices in [0, {count - 1}]")
+    return tuple(int(i) for i in np.unique(indices))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

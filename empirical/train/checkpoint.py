@@ -1,0 +1,113 @@
+"""Checkpoints: written whole or not at all, the one before kept, read without running code."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from empirical.encoders import Network
+from empirical.train.settings import Settings
+from theory.checks import ParameterError, require
+from theory.files import write_bytes
+
+CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
+State = dict[str, Any]
+
+
+def save_checkpoint(out: Path, state: State) -> None:
+    """Write ``state`` to ``out``/checkpoint.pt; the checkpoint before becomes checkpoint.previous.pt.
+
+    Raises
+    ------
+    ParameterError
+        If it cannot be written, for instance on a full disk; the old checkpoint is then untouched.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_bytes(out / CHECKPOINT, buffer.getvalue(), keep=out / PREVIOUS)
+
+
+def read_checkpoint(path: Path) -> State:
+    """Read a checkpoint written by ``empirical.train``; ParameterError if it is not one."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+        raise ParameterError(f"cannot read {path}: {error.strerror}") from error
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise ParameterError(f"{path} is not a checkpoint of empirical.train") from error
+    known = isinstance(state, dict) and {"settings", "network", "metrics"} <= set(state)
+    require(known, "checkpoint", path, "a checkpoint of empirical.train")
+    return dict(state)
+
+
+def latest_checkpoint(out: Path, settings: Settings) -> tuple[State | None, bool]:
+    """The newest readable checkpoint of a run, None if there is none yet; and whether it is the one before.
+
+    A damaged or missing checkpoint falls back to the one before, with a warning.
+
+    Raises
+    ------
+    ParameterError
+        If the folder holds a run with other settings (naming the difference), or only damaged checkpoints.
+    """
+    current, before = out / CHECKPOINT, out / PREVIOUS
+    if not current.exists() and not before.exists():
+        return None, False
+    fell_back = False
+    try:
+        state = read_checkpoint(current)
+    except ParameterError as damaged:
+        if not before.exists():
+            raise
+        state, fell_back = read_checkpoint(before), True
+        warnings.warn(f"{damaged}; going on from {before}, step {state.get('step')}", stacklevel=2)
+    _require_same(out, state["settings"], settings)
+    return state, fell_back
+
+
+def tidy(out: Path, fell_back: bool) -> None:
+    """Make a run's folder ready to be written to, by one process, after all have read the checkpoint.
+
+    Parameters
+    ----------
+    out : Path
+    fell_back : bool
+        Put the checkpoint before in the place of the damaged one: the next save would keep the damaged one
+        and overwrite the only good one.
+    """
+    for unfinished in out.glob(f".{CHECKPOINT}.*"):  # of a process that was killed while it wrote
+        unfinished.unlink(missing_ok=True)
+    if fell_back:
+        os.replace(out / PREVIOUS, out / CHECKPOINT)
+
+
+def _require_same(out: Path, before: dict[str, Any], settings: Settings) -> None:
+    for name, value in settings.to_json().items():
+        drop = name == "drop"
+        old = "other images" if drop else before.get(name)
+        require(before.get(name) == value, name, "…" if drop else value, f"the settings of the run in {out}: {old}")
+
+
+def load_network(path: Path) -> tuple[Settings, Network]:
+    """Settings and network of a checkpoint, in evaluation mode on the CPU."""
+    state = read_checkpoint(path)
+    try:
+        settings = Settings.from_json(state["settings"])
+        # Checkpoints of earlier versions do not tell the images' shape.
+        channels, *size = state.get("shape") or (_channels_of(state["network"]),)
+        network = settings.network(channels, tuple(size) or None)
+        network.load_state_dict(state["network"])
+    except (KeyError, TypeError, AttributeError, StopIteration, RuntimeError) as error:
+        raise ParameterError(f"{path} is not a checkpoint of this version of empirical.train") from error
+    return settings, network.eval()
+
+
+def _channels_of(weights: dict[str, Tensor]) -> int:
+    """Colour channels that a network with these weights takes, if its first layer is a plain convolution."""
+    return int(next(w.shape[1] for w in weights.values() if w.ndim == 4))

@@ -1,0 +1,156 @@
+"""What a run writes beside its weights: environment, one row of metrics an epoch, TensorBoard's events."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from empirical.evaluate.probes import Protocol
+from empirical.train.settings import Settings
+from theory.files import write_json, write_text
+
+RESULT_SCHEMA = "difficult-examples/result/1"
+PACKAGES = ("difficult-examples", "torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn")
+Progress = Callable[[int, int, int], None]
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Package versions, machine and device, as plain data."""
+    gpu = device.type == "cuda"
+    return {
+        "versions": {name: version(name) for name in PACKAGES},
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "device": torch.cuda.get_device_name(device) if gpu else device.type,
+    }
+
+
+def write_result(
+    out: Path,
+    kind: str,
+    settings: Settings,
+    metrics: dict[str, float],
+    protocol: Protocol,
+    seconds: float,
+    device: torch.device,
+) -> None:
+    """Write result.json, a run's last file: what was measured on its final weights, and with what.
+
+    Parameters
+    ----------
+    out : Path
+        The run's folder.
+    kind : str
+        ``arm``, ``warmup`` or the name of a reference row.
+    settings : Settings
+    metrics : dict of float
+        Accuracies by name.
+    protocol : Protocol
+        How they were measured.
+    seconds : float
+        Wall time of the run and its evaluation (since it was last resumed).
+    device : torch.device
+        Where it was trained.
+    """
+    document = {
+        "schema": RESULT_SCHEMA,
+        "kind": kind,
+        "arm": settings.arm if kind == "arm" else kind,
+        "seed": settings.seed,
+        "omega": settings.omega,
+        "metrics": metrics,
+        "protocol": asdict(protocol),
+        "seconds": seconds,
+        "settings": settings.to_json(),
+        **environment(device),
+    }
+    write_json(out / "result.json", document)
+
+
+def write_csv(path: Path, rows: list[dict[str, float]]) -> None:
+    """Rows as a CSV file, floats to eight digits; blank where a row lacks a key that another has."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[f"{row[name]:.8g}" if name in row else "" for name in names] for row in rows]
+    write_text(path, "\n".join(",".join(line) for line in [names, *cells]) + "\n")
+
+
+class Events:
+    """TensorBoard's event files of a run; does nothing unless ``wanted``.
+
+    Parameters
+    ----------
+    out : Path
+        The run's folder.
+    step : int
+        Where the run stands: events that an interrupted run wrote after it are dropped.
+    wanted : bool
+    """
+
+    def __init__(self, out: Path, step: int, wanted: bool) -> None:
+        self._writer: Any = None
+        if wanted:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
+
+    def write(self, row: dict[str, float], step: int) -> None:
+        """Add one row of metrics."""
+        if self._writer is not None:
+            for name, value in row.items():
+                self._writer.add_scalar(name, value, step)
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Finish the files."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+class StepBar:
+    """A callback that shows steps done, views per second and the estimated end.
+
+    Within it messages have lines of their own: the bar is closed when it is left, by an error too.
+
+    Parameters
+    ----------
+    description : str
+    views : int
+        Views per step.
+    """
+
+    def __init__(self, description: str, views: int) -> None:
+        self.description, self.views = description, views
+        self._bar: Any = None
+
+    def __enter__(self) -> StepBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, done: int, steps: int, epoch: int) -> None:
+        """Move to ``done`` of ``steps``."""
+        from tqdm import tqdm
+
+        if self._bar is None:
+            self._bar = tqdm(total=steps, initial=done, desc=self.description, unit="step")
+        self._bar.update(done - self._bar.n)
+        rate = self._bar.format_dict["rate"]
+        shown = {"epoch": epoch, "views/s": round(rate * self.views) if rate else "–"}
+        self._bar.set_postfix(shown, refresh=False)
+        if done == steps:
+            self._bar.close()
+
+
+def say(message: str) -> None:
+    """Write a line to stderr, above a bar that is shown there."""
+    from tqdm import tqdm
+
+    tqdm.write(message, file=sys.stderr)

@@ -1,0 +1,103 @@
+"""MoCo v2: the negatives are a queue of keys from a slowly moving copy of the network (Chen et al. 2020)."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.nn import functional
+
+from empirical.arms import PairRemedy
+from empirical.encoders import Network
+from empirical.losses import queue_pairs
+from empirical.train.simclr import Pairs, gather
+
+
+class MoCo:
+    """Pairs of queries with their keys and with a queue of earlier keys, over all devices.
+
+    Batch norm is synchronised over devices, so keys are not shuffled between them.
+
+    Parameters
+    ----------
+    fabric : Fabric
+    model : module
+        The query network set up by ``fabric``.
+    network : Network
+        The same network, bare; the key network starts as its copy.
+    remedy : PairRemedy or None
+        Says in which space similarities are ranked, if at all.
+    size : int
+        Keys in the queue.
+    momentum : float
+        m of key ← m·key + (1 − m)·query.
+    seed : int
+        Of the random keys with which the queue begins.
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        model: Any,
+        network: Network,
+        remedy: PairRemedy | None,
+        size: int,
+        momentum: float,
+        seed: int,
+    ) -> None:
+        self.fabric, self.model, self.network, self.remedy = fabric, model, network, remedy
+        self.momentum, self.cursor = momentum, 0
+        self.keys = copy.deepcopy(network).requires_grad_(False)
+        reference = next(network.parameters())
+        generator = torch.Generator().manual_seed(seed)
+        self.queues = [
+            functional.normalize(torch.randn(size, width, generator=generator), dim=1).to(reference)
+            for width in (network.features, network.dim)
+        ]
+        self._enqueue: list[Tensor] = []
+
+    def pairs(self, first: Tensor, second: Tensor) -> Pairs:
+        """Cosines of a batch of this device's views, shape (B, C, H, W) each."""
+        first, second = (x.contiguous(memory_format=torch.channels_last) for x in (first, second))
+        with torch.no_grad(), self.fabric.autocast():
+            self._follow()
+            h_key, z_key = self.keys(second.to(next(self.keys.parameters()).dtype))
+            h_key, z_key = (gather(self.fabric, x.to(self.queues[0].dtype), views=1) for x in (h_key, z_key))
+        h, z = self.model(first)
+        positive, negative = queue_pairs(gather(self.fabric, z, views=1), z_key, self.queues[1])
+        ranked = None
+        if self.remedy is not None:
+            with torch.no_grad():
+                if self.remedy.space == "encoder":
+                    ranked = queue_pairs(gather(self.fabric, h.detach(), views=1), h_key, self.queues[0])[1]
+                else:
+                    ranked = negative.detach()
+        self._enqueue = [h_key, z_key]
+        return Pairs(positive, negative, ranked, h.detach())
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Put the batch's keys into the queue, after the loss has used it, in place of the oldest."""
+        for queue, keys in zip(self.queues, self._enqueue, strict=True):
+            rows = (self.cursor + torch.arange(len(keys), device=queue.device)) % len(queue)
+            queue.index_copy_(0, rows, functional.normalize(keys, dim=1))
+        self.cursor = (self.cursor + len(self._enqueue[0])) % len(self.queues[0])
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must hold beside the network."""
+        return {"keys": self.keys.state_dict(), "queues": self.queues, "cursor": self.cursor}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Inverse of ``state``."""
+        self.keys.load_state_dict(state["keys"])
+        for queue, saved in zip(self.queues, state["queues"], strict=True):
+            queue.copy_(saved)
+        self.cursor = state["cursor"]
+
+    def _follow(self) -> None:
+        """Move the key network's weights towards the query network's."""
+        keys, queries = ([p.detach() for p in network.parameters()] for network in (self.keys, self.network))
+        torch._foreach_lerp_(keys, queries, 1 - self.momentum)

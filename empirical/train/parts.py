@@ -1,0 +1,196 @@
+"""The parts of a run: devices, optimiser, framework, the order of the images, and requests to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from empirical.arms import PairRemedy
+from empirical.data import Images
+from empirical.encoders import Network
+from empirical.evaluate.probes import OnlineProbe
+from empirical.train.logs import say
+from empirical.train.moco import MoCo
+from empirical.train.settings import ALONE, Running, Settings
+from empirical.train.simclr import SimCLR
+from theory.checks import ParameterError, require
+
+AGREE_EVERY = 16  # steps after which several devices ask each other whether to stop
+
+# --- parts of a run --------------------------------------------------------------------------------
+
+
+def make_fabric(settings: Settings, running: Running = ALONE) -> Fabric:
+    """Lightning Fabric for the settings; ParameterError if this machine has no such devices."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it would write into the progress bar
+    per_node, rest = divmod(settings.devices, running.nodes)
+    require(rest == 0, "devices", settings.devices, f"a multiple of nodes = {running.nodes}")
+    started = os.environ.get("WORLD_SIZE", str(settings.devices))  # by torchrun; with one device Fabric ignores it
+    require(started == str(settings.devices), "devices", settings.devices, f"devices = WORLD_SIZE = {started}")
+    try:
+        return Fabric(
+            accelerator=settings.accelerator,
+            devices=per_node,
+            num_nodes=running.nodes,
+            precision=settings.precision,  # type: ignore[arg-type]
+        )
+    except Exception as error:  # Fabric raises many kinds, with messages of several lines
+        reason = str(error).splitlines()[0]
+        raise ParameterError(f"no {settings.devices} × {settings.accelerator} on this machine: {reason}") from error
+
+
+def launch(fabric: Fabric, settings: Settings) -> None:
+    """Start the other processes and connect to them; ParameterError if that fails."""
+    try:
+        fabric.launch()
+    except Exception as error:  # sockets and process groups fail in many ways, with messages of several lines
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ParameterError(f"cannot start the processes of devices = {settings.devices}: {reason}") from error
+
+
+def require_fit(settings: Settings, images: Images) -> Network:
+    """The settings' network; ParameterError if it does not take images of this shape."""
+    shape = tuple(images.x_train.shape[1:])
+    channels, height, width = shape
+    network = settings.network(channels, (height, width))
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(2, *shape))
+    except ParameterError:
+        raise
+    except Exception as error:  # an encoder of one's own can raise anything
+        reason = " ".join(str(error).split())
+        raise ParameterError("encoder", settings.encoder, f"images of shape {shape}: {reason}") from error
+    network.train()
+    return network
+
+
+def make_optimizer(settings: Settings, network: Network) -> torch.optim.Optimizer:
+    """The settings' optimiser; its learning rate is set at every step."""
+    fused = next(network.parameters()).device.type in ("cpu", "cuda")
+    options: dict[str, Any] = {"lr": settings.peak_rate, "weight_decay": settings.weight_decay, "fused": fused}
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(network.parameters(), momentum=0.9, nesterov=True, **options)
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(network.parameters(), **options)
+    return torch.optim.Adam(network.parameters(), **options)
+
+
+def make_framework(settings: Settings, fabric: Fabric, model: Any, network: Network) -> SimCLR | MoCo:
+    """The settings' way of making pairs."""
+    if settings.framework == "simclr":
+        return SimCLR(fabric, model, settings.remedy)
+    seed = seed_of(settings.seed, settings.queue)
+    return MoCo(fabric, model, network, settings.remedy, settings.queue, settings.momentum, seed)
+
+
+def seed_of(*numbers: int) -> int:
+    """One seed from several numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+def epoch_order(settings: Settings, rows: Tensor, epoch: int, per_epoch: int) -> tuple[Tensor, ...]:
+    """Training indices of an epoch's batches.
+
+    Where images are left out, the epoch goes on with a new order, so that all arms take as many steps. No batch
+    holds an image twice: it would be its own negative.
+    """
+    generator = torch.Generator().manual_seed(seed_of(settings.seed, epoch, 0))
+    wanted = per_epoch * settings.batch
+    order = rows[:0]
+    while len(order) < wanted:
+        following = rows[torch.randperm(len(rows), generator=generator)]
+        begun = len(order) % settings.batch
+        if begun:  # a batch that this pass completes, with the first of its images that are not yet there
+            new = following[~torch.isin(following, order[-begun:])][: settings.batch - begun]
+            following = torch.cat([new, following[~torch.isin(following, new)]])
+        order = torch.cat([order, following])
+    parts: tuple[Tensor, ...] = order[:wanted].split(settings.batch)
+    return parts
+
+
+def kept_rows(settings: Settings, images: Images) -> Tensor:
+    """Indices of the training images that are not left out; ParameterError if they do not fit the settings."""
+    count = len(images.y_train)
+    kept = np.setdiff1d(np.arange(count), np.array(settings.drop, dtype=np.int64))
+    require(settings.batch <= len(kept), "batch", settings.batch, f"batch <= {len(kept)}, the training images")
+    require(settings.dim < count, "dim", settings.dim, f"dim < {count}, the training images")
+    return torch.from_numpy(kept)
+
+
+def placed(x: Any, device: torch.device) -> Any:
+    """The images on the device, if they are a tensor and leave it half of its free memory."""
+    if not isinstance(x, Tensor) or device.type != "cuda":
+        return x
+    free, _ = torch.cuda.mem_get_info(device)
+    return x.to(device) if 2 * x.nbytes <= free else x
+
+
+def make_probe(
+    running: Running, settings: Settings, network: Network, images: Images, device: torch.device
+) -> OnlineProbe | None:
+    if not running.online_probe:
+        return None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        probe = OnlineProbe(network.features, images.classes)
+    return probe.to(device)
+
+
+def warn_first(fabric: Fabric, message: str) -> bool:
+    """Warn, in the first of several processes."""
+    if fabric.is_global_zero:
+        warnings.warn(message, stacklevel=2)
+    return True
+
+
+def warn_of_empty_band(remedy: PairRemedy | None, fabric: Fabric) -> bool:
+    if remedy is None or remedy.select not in ("rank", "random") or remedy.pos_high < remedy.pos_low:
+        return False
+    return warn_first(fabric, f"the band {remedy.pos_high} to {remedy.pos_low} is empty: training as the baseline")
+
+
+class stop_requests:
+    """Within it, SIGTERM asks the loop to save and leave instead of killing the process."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def __enter__(self) -> stop_requests:
+        try:
+            self._before = signal.signal(signal.SIGTERM, self._request)
+        except ValueError:  # not in the main thread: nobody can ask
+            self._before = None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
+
+    def _request(self, *_: object) -> None:
+        self.requested = True
+
+    def agreed(self, fabric: Fabric, step: int) -> bool:
+        """Whether to stop after this step; several devices ask each other, but not at every step."""
+        if fabric.world_size == 1:
+            return self.requested
+        if step % AGREE_EVERY:
+            return False
+        asked = fabric.all_reduce(torch.tensor(float(self.requested), device=fabric.device), reduce_op="sum")
+        assert isinstance(asked, Tensor)
+        return bool(asked.item() > 0)
+
+    def leave(self, fabric: Fabric, step: int) -> None:
+        """End the process with the exit code of SIGTERM, once the checkpoint is written."""
+        fabric.barrier()  # a process that left earlier would have its launcher kill the one that still writes
+        if fabric.is_global_zero:
+            say(f"stopped at step {step}; the same command goes on from here")
+        raise SystemExit(128 + signal.SIGTERM)

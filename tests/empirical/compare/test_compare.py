@@ -1,0 +1,241 @@
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from empirical import runs as module
+from empirical.arms import ARMS
+from empirical.compare.__main__ import main
+from empirical.compare.experiment import PRESETS, WARMUP_SEED, Experiment, compare, load_experiment, planned
+from tests.empirical.train.test_loop import TINY
+from theory.checks import ParameterError
+from theory.plan import Plan
+
+SMALL = Experiment(
+    base=replace(TINY, epochs=1),
+    arms=("baseline", "margin", "combined", "sample_removal", "random_removal", "mixed_removal"),
+    seeds=2,
+    omegas=(0.0, 0.5),
+    labels_per_class=2,
+    draws=2,
+)
+SHARED = Path(__file__).parents[3].parent / "shared" / "data"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("experiment")
+    return out, compare(SMALL, out)
+
+
+def results(out):
+    return {path.parent.relative_to(out): json.loads(path.read_text()) for path in out.glob("*/*/result.json")}
+
+
+def test_every_run_is_recorded_with_settings_and_versions(finished):
+    out, _ = finished
+    found = results(out)
+    tasks, inapplicable = planned(SMALL, out)
+    references = 2 * (1 + 1 + 2)  # warm-up, raw pixels, two untrained encoders, for each ω
+    assert len(found) == len(tasks) + references
+    for path, result in found.items():
+        assert result["settings"]["omega"] == result["omega"]
+        assert "torch" in result["versions"]
+        assert (result["protocol"]["labels_per_class"], result["protocol"]["k"]) == (2, 20)
+        assert (result["seed"] == WARMUP_SEED) == (path.name == "warmup")
+    assert inapplicable[0.0]["mixed_removal"] == "no image is mixed at ω = 0"
+    assert "mixed_removal" not in inapplicable[0.5]
+
+
+def test_arms_use_the_plan_of_their_own_warm_up(finished):
+    out, _ = finished
+    tasks, _ = planned(SMALL, out)
+    for task in tasks:
+        plan = Plan.load(out / f"omega-{task.settings.omega!r}" / "warmup" / "plan.json")
+        arm = ARMS[task.settings.arm]
+        if arm.sigma:
+            assert task.settings.remedy.sigma == plan.margin_sigma
+        if arm.drop in ("difficult", "random"):
+            assert len(task.settings.drop) == round(plan.removal_fraction * 100)
+        if arm.drop == "mixed":
+            assert len(task.settings.drop) == 50
+
+
+def test_random_removal_drops_as_many_of_each_class_and_others_per_seed(finished):
+    out, _ = finished
+    tasks, _ = planned(SMALL, out)
+    by_arm = {(t.settings.omega, t.settings.arm, t.settings.seed): t.settings.drop for t in tasks}
+    labels = TINY.images().y_train.numpy()
+    difficult, random = (np.array(by_arm[0.0, arm, 0]) for arm in ("sample_removal", "random_removal"))
+    assert (np.bincount(labels[difficult]) == np.bincount(labels[random])).all()
+    assert by_arm[0.0, "random_removal", 0] != by_arm[0.0, "random_removal", 1]
+    assert by_arm[0.0, "sample_removal", 0] == by_arm[0.0, "sample_removal", 1]
+
+
+def test_finished_runs_are_not_repeated_and_the_report_stays_the_same(finished, monkeypatch):
+    out, report = finished
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*/*/*")}
+    page = report.read_text()
+    monkeypatch.setattr(module, "execute", lambda task: pytest.fail(f"{task} was run again"))
+    assert compare(SMALL, out) == report
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*/*/*")} == before
+    assert report.read_text() == page
+
+
+def test_workers_give_the_same_results(finished, tmp_path):
+    out, _ = finished
+    few = replace(SMALL, omegas=(0.5,), arms=("baseline", "sample_removal"))
+    compare(few, tmp_path, jobs=2)
+    expected = results(out)
+    for path, result in results(tmp_path).items():
+        assert result["metrics"] == pytest.approx(expected[path]["metrics"], abs=0.02)
+
+
+def test_another_experiment_in_the_folder_is_refused_naming_the_difference(finished):
+    out, _ = finished
+    with pytest.raises(ParameterError, match=r"seeds = 3 violates seeds = 2 of the experiment"):
+        compare(replace(SMALL, seeds=3), out)
+    with pytest.raises(ParameterError, match="tau"):
+        compare(replace(SMALL, base=replace(SMALL.base, tau=0.1)), out)
+    assert load_experiment(out) == SMALL
+
+
+def test_interrupted_comparison_keeps_what_is_finished(tmp_path, monkeypatch):
+    few = replace(SMALL, omegas=(0.0,), arms=("baseline",))
+    execute = module.execute
+
+    def stop_at_the_arms(task):
+        if task.kind == "arm":
+            raise KeyboardInterrupt
+        execute(task)
+
+    monkeypatch.setattr(module, "execute", stop_at_the_arms)
+    with pytest.raises(KeyboardInterrupt):
+        compare(few, tmp_path)
+    kept = results(tmp_path)
+    assert len(kept) == 4
+    monkeypatch.setattr(module, "execute", execute)
+    compare(few, tmp_path)
+    assert {path: results(tmp_path)[path] for path in kept} == kept
+
+
+# --- report ----------------------------------------------------------------------------------------
+
+
+def test_page_is_self_contained_and_opens_with_the_effect(finished):
+    _, report = finished
+    page = report.read_text()
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    lead = page[page.index('class="lead"') : page.index("What was run")]
+    assert "baseline" in lead
+    assert "95 % interval" in lead
+    assert "smallest difference this design could detect" in lead
+    for words in ("raw pixels", "untrained encoder", "no prediction", "too few", "block", "not applicable"):
+        assert words in page
+    assert page.count("<figure>") == 24  # twelve pairs for each ω
+
+
+def test_csv_and_json_hold_the_numbers_of_the_page(finished):
+    out, report = finished
+    table = pd.read_csv(out / "results.csv")
+    summary = json.loads((out / "results.json").read_text())
+    page = report.read_text()
+    for row in summary["table"]:
+        if row["not_applicable"]:
+            continue
+        runs = table[(table.omega == row["omega"]) & (table.arm == row["arm"])]
+        assert row["encoder_probe"]["value"] == pytest.approx(runs.encoder_probe.mean())
+        assert f"{100 * row['encoder_probe']['value']:.2f}" in page
+        if row["difference"]:
+            baseline = table[(table.omega == row["omega"]) & (table.arm == "baseline")].set_index("seed")
+            difference = (runs.set_index("seed").encoder_probe - baseline.encoder_probe).mean()
+            assert row["difference"]["value"] == pytest.approx(difference)
+
+
+# --- command ---------------------------------------------------------------------------------------
+
+
+def test_presets_are_valid_and_the_demo_lies_in_the_theorems_range():
+    demo = PRESETS["digits-demo"]
+    assert demo.seeds >= 3
+    assert any(omega > 0 for omega in demo.omegas)
+    assert 10 <= demo.base.dim < 10 + 10  # r+1 <= k < n_d+r+1 with n_d = 10 of 120 per class
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "npz:none.npz"], "cannot read none.npz"),
+        (["--preset", "photos-cpu"], "--data is required"),
+        (["--arms", "baseline,magic"], "arms = magic violates one of"),
+        (["--arms", "margin"], "baseline among the arms"),
+        (["--omegas", "0,x"], "omegas = 0,x violates comma-separated numbers"),
+        (["--omegas", "2"], "omega = 2.0"),
+        (["--seeds", "0"], "seeds = 0"),
+        (["--jobs", "0"], "jobs = 0"),
+        (["--labels-per-class", "121"], "labels_per_class = 121"),
+        (["--dim", "1200"], "dim = 1200 violates dim < 1200"),
+        (["--batch", "1201"], "batch = 1201"),
+        (["--stem-stride", "3"], "stem_stride = 3"),
+        (["--devices", "2"], "devices = 2 violates devices = 1 in a comparison (empirical.train takes several)"),
+        (["--nodes", "2"], "devices = 1 violates a multiple of nodes = 2"),
+        (["--accelerator", "abacus"], "accelerator = abacus"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_written(arguments, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["--preset", "digits-demo", "--out", "out", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_miniature_of_the_main_job_on_photographs(tmp_path):
+    if not (SHARED / "cifar10-train-0.npz").exists():
+        pytest.skip(f"CIFAR-10 is not in {SHARED}")
+    unpack = [sys.executable, str(SHARED / "unpack.py"), "cifar10", str(tmp_path / "cifar")]
+    subprocess.run([*unpack, "--train", "200", "--test", "200"], check=True, stdout=subprocess.DEVNULL)
+    arguments = ["--preset", "photos-cpu", "--data", f"folder:{tmp_path / 'cifar'}", "--arms", "baseline,combined"]
+    arguments += ["--seeds", "2", "--width", "4", "--epochs", "1", "--batch", "100", "--out", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    table = pd.read_csv(tmp_path / "out" / "results.csv")
+    assert {"baseline", "raw_pixels", "untrained", "warmup"} <= set(table.arm)
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_an_arm_that_leaves_too_few_images_is_not_applicable(tmp_path):
+    experiment = replace(SMALL, base=replace(SMALL.base, batch=100), omegas=(0.5,), arms=("baseline", "mixed_removal"))
+    page = compare(replace(experiment, seeds=1), tmp_path).read_text()
+    assert "removal leaves 50 images, fewer than a batch" in page
+    assert "one seed gives no interval" in page or "not applicable" in page
+
+
+def test_flags_and_a_band_that_sets_itself(tmp_path):
+    from empirical.data.features import Features
+    from empirical.difficulty.scores import flag_shares, largest
+    from empirical.encoders import extract
+    from empirical.train.checkpoint import load_network
+
+    arms = ("baseline", "pair_removal", "sample_removal", "random_removal", "combined_projector", "adnce")
+    experiment = replace(SMALL, arms=arms, seeds=1, omegas=(0.0,), scores="flags", band="auto")
+    report = compare(experiment, tmp_path)
+    assert "The band holds cosines" in report.read_text()
+    tasks = {task.settings.arm: task.settings for task in planned(experiment, tmp_path)[0]}
+    warmup = tmp_path / "omega-0.0" / "warmup"
+    settings, network = load_network(warmup / "checkpoint.pt")
+    plan = Plan.load(warmup / "plan.json")
+    h, _ = extract(network, settings.images().x_train)
+    shares = flag_shares(Features(h.numpy()), plan.pos_high, plan.pos_low, settings.batch)
+    assert list(tasks["sample_removal"].drop) == np.flatnonzero(largest(shares, 0.1)).tolist()  # 1 of 10
+    assert len(tasks["random_removal"].drop) == len(tasks["sample_removal"].drop)
+    assert tasks["pair_removal"].remedy.select == "auto"
+    assert tasks["adnce"].loss == "adnce"
+    assert tasks["combined_projector"].remedy.space == "projector"

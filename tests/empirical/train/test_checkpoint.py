@@ -1,0 +1,134 @@
+import errno
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from empirical.difficulty import __main__ as difficulty
+from empirical.evaluate import __main__ as evaluate
+from empirical.profile import __main__ as profile
+from empirical.train.checkpoint import latest_checkpoint, load_network, read_checkpoint, save_checkpoint, tidy
+from empirical.train.loop import train
+from empirical.train.settings import Settings
+from theory.checks import ParameterError
+
+SETTINGS = Settings(encoder="convnet", width=4, dim=8)
+
+
+def state(step):
+    network = SETTINGS.network(1)
+    return {"settings": SETTINGS.to_json(), "step": step, "network": network.state_dict(), "metrics": []}
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
+    path = Path(tmp_path / "checkpoint.pt")
+    with pytest.raises(ParameterError, match="cannot read"):
+        load_network(path)
+    path.write_bytes(b"\x80nonsense")
+    with pytest.raises(ParameterError, match="is not a checkpoint"):
+        load_network(path)
+    torch.save({"a": 1}, path)
+    with pytest.raises(ParameterError, match="checkpoint"):
+        load_network(path)
+
+
+def perceptron():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 9), nn.ReLU())
+
+
+def depthwise(channels):
+    return nn.Sequential(
+        nn.Conv2d(channels, 4 * channels, 3, groups=channels), nn.ReLU(), nn.Conv2d(4 * channels, 9, 1)
+    )
+
+
+@pytest.mark.parametrize(("encoder", "channels"), [("perceptron", 1), ("depthwise", 3)])
+def test_checkpoints_of_encoders_of_ones_own_are_used(tmp_path, capsys, encoder, channels):
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8, channels), dtype=np.uint8)
+    labels = np.arange(60) % 3
+    np.savez(tmp_path / "data.npz", x_train=pixels, y_train=labels, x_test=pixels[:30], y_test=labels[:30])
+    size = {"train": 60, "test": 30, "batch": 30, "epochs": 1, "dim": 4}
+    train(Settings(data=f"npz:{tmp_path / 'data.npz'}", encoder=f"{__name__}:{encoder}", **size), tmp_path)
+    for command in (evaluate, profile, difficulty):
+        assert command.main(["--checkpoint", str(tmp_path / "checkpoint.pt"), "--json"]) == 0, capsys.readouterr().err
+        json.loads(capsys.readouterr().out)
+
+
+def test_checkpoints_of_earlier_versions_tell_the_channels_by_their_weights(tmp_path):
+    save_checkpoint(tmp_path, state(1))
+    assert load_network(tmp_path / "checkpoint.pt")[1].channels == 1
+
+
+def test_the_checkpoint_before_is_kept(tmp_path):
+    for step in (1, 2, 3):
+        save_checkpoint(tmp_path, state(step))
+    assert sorted(os.listdir(tmp_path)) == ["checkpoint.previous.pt", "checkpoint.pt"]
+    assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == 3
+    assert read_checkpoint(tmp_path / "checkpoint.previous.pt")["step"] == 2
+
+
+@pytest.mark.parametrize("left", [0, 10, 1000, -1])
+def test_a_checkpoint_cut_short_falls_back_saying_so(tmp_path, left):
+    save_checkpoint(tmp_path, state(1))
+    save_checkpoint(tmp_path, state(2))
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:left])
+    with pytest.warns(UserWarning, match=r"checkpoint.pt is not a checkpoint .* going on from .*previous.pt, step 1"):
+        found, fell_back = latest_checkpoint(tmp_path, SETTINGS)
+    assert (found["step"], fell_back) == (1, True)
+    tidy(tmp_path, fell_back)
+    found, fell_back = latest_checkpoint(tmp_path, SETTINGS)
+    assert (found["step"], fell_back) == (1, False)
+    save_checkpoint(tmp_path, state(3))
+    assert [read_checkpoint(tmp_path / f"checkpoint{name}.pt")["step"] for name in ("", ".previous")] == [3, 1]
+
+
+def test_killed_between_two_renames_the_previous_one_is_found(tmp_path):
+    save_checkpoint(tmp_path, state(1))
+    os.rename(tmp_path / "checkpoint.pt", tmp_path / "checkpoint.previous.pt")
+    with pytest.warns(UserWarning, match="going on from"):
+        assert latest_checkpoint(tmp_path, SETTINGS)[0]["step"] == 1
+
+
+def test_with_only_damaged_checkpoints_the_run_is_refused(tmp_path):
+    (tmp_path / "checkpoint.pt").write_bytes(b"")
+    with pytest.raises(ParameterError, match="is not a checkpoint"):
+        latest_checkpoint(tmp_path, SETTINGS)
+    assert latest_checkpoint(tmp_path / "nowhere", SETTINGS) == (None, False)
+
+
+def test_a_full_disk_keeps_the_old_checkpoint(tmp_path, monkeypatch):
+    save_checkpoint(tmp_path, state(1))
+
+    def full(self, content):
+        with open(self, "wb") as file:
+            file.write(content[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ParameterError, match=r"cannot write .*checkpoint.pt: No space left on device"):
+        save_checkpoint(tmp_path, state(2))
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == ["checkpoint.pt"]
+    assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == 1
+
+
+class Malicious:
+    def __reduce__(self):
+        return os.system, ("false",)
+
+
+def test_a_checkpoint_runs_no_code(tmp_path):
+    torch.save({**state(1), "metrics": Malicious()}, tmp_path / "checkpoint.pt")
+    with pytest.raises(ParameterError, match="is not a checkpoint"):
+        read_checkpoint(tmp_path / "checkpoint.pt")
+
+
+def test_changed_settings_are_named(tmp_path):
+    save_checkpoint(tmp_path, state(1))
+    with pytest.raises(ParameterError, match=r"tau = 0.1 violates the settings of the run in .*: 0.5"):
+        latest_checkpoint(tmp_path, Settings(encoder="convnet", width=4, dim=8, tau=0.1))

@@ -1,0 +1,82 @@
+"""Files that are never half written, and JSON documents read with one clear error."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from theory.checks import ParameterError, require
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, see ``write_bytes``."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes, keep: Path | None = None) -> None:
+    """Write a file under a temporary name and rename it, so that a reader sees all of it or none.
+
+    The file that it replaces stays under the name ``keep``, if that is given.
+    """
+    require_writable(path)
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        if keep is not None and path.exists():
+            os.replace(path, keep)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ParameterError(f"cannot write {path}: {error.strerror}") from error
+
+
+def require_writable(path: Path) -> None:
+    """Fail early, and without writing, where a file could not be written."""
+    path = Path(path)
+    if path.is_dir() or path.name in ("", ".."):
+        raise ParameterError(f"cannot write {path}: it is a folder")
+    place = path.parent
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise ParameterError(f"cannot write {path}: {place} is no writable folder")
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a JSON document; fractions become floats, NaN and infinity are refused, for they are not JSON."""
+    write_text(path, json.dumps(document, indent=2, allow_nan=False, default=float) + "\n")
+
+
+def read_document(path: Path, schema: str, keys: set[str]) -> dict[str, Any]:
+    """Read a JSON document of one schema with exactly the given keys.
+
+    Raises
+    ------
+    ParameterError
+        If the file cannot be read, is not JSON, has another schema, or lacks or exceeds the keys.
+    """
+    path = Path(path)
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParameterError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ParameterError(f"{path} is not JSON: {error}") from error
+    require(isinstance(document, dict), str(path), type(document).__name__, "a JSON object")
+    found = document.get("schema")
+    require(found == schema, f"schema of {path}", found, f"schema == {schema}")
+    check_keys(str(path), document, keys | {"schema"})
+    return dict(document)
+
+
+def check_keys(where: str, document: Any, keys: set[str]) -> None:
+    """Raise ParameterError unless ``document`` is a dict with exactly these keys."""
+    require(isinstance(document, dict), where, type(document).__name__, "a JSON object")
+    missing, extra = sorted(keys - set(document)), sorted(set(document) - keys)
+    if missing or extra:
+        parts = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has unknown {', '.join(extra)}"] * bool(extra)
+        raise ParameterError(f"{where} {' and '.join(parts)}")

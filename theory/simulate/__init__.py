@@ -1,0 +1,711 @@
+"""Simulation at population level: from a noisy similarity graph to the error of a linear probe, beside the bounds.
+
+One cell of an experiment is one world at one noise level. For every seed it draws the noise and a train/test
+split once, and for each remedy takes the k leading eigenvectors V of the normalised adjacency (degrees of the
+population, as in the bounds), the features D^{-1/2}·V·√λ, and fits a linear probe on the train nodes:
+
+    nothing          the noisy graph as it is
+    clean            the same noise on the graph with γ = β
+    margin           Ā − M̄ with the margins that turn the population's Ā into the clean one
+    temperature      T∘Ā with the temperatures that do so; T acts on the noise, too. These are the eigenvectors of
+                     the goal, without the weights 1/T² of the temperature theorem's norm
+    removal          the graph without the difficult nodes
+    random_removal   without as many random nodes of each class
+
+``error`` is over all test nodes that the remedy keeps; ``error_shared`` over the easy test nodes that random
+removal keeps, the same for all remedies: compare remedies there. Run as ``python -m theory.simulate``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import json
+import math
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from theory import formulas
+from theory.checks import ParameterError, is_finite, require, require_integer, require_share
+from theory.files import write_bytes, write_json, write_text
+from theory.noise import noisy_eigenvalue
+from theory.params import PAIRINGS, GraphParameters
+from theory.spectrum import nth_mode, spectrum
+from theory.worlds import STRUCTURES, AnyWorld, Array, Indices, Mask, add_noise, load_measured, synthetic
+
+GRAPH_KEYS = ("pairing", "alpha", "beta", "gamma", "samples_per_class", "classes", "difficult")
+REMEDIES = ("nothing", "clean", "margin", "temperature", "removal", "random_removal")
+DENSE_NODES = 2000  # up to here all eigenvalues, with multiplicities exact; beyond, iteratively
+ROWS = 512  # of a matrix at a time
+TOLERANCE = 1e-2  # relative residual of iterative eigenpairs
+
+# --- eigenvectors ----------------------------------------------------------------------------------
+
+
+class Eigenpairs(NamedTuple):
+    """The leading eigenpairs of a symmetric matrix, largest first.
+
+    Attributes
+    ----------
+    values : array, shape (k + 1,)
+        The last one is the first that is left out.
+    vectors : array, shape (N, k)
+    """
+
+    values: Array
+    vectors: Array
+
+
+def leading_eigenpairs(matrix: Array, dim: int, dense: bool | None = None) -> Eigenpairs:
+    """The k leading eigenpairs with all copies of multiple eigenvalues, and the eigenvalue after them.
+
+    Parameters
+    ----------
+    matrix : array, shape (N, N)
+        Symmetric; Fortran or C order.
+    dim : int
+        k, 1 <= k <= N - 1.
+    dense : bool, optional
+        Exactly, or iteratively with relative residuals below 1e-2; by default according to N. Lanczos' method
+        may drop copies of a multiple eigenvalue, so the iterative result is checked: the largest eigenvalue on
+        the complement of the vectors must not exceed the last of theirs, or else it joins them and the check
+        is repeated.
+
+    Raises
+    ------
+    ParameterError
+        If dim is outside its range, or exceeds the number of positive eigenvalues.
+    """
+    nodes = len(matrix)
+    dim = require_integer("dim", dim, 1, nodes - 1, limit=", fewer than the N samples")
+    if dense if dense is not None else nodes <= DENSE_NODES:
+        # All of them: LAPACK's driver for a part fails on eigenvalues of high multiplicity.
+        values, vectors = np.linalg.eigh(matrix.astype(np.float64))
+        values, vectors = values[: -dim - 2 : -1], vectors[:, : -dim - 1 : -1]
+    else:
+        values, vectors = _iterative(matrix, dim)
+    rank = int((values > 1e-6 * values[0]).sum())
+    limit = f"dim <= {rank}, the number of positive eigenvalues"
+    require(rank >= dim, "dim", dim, limit)
+    return Eigenpairs(values, vectors)
+
+
+def _iterative(matrix: Array, dim: int) -> tuple[Array, Array]:
+    from scipy.linalg.blas import ssymv
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    nodes = len(matrix)
+    single = np.asarray(matrix, dtype=np.float32)
+    columns = single if single.flags.f_contiguous else single.T  # symmetric: the transpose saves a copy
+    rng = np.random.default_rng(0)  # a fixed start makes the result a function of the matrix
+
+    def largest(product: Callable[[Array], Array], count: int, subspace: int, tol: float) -> tuple[Array, Array]:
+        operator = LinearOperator((nodes, nodes), matvec=product, dtype=np.float32)
+        start = rng.standard_normal(nodes).astype(np.float32)
+        values, vectors = eigsh(operator, k=count, which="LA", ncv=min(subspace, nodes - 1), tol=tol, v0=start)
+        order = np.argsort(-values)
+        return values[order], vectors[:, order]
+
+    def multiply(x: Array) -> Array:
+        result: Array = ssymv(1.0, columns, np.asarray(x, dtype=np.float32).ravel())
+        return result
+
+    values, vectors = largest(multiply, dim, max(5 * dim, 40), TOLERANCE)
+    for _ in range(nodes):
+        held = vectors
+
+        def complement(x: Array, held: Array = held) -> Array:
+            x = np.asarray(x, dtype=np.float32).ravel()
+            y = multiply(x - held @ (held.T @ x))
+            result: Array = y - held @ (held.T @ y)
+            return result
+
+        extra, vector = largest(complement, 1, 20, TOLERANCE)
+        if extra[0] <= values[-1] * (1 + TOLERANCE):
+            break
+        values, vectors = np.append(values[:-1], extra), np.column_stack([vectors[:, :-1], vector])
+        order = np.argsort(-values)
+        values, vectors = values[order], vectors[:, order]
+    return np.append(values, min(extra[0], values[-1])), vectors
+
+
+# --- targets ---------------------------------------------------------------------------------------
+
+
+def _chunks(nodes: int) -> Iterator[Indices]:
+    for start in range(0, nodes, ROWS):
+        yield np.arange(start, min(start + ROWS, nodes))
+
+
+def _fill(rows: Callable[[Indices, Indices], Array], nodes: int) -> Array:
+    matrix, every = np.empty((nodes, nodes), dtype=np.float32), np.arange(nodes)
+    for chunk in _chunks(nodes):
+        matrix[chunk[0] : chunk[-1] + 1] = rows(chunk, every)
+    return matrix
+
+
+def _row_sums(matrix: Array, kept: Mask | None = None) -> Array:
+    """Sums over the kept columns, in double precision."""
+    columns = slice(None) if kept is None else kept
+    return np.concatenate([matrix[chunk][:, columns].sum(axis=1, dtype=np.float64) for chunk in _chunks(len(matrix))])
+
+
+def target(
+    world: AnyWorld, remedy: str, epsilon: float = 0.0, seed: int = 0, correlated: float = 0.0, kept: Mask | None = None
+) -> tuple[Array, Array]:
+    """The matrix whose eigenvectors are the features under a remedy, and the degrees of its nodes.
+
+    Parameters
+    ----------
+    world : World or MeasuredWorld
+    remedy : str
+        From ``REMEDIES``; for both removals the nodes that stay are in ``kept``.
+    epsilon, seed, correlated
+        The noise, see ``theory.worlds.add_noise``.
+    kept : bool array, shape (N,), optional
+
+    Returns
+    -------
+    array, shape (N', N'), float32, and array, shape (N',)
+
+    Raises
+    ------
+    ParameterError
+        If a node's similarities do not sum to something positive, or a temperature would have to be 0.
+    """
+    matrix = _fill(world.clean_rows if remedy == "clean" else world.rows, world.nodes)
+    degrees = _row_sums(matrix, kept)
+    require(bool((degrees > 0).all()), "degree", f"{degrees.min():.3g}", "positive sums of similarities")
+    add_noise(matrix, epsilon, seed, correlated)
+    if kept is not None:
+        matrix, degrees = matrix[np.ix_(kept, kept)], degrees[kept]
+    scale = (1 / np.sqrt(degrees)).astype(np.float32)
+    matrix *= scale[:, None]
+    matrix *= scale
+    if remedy in ("margin", "temperature"):
+        every = np.arange(world.nodes)
+        clean_sums = np.concatenate(
+            [world.clean_rows(c, every).sum(axis=1, dtype=np.float64) for c in _chunks(world.nodes)]
+        )
+        goal = (1 / np.sqrt(clean_sums)).astype(np.float32)
+        for chunk in _chunks(world.nodes):
+            now = world.rows(chunk, every) * scale[chunk][:, None] * scale
+            clean = world.clean_rows(chunk, every) * goal[chunk][:, None] * goal
+            block = matrix[chunk[0] : chunk[-1] + 1]
+            if remedy == "margin":
+                block -= now - clean
+            else:
+                possible = (now > 0) & (clean > 0) | (now == clean)
+                require(bool(possible.all()), "temperature", 0, "positive similarities, with and without difficulty")
+                block *= np.divide(clean, now, out=np.ones_like(now), where=now != 0)
+    return matrix, degrees
+
+
+# --- probe -----------------------------------------------------------------------------------------
+
+
+def split(labels: Indices, difficult: Mask, test_share: float, seed: int) -> Mask:
+    """The test nodes: the same share of the easy and of the difficult nodes of every class.
+
+    Returns
+    -------
+    bool array, shape (N,)
+
+    Raises
+    ------
+    ParameterError
+        If a class has no easy test or no easy train node.
+    """
+    rng = np.random.default_rng([seed, 2])
+    test = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        for kind in (False, True):
+            nodes = np.flatnonzero((labels == label) & (difficult == kind))
+            count = math.floor(test_share * len(nodes) + 0.5)
+            why = f"test and train nodes among the {len(nodes)} easy nodes of class {label}"
+            require(kind or 0 < count < len(nodes), "test_share", test_share, why)
+            test[rng.permutation(nodes)[:count]] = True
+    return test
+
+
+def random_removal(labels: Indices, difficult: Mask, seed: int) -> Mask:
+    """The nodes that stay when each class loses as many random nodes as it has difficult ones."""
+    rng = np.random.default_rng([seed, 3])
+    kept = np.ones(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        nodes = np.flatnonzero(labels == label)
+        kept[rng.permutation(nodes)[: difficult[nodes].sum()]] = False
+    return kept
+
+
+def least_squares(features: Array, labels: Indices, train: Mask) -> Indices:
+    """Predicted labels: least squares with intercept on one-hot labels.
+
+    The default probe: the bounds are proved through its squared error; it has no strength of regularisation to
+    choose, does not depend on the features' scale, and takes a closed form.
+    """
+    centred = features - features[train].mean(axis=0)
+    one_hot = np.eye(labels.max() + 1)[labels[train]]
+    mean = one_hot.mean(axis=0)
+    weights = np.linalg.lstsq(centred[train], one_hot - mean)[0]
+    predicted: Indices = (centred @ weights + mean).argmax(axis=1)
+    return predicted
+
+
+def logistic(features: Array, labels: Indices, train: Mask) -> Indices:
+    """Predicted labels: scikit-learn's logistic regression on standardised features, as a second opinion."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(features[train], labels[train])
+    predicted: Indices = model.predict(features)
+    return predicted
+
+
+PROBES = {"least_squares": least_squares, "logistic": logistic}
+
+# --- bounds ----------------------------------------------------------------------------------------
+
+
+class Prediction(NamedTuple):
+    """The error bound of one remedy, 4δ/(1−λ) + 8δ, in three readings; NaN where there is none.
+
+    Attributes
+    ----------
+    bound : float
+        λ the population's exact (k+1)-th eigenvalue, δ that of the untreated graph: the paper compares at fixed δ.
+    bound_own : float
+        With the δ of the graph that the remedy leaves.
+    bound_noisy : float
+        Like ``bound``, with λ_{k+1} where it is to be expected under noise (``theory.noise.noisy_eigenvalue``).
+    """
+
+    bound: float
+    bound_own: float
+    bound_noisy: float
+
+
+NO_PREDICTION = Prediction(math.nan, math.nan, math.nan)
+
+
+def predictions(p: GraphParameters, dim: int, epsilon: float) -> dict[str, Prediction]:
+    """The bounds by remedy on a three-level graph.
+
+    The temperature's carries what its theorem adds. Random removal leaves, in expectation, a graph with the same
+    share of difficult samples; nothing is known where that is no whole number, so it is rounded.
+    """
+    delta = float(formulas.labelling_error(p))
+    found = dict.fromkeys(REMEDIES, NO_PREDICTION)
+    graphs = {"nothing": p, **dict.fromkeys(("clean", "margin", "temperature"), p.clean())}
+    if p.n_d < p.n:
+        left = p.n - p.n_d
+        graphs["removal"] = p.without_difficult()
+        graphs["random_removal"] = replace(p, samples_per_class=left, difficult=round(p.n_d * left / p.n))
+    if p.beta == 0 and not p.is_clean:
+        del graphs["temperature"]
+    for remedy, graph in graphs.items():
+        if not p.r < dim < graph.nodes:
+            continue
+        exact = float(nth_mode(spectrum(graph), dim + 1).eigenvalue)
+        noisy = noisy_eigenvalue(graph, dim + 1, epsilon)
+        own = delta if remedy in ("margin", "temperature") else float(formulas.labelling_error(graph))
+        extra = formulas.temperature_excess(p, delta) if remedy == "temperature" and not p.is_clean else 0.0
+        found[remedy] = Prediction(
+            *(formulas.probing_bound(x, d) + extra for x, d in ((exact, delta), (exact, own), (noisy, delta)))
+        )
+    return found
+
+
+def _predictions(world: AnyWorld, dims: Sequence[int], epsilon: float, remedies: Sequence[str]) -> Any:
+    """``predictions`` by dim; where there is no closed form, from the population's matrix, ``bound`` only."""
+    if world.graph is not None:
+        return {dim: predictions(world.graph, dim, epsilon) for dim in dims}
+    found = {dim: dict.fromkeys(REMEDIES, NO_PREDICTION) for dim in dims}
+    if world.nodes > DENSE_NODES:
+        return found
+    weights = _fill(world.rows, world.nodes)
+    across = world.labels[:, None] != world.labels
+    delta = float(weights[across].sum(dtype=np.float64) / weights.sum(dtype=np.float64))
+    for remedy in remedies:
+        if remedy in ("temperature", "random_removal"):  # the first has no bound here, the second is random
+            continue
+        matrix, _ = target(world, remedy, kept=~world.difficult if remedy == "removal" else None)
+        values = np.linalg.eigvalsh(matrix.astype(np.float64))[::-1]
+        for dim in dims:
+            if len(np.unique(world.labels)) <= dim < len(values):
+                found[dim][remedy] = Prediction(formulas.probing_bound(values[dim], delta), math.nan, math.nan)
+    return found
+
+
+# --- experiments -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One world at one noise level; the fields are columns of the results."""
+
+    world: str
+    pairing: str | None
+    alpha: float | None
+    beta: float | None
+    gamma: float | None
+    samples_per_class: int | None
+    classes: int | None
+    difficult: int | None
+    epsilon: float
+    correlated: float
+
+    def make(self, features: Path | None = None) -> AnyWorld:
+        """Its world; ParameterError if no augmentation produces it."""
+        if features is not None:
+            return load_measured(features)
+        graph: Any = {name: getattr(self, name) for name in GRAPH_KEYS}
+        structure: Any = self.world
+        return synthetic(GraphParameters(**graph), structure)
+
+
+def simulate_cell(
+    cell: Cell,
+    dims: Sequence[int],
+    remedies: Sequence[str],
+    seeds: Sequence[int],
+    test_share: float = 0.5,
+    probe: str = "least_squares",
+    features: Path | None = None,
+) -> list[dict[str, Any]]:
+    """All rows of one cell: for every seed, remedy and k the measured errors beside the bounds.
+
+    Parameters
+    ----------
+    cell : Cell
+    dims : sequence of int
+        Values of k.
+    remedies : sequence of str
+        From ``REMEDIES``.
+    seeds : sequence of int
+        One draw of noise, split and random removal each, the same for all remedies.
+    test_share, probe, features
+        As in ``Experiment``.
+
+    Returns
+    -------
+    list of dict
+        The cell's fields, ``dim, seed, remedy``, ``nodes`` (N after the remedy), ``error``, ``error_shared``,
+        ``shared`` (the number of nodes it is over), ``eigenvalue_next`` (λ_{k+1} of the noisy matrix), ``gap``
+        ((λ_k − λ_{k+1})/λ_k: near 0 where k cuts through a multiple eigenvalue, so that the features are not
+        unique) and the fields of ``Prediction``.
+
+    Raises
+    ------
+    ParameterError
+        If the world is not realisable, k exceeds a remedy's number of positive eigenvalues, or a class lacks
+        test or train nodes.
+    """
+    world = cell.make(features)
+    predicted = _predictions(world, dims, cell.epsilon, remedies)
+    rows = []
+    for seed in seeds:
+        test = split(world.labels, world.difficult, test_share, seed)
+        survivors = random_removal(world.labels, world.difficult, seed)
+        shared = test & ~world.difficult & survivors
+        for remedy in remedies:
+            kept = {"removal": ~world.difficult, "random_removal": survivors}.get(remedy)
+            matrix, degrees = target(world, remedy, cell.epsilon, seed, cell.correlated, kept)
+            nodes = np.flatnonzero(kept) if kept is not None else np.arange(world.nodes)
+            labels, on_test, on_shared = world.labels[nodes], test[nodes], shared[nodes]
+            pairs = leading_eigenpairs(matrix, max(dims))
+            del matrix
+            embedding = pairs.vectors * np.sqrt(pairs.values[:-1]) / np.sqrt(degrees)[:, None]
+            for dim in dims:
+                wrong = PROBES[probe](embedding[:, :dim], labels, ~on_test) != labels
+                rows.append(
+                    {
+                        **asdict(cell),
+                        "dim": dim,
+                        "seed": seed,
+                        "remedy": remedy,
+                        "nodes": len(nodes),
+                        "error": float(wrong[on_test].mean()),
+                        "error_shared": float(wrong[on_shared].mean()) if on_shared.any() else math.nan,
+                        "shared": int(on_shared.sum()),
+                        "eigenvalue_next": float(pairs.values[dim]),
+                        "gap": float(1 - pairs.values[dim] / pairs.values[dim - 1]),
+                        **predicted[dim][remedy]._asdict(),
+                    }
+                )
+    return rows
+
+
+INTEGERS = ("samples_per_class", "classes", "difficult", "dim")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A grid of cells. In the TOML file every value of the first part may be a number (or name) or a list.
+
+    Parameters
+    ----------
+    world, pairing, alpha, beta, gamma, samples_per_class, classes, difficult, epsilon, dim, correlated : tuples
+        The grid. In the file, ``excess`` (γ − β) may take gamma's place. ``correlated`` is the share of the noise's
+        variance that a node's pairs have in common.
+    excess : tuple
+    features : str or None
+        An .npz with ``features`` and ``labels`` (or .npy, see ``theory.worlds.load_measured``) for the world
+        ``measured``, which has no grid over the graph's parameters.
+    remedies : tuple of str
+    seeds : int
+        Number of paired draws a cell.
+    test_share : float
+        Share of the nodes that the probe is tested on.
+    probe : {"least_squares", "logistic"}
+    skip_unrealisable : bool
+        Leave out grid points that no augmentation produces, rather than refuse the experiment.
+    """
+
+    epsilon: tuple[float, ...]
+    dim: tuple[int, ...]
+    world: tuple[str, ...] = ("three_level",)
+    pairing: tuple[str, ...] = ("matched",)
+    alpha: tuple[float, ...] = ()
+    beta: tuple[float, ...] = ()
+    gamma: tuple[float, ...] = ()
+    excess: tuple[float, ...] = ()
+    samples_per_class: tuple[int, ...] = ()
+    classes: tuple[int, ...] = ()
+    difficult: tuple[int, ...] = ()
+    correlated: tuple[float, ...] = (0.0,)
+    features: str | None = None
+    remedies: tuple[str, ...] = REMEDIES
+    seeds: int = 10
+    test_share: float = 0.5
+    probe: str = "least_squares"
+    skip_unrealisable: bool = False
+
+    @classmethod
+    def load(cls, path: Path) -> Experiment:
+        """Read a TOML file; ParameterError names what is wrong in it."""
+        try:
+            document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ParameterError(f"cannot read {path}: {error.strerror}") from error
+        except ValueError as error:
+            raise ParameterError(f"{path} is not TOML: {error}") from error
+        known = {field.name: field for field in fields(cls)}
+        unknown = sorted(set(document) - set(known))
+        if unknown:
+            raise ParameterError(f"{path} has unknown {', '.join(unknown)}; known are {', '.join(known)}")
+        values: dict[str, Any] = {}
+        for name, value in document.items():
+            many = str(known[name].type).startswith("tuple")
+            require(many or not isinstance(value, list | dict), name, value, "a single value")
+            values[name] = (tuple(value) if isinstance(value, list) else (value,)) if many else value
+        for name in ("epsilon", "dim"):
+            require(name in values, name, "missing", f"a value in {path}")
+        if values.get("features") is not None:
+            require(isinstance(values["features"], str), "features", values["features"], "a file name")
+            values["features"] = str(Path(path).parent / values["features"])
+        return cls(**values)
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, tuple):
+                kind = str(field.type)
+                for entry in value:
+                    if field.name in INTEGERS:
+                        require_integer(field.name, entry, 0 if field.name == "difficult" else 1)
+                    elif "float" in kind:
+                        require(is_finite(entry), field.name, entry, "a finite number")
+                    else:
+                        require(isinstance(entry, str), field.name, entry, "a name")
+                require(len(set(value)) == len(value), field.name, list(value), "each value once")
+        for name in ("epsilon", "dim", "world", "pairing", "correlated", "remedies"):
+            require(len(getattr(self, name)) > 0, name, "[]", "at least one value")
+        for entry in self.epsilon:
+            require(entry >= 0, "epsilon", entry, "epsilon >= 0")
+        for entry in self.correlated:
+            require_share("correlated", entry)
+        for name, allowed in (("world", (*STRUCTURES, "measured")), ("pairing", PAIRINGS), ("remedies", REMEDIES)):
+            for entry in getattr(self, name):
+                require(entry in allowed, name, entry, "one of " + ", ".join(allowed))
+        require_integer("seeds", self.seeds, 1)
+        require(
+            is_finite(self.test_share) and 0 < self.test_share < 1, "test_share", self.test_share, "0 < test_share < 1"
+        )
+        require(self.probe in PROBES, "probe", self.probe, "one of " + ", ".join(PROBES))
+        require(isinstance(self.skip_unrealisable, bool), "skip_unrealisable", self.skip_unrealisable, "true or false")
+        if "measured" in self.world:
+            require(
+                len(self.world) == 1, "world", list(self.world), "measured on its own: it has no graph's parameters"
+            )
+            require(self.features is not None, "features", "missing", "a file for the world measured")
+            for name in (*GRAPH_KEYS[1:], "excess"):
+                require(not getattr(self, name), name, list(getattr(self, name)), "no value in the world measured")
+            return
+        require(self.features is None, "features", self.features, "world = measured")
+        require(bool(self.gamma) != bool(self.excess), "gamma", list(self.gamma), "either gamma or excess")
+        for name in ("alpha", "beta", "samples_per_class", "classes", "difficult"):
+            require(len(getattr(self, name)) > 0, name, "[]", "at least one value")
+
+    def cells(self) -> list[Cell]:
+        """The grid's cells, each checked to be realisable, with enough nodes for k and for the split.
+
+        Raises
+        ------
+        ParameterError
+            If one is not (unless ``skip_unrealisable`` and no augmentation produces it), or none is left.
+        """
+        if self.features is not None:
+            nothing: Any = dict.fromkeys(GRAPH_KEYS)
+            cells = [
+                Cell("measured", **nothing, epsilon=e, correlated=c) for e in self.epsilon for c in self.correlated
+            ]
+            self._check(load_measured(Path(self.features)))
+            return cells
+        cells = []
+        names = ("world", "pairing", "alpha", "beta", "samples_per_class", "classes", "difficult")
+        grid = [getattr(self, name) for name in names]
+        for *point, level in itertools.product(*grid, self.gamma or self.excess):
+            graph = dict(zip(names, point, strict=True))
+            graph["gamma"] = level if self.gamma else graph["beta"] + level
+            group = [Cell(**graph, epsilon=e, correlated=c) for e in self.epsilon for c in self.correlated]
+            try:
+                world = group[0].make()
+            except ParameterError as error:
+                if self.skip_unrealisable and "no augmentation" in str(error):
+                    continue
+                raise
+            self._check(world)
+            cells += group
+        require(len(cells) > 0, "gamma", list(self.gamma or self.excess), "at least one graph that can be realised")
+        return cells
+
+    def _check(self, world: AnyWorld) -> None:
+        split(world.labels, world.difficult, self.test_share, 0)
+        removes = {"removal", "random_removal"} & set(self.remedies)
+        left = world.nodes - int(world.difficult.sum()) if removes else world.nodes
+        for dim in self.dim:
+            limit = ", fewer than the nodes that removal leaves" if removes else ", fewer than the N samples"
+            require_integer("dim", dim, 1, left - 1, limit=limit)
+
+    def run_cell(self, cell: Cell) -> list[dict[str, Any]]:
+        """``simulate_cell`` with the experiment's settings."""
+        path = None if self.features is None else Path(self.features)
+        return simulate_cell(cell, self.dim, self.remedies, range(self.seeds), self.test_share, self.probe, path)
+
+    def settings(self) -> dict[str, Any]:
+        """What a resumed run must have in common: the fields, and the features' digest in place of their name."""
+        document: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        if self.features is not None:
+            document["features"] = "sha256:" + hashlib.sha256(Path(self.features).read_bytes()).hexdigest()
+        return document
+
+
+# --- running ---------------------------------------------------------------------------------------
+
+
+def run_experiment(experiment: Experiment, out: Path, jobs: int = 1, backend: str = "loky") -> Any:
+    """Run all cells that ``out`` does not hold yet, and collect ``results.csv``.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    out : Path
+        Folder for experiment.json, cells/ (one file each, written when complete) and the results; Parquet, too,
+        if pyarrow is installed.
+    jobs : int
+        Processes, of one BLAS thread each if more than one.
+    backend : str
+        Of joblib: ``dask`` or ``ray`` need to be installed and registered.
+
+    Returns
+    -------
+    pandas.DataFrame
+
+    Raises
+    ------
+    ParameterError
+        If ``out`` holds a run with other settings, or as ``simulate_cell``.
+    """
+    import pandas as pd
+    from joblib import Parallel, delayed, parallel_config
+    from tqdm import tqdm
+
+    cells, out = experiment.cells(), Path(out)
+    _claim(out, experiment.settings())
+    paths = [out / "cells" / f"{number:05d}.csv" for number in range(len(cells))]
+    missing = [(path, cell) for path, cell in zip(paths, cells, strict=True) if not path.exists()]
+    tasks = (delayed(_finish)(experiment, cell, path, jobs) for path, cell in missing)
+    with (
+        parallel_config(backend=backend),
+        tqdm(total=len(cells), initial=len(cells) - len(missing), unit="cell") as bar,
+    ):
+        for _ in Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks):
+            bar.update()
+    table = pd.concat([pd.read_csv(path) for path in paths], ignore_index=True)
+    write_text(out / "results.csv", table.to_csv(index=False))
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    write_bytes(out / "results.parquet", buffer.getvalue())
+    return table
+
+
+def _claim(out: Path, settings: Mapping[str, Any]) -> None:
+    """Record a run's settings, or refuse if the folder holds a run with others."""
+    path = out / "experiment.json"
+    if not path.exists():
+        write_json(path, settings)
+        return
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ParameterError(f"cannot read {path}: {error}") from error
+    found = found if isinstance(found, dict) else {}
+    for name in (*settings, *found):
+        if found.get(name) != settings.get(name):
+            before, now = found.get(name), settings.get(name)
+            raise ParameterError(f"{out} holds a run with {name} = {before}, not {now}: choose another folder")
+
+
+def _finish(experiment: Experiment, cell: Cell, path: Path, jobs: int) -> None:
+    import pandas as pd
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1 if jobs > 1 else None):
+        rows = experiment.run_cell(cell)
+    write_text(path, pd.DataFrame(rows).to_csv(index=False))
+
+
+def summary(table: Any) -> Any:
+    """Mean error by cell, k and remedy, and the paired difference to ``nothing`` on the shared nodes.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From ``run_experiment``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With ``error``, ``error_shared``, ``change`` and ``change_error``, its standard error over the seeds.
+        For ``clean`` the change is over all test nodes, the difficult ones included.
+    """
+    columns = [field.name for field in fields(Cell)] + ["dim"]
+    keys = [*columns, "seed"]
+    base = table.loc[table.remedy == "nothing", [*keys, "error", "error_shared"]]
+    joined = table.merge(base, on=keys, how="left", suffixes=("", "_nothing"))
+    same = np.where(joined.remedy.isin(("clean", "margin", "temperature")), "error", "error_shared")
+    joined["change"] = np.where(
+        same == "error", joined.error - joined.error_nothing, joined.error_shared - joined.error_shared_nothing
+    )
+    grouped = joined.groupby([*columns, "remedy"], dropna=False, sort=False)
+    result = grouped[["error", "error_shared", "change", *Prediction._fields]].mean()
+    result["change_error"] = grouped["change"].sem()
+    return result.reset_index()
