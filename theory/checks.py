@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from numbers import Integral
-from typing import Any
+from typing import Any, Self
 
 
 class ParameterError(ValueError):
@@ -13,12 +13,29 @@ class ParameterError(ValueError):
 
     Parameters
     ----------
-    name, value, condition
-        What was given and the condition it violates, or ``name`` alone as the whole message.
+    name : str
+        Of the parameter; without a condition, the whole message.
+    value : object
+        What was given.
+    condition : str, optional
+        What it violates.
+    place : str, optional
+        Which of several inputs it was, such as a point of a sweep.
     """
 
-    def __init__(self, name: str, value: object = None, condition: str | None = None) -> None:
-        super().__init__(name if condition is None else f"{name} = {value} violates {condition}")
+    def __init__(self, name: str, value: object = None, condition: str | None = None, place: str | None = None) -> None:
+        super().__init__(name, value, condition, place)  # all of them, for other processes unpickle from these
+        self.name, self.value, self.condition, self.place = name, value, condition, place
+
+    def __str__(self) -> str:
+        where = "" if self.place is None else f" at {self.place}"
+        if self.condition is None:
+            return f"{self.name}{where}"
+        return f"{self.name} = {self.value}{where} violates {self.condition}"
+
+    def at(self, place: str) -> Self:
+        """The same error with its place."""
+        return type(self)(self.name, self.value, self.condition, place)
 
 
 def require(holds: bool, name: str, value: object, condition: str) -> None:

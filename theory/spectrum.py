@@ -114,9 +114,13 @@ def largest_gamma(p: Any) -> Any:
     return p.beta + own * (own + p.n * a) / (p.neighbours * (own + (p.n - p.n_d) * a))
 
 
+class NotRealisable(ParameterError):
+    """No augmentation produces the graph."""
+
+
 def require_augmentation_graph(p: Any) -> None:
-    """Raise ParameterError, naming the largest γ, if the graph is not positive semidefinite."""
+    """Raise NotRealisable, naming the largest γ, if the graph is not positive semidefinite."""
     if is_positive_semidefinite(p):
         return
     condition = f"gamma <= {float(largest_gamma(p)):.6g}, above which no augmentation produces the {p.pairing} graph"
-    raise ParameterError("gamma", p.gamma, f"{condition} (it is not positive semidefinite)")
+    raise NotRealisable("gamma", p.gamma, f"{condition} (it is not positive semidefinite)")

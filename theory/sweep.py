@@ -6,8 +6,7 @@ import csv
 import io
 import json
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -74,8 +73,18 @@ def evaluate(
     ValueError
         If the shapes do not broadcast.
     """
-    require(pairing in PAIRINGS, "pairing", pairing, "one of " + ", ".join(PAIRINGS))
     arguments = (alpha, beta, gamma, samples_per_class, classes, difficult, dim, delta)
+    return _evaluate(arguments, pairing, _point)
+
+
+def _point(index: tuple[Any, ...]) -> str:
+    place = ", ".join(str(i) for i in index)
+    return f"point {place if len(index) == 1 else f'({place})'}"
+
+
+def _evaluate(arguments: Sequence[ArrayLike], pairing: Pairing, place: Callable[[tuple[Any, ...]], str]) -> Table:
+    """``evaluate``; ``place`` names the point of an index where one is refused."""
+    require(pairing in PAIRINGS, "pairing", pairing, "one of " + ", ".join(PAIRINGS))
     arrays = [np.asarray(argument, dtype=np.float64) for argument in arguments]
     shape = np.broadcast_shapes(*(array.shape for array in arrays))
     require(0 not in shape, "shape of the points", shape, "at least one point")
@@ -95,7 +104,8 @@ def evaluate(
             accepted = _accepted(points, k, d)
             if not accepted.all():
                 first = int(np.argmin(accepted))
-                _refuse([float(column[first]) for column in chunk], pairing, np.unravel_index(start + first, shape))
+                index = np.unravel_index(start + first, shape)
+                _refuse([float(column[first]) for column in chunk], pairing, place(index) if shape else None)
             stop = start + k.size
             for name, column in _columns(points, k, d).items():
                 if name not in table:
@@ -141,16 +151,14 @@ def _accepted(p: Points, k: Array, d: Array) -> NDArray[np.bool_]:
     return accepted
 
 
-def _refuse(point: Sequence[float], pairing: Pairing, index: tuple[Any, ...]) -> NoReturn:
-    """Raise the error of the scalar functions for this point, with its index."""
+def _refuse(point: Sequence[float], pairing: Pairing, place: str | None) -> NoReturn:
+    """Raise the error of the scalar functions for this point, with its place."""
     values = {name: int(v) if name in INTEGERS and v.is_integer() else v for name, v in zip(NAMES, point, strict=True)}
     dim, delta = values.pop("dim"), values.pop("delta")
     try:
         error_bounds(GraphParameters(**values, pairing=pairing), dim, delta)  # type: ignore[arg-type]
     except ParameterError as error:
-        place = ", ".join(str(i) for i in index)
-        where = f" at point {place if len(index) == 1 else f'({place})'}" if index else ""
-        raise ParameterError(str(error).replace(" violates ", f"{where} violates ", 1)) from None
+        raise (error if place is None else error.at(place)) from None
     raise AssertionError(f"the scalar functions accept {values}")
 
 
@@ -322,25 +330,19 @@ def sweep_table(fixed: Mapping[str, Any], sweeps: Sequence[Sweep]) -> Table:
         **{name: grid.ravel() for name, grid in zip(swept, grids, strict=True)},
     }
     columns.setdefault("difficult", np.rint(DIFFICULT_SHARE * np.asarray(columns["samples_per_class"])))
-    try:
-        table = evaluate(**columns, pairing=pairing)
-    except ParameterError as error:
-        raise ParameterError(_with_values(str(error), sweeps)) from None
+
+    def place(index: tuple[Any, ...]) -> str:
+        if len(sweeps) == 1:
+            return _point(index)
+        indices = np.unravel_index(index[0], sizes)
+        return ", ".join(f"{name} = {values[i]:g}" for (name, values), i in zip(sweeps, indices, strict=True))
+
+    table = _evaluate([columns[name] for name in NAMES], pairing, place)
     parameters = {
         name: np.broadcast_to(np.asarray(columns[name], dtype=np.int64 if name in INTEGERS else np.float64), points)
         for name in NAMES
     }
     return {**parameters, "pairing": np.broadcast_to(pairing, points), **table}
-
-
-def _with_values(message: str, sweeps: Sequence[Sweep]) -> str:
-    """The message with both swept values in place of the number of the point."""
-    found = re.search(r" at point (\d+)", message)
-    if found is None or len(sweeps) < 2:
-        return message
-    indices = np.unravel_index(int(found[1]), [values.size for _, values in sweeps])
-    where = ", ".join(f"{name} = {values[i]:g}" for (name, values), i in zip(sweeps, indices, strict=True))
-    return message.replace(found[0], f" at {where}", 1)
 
 
 def table_text(table: Table, suffix: str) -> str:

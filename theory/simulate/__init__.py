@@ -36,7 +36,7 @@ from theory.checks import ParameterError, is_finite, require, require_integer, r
 from theory.files import write_bytes, write_json, write_text
 from theory.noise import noisy_eigenvalue
 from theory.params import PAIRINGS, GraphParameters
-from theory.spectrum import nth_mode, spectrum
+from theory.spectrum import NotRealisable, nth_mode, spectrum
 from theory.worlds import STRUCTURES, AnyWorld, Array, Indices, Mask, add_noise, load_measured, synthetic
 
 GRAPH_KEYS = ("pairing", "alpha", "beta", "gamma", "samples_per_class", "classes", "difficult")
@@ -578,8 +578,8 @@ class Experiment:
             group = [Cell(**graph, epsilon=e, correlated=c) for e in self.epsilon for c in self.correlated]
             try:
                 world = group[0].make()
-            except ParameterError as error:
-                if self.skip_unrealisable and "no augmentation" in str(error):
+            except NotRealisable:
+                if self.skip_unrealisable:
                     continue
                 raise
             self._check(world)
