@@ -31,7 +31,8 @@ from theory.bounds import error_bounds
 from theory.command import Parser, run
 from theory.files import write_json
 from theory.graph import SimilarityGraph
-from theory.params import PAIRINGS, GraphParameters
+from theory.kinds import PAIRINGS
+from theory.params import GraphParameters
 from theory.spectrum import Mode, spectrum
 from theory.sweep import NAMES, evaluate
 

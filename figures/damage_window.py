@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 
 from figures import style
 from theory.bounds import difficult_range
-from theory.params import PAIRINGS, GraphParameters
+from theory.kinds import PAIRINGS
+from theory.params import GraphParameters
 from theory.spectrum import spectrum
 
 

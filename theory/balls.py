@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from theory import formulas
 from theory.checks import ParameterError
+from theory.kinds import degrees, paper_weights
 from theory.params import GraphParameters
 
 Truth = Literal["proved", "refuted", "undecided"]
@@ -37,6 +38,8 @@ class BallParameters:
 
         self.alpha, self.beta, self.gamma = ball(p.alpha), ball(p.beta), ball(p.gamma)
         self.n, self.r, self.n_d, self.neighbours = p.n, p.r, p.n_d, p.neighbours
+        self.weights = paper_weights(self.alpha, self.beta, self.gamma, p.pairing)
+        self.degrees = degrees(self.weights, p.n, p.r, p.n_d)
 
 
 def is_less(p: GraphParameters, left: Callable[[Any], Any], right: Callable[[Any], Any]) -> Truth:

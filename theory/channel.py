@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from theory import formulas
 from theory.checks import require_integer
-from theory.formulas import Number, Sqrt
+from theory.kinds import Number, Sqrt
 from theory.params import GraphParameters
 from theory.spectrum import nth_mode, require_augmentation_graph, spectrum
 

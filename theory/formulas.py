@@ -1,7 +1,8 @@
-"""Every closed form of the three-level similarity graph, written once.
+"""Every closed form of the similarity graph, written once.
 
-The functions take any object with the attributes ``alpha, beta, gamma, n, r, n_d, neighbours`` whose
-values are numbers of one kind: floats, fractions, arrays, symbols. Nothing here branches, so the
+The functions take a ``theory.kinds.Graph``, whose values are numbers of one type: floats, fractions, arrays,
+symbols. Those about modes hold for any weights by kind of pair; bounds, conditions and remedies are the
+three-level graph's, with its ``alpha, beta, gamma`` and ``neighbours``. Nothing here branches, so the
 degenerate graphs (no difficult or no easy samples) are left to the callers. In the docstrings
 
     g = γ − β,  a = α − β,  b = α + rβ,  n_e = n − n_d,
@@ -13,31 +14,9 @@ permutations of the classes, of the difficult and of the easy samples (docs/theo
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-Number = Any
-Sqrt = Callable[[Any], Any]
-
-
-class Degrees(NamedTuple):
-    """Row sums of the weight matrix, by kind of node."""
-
-    easy: Number
-    difficult: Number
-
-
-class PerPair(NamedTuple):
-    """A remedy's value for each kind of pair, in the order of the paper's case distinction."""
-
-    paired: Number
-    difficult_diagonal: Number
-    same_class_both_difficult: Number
-    unpaired_both_difficult: Number
-    same_class_one_difficult: Number
-    different_class_one_difficult: Number
-    both_easy: Number
-
+from theory.kinds import Degrees, Graph, Number, PerKind, Sqrt, own_levels, row_levels
 
 # --- degrees ---------------------------------------------------------------------------------------
 
@@ -47,65 +26,98 @@ def easy_degree(p: Any) -> Number:
     return (1 - p.alpha) + p.n * (p.alpha + p.r * p.beta)
 
 
-def degrees(p: Any) -> Degrees:
+def degrees(p: Graph) -> Degrees:
     """c2, and c1 = c2 + m·r·g."""
-    easy = easy_degree(p)
-    return Degrees(easy, easy + p.neighbours * p.r * (p.gamma - p.beta))
+    return p.degrees
 
 
 # --- eigenvalues of the normalised adjacency -------------------------------------------------------
 
 
-def bulk(p: Any) -> Number:
-    """(1 − α)/c2: differences between easy samples of a class; also the clean graph's λ_{k+1}."""
+def bulk(p: Graph) -> Number:
+    """(1 − α)/c2: differences between easy samples of a class."""
+    w = p.weights
+    return (w.easy_diagonal - w.same_class_both_easy) / p.degrees.easy
+
+
+def within_difficult(p: Graph) -> Number:
+    """(1 − α)/c1: differences between difficult samples of a class, alike in all classes or not (unless matched)."""
+    w = p.weights
+    return (w.difficult_diagonal - w.same_class_both_difficult) / p.degrees.difficult
+
+
+def bridge(p: Graph) -> Number:
+    """((1 − α) + r·g)/c1: groups of matched difficult samples across the classes."""
+    return _matched(p, p.r)
+
+
+def anti_bridge(p: Graph) -> Number:
+    """((1 − α) − g)/c1: differences inside a group of matched difficult samples."""
+    return _matched(p, -1)
+
+
+def _matched(p: Graph, across: Number) -> Number:
+    w = p.weights
+    group = across * (w.paired - w.unpaired_both_difficult)
+    return (w.difficult_diagonal - w.same_class_both_difficult + group) / p.degrees.difficult
+
+
+def block(p: Graph, across: Number) -> tuple[Number, Number, Number]:
+    """Diagonal (difficult, easy) and squared off-diagonal entry of a 2×2 block of the normalised adjacency.
+
+    It acts on vectors that are constant on the difficult and on the easy samples of each class, and over the
+    classes constant (``across`` = r: the trivial mode and the contrast) or of sum zero (−1: the class modes).
+    """
+    w, (c_e, c_d) = p.weights, p.degrees
+    n_e = p.n - p.n_d
+    mixed = w.same_class_one_difficult + across * w.different_class_one_difficult
+    easy = w.easy_diagonal - w.same_class_both_easy
+    easy += n_e * (w.same_class_both_easy + across * w.different_class_both_easy)
+    difficult = w.difficult_diagonal - w.same_class_both_difficult
+    difficult += across * (w.paired - w.unpaired_both_difficult)
+    difficult += p.n_d * (w.same_class_both_difficult + across * w.unpaired_both_difficult)
+    return difficult / c_d, easy / c_e, p.n_d * n_e * mixed * mixed / (c_e * c_d)
+
+
+def eigenvalues(of: tuple[Number, Number, Number], sqrt: Sqrt) -> tuple[Number, Number]:
+    """Upper and lower eigenvalue of a ``block``."""
+    difficult, easy, coupling = of
+    middle, half = (difficult + easy) / 2, (difficult - easy) / 2
+    spread = sqrt(half * half + coupling)
+    return middle + spread, middle - spread
+
+
+def contrast(p: Graph) -> Number:
+    """Bulk + n_e·n_d·r·b·g/(c1·c2) (block), bulk + n_e·r·b·g/(c1·c2) (matched): easy against difficult samples.
+
+    In general the determinant of ``block(p, r)``, whose other eigenvalue is 1, without cancellation.
+    """
+    (c_e, c_d), n_d, n_e = p.degrees, p.n_d, p.n - p.n_d
+    own_easy, own_difficult = own_levels(p.weights, p.r)
+    mixed, more_easy, more_difficult = row_levels(p.weights, p.r)
+    easy = mixed + more_easy
+    product = own_easy * (own_difficult + n_d * (mixed + more_difficult)) + own_difficult * n_e * easy
+    return (product + n_d * n_e * (easy * more_difficult + mixed * more_easy)) / (c_e * c_d)
+
+
+def class_block(p: Graph) -> tuple[Number, Number, Number]:
+    """((1−α) + n_d·a − m·g)/c1, ((1−α) + n_e·a)/c2 and n_d·n_e·a²/(c1·c2): ``block`` of the class modes."""
+    return block(p, -1)
+
+
+def class_modes(p: Graph, sqrt: Sqrt) -> tuple[Number, Number]:
+    """Upper and lower eigenvalue of ``class_block``."""
+    return eigenvalues(class_block(p), sqrt)
+
+
+def clean_bulk(p: Any) -> Number:
+    """(1 − α)/c2: the clean graph's λ_{k+1} for k >= r + 1."""
     return (1 - p.alpha) / easy_degree(p)
 
 
 def clean_class(p: Any) -> Number:
     """((1 − α) + n·a)/c2: the clean graph's class modes, its λ_2 to λ_{r+1}."""
     return ((1 - p.alpha) + p.n * (p.alpha - p.beta)) / easy_degree(p)
-
-
-def contrast(p: Any) -> Number:
-    """1 − n_e·b/c1 − n_d·b/c2: easy against difficult samples."""
-    c2, c1 = degrees(p)
-    b = p.alpha + p.r * p.beta
-    return 1 - (p.n - p.n_d) * b / c1 - p.n_d * b / c2
-
-
-def bridge(p: Any) -> Number:
-    """((1 − α) + r·g)/c1: groups of matched difficult samples across the classes."""
-    return ((1 - p.alpha) + p.r * (p.gamma - p.beta)) / degrees(p).difficult
-
-
-def anti_bridge(p: Any) -> Number:
-    """((1 − α) − g)/c1: differences inside a group of matched difficult samples."""
-    return ((1 - p.alpha) - (p.gamma - p.beta)) / degrees(p).difficult
-
-
-def within_difficult(p: Any) -> Number:
-    """(1 − α)/c1: differences between difficult samples of a class (block pairing)."""
-    return (1 - p.alpha) / degrees(p).difficult
-
-
-def class_block(p: Any) -> tuple[Number, Number, Number]:
-    """Diagonal and squared off-diagonal entry of the 2×2 block that separates the classes.
-
-    Returns ((1−α) + n_d·a − m·g)/c1, ((1−α) + n_e·a)/c2 and n_d·n_e·a²/(c1·c2).
-    """
-    c2, c1 = degrees(p)
-    a, n_e = p.alpha - p.beta, p.n - p.n_d
-    difficult = ((1 - p.alpha) + p.n_d * a - p.neighbours * (p.gamma - p.beta)) / c1
-    easy = ((1 - p.alpha) + n_e * a) / c2
-    return difficult, easy, p.n_d * n_e * a * a / (c1 * c2)
-
-
-def class_modes(p: Any, sqrt: Sqrt) -> tuple[Number, Number]:
-    """Upper and lower eigenvalue of ``class_block``."""
-    difficult, easy, coupling = class_block(p)
-    middle, half = (difficult + easy) / 2, (difficult - easy) / 2
-    spread = sqrt(half * half + coupling)
-    return middle + spread, middle - spread
 
 
 # --- bounds on the linear-probing error ------------------------------------------------------------
@@ -132,10 +144,13 @@ def probing_excess(eigenvalue: Number, reference: Number, delta: Number) -> Numb
     return 4 * delta * (eigenvalue - reference) / ((1 - eigenvalue) * (1 - reference))
 
 
-def temperature_excess(p: Any, delta: Number) -> Number:
-    """What the temperature bound adds to the clean one: 4·(n_d/n)²·((γ/β)² − 1)·δ/(1 − λ_clean)."""
-    ratio = p.gamma / p.beta
-    return 4 * (ratio * ratio - 1) * (p.n_d * p.n_d) / (p.n * p.n) * delta / (1 - bulk(p))
+def temperature_excess(p: Any, delta: Number, beta: Number = None) -> Number:
+    """What the temperature bound adds to the clean one: 4·(n_d/n)²·((γ/β)² − 1)·δ/(1 − λ_clean).
+
+    ``beta``, in place of the graph's, keeps the division possible where the graph's is 0 and the value of no use.
+    """
+    ratio = p.gamma / (p.beta if beta is None else beta)
+    return 4 * (ratio * ratio - 1) * (p.n_d * p.n_d) / (p.n * p.n) * delta / (1 - clean_bulk(p))
 
 
 def labelling_error(p: Any) -> Number:
@@ -179,33 +194,39 @@ def temperature_gain(p: Any) -> Number:
 # --- remedies --------------------------------------------------------------------------------------
 
 
-def margins(p: Any, sqrt: Sqrt) -> PerPair:
+def margins(p: Any, sqrt: Sqrt) -> PerKind:
     """Margins that turn the normalised adjacency into the clean one, (Ā − Ā_clean)/√(w w')."""
-    c2, c1 = degrees(p)
+    c2, c1 = p.degrees
     both, mixed = (1 / c1 - 1 / c2) / c1, (1 / sqrt(c1 * c2) - 1 / c2) / sqrt(c1 * c2)
-    return PerPair(
-        paired=(p.gamma - p.beta) * (c2 - p.neighbours * p.r * p.beta) / (c1 * c1 * c2),
+    paired = (p.gamma - p.beta) * (c2 - p.neighbours * p.r * p.beta) / (c1 * c1 * c2)
+    return PerKind(
+        paired=paired,
         difficult_diagonal=both,
         same_class_both_difficult=p.alpha * both,
-        unpaired_both_difficult=p.beta * both,
+        unpaired_both_difficult=p.beta * both if p.pairing == "matched" else paired,
         same_class_one_difficult=p.alpha * mixed,
         different_class_one_difficult=p.beta * mixed,
-        both_easy=0 * both,
+        easy_diagonal=0 * both,
+        same_class_both_easy=0 * both,
+        different_class_both_easy=0 * both,
     )
 
 
-def temperatures(p: Any, sqrt: Sqrt) -> PerPair:
+def temperatures(p: Any, sqrt: Sqrt) -> PerKind:
     """Temperature factors ρ with Ā∘ρ equal to the clean normalised adjacency; needs γ > 0."""
-    c2, c1 = degrees(p)
+    c2, c1 = p.degrees
     both, mixed = c1 / c2, sqrt(c1 / c2)
-    return PerPair(
-        paired=both * (p.beta / p.gamma),
+    paired = both * (p.beta / p.gamma)
+    return PerKind(
+        paired=paired,
         difficult_diagonal=both,
         same_class_both_difficult=both,
-        unpaired_both_difficult=both,
+        unpaired_both_difficult=both if p.pairing == "matched" else paired,
         same_class_one_difficult=mixed,
         different_class_one_difficult=mixed,
-        both_easy=both / both,
+        easy_diagonal=both / both,
+        same_class_both_easy=both / both,
+        different_class_both_easy=both / both,
     )
 
 

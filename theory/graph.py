@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from theory import formulas
+from theory.kinds import PerKind
 from theory.params import GraphParameters
 
 if TYPE_CHECKING:
@@ -31,22 +31,12 @@ class SimilarityGraph:
     def degrees(self) -> Array:
         """Row sums of the weights, shape (N,). The diagonal counts once."""
         p = self.parameters
-        easy, difficult = (float(c) for c in formulas.degrees(p))
+        easy, difficult = (float(c) for c in p.degrees)
         return np.tile(np.where(np.arange(p.n) < p.n_d, difficult, easy), p.classes)
 
     def weights(self) -> Array:
         """Dense weight matrix A, shape (N, N)."""
-        p = self.parameters
-        labels = np.repeat(np.arange(p.classes), p.n)
-        sample = np.tile(np.arange(p.n), p.classes)
-        difficult = sample < p.n_d
-        same_class = labels[:, None] == labels
-        paired = difficult[:, None] & difficult & ~same_class
-        if p.pairing == "matched":
-            paired &= sample[:, None] == sample
-        weights = np.where(same_class, float(p.alpha), np.where(paired, float(p.gamma), float(p.beta)))
-        np.fill_diagonal(weights, 1.0)
-        return weights
+        return self.parameters.weights.matrix(self.parameters)
 
     def normalized_adjacency(self) -> Array:
         """Dense D^{-1/2} A D^{-1/2}, shape (N, N)."""
@@ -55,15 +45,28 @@ class SimilarityGraph:
 
     def apply_weights(self, vectors: Array) -> Array:
         """A @ vectors in O(N) time and memory per vector; shape (N,) or (N, columns)."""
-        p = self.parameters
+        p, w = self.parameters, PerKind(*map(float, self.parameters.weights))
         x = vectors.reshape(p.classes, p.n, -1)
-        class_sums = x.sum(axis=1, keepdims=True)
-        out = (1 - p.alpha) * x + (p.alpha - p.beta) * class_sums + p.beta * class_sums.sum(axis=0)
-        if not p.is_clean:
-            difficult = x[:, : p.n_d]
-            if p.pairing == "block":
-                difficult = difficult.sum(axis=1, keepdims=True)
-            out[:, : p.n_d] += (p.gamma - p.beta) * (difficult.sum(axis=0) - difficult)
+        difficult, easy = x[:, : p.n_d], x[:, p.n_d :]
+        # Sums over the difficult and the easy samples of each class, and over those of all classes.
+        sums = [part.sum(axis=1, keepdims=True) for part in (difficult, easy)]
+        (own_d, own_e), (all_d, all_e) = sums, [own.sum(axis=0) for own in sums]
+        same, other = w.same_class_one_difficult, w.different_class_one_difficult
+        out = np.empty_like(x)
+        out[:, p.n_d :] = (w.easy_diagonal - w.same_class_both_easy) * easy + (
+            w.different_class_both_easy * all_e
+            + (w.same_class_both_easy - w.different_class_both_easy) * own_e
+            + other * all_d
+            + (same - other) * own_d
+        )
+        out[:, : p.n_d] = (w.difficult_diagonal - w.same_class_both_difficult) * difficult + (
+            w.unpaired_both_difficult * all_d
+            + (w.same_class_both_difficult - w.unpaired_both_difficult) * own_d
+            + other * all_e
+            + (same - other) * own_e
+        )
+        if w.paired != w.unpaired_both_difficult:
+            out[:, : p.n_d] += (w.paired - w.unpaired_both_difficult) * (difficult.sum(axis=0) - difficult)
         result: Array = out.reshape(vectors.shape)
         return result
 

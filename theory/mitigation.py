@@ -13,7 +13,8 @@ whatever the strength and order of the remedies.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+import operator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -23,50 +24,10 @@ from numpy.typing import NDArray
 from theory import formulas
 from theory.bounds import error_bounds
 from theory.checks import require, require_integer
-from theory.formulas import PerPair
 from theory.graph import Array, SimilarityGraph
+from theory.kinds import Degrees, PerKind, roots
 from theory.params import GraphParameters
-from theory.spectrum import Mode, is_positive_semidefinite
-
-
-class Entries(NamedTuple):
-    """A symmetric matrix over the nodes that is constant on each kind of pair; kinds as in ``PerPair``."""
-
-    paired: float
-    difficult_diagonal: float
-    same_class_both_difficult: float
-    unpaired_both_difficult: float
-    same_class_one_difficult: float
-    different_class_one_difficult: float
-    easy_diagonal: float
-    same_class_both_easy: float
-    different_class_both_easy: float
-
-    def combine(self, operation: Callable[[float, float], float], table: PerPair) -> Entries:
-        """Apply an operation to every entry and the table's value for its kind of pair."""
-        per_kind = (*table[:6], *3 * (table.both_easy,))
-        return Entries(*(operation(entry, value) for entry, value in zip(self, per_kind, strict=True)))
-
-    def matrix(self, p: GraphParameters) -> Array:
-        """Dense matrix, shape (N, N), nodes ordered as in ``SimilarityGraph``."""
-        sample, label = np.arange(p.nodes) % p.n, np.arange(p.nodes) // p.n
-        difficult, diagonal = sample < p.n_d, np.eye(p.nodes, dtype=bool)
-        both, one = difficult[:, None] & difficult, difficult[:, None] ^ difficult
-        same_class = label[:, None] == label
-        paired = both if p.pairing == "block" else both & (sample[:, None] == sample)
-        dense = np.full((p.nodes, p.nodes), self.different_class_both_easy)
-        for pairs, value in (  # of those that apply, the last counts
-            (one, self.different_class_one_difficult),
-            (both, self.unpaired_both_difficult),
-            (paired, self.paired),
-            (same_class, self.same_class_both_easy),
-            (same_class & one, self.same_class_one_difficult),
-            (same_class & both, self.same_class_both_difficult),
-            (diagonal, self.easy_diagonal),
-            (diagonal & difficult, self.difficult_diagonal),
-        ):
-            dense[pairs] = value
-        return dense
+from theory.spectrum import SCALAR, Mode, Space, is_positive_semidefinite, one_or_two, present, spaces
 
 
 @dataclass(frozen=True)
@@ -80,21 +41,21 @@ class Target:
     ----------
     parameters : GraphParameters
         The graph.
-    entries : Entries
+    entries : PerKind
         Values by kind of pair.
     """
 
     parameters: GraphParameters
-    entries: Entries
+    entries: PerKind
 
-    def margin(self, scale: float = 1.0, margins: PerPair | None = None) -> Target:
+    def margin(self, scale: float = 1.0, margins: PerKind | None = None) -> Target:
         """Subtract ``scale`` times the normalised margins M̄.
 
         Parameters
         ----------
         scale : float
             1 turns Ā into the clean graph's, 0 leaves it.
-        margins : PerPair, optional
+        margins : PerKind, optional
             In units of unnormalised degrees; those of the margin theorem by default.
 
         Raises
@@ -104,12 +65,9 @@ class Target:
         """
         p = self.parameters
         _require_difficult_pairs("margins", p)
-        easy, difficult = formulas.degrees(p)
-        mixed = math.sqrt(difficult * easy)
-        roots = (*4 * (difficult,), mixed, mixed, easy)
         table = formulas.margins(p, math.sqrt) if margins is None else margins
-        normalised = PerPair(*(root * margin for root, margin in zip(roots, table, strict=True)))
-        return replace(self, entries=self.entries.combine(lambda entry, m: entry - scale * m, normalised))
+        normalised = roots(p.degrees, math.sqrt).combine(lambda root, m: scale * float(root * m), table)
+        return replace(self, entries=self.entries.combine(operator.sub, normalised))
 
     def temperature(self, exponent: float = 1.0) -> Target:
         """Multiply by the temperature theorem's factors to the power ``exponent`` (1 turns Ā clean, 0 leaves it).
@@ -122,39 +80,43 @@ class Target:
         table = _temperatures(self.parameters)
         return replace(self, entries=self.entries.combine(lambda entry, t: entry * t**exponent, table))
 
+    @property
+    def n(self) -> int:
+        """Samples per class."""
+        return self.parameters.n
+
+    @property
+    def r(self) -> int:
+        """Other classes."""
+        return self.parameters.r
+
+    @property
+    def n_d(self) -> int:
+        """Difficult samples per class."""
+        return self.parameters.n_d
+
+    @property
+    def weights(self) -> PerKind:
+        """The entries, for ``theory.formulas``."""
+        return self.entries
+
+    @property
+    def degrees(self) -> Degrees:
+        """Ones: the target is normalised."""
+        return Degrees(1, 1)
+
     def spectrum(self) -> tuple[Mode, ...]:
         """All eigenvalues, largest first, with multiplicities and the names of ``theory.spectrum``."""
-        p, e = self.parameters, self.entries
-        r, n_d, n_e, m = p.r, p.n_d, p.n - p.n_d, p.neighbours
-        # Sums over a row's entries in its own class, and in one other.
-        difficult = e.difficult_diagonal + (n_d - 1) * e.same_class_both_difficult
-        difficult_other = m * e.paired + (n_d - m) * e.unpaired_both_difficult
-        easy = e.easy_diagonal + (n_e - 1) * e.same_class_both_easy
-        easy_other = n_e * e.different_class_both_easy
-        root = math.sqrt(n_d * n_e)
-        mixed, mixed_other = root * e.same_class_one_difficult, root * e.different_class_one_difficult
-        modes = []
-        for (upper, lower), multiplicity, others in (
-            (("trivial", "contrast"), 1, r),  # all classes alike
-            (("class_upper", "class_lower"), r, -1),  # summing to 0 over the classes
-        ):
-            block = (difficult + others * difficult_other, easy + others * easy_other)
-            if n_d == 0 or n_e == 0:
-                modes.append(Mode(upper, block[n_d == 0], multiplicity))
-                continue
-            middle, half = (block[0] + block[1]) / 2, (block[0] - block[1]) / 2
-            spread = math.hypot(half, mixed + others * mixed_other)
-            modes += [Mode(upper, middle + spread, multiplicity), Mode(lower, middle - spread, multiplicity)]
-        within = e.difficult_diagonal - e.same_class_both_difficult
-        if n_d > 1 and p.pairing == "matched":
-            group = e.paired - e.unpaired_both_difficult
-            modes.append(Mode("bridge", within + r * group, n_d - 1))
-            modes.append(Mode("anti_bridge", within - group, r * (n_d - 1)))
-        elif n_d > 1:
-            modes.append(Mode("within_difficult", within, p.classes * (n_d - 1)))
-        if n_e > 1:
-            modes.append(Mode("bulk", e.easy_diagonal - e.same_class_both_easy, p.classes * (n_e - 1)))
-        return tuple(sorted(modes, key=lambda mode: -mode.eigenvalue))
+        return present(
+            mode
+            for space in spaces(self.parameters.pairing)
+            for mode in zip(space.modes, self._eigenvalues(space), space.multiplicities(self, SCALAR), strict=True)
+        )
+
+    def _eigenvalues(self, space: Space) -> tuple[float, ...]:
+        """Of the space's block: here 1 need not be an eigenvalue."""
+        block = space.block(self)
+        return block if len(block) == 1 else one_or_two(block, self, SCALAR)
 
     def matrix(self) -> Array:
         """Dense matrix, shape (N, N), nodes ordered as in ``SimilarityGraph``."""
@@ -163,10 +125,7 @@ class Target:
 
 def target(p: GraphParameters) -> Target:
     """The normalised adjacency Ā: the target without margin or temperature."""
-    easy, difficult = (float(degree) for degree in formulas.degrees(p))
-    alpha, beta, gamma, mixed = float(p.alpha), float(p.beta), float(p.gamma), math.sqrt(difficult * easy)
-    both_difficult = (gamma / difficult, 1 / difficult, alpha / difficult, beta / difficult)
-    return Target(p, Entries(*both_difficult, alpha / mixed, beta / mixed, 1 / easy, alpha / easy, beta / easy))
+    return Target(p, p.weights.combine(lambda weight, root: float(weight / root), roots(p.degrees, math.sqrt)))
 
 
 def remove(p: GraphParameters, samples: int | None = None) -> GraphParameters:
@@ -183,15 +142,16 @@ def remove(p: GraphParameters, samples: int | None = None) -> GraphParameters:
     return replace(p, samples_per_class=p.n - samples, difficult=p.n_d - samples)
 
 
-def quoted_margins(p: GraphParameters) -> PerPair:
+def quoted_margins(p: GraphParameters) -> PerKind:
     """The margins as the paper's theorem is quoted: c0·g/(c1²c2) for paired samples.
 
     c0 = (1−α) + nα + (n−n_d)rβ = c2 − n_d·rβ, where c2 − m·rβ makes the target clean: the same for the block
     pairing, for n_d = 1 and for β = 0.
     """
-    c2, c1 = formulas.degrees(p)
+    c2, c1 = p.degrees
     paired = (p.gamma - p.beta) * (c2 - p.n_d * p.r * p.beta) / (c1 * c1 * c2)
-    return formulas.margins(p, math.sqrt)._replace(paired=paired)
+    exact = formulas.margins(p, math.sqrt)
+    return exact._replace(paired=paired) if p.pairing == "matched" else exact
 
 
 def _require_difficult_pairs(remedy: str, p: GraphParameters) -> None:
@@ -200,7 +160,7 @@ def _require_difficult_pairs(remedy: str, p: GraphParameters) -> None:
     require(p.gamma > p.beta, "gamma", p.gamma, f"gamma > beta = {p.beta}{why}")
 
 
-def _temperatures(p: GraphParameters) -> PerPair:
+def _temperatures(p: GraphParameters) -> PerKind:
     _require_difficult_pairs("temperatures", p)
     require(p.beta > 0, "beta", p.beta, "beta > 0: no positive temperature turns gamma into beta")
     return formulas.temperatures(p, math.sqrt)
@@ -274,7 +234,7 @@ def weighted_factorisation(p: GraphParameters, dim: int, starts: int = 3, seed: 
 
     dim = require_integer("dim", dim, 1, p.nodes - 1, limit=", fewer than the N samples")
     starts = require_integer("starts", starts, 1)
-    weights = Entries(*9 * (1.0,)).combine(lambda one, t: one / t**2, _temperatures(p)).matrix(p)
+    weights = _temperatures(p).combine(lambda t: 1 / t**2).matrix(p)
     goal = target(p).temperature().matrix()
     shape = (p.nodes, dim)
 

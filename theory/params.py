@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, get_args
+from functools import cached_property
+from typing import Any
 
 from theory.checks import is_finite, require, require_integer
+from theory.kinds import PAIRINGS, Degrees, Pairing, PerKind, degrees, neighbours, paper_weights
 
-Pairing = Literal["matched", "block"]
 LARGEST_SIZE = 10**12  # of n and of the classes: their product stays exact in a float
-PAIRINGS: tuple[Pairing, ...] = get_args(Pairing)
 
 
 @dataclass(frozen=True)
@@ -91,12 +91,22 @@ class GraphParameters:
     @property
     def neighbours(self) -> int:
         """m, the gamma-neighbours that a difficult sample has in each other class."""
-        return 1 if self.pairing == "matched" else self.difficult
+        return int(neighbours(self.difficult, self.pairing))
 
     @property
     def is_clean(self) -> bool:
         """Whether no pair of samples is difficult."""
         return self.difficult == 0 or self.gamma == self.beta
+
+    @cached_property
+    def weights(self) -> PerKind:
+        """Weights by kind of pair."""
+        return paper_weights(self.alpha, self.beta, self.gamma, self.pairing)
+
+    @cached_property
+    def degrees(self) -> Degrees:
+        """c2 of an easy and c1 of a difficult sample."""
+        return degrees(self.weights, self.n, self.r, self.n_d)
 
     def clean(self) -> GraphParameters:
         """Return the graph with every gamma turned into beta."""

@@ -16,7 +16,8 @@ from theory import formulas
 from theory.bounds import Bound, error_bounds
 from theory.checks import ParameterError, is_finite, require, require_integer, require_share
 from theory.files import check_keys, read_document, write_json
-from theory.params import GraphParameters, Pairing
+from theory.kinds import Pairing, neighbours
+from theory.params import GraphParameters
 from theory.spectrum import require_augmentation_graph
 
 PROFILE_SCHEMA = "difficult-examples/profile/1"
@@ -306,7 +307,7 @@ class _Levels:
     def __init__(self, space: Space, profile: Profile, pairing: Pairing) -> None:
         self.alpha, self.beta, self.gamma = space.alpha.value, space.beta.value, space.gamma.value
         self.n, self.r, self.n_d = profile.samples_per_class, profile.classes - 1, profile.difficult
-        self.pairing, self.neighbours = pairing, 1 if pairing == "matched" else self.n_d
+        self.pairing, self.neighbours = pairing, neighbours(self.n_d, pairing)
 
 
 def _margin_graph(profile: Profile, space: str, pairing: Pairing) -> tuple[Any, str | None]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
+from functools import cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from theory import formulas
 from theory.checks import ParameterError, require_integer
-from theory.formulas import Sqrt
+from theory.kinds import Pairing, Sqrt
 from theory.params import GraphParameters
 
 ROUNDING = 1e-12  # 1 − .9 is not .2 − .1 in floats
@@ -19,6 +22,115 @@ class Mode(NamedTuple):
     mode: str
     eigenvalue: Any
     multiplicity: int
+
+
+class Arithmetic(NamedTuple):
+    """How a type of numbers takes square roots, chooses between two values, and tells whether a count is positive."""
+
+    sqrt: Sqrt
+    where: Callable[[Any, Any, Any], Any]
+    positive: Callable[[Any], Any]
+
+
+def choose(condition: Any, yes: Any, no: Any) -> Any:
+    """``where`` of single numbers."""
+    return yes if condition else no
+
+
+def above_zero(count: Any) -> Any:
+    """Elementwise for arrays."""
+    return count > 0
+
+
+SCALAR = Arithmetic(math.sqrt, choose, above_zero)
+
+
+class Space(NamedTuple):
+    """An invariant space of the normalised adjacency: its modes, their eigenvalues and multiplicities.
+
+    Both are functions of the graph and return one value a mode; ``block`` returns the matrix by which the adjacency
+    acts on the space, as its one entry or as ``formulas.block`` does.
+    """
+
+    modes: tuple[str, ...]
+    eigenvalues: Callable[[Any, Arithmetic], tuple[Any, ...]]
+    multiplicities: Callable[[Any, Arithmetic], tuple[Any, ...]]
+    block: Callable[[Any], tuple[Any, ...]]
+    pairing: Pairing | None = None  # None: any
+
+
+def one_or_two(block: tuple[Any, Any, Any], p: Any, by: Arithmetic) -> tuple[Any, Any]:
+    """Upper and lower eigenvalue of a block; where there is one kind of sample, its own entry is the upper one."""
+    difficult, easy, _ = block
+    upper, lower = formulas.eigenvalues(block, by.sqrt)
+    has_difficult, has_easy = by.positive(p.n_d), by.positive(p.n - p.n_d)
+    return by.where(has_difficult, by.where(has_easy, upper, difficult), easy), lower
+
+
+def _mixed(p: Any, by: Arithmetic) -> Any:
+    """1 if there are easy and difficult samples, else 0."""
+    return by.where(by.positive(p.n_d) & by.positive(p.n - p.n_d), 1, 0)
+
+
+def _others(count: Any, by: Arithmetic) -> Any:
+    """Samples of one kind in a class besides the first."""
+    return by.where(by.positive(count - 1), count - 1, 0)
+
+
+def _entry(mode: Callable[[Any], Any]) -> dict[str, Any]:
+    return {"eigenvalues": lambda p, _: (mode(p),), "block": lambda p: (mode(p),)}
+
+
+SPACES = (
+    Space(
+        ("trivial", "contrast"),
+        lambda p, _: (1 + 0 * p.alpha, formulas.contrast(p)),
+        lambda p, by: (1 + 0 * p.n_d, _mixed(p, by)),
+        lambda p: formulas.block(p, p.r),
+    ),
+    Space(
+        ("class_upper", "class_lower"),
+        lambda p, by: one_or_two(formulas.class_block(p), p, by),
+        lambda p, by: (p.r, p.r * _mixed(p, by)),
+        formulas.class_block,
+    ),
+    Space(
+        ("bridge",), **_entry(formulas.bridge), multiplicities=lambda p, by: (_others(p.n_d, by),), pairing="matched"
+    ),
+    Space(
+        ("anti_bridge",),
+        **_entry(formulas.anti_bridge),
+        multiplicities=lambda p, by: (p.r * _others(p.n_d, by),),
+        pairing="matched",
+    ),
+    Space(
+        ("within_difficult",),
+        **_entry(formulas.within_difficult),
+        multiplicities=lambda p, by: ((p.r + 1) * _others(p.n_d, by),),
+        pairing="block",
+    ),
+    Space(("bulk",), **_entry(formulas.bulk), multiplicities=lambda p, by: ((p.r + 1) * _others(p.n - p.n_d, by),)),
+)
+
+
+@cache
+def spaces(pairing: Pairing) -> tuple[Space, ...]:
+    """The invariant spaces of graphs of this pairing."""
+    return tuple(space for space in SPACES if space.pairing in (None, pairing))
+
+
+def modes(p: Any, by: Arithmetic) -> list[tuple[str, Any, Any]]:
+    """Name, eigenvalue and multiplicity of every mode that a graph of this pairing can have."""
+    return [
+        mode
+        for space in spaces(p.pairing)
+        for mode in zip(space.modes, space.eigenvalues(p, by), space.multiplicities(p, by), strict=True)
+    ]
+
+
+def present(found: Iterable[tuple[str, Any, Any]]) -> tuple[Mode, ...]:
+    """The modes of positive multiplicity, largest eigenvalue first."""
+    return tuple(sorted([Mode._make(mode) for mode in found if mode[2]], key=itemgetter(1), reverse=True))
 
 
 def spectrum(p: GraphParameters, sqrt: Sqrt | None = None) -> tuple[Mode, ...]:
@@ -36,37 +148,13 @@ def spectrum(p: GraphParameters, sqrt: Sqrt | None = None) -> tuple[Mode, ...]:
     tuple of Mode
         Modes of positive multiplicity; the multiplicities sum to N. Names: trivial, contrast,
         class_upper, class_lower, bridge, anti_bridge (matched), within_difficult (block), bulk.
-
-    Raises
-    ------
-    ParameterError
-        If the graph has no edges at a node (alpha = 1 is excluded, so this cannot happen).
     """
-    sqrt = sqrt or _square_root(p)
-    r, n_d, n_e = p.r, p.n_d, p.n - p.n_d
-    one = p.alpha * 0 + 1
-    modes = [Mode("trivial", one, 1)]
-    if n_d == 0:
-        modes.append(Mode("class_upper", formulas.class_block(p)[1], r))
-    elif n_e == 0:
-        modes.append(Mode("class_upper", formulas.class_block(p)[0], r))
-    else:
-        upper, lower = formulas.class_modes(p, sqrt)
-        modes += [Mode("class_upper", upper, r), Mode("class_lower", lower, r)]
-        modes.append(Mode("contrast", formulas.contrast(p), 1))
-    if n_d > 1 and p.pairing == "matched":
-        modes.append(Mode("bridge", formulas.bridge(p), n_d - 1))
-        modes.append(Mode("anti_bridge", formulas.anti_bridge(p), r * (n_d - 1)))
-    elif n_d > 1:
-        modes.append(Mode("within_difficult", formulas.within_difficult(p), (r + 1) * (n_d - 1)))
-    if n_e > 1:
-        modes.append(Mode("bulk", formulas.bulk(p), (r + 1) * (n_e - 1)))
-    return tuple(sorted(modes, key=lambda mode: mode.eigenvalue, reverse=True))
+    if sqrt is None and isinstance(p.alpha, float):
+        return present(modes(p, SCALAR))
+    return present(modes(p, SCALAR._replace(sqrt=sqrt or _exact_root())))
 
 
-def _square_root(p: GraphParameters) -> Sqrt:
-    if isinstance(p.alpha, float):
-        return math.sqrt
+def _exact_root() -> Sqrt:
     from theory.exact import sqrt
 
     return sqrt

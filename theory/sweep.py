@@ -8,16 +8,17 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from theory import formulas
-from theory.bounds import DEFAULTS, DIFFICULT_SHARE, error_bounds
+from theory.bounds import DEFAULTS, DIFFICULT_SHARE, error_bounds, rules
 from theory.checks import ParameterError, require
-from theory.params import LARGEST_SIZE, PAIRINGS, GraphParameters, Pairing
-from theory.spectrum import is_positive_semidefinite
+from theory.kinds import PAIRINGS, Pairing, degrees, neighbours, paper_weights
+from theory.params import LARGEST_SIZE, GraphParameters
+from theory.spectrum import Arithmetic, above_zero, is_positive_semidefinite, modes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -115,21 +116,18 @@ def _evaluate(arguments: Sequence[ArrayLike], pairing: Pairing, place: Callable[
     return table
 
 
-class Points(NamedTuple):
-    """What ``theory.formulas`` reads, as arrays."""
+class Points:
+    """Many graphs as arrays, in the form that ``theory.formulas`` reads."""
 
-    alpha: Array
-    beta: Array
-    gamma: Array
-    n: Array
-    r: Array
-    n_d: Array
-    pairing: Pairing
+    def __init__(self, alpha: Array, beta: Array, gamma: Array, n: Array, r: Array, n_d: Array, pairing: Pairing):
+        self.alpha, self.beta, self.gamma, self.n, self.r, self.n_d = alpha, beta, gamma, n, r, n_d
+        self.pairing = pairing
+        self.neighbours = neighbours(n_d, pairing)
+        self.weights = paper_weights(alpha, beta, gamma, pairing)
+        self.degrees = degrees(self.weights, n, r, n_d)
 
-    @property
-    def neighbours(self) -> Any:
-        """As in ``GraphParameters``."""
-        return 1 if self.pairing == "matched" else self.n_d
+
+ARRAYS = Arithmetic(np.sqrt, np.where, above_zero)
 
 
 def _accepted(p: Points, k: Array, d: Array) -> NDArray[np.bool_]:
@@ -164,87 +162,32 @@ def _refuse(point: Sequence[float], pairing: Pairing, place: str | None) -> NoRe
 
 def _columns(p: Points, k: Array, d: Array) -> Table:
     """The table of ``evaluate`` for one chunk of accepted points."""
-    easy, difficult = formulas.degrees(p)
-    modes = _modes(p)
-    columns: Table = {"degree.easy": easy, "degree.difficult": difficult}
-    columns |= {f"eigenvalue.{mode}": eigenvalue for mode, (eigenvalue, _) in modes.items()}
-    columns |= {f"multiplicity.{mode}": multiplicity.astype(np.int64) for mode, (_, multiplicity) in modes.items()}
-    bounds = _bounds(p, k, d, _nth_largest(list(modes.values()), k + 1))
-    return columns | {f"{name}.{field}": values for name, bound in bounds.items() for field, values in bound.items()}
+    found = [
+        (mode, np.where(count > 0, eigenvalue, np.nan), count + np.zeros_like(k))
+        for mode, eigenvalue, count in modes(p, ARRAYS)
+    ]
+    columns: Table = {"degree.easy": p.degrees.easy, "degree.difficult": p.degrees.difficult}
+    columns |= {f"eigenvalue.{mode}": eigenvalue for mode, eigenvalue, _ in found}
+    columns |= {f"multiplicity.{mode}": count.astype(np.int64) for mode, _, count in found}
+    exact = _nth_largest([(eigenvalue, count) for _, eigenvalue, count in found], k + 1)
+    clean: Array = formulas.clean_bulk(p)
+    for name, rule in rules(p, k, d, exact, ARRAYS).items():
+        value = formulas.probing_bound(rule.eigenvalue, d) + rule.added
+        excess = formulas.probing_excess(rule.eigenvalue, clean, d) + rule.added
+        stated = np.full_like(k, np.nan) if name == "temperature" else rule.eigenvalue
+        numbers = {"lambda": stated, "lambda_exact": rule.exact, "bound": value, "excess_over_clean": excess}
+        columns |= {f"{name}.{field}": np.where(rule.exists, column, np.nan) for field, column in numbers.items()}
+        columns |= {f"{name}.applies": rule.applies, f"{name}.vacuous": (value > 1) & rule.exists}
+    return columns
 
 
-def _modes(p: Points) -> dict[str, tuple[Array, Array]]:
-    """Eigenvalue and multiplicity of every mode, as ``theory.spectrum.spectrum`` has them."""
-    r, n_d, n_e = p.r, p.n_d, p.n - p.n_d
-    one = np.ones_like(n_d)
-    mixed = (n_d > 0) & (n_e > 0)
-    of_difficult, of_easy, _ = formulas.class_block(p)
-    upper, lower = formulas.class_modes(p, np.sqrt)
-    upper = np.where(mixed, upper, np.where(n_d == 0, of_easy, of_difficult))
-    modes = {
-        "trivial": (one, one),
-        "class_upper": (upper, r),
-        "class_lower": (lower, r * mixed),
-        "contrast": (formulas.contrast(p), one * mixed),
-    }
-    others = np.maximum(n_d - 1, 0)
-    if p.pairing == "matched":
-        modes |= {"bridge": (formulas.bridge(p), others), "anti_bridge": (formulas.anti_bridge(p), r * others)}
-    else:
-        modes["within_difficult"] = formulas.within_difficult(p), (r + 1) * others
-    modes["bulk"] = formulas.bulk(p), (r + 1) * np.maximum(n_e - 1, 0)
-    return {mode: (np.where(m > 0, eigenvalue, np.nan), m) for mode, (eigenvalue, m) in modes.items()}
-
-
-def _nth_largest(modes: Sequence[tuple[Array, Array]], j: Array) -> Array:
+def _nth_largest(found: Sequence[tuple[Array, Array]], j: Array) -> Array:
     """The j-th largest eigenvalue: the largest with at least j eigenvalues that are no smaller."""
     result = np.full_like(j, -np.inf)
-    for candidate, _ in modes:
-        count = sum(multiplicity * (eigenvalue >= candidate) for eigenvalue, multiplicity in modes)
+    for candidate, _ in found:
+        count = sum(multiplicity * (eigenvalue >= candidate) for eigenvalue, multiplicity in found)
         np.copyto(result, candidate, where=(count >= j) & (candidate > result))
     return result
-
-
-def _bounds(p: Points, k: Array, d: Array, exact: Array) -> dict[str, Table]:
-    """The five bounds of ``theory.bounds.error_bounds``; ``exact`` is the graph's λ_{k+1}."""
-    n_e = p.n - p.n_d
-    clean: Array = formulas.bulk(p)
-    is_clean = (p.n_d == 0) | (p.gamma == p.beta)
-    in_range = k >= p.r + 1
-    if p.pairing == "matched":
-        stated: Array = formulas.bridge(p)
-        last = p.r + p.n_d
-    else:
-        stated = np.where(n_e > 0, np.maximum(formulas.contrast(p), clean), formulas.within_difficult(p))
-        last = p.r + 1
-    clean_class: Array = formulas.clean_class(p)
-    clean_exact = np.where(in_range, clean, clean_class)
-    removal: Array = formulas.removal(p)
-    removal_class: Array = formulas.removal_class(p)
-    remains = k < n_e * (p.r + 1)
-    has_temperature = is_clean | (p.beta > 0)
-    temperature = np.where(is_clean, 0, formulas.temperature_excess(p, d))
-
-    def bound(eigenvalue: Array, exact: Array, applies: Any, exists: Any = np.True_, raised: Any = 0) -> Table:
-        value = formulas.probing_bound(eigenvalue, d) + raised
-        excess = formulas.probing_excess(eigenvalue, clean, d) + raised
-        return {
-            "lambda": np.where(exists, eigenvalue, np.nan),
-            "lambda_exact": np.where(exists, exact, np.nan),
-            "bound": np.where(exists, value, np.nan),
-            "excess_over_clean": np.where(exists, excess, np.nan),
-            "applies": applies & exists,
-            "vacuous": (value > 1) & exists,
-        }
-
-    without_lambda = {"lambda": np.full_like(k, np.nan)}
-    return {
-        "clean": bound(clean, clean_exact, in_range),
-        "difficult": bound(np.where(is_clean, clean, stated), exact, in_range & (is_clean | (k <= last))),
-        "removal": bound(removal, np.where(in_range, removal, removal_class), in_range, remains),
-        "margin": bound(clean, clean_exact, in_range),
-        "temperature": bound(clean, clean_exact, in_range, has_temperature, temperature) | without_lambda,
-    }
 
 
 # --- ranges of one or two parameters ---------------------------------------------------------------

@@ -12,9 +12,10 @@ from typing import Any
 
 import sympy as sp
 
-from theory import formulas
+from theory import formulas, kinds
 from theory.checks import require
-from theory.params import PAIRINGS, Pairing
+from theory.kinds import PAIRINGS, Pairing, PerKind, neighbours, paper_weights
+from theory.spectrum import Arithmetic, choose, modes, spaces
 
 alpha, beta, gamma = sp.symbols("alpha beta gamma", nonnegative=True)
 n, r, n_d = sp.symbols("n r n_d", positive=True, integer=True)
@@ -36,11 +37,16 @@ class Symbols:
         values = [sp.sympify(symbol).subs(replaced or {}) for symbol in (alpha, beta, gamma, n, r, n_d)]
         self.pairing = pairing
         self.alpha, self.beta, self.gamma, self.n, self.r, self.n_d = values
-        self.neighbours = sp.Integer(1) if pairing == "matched" else self.n_d
+        self.neighbours = sp.sympify(neighbours(self.n_d, pairing))
+        self.weights = paper_weights(self.alpha, self.beta, self.gamma, pairing)
+        self.degrees = kinds.degrees(self.weights, self.n, self.r, self.n_d)
+
+
+GENERIC = Arithmetic(sp.sqrt, choose, lambda count: True)  # 1 <= n_d < n
 
 
 def blocks(p: Any) -> dict[str, tuple[tuple[Any, ...], Any]]:
-    """The matrices by which Ā acts on its invariant spaces, written down from the weights.
+    """The matrices by which Ā acts on its invariant spaces.
 
     A vector is a combination of (equal across the classes, or summing to zero over them) with (constant
     on difficult and on easy samples, or summing to zero within either). Between two such spaces Ā has
@@ -54,49 +60,25 @@ def blocks(p: Any) -> dict[str, tuple[tuple[Any, ...], Any]]:
     Returns
     -------
     dict
-        From the names of the modes in the space to (block, multiplicity); a block is its one entry, or
-        (difficult, easy, squared off-diagonal entry).
+        From the names of the modes in the space to (block, multiplicity) for 1 <= n_d < n; a block is its one
+        entry, or (difficult, easy, squared off-diagonal entry).
     """
-    c2, c1 = formulas.degrees(p)
-    g, own, n_e = p.gamma - p.beta, 1 - p.alpha, p.n - p.n_d
-    cross = p.n_d * p.beta + p.neighbours * g  # weight from a difficult sample to another class's difficult ones
-
-    def both(across: Any) -> tuple[Any, ...]:
-        """Vectors constant on difficult and on easy samples; ``across`` is r or −1, the classes' eigenvalue."""
-        level = p.alpha + across * p.beta
-        difficult = (own + p.n_d * p.alpha + across * cross) / c1
-        return difficult, (own + n_e * level) / c2, level * level * p.n_d * n_e / (c1 * c2)
-
-    paired = g if p.pairing == "matched" else 0
-    found: dict[str, tuple[tuple[Any, ...], Any]] = {
-        "trivial, contrast": (both(p.r), 1),
-        "class_upper, class_lower": (both(-1), p.r),
-        "bulk": ((own / c2,), (p.r + 1) * (n_e - 1)),
+    return {
+        ", ".join(space.modes): (space.block(p), space.multiplicities(p, GENERIC)[0]) for space in spaces(p.pairing)
     }
-    if p.pairing == "matched":
-        found["bridge"] = (((own + p.r * paired) / c1,), p.n_d - 1)
-        found["anti_bridge"] = (((own - paired) / c1,), p.r * (p.n_d - 1))
-    else:
-        found["within_difficult"] = ((own / c1,), (p.r + 1) * (p.n_d - 1))
-    return found
 
 
 def eigenvalues(p: Any) -> dict[str, Any]:
     """Eigenvalues by mode, for 1 <= n_d < n."""
-    upper, lower = formulas.class_modes(p, sp.sqrt)
-    found = {"trivial": sp.Integer(1), "class_upper": upper, "class_lower": lower}
-    found |= {"contrast": formulas.contrast(p), "bulk": formulas.bulk(p)}
-    if p.pairing == "matched":
-        return found | {"bridge": formulas.bridge(p), "anti_bridge": formulas.anti_bridge(p)}
-    return found | {"within_difficult": formulas.within_difficult(p)}
+    return {mode: eigenvalue for mode, eigenvalue, _ in modes(p, GENERIC)}
 
 
 def multiplicities(p: Any) -> dict[str, Any]:
     """Multiplicities by mode, for 1 <= n_d < n."""
-    return {mode: multiplicity for names, (_, multiplicity) in blocks(p).items() for mode in names.split(", ")}
+    return {mode: count for mode, _, count in modes(p, GENERIC)}
 
 
-def degrees(p: Any) -> formulas.Degrees:
+def degrees(p: Any) -> kinds.Degrees:
     """c2 of an easy and c1 of a difficult sample."""
     return formulas.degrees(p)
 
@@ -136,12 +118,12 @@ def conditions(p: Any) -> dict[str, Any]:
     }
 
 
-def margins(p: Any) -> formulas.PerPair:
+def margins(p: Any) -> PerKind:
     """The optimal margins of the seven kinds of pairs."""
     return formulas.margins(p, sp.sqrt)
 
 
-def temperatures(p: Any) -> formulas.PerPair:
+def temperatures(p: Any) -> PerKind:
     """The optimal temperature factors of the seven kinds of pairs."""
     return formulas.temperatures(p, sp.sqrt)
 

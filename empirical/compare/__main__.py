@@ -14,7 +14,7 @@ from empirical.train.options import add_arguments, given
 from empirical.train.settings import Running, Settings, settings_from_arguments
 from theory.checks import ParameterError, require_known
 from theory.command import Parser, run
-from theory.params import PAIRINGS
+from theory.kinds import PAIRINGS
 
 
 def main(argv: Sequence[str] | None = None) -> int:

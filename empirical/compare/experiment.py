@@ -18,7 +18,7 @@ from empirical.runs import Task, dropped, run_tasks
 from empirical.train.settings import ALONE, Running, Settings
 from theory.checks import require, require_integer, require_known, require_share
 from theory.files import read_document, require_writable, write_json
-from theory.params import Pairing
+from theory.kinds import Pairing
 from theory.plan import Plan
 
 EXPERIMENT_SCHEMA = "difficult-examples/experiment/1"

@@ -18,7 +18,7 @@ from empirical.simulate.sampled import (
 )
 from theory.checks import ParameterError
 from theory.command import Parser, run
-from theory.params import PAIRINGS
+from theory.kinds import PAIRINGS
 
 
 def main(argv: Sequence[str] | None = None) -> int:

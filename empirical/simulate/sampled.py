@@ -33,7 +33,8 @@ from theory.channel import Channel
 from theory.checks import ParameterError, is_finite, require, require_integer
 from theory.files import read_document, require_writable, write_bytes, write_json, write_text
 from theory.graph import SimilarityGraph
-from theory.mitigation import Entries, target
+from theory.kinds import paper_weights
+from theory.mitigation import target
 from theory.params import GraphParameters
 
 SCHEMA = "difficult-examples/simulation/1"
@@ -155,13 +156,13 @@ class World:
         if settings.remedy == "nothing":
             return
         if settings.loss != "spectral":
-            paired = Entries(1.0, *8 * (0.0,)).matrix(p)
-            self._paired = torch.from_numpy(paired > 0)
+            gamma_alone = paper_weights(0, 0, 1, p.pairing)._replace(difficult_diagonal=0, easy_diagonal=0)
+            self._paired = torch.from_numpy(gamma_alone.matrix(p) > 0)
         elif settings.remedy == "margin":
-            table = Entries(*9 * (0.0,)).combine(lambda _, m: float(m), formulas.margins(p, math.sqrt)).matrix(p)
+            table = formulas.margins(p, math.sqrt).matrix(p)
             self._margins = torch.from_numpy(table * degrees.sum()).to(dtype)
         else:
-            table = Entries(*9 * (0.0,)).combine(lambda _, t: float(t), formulas.temperatures(p, math.sqrt)).matrix(p)
+            table = formulas.temperatures(p, math.sqrt).matrix(p)
             self._temperatures = torch.from_numpy(table).to(dtype)
 
     def start(self, seed: int) -> Tensor:

@@ -4,7 +4,8 @@ from fractions import Fraction
 
 from hypothesis import strategies as st
 
-from theory.params import PAIRINGS, GraphParameters
+from theory.kinds import PAIRINGS
+from theory.params import GraphParameters
 
 DENOMINATOR = 60
 

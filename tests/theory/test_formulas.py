@@ -7,10 +7,11 @@ from hypothesis import assume, given
 from tests.theory.graphs import REFERENCE, graphs
 from theory import formulas
 from theory.graph import SimilarityGraph
+from theory.kinds import PerKind, degrees, paper_weights
 from theory.params import GraphParameters
 
 
-def per_pair(p: GraphParameters, table: formulas.PerPair) -> np.ndarray:
+def per_pair(p: GraphParameters, table: PerKind) -> np.ndarray:
     """A remedy's values pair by pair, following the paper's case distinction."""
     out = np.empty((p.nodes, p.nodes))
     for u in range(p.nodes):
@@ -18,7 +19,8 @@ def per_pair(p: GraphParameters, table: formulas.PerPair) -> np.ndarray:
             (i, k), (j, m) = divmod(u, p.n), divmod(v, p.n)
             hard = (k < p.n_d) + (m < p.n_d)
             if hard == 0:
-                out[u, v] = table.both_easy
+                off_diagonal = table.same_class_both_easy if i == j else table.different_class_both_easy
+                out[u, v] = table.easy_diagonal if u == v else off_diagonal
             elif u == v:
                 out[u, v] = table.difficult_diagonal
             elif hard == 2 and i == j:
@@ -81,6 +83,8 @@ def test_formulas_broadcast_over_arrays():
     class Arrays:
         alpha, beta, gamma = np.array([0.4, 0.5]), np.array([0.1, 0.05]), np.array([0.2, 0.2])
         n, r, n_d, neighbours = 50, 3, 5, 1
+        weights = paper_weights(alpha, beta, gamma, "matched")
+        degrees = degrees(weights, n, r, n_d)
 
     for index in range(2):
         p = GraphParameters(Arrays.alpha[index], Arrays.beta[index], Arrays.gamma[index], 50, 4, 5)

@@ -16,7 +16,8 @@ from theory.bounds import error_bounds
 from theory.bounds.__main__ import main
 from theory.checks import ParameterError
 from theory.formulas import degrees
-from theory.params import PAIRINGS, GraphParameters
+from theory.kinds import PAIRINGS
+from theory.params import GraphParameters
 from theory.spectrum import is_positive_semidefinite, spectrum
 
 FIXED = {"alpha": 0.4, "beta": 0.1, "samples_per_class": 20, "classes": 4, "difficult": 3, "dim": 5, "delta": 0.01}

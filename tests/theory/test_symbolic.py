@@ -10,7 +10,8 @@ from theory import exact, formulas, symbolic
 from theory.bounds import error_bounds
 from theory.checks import ParameterError
 from theory.graph import SimilarityGraph
-from theory.params import PAIRINGS, GraphParameters
+from theory.kinds import PAIRINGS
+from theory.params import GraphParameters
 
 POINT = GraphParameters(Fraction(387, 1000), Fraction(208, 1000), Fraction(241, 1000), 8, 3, 2)
 VALUES = {
@@ -81,7 +82,7 @@ def test_conditions_at_the_reference_graph():
 def test_margins_and_temperatures_print(pairing):
     p = symbolic.Symbols(pairing)
     for table in (symbolic.margins(p), symbolic.temperatures(p)):
-        assert len(table) == 7
+        assert len(table) == 9
         assert all(sp.latex(entry) for entry in table)
 
 

@@ -13,7 +13,8 @@ from typing import Any
 from theory import certificates, formulas
 from theory.audit import theorems
 from theory.checks import ParameterError
-from theory.params import GraphParameters, Pairing
+from theory.kinds import PAIRINGS, Pairing
+from theory.params import GraphParameters
 from theory.spectrum import is_positive_semidefinite
 
 Test = Callable[[GraphParameters, int], bool]
@@ -148,53 +149,29 @@ def blocks_are_symbolic() -> bool:
     return True
 
 
-@cache
-def _pair_kinds() -> list[tuple[str, Any, Any, Any]]:
-    """(kind, weight, clean weight, √(w w')) of the seven kinds of pairs, symbolically."""
-    import sympy as sp
-
-    from theory import symbolic
-
-    kinds = []
-    for pairing in ("matched", "block"):
-        p = symbolic.Symbols(pairing)
-        c2, c1 = formulas.degrees(p)
-        mixed = sp.sqrt(c1 * c2)
-        table = {
-            "paired": (p.gamma, p.beta, c1),
-            "difficult_diagonal": (1, 1, c1),
-            "same_class_both_difficult": (p.alpha, p.alpha, c1),
-            "unpaired_both_difficult": (p.beta, p.beta, c1),
-            "same_class_one_difficult": (p.alpha, p.alpha, mixed),
-            "different_class_one_difficult": (p.beta, p.beta, mixed),
-            "both_easy": (1, 1, c2),
-        }
-        kinds += [(kind, p, row, c2) for kind, row in table.items()]
-    return kinds
-
-
 def margins_are_exact() -> bool:
+    """Whether Ā − M̄ is the clean Ā for every kind of pair, symbolically."""
     import sympy as sp
 
     from theory import symbolic
 
     return all(
-        sp.simplify(weight / root - getattr(symbolic.margins(p), kind) * root - clean_weight / c2) == 0
-        for kind, p, (weight, clean_weight, root), c2 in _pair_kinds()
+        sp.simplify(entry - clean) == 0
+        for p in map(symbolic.Symbols, PAIRINGS)
+        for entry, clean in zip(*theorems.with_margins(p, sp.sqrt), strict=True)
     )
 
 
 def temperatures_are_exact() -> bool:
+    """Whether T∘Ā is the clean Ā for every kind of pair, symbolically; both are positive, so their squares decide."""
     import sympy as sp
 
     from theory import symbolic
 
     return all(
-        sp.cancel(
-            sp.together((getattr(symbolic.temperatures(p), kind) * weight / root) ** 2 - (clean_weight / c2) ** 2)
-        )
-        == 0  # both sides are positive, so that their squares decide
-        for kind, p, (weight, clean_weight, root), c2 in _pair_kinds()
+        sp.cancel(sp.together(entry**2 - clean**2)) == 0
+        for p in map(symbolic.Symbols, PAIRINGS)
+        for entry, clean in zip(*theorems.with_temperatures(p, sp.sqrt), strict=True)
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from theory import exact, formulas
 from theory.bounds import difficult_range
+from theory.kinds import PerKind, Sqrt, paper_weights, roots
 from theory.params import GraphParameters
 from theory.spectrum import nth_mode, spectrum
 
@@ -69,22 +70,24 @@ def monotonicity(p: GraphParameters, dim: int) -> tuple[bool, bool]:
 
 def margin(p: GraphParameters, dim: int) -> tuple[Any, Any]:
     """Entries of Ā − M̄ by kind of pair: those of the clean Ā (P Thm 4.2, 4.3)."""
-    c2, c1 = formulas.degrees(p)
-    roots = (c1, c1, c1, c1, exact.sqrt(c1 * c2), exact.sqrt(c1 * c2), c2)
-    margins = formulas.margins(p, exact.sqrt)
-    computed = [weight / root - m * root for weight, root, m in zip(_weights(p), roots, margins, strict=True)]
-    return computed, [weight / c2 for weight in _weights(p.clean())]
+    return with_margins(p, exact.sqrt)
+
+
+def with_margins(p: Any, sqrt: Sqrt) -> tuple[PerKind, PerKind]:
+    """Ā − M̄ and the clean Ā by kind of pair, in any type of numbers."""
+    root, margins = roots(p.degrees, sqrt), formulas.margins(p, sqrt)
+    return p.weights.combine(lambda weight, root, m: weight / root - m * root, root, margins), _clean_entries(p)
 
 
 def temperature(p: GraphParameters, dim: int) -> tuple[Any, Any]:
     """Entries of T∘Ā by kind of pair: those of the clean Ā; none for β = 0 < γ (P Thm 4.4)."""
-    c2, c1 = formulas.degrees(p)
-    stated = [weight / c2 for weight in _weights(p.clean())]
-    if p.beta == 0:
-        return None, stated
-    roots = (c1, c1, c1, c1, exact.sqrt(c1 * c2), exact.sqrt(c1 * c2), c2)
-    factors = formulas.temperatures(p, exact.sqrt)
-    return [t * weight / root for weight, root, t in zip(_weights(p), roots, factors, strict=True)], stated
+    return (None, _clean_entries(p)) if p.beta == 0 else with_temperatures(p, exact.sqrt)
+
+
+def with_temperatures(p: Any, sqrt: Sqrt) -> tuple[PerKind, PerKind]:
+    """T∘Ā and the clean Ā by kind of pair, in any type of numbers; needs γ > 0."""
+    root, factors = roots(p.degrees, sqrt), formulas.temperatures(p, sqrt)
+    return p.weights.combine(lambda weight, root, t: t * weight / root, root, factors), _clean_entries(p)
 
 
 def temperature_bound(p: GraphParameters, dim: int) -> tuple[float, float]:
@@ -128,9 +131,10 @@ def labelling_error(p: GraphParameters, dim: int) -> tuple[Any, Any]:
     return formulas.labelling_error(p), formulas.labelling_error(p.clean())
 
 
-def _weights(p: GraphParameters) -> tuple[Any, ...]:
-    """Weights of the seven kinds of pairs, in the order of ``formulas.PerPair``."""
-    return p.gamma, 1, p.alpha, p.beta, p.alpha, p.beta, 1
+def _clean_entries(p: Any) -> PerKind:
+    """The clean graph's Ā by kind of pair: its weights over c2."""
+    c2 = formulas.easy_degree(p)
+    return paper_weights(p.alpha, p.beta, p.beta, p.pairing).combine(lambda weight: weight / c2)
 
 
 def realisability(p: GraphParameters, dim: int) -> tuple[bool, bool]:

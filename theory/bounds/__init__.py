@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from theory import formulas
 from theory.checks import is_finite, require, require_integer, require_share
 from theory.params import GraphParameters
-from theory.spectrum import nth_mode, require_augmentation_graph, spectrum
+from theory.spectrum import SCALAR, Arithmetic, nth_mode, require_augmentation_graph, spectrum
 
 SCHEMA = "difficult-examples/bounds/1"
 DEFAULTS: dict[str, Any] = {"samples_per_class": 5000, "classes": 10, "dim": 128, "delta": 0.01}
@@ -58,26 +58,73 @@ class Bound(NamedTuple):
         }
 
 
-def _absent(reason: str) -> Bound:
-    return Bound(None, None, None, None, applies=False, vacuous=False, reason=reason)
+class Rule(NamedTuple):
+    """A bound 4δ/(1−λ) + 8δ + ``added`` in the numbers of the graph, one or many at once.
+
+    ``eigenvalue`` is λ as the statement has it and ``exact`` the (k+1)-th eigenvalue of the graph that it is about;
+    ``applies``: whether k lies in the statement's range; ``exists``: where not, the values mean nothing.
+    """
+
+    eigenvalue: Any
+    exact: Any
+    applies: Any
+    exists: Any = True
+    added: Any = 0
+
+
+def rules(p: Any, dim: Any, delta: Any, exact: Any, by: Arithmetic) -> dict[str, Rule]:
+    """The five bounds of the paper, for one graph or arrays of them.
+
+    Parameters
+    ----------
+    p : GraphParameters, or the same with arrays
+    dim, delta : number or array
+        k and the labelling error.
+    exact : number or array
+        λ_{k+1} of the graph.
+    by : Arithmetic
+        Of these numbers.
+    """
+    clean = formulas.clean_bulk(p)
+    left = p.n - p.n_d
+    in_range = dim >= p.r + 1
+    is_clean = (p.n_d == 0) | (p.gamma == p.beta)
+    clean_exact = by.where(in_range, clean, formulas.clean_class(p))
+    remains = dim < left * (p.r + 1)
+    after = by.where(left > 0, formulas.removal(p), clean)
+    tempered = is_clean | (p.beta > 0)
+    excess = formulas.temperature_excess(p, delta, by.where(p.beta > 0, p.beta, 1))
+    stated, last = stated_difficult(p, by)
+    return {
+        "clean": Rule(clean, clean_exact, in_range),
+        "difficult": Rule(by.where(is_clean, clean, stated), exact, in_range & (is_clean | (dim <= last))),
+        "removal": Rule(after, by.where(in_range, after, formulas.removal_class(p)), in_range & remains, remains),
+        "margin": Rule(clean, clean_exact, in_range),
+        "temperature": Rule(clean, clean_exact, in_range & tempered, tempered, by.where(is_clean, 0 * clean, excess)),
+    }
+
+
+def stated_difficult(p: Any, by: Arithmetic) -> tuple[Any, Any]:
+    """λ of the difficult bound where there are difficult pairs, and the largest k that it is stated for.
+
+    The bridge up to n_d + r (matched); for block its counterpart at k = r + 1, the larger of contrast and bulk.
+    """
+    if p.pairing == "matched":
+        return formulas.bridge(p), p.r + p.n_d
+    contrast, bulk = formulas.contrast(p), formulas.bulk(p)
+    larger = by.where(contrast > bulk, contrast, bulk)
+    return by.where(p.n > p.n_d, larger, formulas.within_difficult(p)), p.r + 1
 
 
 def stated_difficult_eigenvalue(p: GraphParameters) -> Any:
-    """λ_{k+1} of the difficult bound: the bridge (matched); for block its counterpart, max(contrast, bulk)."""
-    if p.is_clean:
-        return formulas.bulk(p)
-    if p.pairing == "matched":
-        return formulas.bridge(p)
-    return max(formulas.contrast(p), formulas.bulk(p)) if p.n_d < p.n else formulas.within_difficult(p)
+    """λ_{k+1} of the difficult bound, see ``stated_difficult``; the clean one where no pair is difficult."""
+    return formulas.clean_bulk(p) if p.is_clean else stated_difficult(p, SCALAR)[0]
 
 
 def difficult_range(p: GraphParameters) -> range:
     """The k for which the difficult bound is stated: r+1 <= k < n_d+r+1 (matched), k = r+1 (block)."""
-    first = p.r + 1
-    if p.is_clean:
-        return range(first, p.nodes)
-    last = p.n_d + first if p.pairing == "matched" else first + 1
-    return range(first, min(last, p.nodes))
+    last = p.nodes - 1 if p.is_clean else stated_difficult(p, SCALAR)[1]
+    return range(p.r + 1, min(last + 1, p.nodes))
 
 
 def error_bounds(p: GraphParameters, dim: int, delta: float) -> dict[str, Bound]:
@@ -106,47 +153,29 @@ def error_bounds(p: GraphParameters, dim: int, delta: float) -> dict[str, Bound]
     dim = require_integer("dim", dim, 1, p.nodes - 1, limit=", fewer than the N samples")
     require_share("delta", delta)
     require_augmentation_graph(p)
-
-    clean_lambda = formulas.bulk(p)
-    require(
-        clean_lambda < 1, "alpha", p.alpha, "a clean eigenvalue below 1: n(alpha + r beta) vanishes beside 1 - alpha"
-    )
-    clean_exact = formulas.clean_class(p) if dim <= p.r else clean_lambda
-    in_range = p.r + 1 <= dim
-
-    def bound(eigenvalue: float, exact: float, applies: bool) -> Bound:
-        value = formulas.probing_bound(eigenvalue, delta)
-        excess = formulas.probing_excess(eigenvalue, clean_lambda, delta)
-        return Bound(eigenvalue, exact, value, excess, applies, value > 1)
-
+    clean = formulas.clean_bulk(p)
+    require(clean < 1, "alpha", p.alpha, "a clean eigenvalue below 1: n(alpha + r beta) vanishes beside 1 - alpha")
+    exact = nth_mode(spectrum(p), dim + 1).eigenvalue
     return {
-        "clean": bound(clean_lambda, clean_exact, in_range),
-        "difficult": bound(
-            stated_difficult_eigenvalue(p), nth_mode(spectrum(p), dim + 1).eigenvalue, dim in difficult_range(p)
-        ),
-        "removal": _removal(p, dim, bound),
-        "margin": bound(clean_lambda, clean_exact, in_range),
-        "temperature": _temperature(p, delta, clean_exact, in_range),
+        name: _bound(name, p, dim, delta, clean, rule) for name, rule in rules(p, dim, delta, exact, SCALAR).items()
     }
 
 
-def _removal(p: GraphParameters, dim: int, bound: Any) -> Bound:
-    if p.n_d == p.n:
-        return _absent("every sample is difficult: removal would leave none")
-    left = p.nodes - p.classes * p.n_d
-    if dim >= left:
-        return _absent(f"removal leaves {left} samples, too few for k = {dim}")
-    eigenvalue = formulas.removal(p)
-    in_range = p.r + 1 <= dim
-    result: Bound = bound(eigenvalue, eigenvalue if in_range else formulas.removal_class(p), in_range)
-    return result
+def _bound(name: str, p: GraphParameters, dim: int, delta: float, clean: Any, rule: Rule) -> Bound:
+    if not rule.exists or not is_finite(rule.added):
+        return Bound(None, None, None, None, applies=False, vacuous=False, reason=_reason(name, p, dim))
+    value = formulas.probing_bound(rule.eigenvalue, delta) + rule.added
+    excess = formulas.probing_excess(rule.eigenvalue, clean, delta) + rule.added
+    stated = None if name == "temperature" else rule.eigenvalue
+    return Bound(stated, rule.exact, value, excess, rule.applies, value > 1)
 
 
-def _temperature(p: GraphParameters, delta: float, exact: float, applies: bool) -> Bound:
-    if not p.is_clean and p.beta == 0:
-        return _absent("beta = 0 < gamma: no positive temperature turns gamma into beta")
-    excess = p.beta * 0 if p.is_clean else formulas.temperature_excess(p, delta)
-    if not is_finite(excess):
-        return _absent(f"gamma/beta = {p.gamma / p.beta} is too large for the bound")
-    value = formulas.probing_bound(formulas.bulk(p), delta) + excess
-    return Bound(None, exact, value, excess, applies, value > 1)
+def _reason(name: str, p: GraphParameters, dim: int) -> str:
+    """Why a bound does not exist."""
+    if name == "removal":
+        if p.n_d == p.n:
+            return "every sample is difficult: removal would leave none"
+        return f"removal leaves {p.nodes - p.classes * p.n_d} samples, too few for k = {dim}"
+    if p.beta == 0:
+        return "beta = 0 < gamma: no positive temperature turns gamma into beta"
+    return f"gamma/beta = {p.gamma / p.beta} is too large for the bound"

@@ -15,7 +15,8 @@ from theory.bounds import DEFAULTS, DIFFICULT_SHARE, SCHEMA
 from theory.checks import ParameterError, require, require_integer
 from theory.command import Parser, format_number, run
 from theory.files import require_writable, write_bytes, write_text
-from theory.params import PAIRINGS, GraphParameters
+from theory.kinds import PAIRINGS
+from theory.params import GraphParameters
 from theory.plan import Plan, Profile, plan_from_parameters, plan_from_profile
 from theory.spectrum import spectrum
 

@@ -25,7 +25,7 @@ from sympy.polys.fields import field
 from theory import formulas
 from theory.checks import ParameterError, require
 from theory.files import write_json
-from theory.params import PAIRINGS, Pairing
+from theory.kinds import PAIRINGS, Pairing, degrees, neighbours, paper_weights
 
 STORE = Path(__file__).with_name("certificates.json")
 SCHEMA = "difficult-examples/certificates/1"
@@ -53,7 +53,9 @@ class Free:
         self.pairing, self.sizes = pairing, sizes
         self.alpha, self.beta, self.gamma = (b + x + y) / scale, b / scale, (b + x + raised) / scale
         self.n, self.r, self.n_d = n_d + n_e, r, n_d
-        self.neighbours = FIELD.one if pairing == "matched" else n_d
+        self.neighbours = neighbours(n_d, pairing) * FIELD.one
+        self.weights = paper_weights(self.alpha, self.beta, self.gamma, pairing)
+        self.degrees = degrees(self.weights, self.n, self.r, self.n_d)
 
     def with_gamma_raised(self, amount: Any) -> Free:
         """The same graph with a larger γ."""

@@ -34,8 +34,9 @@ import numpy as np
 from theory import formulas
 from theory.checks import ParameterError, is_finite, require, require_integer, require_share
 from theory.files import write_bytes, write_json, write_text
+from theory.kinds import PAIRINGS
 from theory.noise import noisy_eigenvalue
-from theory.params import PAIRINGS, GraphParameters
+from theory.params import GraphParameters
 from theory.spectrum import NotRealisable, nth_mode, spectrum
 from theory.worlds import STRUCTURES, AnyWorld, Array, Indices, Mask, add_noise, load_measured, synthetic
 
