@@ -128,7 +128,7 @@ class Channel:
     def labelling_error(self) -> Number:
         """δ: how often a view's class is not its datum's label.
 
-        Equal to ``formulas.labelling_error``, the share φ of edge mass between classes: views of a datum
+        Equal to ``formulas.cross_mass``, the share φ of edge mass between classes: views of a datum
         that spans all classes fall into each class equally often.
         """
         across = sum(kind.mass for kind in self.kinds if kind.classes > 1)
@@ -240,7 +240,7 @@ def own_bounds(p: GraphParameters, dim: int, sqrt: Sqrt = math.sqrt) -> OwnBound
     dim = require_integer("dim", dim, p.classes, p.nodes - 1, limit=", from the classes to the samples less one")
     require_augmentation_graph(p)
     eigenvalue = nth_mode(spectrum(p, sqrt), dim + 1).eigenvalue
-    delta = formulas.labelling_error(p)
+    delta = formulas.cross_mass(p)
     tight = 2 * delta / (1 - eigenvalue) + 8 * delta
     return OwnBounds(delta, eigenvalue, formulas.probing_bound(eigenvalue, delta), tight)
 

@@ -1,12 +1,13 @@
 """Every closed form of the similarity graph, written once.
 
 The functions take a ``theory.kinds.Graph``, whose values are numbers of one type: floats, fractions, arrays,
-symbols. Those about modes hold for any weights by kind of pair; bounds, conditions and remedies are the
-three-level graph's, with its ``alpha, beta, gamma`` and ``neighbours``. Nothing here branches, so the
-degenerate graphs (no difficult or no easy samples) are left to the callers. In the docstrings
+symbols. Those about modes hold for any weights by kind of pair; what the paper prints (with the number of its
+equation in the second version), conditions and remedies are the three-level graph's, with its ``alpha, beta,
+gamma``. Nothing here branches, so the degenerate graphs (no difficult or no easy samples) are left to the callers.
+In the docstrings
 
-    g = γ − β,  a = α − β,  b = α + rβ,  n_e = n − n_d,
-    m = γ-neighbours per other class: 1 (matched) or n_d (block).
+    g = γ − β,  a = α − β,  b = α + rβ,  n_e = n − n_d,  c2 = (1 − α) + n·b,  c1 = c2 + n_d·r·g,
+    m = difficult γ-neighbours per other class: n_d (block), 1 (matched).
 
 Where a mode or a remedy is described without a source, it follows from the graph's invariance under
 permutations of the classes, of the difficult and of the easy samples (docs/theory.md derives it).
@@ -16,20 +17,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from theory.kinds import Degrees, Graph, Number, PerKind, Sqrt, own_levels, row_levels
-
-# --- degrees ---------------------------------------------------------------------------------------
-
-
-def easy_degree(p: Any) -> Number:
-    """c2 = (1 − α) + n·b."""
-    return (1 - p.alpha) + p.n * (p.alpha + p.r * p.beta)
-
-
-def degrees(p: Graph) -> Degrees:
-    """c2, and c1 = c2 + m·r·g."""
-    return p.degrees
-
+from theory.kinds import Graph, Number, PerKind, Sqrt, has_gamma, own_levels, paper_weights, roots, row_levels
 
 # --- eigenvalues of the normalised adjacency -------------------------------------------------------
 
@@ -68,15 +56,24 @@ def block(p: Graph, across: Number) -> tuple[Number, Number, Number]:
     It acts on vectors that are constant on the difficult and on the easy samples of each class, and over the
     classes constant (``across`` = r: the trivial mode and the contrast) or of sum zero (−1: the class modes).
     """
-    w, (c_e, c_d) = p.weights, p.degrees
-    n_e = p.n - p.n_d
-    mixed = w.same_class_one_difficult + across * w.different_class_one_difficult
-    easy = w.easy_diagonal - w.same_class_both_easy
-    easy += n_e * (w.same_class_both_easy + across * w.different_class_both_easy)
-    difficult = w.difficult_diagonal - w.same_class_both_difficult
-    difficult += across * (w.paired - w.unpaired_both_difficult)
-    difficult += p.n_d * (w.same_class_both_difficult + across * w.unpaired_both_difficult)
-    return difficult / c_d, easy / c_e, p.n_d * n_e * mixed * mixed / (c_e * c_d)
+    (c_e, c_d), n_d, n_e = p.degrees, p.n_d, p.n - p.n_d
+    own_easy, own_difficult = own_levels(p.weights, across)
+    mixed, more_easy, more_difficult = row_levels(p.weights, across)
+    return (
+        (own_difficult + n_d * (mixed + more_difficult)) / c_d,
+        (own_easy + n_e * (mixed + more_easy)) / c_e,
+        n_d * n_e * mixed * mixed / (c_e * c_d),
+    )
+
+
+def determinant(p: Graph, across: Number) -> Number:
+    """Determinant of ``block(p, across)`` times both degrees, without cancellation."""
+    n_d, n_e = p.n_d, p.n - p.n_d
+    own_easy, own_difficult = own_levels(p.weights, across)
+    mixed, more_easy, more_difficult = row_levels(p.weights, across)
+    easy = mixed + more_easy
+    product = own_easy * (own_difficult + n_d * (mixed + more_difficult)) + own_difficult * n_e * easy
+    return product + n_d * n_e * (easy * more_difficult + mixed * more_easy)
 
 
 def eigenvalues(of: tuple[Number, Number, Number], sqrt: Sqrt) -> tuple[Number, Number]:
@@ -88,16 +85,13 @@ def eigenvalues(of: tuple[Number, Number, Number], sqrt: Sqrt) -> tuple[Number, 
 
 
 def contrast(p: Graph) -> Number:
-    """Bulk + n_e·n_d·r·b·g/(c1·c2) (block), bulk + n_e·r·b·g/(c1·c2) (matched): easy against difficult samples.
+    """Bulk + n_e·n_d·r·b·g/(c1·c2) (block): easy against difficult samples.
 
-    In general the determinant of ``block(p, r)``, whose other eigenvalue is 1, without cancellation.
+    In general the determinant of ``block(p, r)``, whose other eigenvalue is 1; with matched pairs
+    bulk + n_e·r·b·g/(c_e·c_d).
     """
-    (c_e, c_d), n_d, n_e = p.degrees, p.n_d, p.n - p.n_d
-    own_easy, own_difficult = own_levels(p.weights, p.r)
-    mixed, more_easy, more_difficult = row_levels(p.weights, p.r)
-    easy = mixed + more_easy
-    product = own_easy * (own_difficult + n_d * (mixed + more_difficult)) + own_difficult * n_e * easy
-    return (product + n_d * n_e * (easy * more_difficult + mixed * more_easy)) / (c_e * c_d)
+    c_e, c_d = p.degrees
+    return determinant(p, p.r) / (c_e * c_d)
 
 
 def class_block(p: Graph) -> tuple[Number, Number, Number]:
@@ -110,8 +104,21 @@ def class_modes(p: Graph, sqrt: Sqrt) -> tuple[Number, Number]:
     return eigenvalues(class_block(p), sqrt)
 
 
+# --- what the paper prints: λ of each bound, and the bounds -------------------------------------------
+
+
+def easy_degree(p: Any) -> Number:
+    """c2 = (1 − α) + n·b."""
+    return (1 - p.alpha) + p.n * (p.alpha + p.r * p.beta)
+
+
+def difficult_degree(p: Any) -> Number:
+    """c1 = c2 + n_d·r·g (eq. 34)."""
+    return easy_degree(p) + p.n_d * p.r * (p.gamma - p.beta)
+
+
 def clean_bulk(p: Any) -> Number:
-    """(1 − α)/c2: the clean graph's λ_{k+1} for k >= r + 1."""
+    """(1 − α)/c2: λ_{k+1} without difficult examples, k >= r + 1 (theorem 3.3, eq. 3)."""
     return (1 - p.alpha) / easy_degree(p)
 
 
@@ -120,11 +127,13 @@ def clean_class(p: Any) -> Number:
     return ((1 - p.alpha) + p.n * (p.alpha - p.beta)) / easy_degree(p)
 
 
-# --- bounds on the linear-probing error ------------------------------------------------------------
+def difficult(p: Any) -> Number:
+    """((1 − α) + r·g)/c1: the λ of theorem 3.4 (eq. 4)."""
+    return ((1 - p.alpha) + p.r * (p.gamma - p.beta)) / difficult_degree(p)
 
 
 def removal(p: Any) -> Number:
-    """The clean graph's λ_{k+1} after n → n − n_d (the paper's removal corollary)."""
+    """(1 − α)/((1 − α) + (n − n_d)·b): the clean λ after n → n − n_d (corollary 4.1, eq. 5)."""
     return (1 - p.alpha) / ((1 - p.alpha) + (p.n - p.n_d) * (p.alpha + p.r * p.beta))
 
 
@@ -135,7 +144,7 @@ def removal_class(p: Any) -> Number:
 
 
 def probing_bound(eigenvalue: Number, delta: Number) -> Number:
-    """4δ/(1 − λ) + 8δ (HaoChen et al. 2021, theorem 3.8 as the paper uses it)."""
+    """4δ/(1 − λ) + 8δ (HaoChen et al. 2021, theorem B.3 with φ <= 2δ)."""
     return 4 * delta / (1 - eigenvalue) + 8 * delta
 
 
@@ -145,7 +154,7 @@ def probing_excess(eigenvalue: Number, reference: Number, delta: Number) -> Numb
 
 
 def temperature_excess(p: Any, delta: Number, beta: Number = None) -> Number:
-    """What the temperature bound adds to the clean one: 4·(n_d/n)²·((γ/β)² − 1)·δ/(1 − λ_clean).
+    """What the temperature bound adds to the clean one: 4·(n_d/n)²·((γ/β)² − 1)·δ/(1 − λ_clean) (eq. 11).
 
     ``beta``, in place of the graph's, keeps the division possible where the graph's is 0 and the value of no use.
     """
@@ -153,96 +162,104 @@ def temperature_excess(p: Any, delta: Number, beta: Number = None) -> Number:
     return 4 * (ratio * ratio - 1) * (p.n_d * p.n_d) / (p.n * p.n) * delta / (1 - clean_bulk(p))
 
 
-def labelling_error(p: Any) -> Number:
-    """r(n²β + n_d·m·g)/(n·c2 + n_d·m·r·g): the graph's own δ, equal to its cross-class edge mass."""
-    extra = p.n_d * p.neighbours * (p.gamma - p.beta)
-    return p.r * (p.n * p.n * p.beta + extra) / (p.n * easy_degree(p) + p.r * extra)
+def cross_mass(p: Graph) -> Number:
+    """φ, the share of all edge weight that joins classes; φ/2 <= δ <= φ for the δ of the best labelling of views.
+
+    r·(n_e²·w_ee + 2·n_e·n_d·w_ed + n_d·(n_d·w_dd + the partners' excess))/(n_e·c_e + n_d·c_d), w across classes.
+    """
+    w, (c_e, c_d), n_d, n_e = p.weights, p.degrees, p.n_d, p.n - p.n_d
+    both = n_d * w.unpaired_both_difficult + (w.paired - w.unpaired_both_difficult)
+    across = n_e * n_e * w.different_class_both_easy + 2 * n_e * n_d * w.different_class_one_difficult + n_d * both
+    return p.r * across / (n_e * c_e + n_d * c_d)
 
 
 # --- conditions: each is positive exactly where the sentence holds -----------------------------------
 
 
+def strictly_worse(p: Any) -> Number:
+    """Eq. 4's λ exceeds eq. 3's, for g > 0 (discussion of theorem 3.4): c2 − n_d(1 − α)."""
+    return easy_degree(p) - p.n_d * (1 - p.alpha)
+
+
+def contrast_over_printed(p: Any) -> Number:
+    """The contrast mode exceeds eq. 4's λ (block, g > 0): b[(n_e − 1)(n_d − 1) − 1] + (n_d − 1)(1 − α)."""
+    b, others = p.alpha + p.r * p.beta, p.n_d - 1
+    return b * ((p.n - p.n_d - 1) * others - 1) + others * (1 - p.alpha)
+
+
 def semidefinite_slack(p: Any) -> Number:
-    """The lower class mode is not negative: (1−α)((1−α)+n·a) − m·g((1−α)+n_e·a) >= 0."""
+    """The lower class mode is not negative (block, matched): (1−α)((1−α)+n·a) − m·g((1−α)+n_e·a)."""
     own, a = 1 - p.alpha, p.alpha - p.beta
     return own * (own + p.n * a) - p.neighbours * (p.gamma - p.beta) * (own + (p.n - p.n_d) * a)
 
 
 def class_over_bridge(p: Any) -> Number:
-    """The upper class mode exceeds the bridge (1 <= n_d < n, matched): a[n_d·n·r·b + (r+1)n_e·c1] − (r+1)n·r·b·g."""
-    a, n_e, c1 = p.alpha - p.beta, p.n - p.n_d, degrees(p).difficult
+    """The upper class mode exceeds the bridge (1 <= n_d < n, matched): a[n_d·n·r·b + (r+1)n_e·c] − (r+1)n·r·b·g.
+
+    Here c = c2 + r·g, the degree of a matched difficult sample.
+    """
+    a, n_e, c = p.alpha - p.beta, p.n - p.n_d, p.degrees.difficult
     rb = p.r * (p.alpha + p.r * p.beta)
-    return a * (p.n_d * p.n * rb + (p.r + 1) * n_e * c1) - (p.r + 1) * p.n * rb * (p.gamma - p.beta)
+    return a * (p.n_d * p.n * rb + (p.r + 1) * n_e * c) - (p.r + 1) * p.n * rb * (p.gamma - p.beta)
 
 
 def removal_gain(p: Any) -> Number:
-    """The difficult bound exceeds the removal bound: r(n − n_d)g − n_d(1 − α)."""
-    return p.r * (p.n - p.n_d) * (p.gamma - p.beta) - p.n_d * (1 - p.alpha)
+    """Eq. 4's bound exceeds eq. 5's: r·g·[(1−α) + n_e·b] − n_d(1−α)(α + rγ) (the condition after corollary 4.1)."""
+    own, b, n_e = 1 - p.alpha, p.alpha + p.r * p.beta, p.n - p.n_d
+    return p.r * (p.gamma - p.beta) * (own + n_e * b) - p.n_d * own * (p.alpha + p.r * p.gamma)
 
 
 def removal_gain_at_contrast(p: Any) -> Number:
-    """The contrast mode exceeds the removal bound's λ: n_e·r·g((1−α) + n_e·b) − (1−α)n_d·c1."""
+    """The contrast mode exceeds eq. 5's λ (block): n_e·r·g·((1−α) + n_e·b) − (1−α)·c1."""
     n_e, own, b = p.n - p.n_d, 1 - p.alpha, p.alpha + p.r * p.beta
-    return n_e * p.r * (p.gamma - p.beta) * (own + n_e * b) - own * p.n_d * degrees(p).difficult
+    return n_e * p.r * (p.gamma - p.beta) * (own + n_e * b) - own * difficult_degree(p)
 
 
 def temperature_gain(p: Any) -> Number:
-    """The difficult bound exceeds the temperature bound (matched): r·β²·n² − n_d²(γ + β)c2."""
-    return p.r * p.beta * p.beta * (p.n * p.n) - p.n_d * p.n_d * (p.gamma + p.beta) * easy_degree(p)
+    """Eq. 4's bound exceeds eq. 11's, for g > 0: r·β²·n²·(c2 − n_d(1−α)) − n_d²(γ + β)·c2·(n·b + (n_d − 1)·r·g)."""
+    b, c2, g = p.alpha + p.r * p.beta, easy_degree(p), p.gamma - p.beta
+    gain = p.r * p.beta * p.beta * (p.n * p.n) * strictly_worse(p)
+    return gain - p.n_d * p.n_d * (p.gamma + p.beta) * c2 * (p.n * b + (p.n_d - 1) * p.r * g)
 
 
 # --- remedies --------------------------------------------------------------------------------------
 
 
 def margins(p: Any, sqrt: Sqrt) -> PerKind:
-    """Margins that turn the normalised adjacency into the clean one, (Ā − Ā_clean)/√(w w')."""
-    c2, c1 = p.degrees
-    both, mixed = (1 / c1 - 1 / c2) / c1, (1 / sqrt(c1 * c2) - 1 / c2) / sqrt(c1 * c2)
-    paired = (p.gamma - p.beta) * (c2 - p.neighbours * p.r * p.beta) / (c1 * c1 * c2)
-    return PerKind(
-        paired=paired,
-        difficult_diagonal=both,
-        same_class_both_difficult=p.alpha * both,
-        unpaired_both_difficult=p.beta * both if p.pairing == "matched" else paired,
-        same_class_one_difficult=p.alpha * mixed,
-        different_class_one_difficult=p.beta * mixed,
-        easy_diagonal=0 * both,
-        same_class_both_easy=0 * both,
-        different_class_both_easy=0 * both,
-    )
+    """Margins m that turn the normalised adjacency into the clean one: (w/√(c c′) − w_clean/c2)/√(c c′) (eq. 36)."""
+    clean, c2 = paper_weights(p.alpha, p.beta, p.beta, p.pairing), easy_degree(p)
+    weights: PerKind = p.weights
+    return weights.combine(lambda w, root, other: (w / root - other / c2) / root, roots(p.degrees, sqrt), clean)
 
 
 def temperatures(p: Any, sqrt: Sqrt) -> PerKind:
-    """Temperature factors ρ with Ā∘ρ equal to the clean normalised adjacency; needs γ > 0."""
-    c2, c1 = p.degrees
-    both, mixed = c1 / c2, sqrt(c1 / c2)
-    paired = both * (p.beta / p.gamma)
-    return PerKind(
-        paired=paired,
-        difficult_diagonal=both,
-        same_class_both_difficult=both,
-        unpaired_both_difficult=both if p.pairing == "matched" else paired,
-        same_class_one_difficult=mixed,
-        different_class_one_difficult=mixed,
-        easy_diagonal=both / both,
-        same_class_both_easy=both / both,
-        different_class_both_easy=both / both,
+    """Factors τ with τ∘Ā the clean normalised adjacency: √(c c′)/c2, times β/γ where γ is (eq. 57); needs γ > 0."""
+    c2, ratio = easy_degree(p), p.beta / p.gamma
+    factors: PerKind = roots(p.degrees, sqrt).combine(
+        lambda root, joined: root / c2 * ratio if joined else root / c2, has_gamma(p.pairing)
     )
+    return factors
+
+
+def paired_margin(p: Any) -> Number:
+    """c0·g/(c1²·c2), c0 = (1−α) + nα + (n−n_d)rβ: the margin of difficult pairs as printed (eq. 7)."""
+    c1, c2 = difficult_degree(p), easy_degree(p)
+    return (c2 - p.n_d * p.r * p.beta) * (p.gamma - p.beta) / (c1 * c1 * c2)
 
 
 def margin_sigma(p: Any) -> Number:
-    """σ* = g(c2 − m·r·β)/c2: the margin in cosine units that moves γ onto β."""
+    """σ* = g(c2 − m·r·β)/c2: the margin of difficult pairs in units of the weights, eq. 7 times c1²."""
     c2 = easy_degree(p)
     return (p.gamma - p.beta) * (c2 - p.neighbours * p.r * p.beta) / c2
 
 
 def temperature_rho(p: Any) -> Number:
-    """ρ* = (c1/c2)(β/γ): the factor on the temperature of difficult pairs; needs γ > 0."""
-    c2, c1 = degrees(p)
-    return (c1 / c2) * (p.beta / p.gamma)
+    """ρ* = (c1/c2)(β/γ): the factor on the temperature of difficult pairs (eq. 10); needs γ > 0."""
+    return (p.degrees.difficult / easy_degree(p)) * (p.beta / p.gamma)
 
 
 def difficult_pair_share(p: Any) -> Number:
-    """(r/(r+1))·(n_d/n)²: the share of all pairs that join difficult samples of different classes."""
+    """Share of all pairs that are difficult, (r/(r+1)) times (n_d/n)² (block), 1 − (n_e/n)² (any), n_d/n² (matched)."""
     share = p.n_d / p.n
-    return share * share * p.r / (p.r + 1)
+    of_pairs = {"block": share * share, "any": share * (2 - share), "matched": share / p.n, "clean": 0 * share}
+    return of_pairs[p.pairing] * p.r / (p.r + 1)

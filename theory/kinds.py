@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Number = Any
 Sqrt = Callable[[Any], Any]
-Pairing = Literal["matched", "block"]
+Pairing = Literal["block", "any", "matched", "clean"]
 PAIRINGS: tuple[Pairing, ...] = get_args(Pairing)
 
 
@@ -68,7 +68,7 @@ class PerKind(NamedTuple):
 
 
 def neighbours(n_d: Number, pairing: Pairing) -> Number:
-    """m, the γ-neighbours that a difficult sample has in each other class."""
+    """m, the difficult γ-neighbours that a difficult sample has in each other class."""
     return 1 if pairing == "matched" else n_d
 
 
@@ -103,17 +103,35 @@ class Graph(Protocol):
         """Row sums of the weights; of ones for a matrix that is normalised already."""
 
 
-def paper_weights(alpha: Number, beta: Number, gamma: Number, pairing: Pairing) -> PerKind:
-    """The three-level graph: α within a class, β across classes, γ across classes for pairs of difficult samples.
+def has_gamma(pairing: Pairing) -> PerKind:
+    """Which kinds of pairs have similarity γ in the three-level graph.
 
-    ``matched``: for the paired ones only; ``block``: for all of them.
+    ``block``, the paper's (eqs. 18–21, 33): every pair of difficult samples of different classes; ``any``, as the
+    paper measures γ (A.5): also those of a difficult and an easy sample; ``matched``, what its proof of theorem
+    3.4 decomposes (eq. 24): only the paired ones; ``clean``: none.
     """
-    unpaired = beta if pairing == "matched" else gamma
-    return PerKind(gamma, 1, alpha, unpaired, alpha, beta, 1, alpha, beta)
+    both = pairing in ("block", "any")
+    return PerKind(pairing != "clean", False, False, both, False, pairing == "any", False, False, False)
+
+
+def paper_weights(alpha: Number, beta: Number, gamma: Number, pairing: Pairing) -> PerKind:
+    """The three-level graph: α within a class, β across classes, γ where ``has_gamma`` says so."""
+    joined = has_gamma(pairing)
+    return PerKind(
+        gamma if joined.paired else beta,
+        1,
+        alpha,
+        gamma if joined.unpaired_both_difficult else beta,
+        alpha,
+        gamma if joined.different_class_one_difficult else beta,
+        1,
+        alpha,
+        beta,
+    )
 
 
 class RowLevels(NamedTuple):
-    """Sums w + r·w′ of a level within and the one across classes: between an easy and a difficult sample, and how
+    """Sums w + s·w′ of a level within and the one across classes: between an easy and a difficult sample, and how
     much more between two easy and between two difficult ones. Differences of levels, so that equal ones leave 0."""
 
     mixed: Number
@@ -121,22 +139,22 @@ class RowLevels(NamedTuple):
     more_difficult: Number
 
 
-def row_levels(w: PerKind, r: Number) -> RowLevels:
-    """The sums that degrees and contrast are made of."""
+def row_levels(w: PerKind, across: Number) -> RowLevels:
+    """The sums for vectors that are constant over the classes (``across`` = s = r) or of sum zero (−1)."""
     same, other = w.same_class_one_difficult, w.different_class_one_difficult
     return RowLevels(
-        same + r * other,
-        (w.same_class_both_easy - same) + r * (w.different_class_both_easy - other),
-        (w.same_class_both_difficult - same) + r * (w.unpaired_both_difficult - other),
+        same + across * other,
+        (w.same_class_both_easy - same) + across * (w.different_class_both_easy - other),
+        (w.same_class_both_difficult - same) + across * (w.unpaired_both_difficult - other),
     )
 
 
-def own_levels(w: PerKind, r: Number) -> tuple[Number, Number]:
+def own_levels(w: PerKind, across: Number) -> tuple[Number, Number]:
     """What an easy and a difficult sample have more with themselves than with others of their kind and class.
 
-    A difficult one also with its r partners more than with the other difficult samples of their classes.
+    A difficult one also with its partners more than with the other difficult samples of their classes.
     """
-    partners = r * (w.paired - w.unpaired_both_difficult)
+    partners = across * (w.paired - w.unpaired_both_difficult)
     return w.easy_diagonal - w.same_class_both_easy, w.difficult_diagonal - w.same_class_both_difficult + partners
 
 

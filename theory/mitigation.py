@@ -142,16 +142,14 @@ def remove(p: GraphParameters, samples: int | None = None) -> GraphParameters:
     return replace(p, samples_per_class=p.n - samples, difficult=p.n_d - samples)
 
 
-def quoted_margins(p: GraphParameters) -> PerKind:
-    """The margins as the paper's theorem is quoted: c0·g/(c1²c2) for paired samples.
+def printed_margins(p: GraphParameters) -> PerKind:
+    """Eq. 36 to the letter: for difficult pairs its denominator is [(1−α)+nα+nrβ+n_d(γ−β)]²·c2, without an r.
 
-    c0 = (1−α) + nα + (n−n_d)rβ = c2 − n_d·rβ, where c2 − m·rβ makes the target clean: the same for the block
-    pairing, for n_d = 1 and for β = 0.
+    Eq. 7 and the rest of the proof have the r; with it the target is the clean graph.
     """
-    c2, c1 = p.degrees
-    paired = (p.gamma - p.beta) * (c2 - p.n_d * p.r * p.beta) / (c1 * c1 * c2)
-    exact = formulas.margins(p, math.sqrt)
-    return exact._replace(paired=paired) if p.pairing == "matched" else exact
+    c1, c2, g = formulas.difficult_degree(p), formulas.easy_degree(p), p.gamma - p.beta
+    paired = formulas.paired_margin(p) * (c1 / (c2 + p.n_d * g)) ** 2
+    return formulas.margins(p, math.sqrt)._replace(paired=paired, unpaired_both_difficult=paired)
 
 
 def _require_difficult_pairs(remedy: str, p: GraphParameters) -> None:
@@ -264,7 +262,7 @@ def weighted_factorisation(p: GraphParameters, dim: int, starts: int = 3, seed: 
         mean_weight=float(weights.mean()),
         stated_factor=float(factor),
         first_term=2 * float((distance**2).sum()),
-        stated_first_term=float(4 * factor * formulas.labelling_error(p) / (1 - formulas.bulk(p))),
+        stated_first_term=float(4 * factor * formulas.cross_mass(p) / (1 - formulas.clean_bulk(p))),
     )
 
 
@@ -321,7 +319,7 @@ def remedy_bounds(p: GraphParameters, dim: int, delta: float, *, exact: bool = F
         if exact and eigenvalue is not None:
             value = formulas.probing_bound(eigenvalue, delta)
             if remedy == "temperature" and not p.is_clean:
-                ratio = (1 - formulas.bulk(p)) / (1 - eigenvalue)
+                ratio = (1 - formulas.clean_bulk(p)) / (1 - eigenvalue)
                 value += formulas.temperature_excess(p, delta) * ratio
         values[remedy] = math.nan if value is None else value
     return values

@@ -22,10 +22,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from theory import formulas
-from theory.bounds import stated_difficult_eigenvalue
 from theory.checks import require, require_integer, require_share
 from theory.params import GraphParameters
-from theory.spectrum import nth_mode, require_augmentation_graph, spectrum
+from theory.spectrum import nth_mode, spectrum
 
 if TYPE_CHECKING:
     import numpy as np
@@ -219,6 +218,30 @@ def semicircle_quantile(j: int, nodes: int, estimate: QuantileEstimate = "median
     return 2 * math.sqrt(nodes) * math.cos(anomaly / 2)
 
 
+def printed_quantile(share: float) -> float:
+    """x0 in [0, 2] of theorems B.4 and B.5: ½x0·√(4 − x0²) + 2·asin(x0/2) = (1 − 2·share)π.
+
+    The quantile of the semicircle law on [−2, 2] above which lies ``share`` = n_d/N of its mass; W's own edge is
+    2√N, so that the printed ε stands for ε√N.
+
+    Parameters
+    ----------
+    share : float
+        n_d/N, in [0, ½].
+
+    Raises
+    ------
+    ParameterError
+        If the share is outside its range.
+    """
+    require(0 <= share <= 0.5, "share", share, "0 <= share <= 1/2")
+
+    def excess(x: float) -> float:
+        return x * math.sqrt(max(0.0, 4 - x * x)) / 2 + 2 * math.asin(x / 2) - (1 - 2 * share) * math.pi
+
+    return _root(excess, 0.0, 2.0) if share else 2.0
+
+
 def _atoms(p: GraphParameters) -> _Atoms:
     """The population's eigenvalues with their shares of all N."""
     return [(float(mode.eigenvalue), mode.multiplicity / p.nodes) for mode in spectrum(p)]
@@ -226,7 +249,7 @@ def _atoms(p: GraphParameters) -> _Atoms:
 
 def _spread(p: GraphParameters, epsilon: float) -> float:
     """σ = ε√N/c2 (c1 if all samples are difficult): the semicircle of the normalised noise ends at ±2σ."""
-    c2, c1 = formulas.degrees(p)
+    c2, c1 = p.degrees
     return epsilon * math.sqrt(p.nodes) / float(c1 if p.n_d == p.n else c2)
 
 
@@ -450,8 +473,11 @@ class NoisyBound:
 
     Parameters
     ----------
+    eigenvalue_printed, bound_printed : float or None
+        As printed, with ε√N in place of ε: eq. 3's or 4's λ plus x0·ε√N/c2, x0 from ``printed_quantile``; None for
+        k < r + 1.
     eigenvalue_asymptotic, bound_asymptotic : float or None
-        λ as the paper states it, plus x0·ε/c2; None for k < r + 1.
+        λ_{r+2} of the graph plus x0·ε/c2; None for k < r + 1.
     eigenvalue_guaranteed, bound_guaranteed : float or None
         λ_{k+1}(A) + ε‖W‖/c2 with the sampled norm; None if no norm was given.
     eigenvalue_predicted : float
@@ -461,6 +487,8 @@ class NoisyBound:
         graph, and the bound's own premise fails.
     """
 
+    eigenvalue_printed: float | None
+    bound_printed: float | None
     eigenvalue_asymptotic: float | None
     bound_asymptotic: float | None
     eigenvalue_guaranteed: float | None
@@ -523,7 +551,7 @@ def noisy_bounds(
     """The noisy clean and noisy difficult bound, asymptotic and, with a sampled norm, guaranteed.
 
     Weyl: λ_{k+1}(X + Y) <= λ_{r+2}(X) + λ_{k−r}(Y) with X = D^{-1/2} A D^{-1/2}, Y = ε·D^{-1/2} W D^{-1/2} and
-    D the population's degrees. The stated λ bounds λ_{r+2}(X) for every k >= r + 1. By Ostrowski's theorem
+    D the population's degrees. By Ostrowski's theorem
     λ_j(Y) lies between ελ_j(W)/c1 and ελ_j(W)/c2, so λ gains x0·ε/c2 for x0 >= 0 and x0·ε/c1 otherwise, x0
     the ``semicircle_quantile`` of index k − r: asymptotic, and an estimate rather than a bound, for the sampled
     λ_{k−r}(W) exceeds even the cautious x0 at a quarter of the indices.
@@ -533,7 +561,6 @@ def noisy_bounds(
     Parameters
     ----------
     p : GraphParameters
-        A positive semidefinite graph.
     dim : int
         k, output width of the network the loss is applied to; 1 <= k <= N - 1.
     delta : float
@@ -548,32 +575,36 @@ def noisy_bounds(
     Raises
     ------
     ParameterError
-        If the graph is not positive semidefinite or an argument is outside its range.
+        If an argument is outside its range.
 
     References
     ----------
-    Zhang et al., ICLR 2026, theorems B.4 and B.5.
+    Zhang et al., ICLR 2026, arXiv 2501.01317v2, theorems B.4 and B.5.
     """
     dim = require_integer("dim", dim, 1, p.nodes - 1, limit=", fewer than the N samples")
     require_share("delta", delta)
     _require_level(epsilon)
     require(norm is None or (math.isfinite(norm) and norm >= 0), "norm", norm, "a finite number >= 0")
-    require_augmentation_graph(p)
     x0 = semicircle_quantile(dim - p.r, p.nodes, estimate) if dim > p.r else None
+    printed_x0, clean = printed_quantile(p.n_d / p.nodes) * math.sqrt(p.nodes), formulas.clean_bulk(p)
 
     def bound(graph: GraphParameters) -> NoisyBound:
-        c2, c1 = formulas.degrees(graph.clean() if graph.is_clean else graph)
+        c2, c1 = (graph.clean() if graph.is_clean else graph).degrees
 
         def value(eigenvalue: float | None) -> float | None:
             possible = eigenvalue is not None and eigenvalue < 1
             return formulas.probing_bound(eigenvalue, delta) if possible else None
 
-        asymptotic = guaranteed = None
+        printed = asymptotic = guaranteed = None
+        modes = spectrum(graph)
         if x0 is not None:
-            asymptotic = stated_difficult_eigenvalue(graph) + x0 * epsilon / (c2 if x0 >= 0 else c1)
+            asymptotic = nth_mode(modes, p.r + 2).eigenvalue + x0 * epsilon / (c2 if x0 >= 0 else c1)
+            printed = (clean if graph.is_clean else formulas.difficult(graph)) + printed_x0 * epsilon / c2
         if norm is not None:
-            guaranteed = nth_mode(spectrum(graph), dim + 1).eigenvalue + epsilon * norm / c2
+            guaranteed = nth_mode(modes, dim + 1).eigenvalue + epsilon * norm / c2
         return NoisyBound(
+            printed,
+            value(printed),
             asymptotic,
             value(asymptotic),
             guaranteed,

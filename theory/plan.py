@@ -18,10 +18,9 @@ from theory.checks import ParameterError, is_finite, require, require_integer, r
 from theory.files import check_keys, read_document, write_json
 from theory.kinds import Pairing, neighbours
 from theory.params import GraphParameters
-from theory.spectrum import require_augmentation_graph
 
 PROFILE_SCHEMA = "difficult-examples/profile/1"
-PLAN_SCHEMA = "difficult-examples/plan/1"
+PLAN_SCHEMA = "difficult-examples/plan/2"
 SPACES = ("encoder", "projector")
 LEVELS = ("alpha", "beta", "gamma", "epsilon")
 REMEDIES = ("margin_sigma", "temperature_rho", "pos_high", "pos_low", "removal_fraction")
@@ -128,10 +127,9 @@ class Profile:
             graph.gamma,
             f"gamma > beta = {graph.beta}: difficult pairs are no more alike than others",
         )
-        require_augmentation_graph(graph)
         return graph
 
-    def violation(self, space: str, pairing: Pairing = "matched") -> str | None:
+    def violation(self, space: str, pairing: Pairing = "block") -> str | None:
         """The first condition of the similarity model that a space violates, or None."""
         try:
             self.graph(space, pairing)
@@ -141,7 +139,7 @@ class Profile:
 
     @property
     def violations(self) -> tuple[str, ...]:
-        """What each space violates of the model with the paper's matched pairing."""
+        """What each space violates of the model with the paper's pairing."""
         return tuple(v for space in self.spaces if (v := self.violation(space)) is not None)
 
     def to_json(self) -> dict[str, Any]:
@@ -238,19 +236,19 @@ class Plan:
 
 
 def plan_from_parameters(p: GraphParameters, dim: int, delta: float) -> Plan:
-    """The plan for a graph given by its parameters (a positive semidefinite one).
+    """The plan for a graph given by its parameters.
 
     Raises
     ------
     ParameterError
-        If the graph is not positive semidefinite, or dim or delta is outside its range.
+        If dim or delta is outside its range.
     """
     bounds = error_bounds(p, dim, delta)
     return _plan(p, p, {p.pairing: bounds}, {}, {**p.as_dict(), "dim": dim, "delta": delta})
 
 
 def plan_from_profile(
-    profile: Profile, pairing: Pairing = "matched", dim: int | None = None, delta: float | None = None
+    profile: Profile, pairing: Pairing = "block", dim: int | None = None, delta: float | None = None
 ) -> Plan:
     """The plan for measured data.
 
@@ -260,8 +258,8 @@ def plan_from_profile(
     Parameters
     ----------
     profile : Profile
-    pairing : {"matched", "block"}
-        The pairing that σ* and ρ* assume; bounds are given under both.
+    pairing : {"block", "any", "matched"}
+        The pairing that σ* and ρ* assume; bounds are given under all.
     dim, delta : int, float, optional
         The profile's own by default; delta .01 if the profile has none.
     """
@@ -271,7 +269,7 @@ def plan_from_profile(
     reasons: dict[str, str] = {}
     bounds: dict[str, dict[str, Bound] | None] = {}
     nodes = profile.samples_per_class * profile.classes
-    for which in ("matched", "block"):
+    for which in ("block", "any", "matched"):
         violation = profile.violation("encoder", which)
         if violation is None and dim >= nodes:
             violation = f"k = {dim} violates k < {nodes}, the number of samples"
@@ -330,10 +328,6 @@ def _margin_graph(profile: Profile, space: str, pairing: Pairing) -> tuple[Any, 
     ):
         if not holds:
             return None, f"{space}: {ParameterError(name, value, condition)}"
-    try:
-        require_augmentation_graph(graph)
-    except ParameterError as error:
-        return None, f"{space}: {error}"
     return graph, None
 
 
@@ -363,7 +357,8 @@ def _plan(
         if bound.reason:
             reasons[f"{name} bound"] = bound.reason
     pos_high = 1 / classes
-    pair_share = formulas.difficult_pair_share(SimpleNamespace(n=n, n_d=n_d, r=classes - 1))
+    shape = SimpleNamespace(n=n, n_d=n_d, r=classes - 1, pairing=parameters["pairing"])
+    pair_share = formulas.difficult_pair_share(shape)
     predictions = {
         pairing: None if by_name is None else {name: bound.to_json() for name, bound in by_name.items()}
         for pairing, by_name in bounds.items()

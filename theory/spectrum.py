@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from theory import formulas
 from theory.checks import ParameterError, require_integer
-from theory.kinds import Pairing, Sqrt
-from theory.params import GraphParameters
+from theory.kinds import Pairing, Sqrt, own_levels, row_levels
+from theory.params import GraphParameters, SixLevels
 
 ROUNDING = 1e-12  # 1 − .9 is not .2 − .1 in floats
 
@@ -56,7 +56,7 @@ class Space(NamedTuple):
     eigenvalues: Callable[[Any, Arithmetic], tuple[Any, ...]]
     multiplicities: Callable[[Any, Arithmetic], tuple[Any, ...]]
     block: Callable[[Any], tuple[Any, ...]]
-    pairing: Pairing | None = None  # None: any
+    matched: bool | None = None  # whether it needs the matched pairing, or one without; None: either
 
 
 def one_or_two(block: tuple[Any, Any, Any], p: Any, by: Arithmetic) -> tuple[Any, Any]:
@@ -94,20 +94,18 @@ SPACES = (
         lambda p, by: (p.r, p.r * _mixed(p, by)),
         formulas.class_block,
     ),
-    Space(
-        ("bridge",), **_entry(formulas.bridge), multiplicities=lambda p, by: (_others(p.n_d, by),), pairing="matched"
-    ),
+    Space(("bridge",), **_entry(formulas.bridge), multiplicities=lambda p, by: (_others(p.n_d, by),), matched=True),
     Space(
         ("anti_bridge",),
         **_entry(formulas.anti_bridge),
         multiplicities=lambda p, by: (p.r * _others(p.n_d, by),),
-        pairing="matched",
+        matched=True,
     ),
     Space(
         ("within_difficult",),
         **_entry(formulas.within_difficult),
         multiplicities=lambda p, by: ((p.r + 1) * _others(p.n_d, by),),
-        pairing="block",
+        matched=False,
     ),
     Space(("bulk",), **_entry(formulas.bulk), multiplicities=lambda p, by: ((p.r + 1) * _others(p.n - p.n_d, by),)),
 )
@@ -116,7 +114,7 @@ SPACES = (
 @cache
 def spaces(pairing: Pairing) -> tuple[Space, ...]:
     """The invariant spaces of graphs of this pairing."""
-    return tuple(space for space in SPACES if space.pairing in (None, pairing))
+    return tuple(space for space in SPACES if space.matched in (None, pairing == "matched"))
 
 
 def modes(p: Any, by: Arithmetic) -> list[tuple[str, Any, Any]]:
@@ -133,13 +131,13 @@ def present(found: Iterable[tuple[str, Any, Any]]) -> tuple[Mode, ...]:
     return tuple(sorted([Mode._make(mode) for mode in found if mode[2]], key=itemgetter(1), reverse=True))
 
 
-def spectrum(p: GraphParameters, sqrt: Sqrt | None = None) -> tuple[Mode, ...]:
+def spectrum(p: GraphParameters | SixLevels, sqrt: Sqrt | None = None) -> tuple[Mode, ...]:
     """All eigenvalues of D^{-1/2} A D^{-1/2}, largest first.
 
     Parameters
     ----------
-    p : GraphParameters
-        Either pairing, any n and n_d, the degenerate graphs included.
+    p : GraphParameters or SixLevels
+        Any pairing or six levels, any n and n_d, the degenerate graphs included.
     sqrt : callable, optional
         Square root for the number type of ``p``; by default the exact one for fractions.
 
@@ -147,7 +145,7 @@ def spectrum(p: GraphParameters, sqrt: Sqrt | None = None) -> tuple[Mode, ...]:
     -------
     tuple of Mode
         Modes of positive multiplicity; the multiplicities sum to N. Names: trivial, contrast,
-        class_upper, class_lower, bridge, anti_bridge (matched), within_difficult (block), bulk.
+        class_upper, class_lower, bridge and anti_bridge (matched) or within_difficult (others), bulk.
     """
     if sqrt is None and isinstance(p.alpha, float):
         return present(modes(p, SCALAR))
@@ -180,26 +178,39 @@ def nth_mode(modes: tuple[Mode, ...], j: int) -> Mode:
 def is_positive_semidefinite(p: Any) -> Any:
     """Whether the graph can be an augmentation graph; exact for fractions, elementwise for arrays.
 
-    The only eigenvalues that can be negative are the anti-bridge and the lower class mode; both
-    conditions are stated without division or square root.
+    It is, if and only if on every invariant space the weights are: what a kind of sample has more with itself than
+    with its kind, and for ``across`` = r and −1 the diagonal and the determinant of the 2×2 block.
     """
-    g, a, own = p.gamma - p.beta, p.alpha - p.beta, 1 - p.alpha
-    slack = 1 if hasattr(own, "numerator") else 1 + ROUNDING
-    class_lower = p.neighbours * g * (own + (p.n - p.n_d) * a) <= own * (own + p.n * a) * slack
-    anti_bridge = (p.pairing == "block") | (p.n_d == 1) | (g <= own * slack)
-    return (p.n_d == 0) | (class_lower & anti_bridge)
+    zero = 0 if hasattr(p.alpha, "numerator") else -ROUNDING
+    n_d, n_e = p.n_d, p.n - p.n_d
+    holds: Any = True
+    for across in (p.r, -1):
+        own_easy, own_difficult = own_levels(p.weights, across)
+        mixed, more_easy, more_difficult = row_levels(p.weights, across)
+        easy = own_easy + n_e * (mixed + more_easy)
+        difficult = own_difficult + n_d * (mixed + more_difficult)
+        of_easy = ((n_e < 2) | (own_easy >= zero)) & ((n_e < 1) | (easy >= zero))
+        of_difficult = ((n_d < 2) | (own_difficult >= zero)) & ((n_d < 1) | (difficult >= zero))
+        of_both = (n_e < 1) | (n_d < 1) | (formulas.determinant(p, across) >= zero * easy * difficult)
+        holds = holds & of_easy & of_difficult & of_both
+    return holds
 
 
 def largest_gamma(p: Any) -> Any:
-    """The γ up to which the graph is positive semidefinite; needs n_d >= 1.
+    """The γ up to which the three-level graph is positive semidefinite; needs n_d >= 1.
 
-    β + o for a matched graph with n_d >= 2; β + (o/m)·(o + n·a)/(o + n_e·a) if all difficult samples are
-    paired, o = 1 − α.
+    With o = 1 − α: block β + (o/n_d)·(o + n·a)/(o + n_e·a); matched β + o, for n_d = 1 as block. Any: the γ at which
+    the contrast vanishes, n_e·n_d·y² + n_d·(n_e·b − o)·y = o·(o + n·b) for y = r·g; as block for n_e = 0.
     """
-    a, own = p.alpha - p.beta, 1 - p.alpha
+    a, own, n_e = p.alpha - p.beta, 1 - p.alpha, p.n - p.n_d
+    if p.pairing == "any" and n_e > 0:
+        b = float(p.alpha + p.r * p.beta)
+        half, square, constant = p.n_d * (n_e * b - own) / 2, n_e * p.n_d, float(own * (own + p.n * b))
+        root = math.sqrt(half * half + square * constant)
+        return p.beta + (constant / (half + root) if half > 0 else (root - half) / square) / p.r
     if p.pairing == "matched" and p.n_d > 1:
         return p.beta + own
-    return p.beta + own * (own + p.n * a) / (p.neighbours * (own + (p.n - p.n_d) * a))
+    return p.beta + own * (own + p.n * a) / (p.neighbours * (own + n_e * a))
 
 
 class NotRealisable(ParameterError):
@@ -210,5 +221,7 @@ def require_augmentation_graph(p: Any) -> None:
     """Raise NotRealisable, naming the largest γ, if the graph is not positive semidefinite."""
     if is_positive_semidefinite(p):
         return
+    if not hasattr(p, "gamma"):
+        raise NotRealisable("levels", p.levels, "a positive semidefinite graph: no augmentation produces others")
     condition = f"gamma <= {float(largest_gamma(p)):.6g}, above which no augmentation produces the {p.pairing} graph"
     raise NotRealisable("gamma", p.gamma, f"{condition} (it is not positive semidefinite)")

@@ -23,7 +23,7 @@ from theory.spectrum import Arithmetic, above_zero, is_positive_semidefinite, mo
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SCHEMA = "difficult-examples/sweep/1"
+SCHEMA = "difficult-examples/sweep/2"
 NAMES = ("alpha", "beta", "gamma", "samples_per_class", "classes", "difficult", "dim", "delta")
 INTEGERS = ("samples_per_class", "classes", "difficult", "dim")
 BOUNDS = ("clean", "difficult", "removal", "margin", "temperature")
@@ -44,7 +44,7 @@ def evaluate(
     difficult: ArrayLike,
     dim: ArrayLike,
     delta: ArrayLike,
-    pairing: Pairing = "matched",
+    pairing: Pairing = "block",
 ) -> Table:
     """Degrees, spectrum and the five error bounds of many graphs at once.
 
@@ -54,7 +54,7 @@ def evaluate(
         As in ``theory.params.GraphParameters``; all arguments broadcast against each other.
     dim, delta : array_like
         As in ``theory.bounds.error_bounds``.
-    pairing : {"matched", "block"}
+    pairing : {"block", "any", "matched", "clean"}
         The same for all points.
 
     Returns
@@ -63,8 +63,9 @@ def evaluate(
         - ``degree.easy``, ``degree.difficult``;
         - ``eigenvalue.MODE`` and ``multiplicity.MODE`` for the modes of ``theory.spectrum.spectrum``; a mode
           that a graph lacks has multiplicity 0 and eigenvalue NaN;
-        - ``BOUND.lambda``, ``.lambda_exact``, ``.bound``, ``.excess_over_clean`` (NaN where there is none),
-          ``.applies`` and ``.vacuous`` for the bounds of ``theory.bounds.error_bounds``.
+        - ``realisable``, whether an augmentation produces the graph;
+        - ``BOUND.lambda`` (as printed), ``.lambda_exact``, ``.bound``, ``.bound_exact``, ``.excess_over_clean`` (NaN
+          where there is none), ``.applies`` and ``.vacuous`` for the bounds of ``theory.bounds.error_bounds``.
 
     Raises
     ------
@@ -145,8 +146,7 @@ def _accepted(p: Points, k: Array, d: Array) -> NDArray[np.bool_]:
     )
     for whole in (p.n, p.r, p.n_d, k):
         in_range &= (whole == np.floor(whole)) & (whole < np.inf)
-    accepted: NDArray[np.bool_] = in_range & is_positive_semidefinite(p)
-    return accepted
+    return in_range
 
 
 def _refuse(point: Sequence[float], pairing: Pairing, place: str | None) -> NoReturn:
@@ -171,11 +171,17 @@ def _columns(p: Points, k: Array, d: Array) -> Table:
     columns |= {f"multiplicity.{mode}": count.astype(np.int64) for mode, _, count in found}
     exact = _nth_largest([(eigenvalue, count) for _, eigenvalue, count in found], k + 1)
     clean: Array = formulas.clean_bulk(p)
+    columns["realisable"] = is_positive_semidefinite(p)
     for name, rule in rules(p, k, d, exact, ARRAYS).items():
-        value = formulas.probing_bound(rule.eigenvalue, d) + rule.added
-        excess = formulas.probing_excess(rule.eigenvalue, clean, d) + rule.added
-        stated = np.full_like(k, np.nan) if name == "temperature" else rule.eigenvalue
-        numbers = {"lambda": stated, "lambda_exact": rule.exact, "bound": value, "excess_over_clean": excess}
+        stated, added = rule.eigenvalue, rule.added
+        value = formulas.probing_bound(stated, d) + added
+        numbers = {
+            "lambda": stated,
+            "lambda_exact": rule.exact,
+            "bound": value,
+            "bound_exact": formulas.probing_bound(rule.exact, d) + added * ((1 - stated) / (1 - rule.exact)),
+            "excess_over_clean": formulas.probing_excess(stated, clean, d) + added,
+        }
         columns |= {f"{name}.{field}": np.where(rule.exists, column, np.nan) for field, column in numbers.items()}
         columns |= {f"{name}.applies": rule.applies, f"{name}.vacuous": (value > 1) & rule.exists}
     return columns

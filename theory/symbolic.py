@@ -1,7 +1,7 @@
 """The closed forms as sympy expressions, and the symmetry-reduced blocks they are derived from.
 
 >>> from theory.symbolic import Symbols, eigenvalues
->>> eigenvalues(Symbols("matched"))["bulk"]  # doctest: +SKIP
+>>> eigenvalues(Symbols())["bulk"]  # doctest: +SKIP
 (1 - α)/(n⋅(α + β⋅r) + 1 - α)
 """
 
@@ -27,12 +27,12 @@ class Symbols:
 
     Parameters
     ----------
-    pairing : {"matched", "block"}
+    pairing : {"block", "any", "matched", "clean"}
     replaced : mapping, optional
         Values or expressions for some of the symbols.
     """
 
-    def __init__(self, pairing: Pairing = "matched", replaced: Mapping[Any, Any] | None = None) -> None:
+    def __init__(self, pairing: Pairing = "block", replaced: Mapping[Any, Any] | None = None) -> None:
         require(pairing in PAIRINGS, "pairing", pairing, "one of " + ", ".join(PAIRINGS))
         values = [sp.sympify(symbol).subs(replaced or {}) for symbol in (alpha, beta, gamma, n, r, n_d)]
         self.pairing = pairing
@@ -78,21 +78,12 @@ def multiplicities(p: Any) -> dict[str, Any]:
     return {mode: count for mode, _, count in modes(p, GENERIC)}
 
 
-def degrees(p: Any) -> kinds.Degrees:
-    """c2 of an easy and c1 of a difficult sample."""
-    return formulas.degrees(p)
-
-
 def bounds(p: Any) -> dict[str, Any]:
-    """The five bounds as expressions in δ and the graph's parameters, for 1 <= n_d < n.
-
-    The difficult bound's λ is the bridge (matched) or the contrast mode (block, its counterpart at k = r+1).
-    """
-    clean = formulas.probing_bound(formulas.bulk(p), delta)
-    stated = formulas.bridge(p) if p.pairing == "matched" else formulas.contrast(p)
+    """The five printed bounds (eqs. 3, 4, 5, 8, 11) in δ and the graph's parameters, for 1 <= n_d < n."""
+    clean = formulas.probing_bound(formulas.clean_bulk(p), delta)
     return {
         "clean": clean,
-        "difficult": formulas.probing_bound(stated, delta),
+        "difficult": formulas.probing_bound(formulas.difficult(p), delta),
         "removal": formulas.probing_bound(formulas.removal(p), delta),
         "margin": clean,
         "temperature": clean + formulas.temperature_excess(p, delta),
@@ -100,34 +91,31 @@ def bounds(p: Any) -> dict[str, Any]:
 
 
 def conditions(p: Any) -> dict[str, Any]:
-    """When a remedy's bound is below the difficult bound, as inequalities.
+    """When one printed bound is below another, and when the graph's contrast mode is above both, as inequalities.
 
-    ``removal`` compares with the bridge (k < n_d + r), ``removal_at_contrast`` with the contrast mode
-    (k = n_d + r), ``temperature`` with the bridge.
-
-    Raises
-    ------
-    ParameterError
-        For the block pairing, which the paper's conditions do not cover.
+    ``strictly_worse``: eq. 4 above eq. 3; ``removal`` and ``temperature``: eqs. 5 and 11 below eq. 4;
+    ``removal_at_contrast``: eq. 5's λ below the contrast mode; ``printed_exceeded``: the contrast mode above
+    eq. 4's λ; the last two are the block graph's.
     """
-    require(p.pairing == "matched", "pairing", p.pairing, "matched")
     return {
+        "strictly_worse": sp.Gt(formulas.strictly_worse(p), 0),
         "removal": sp.Gt(formulas.removal_gain(p), 0),
         "removal_at_contrast": sp.Gt(formulas.removal_gain_at_contrast(p), 0),
         "temperature": sp.Gt(formulas.temperature_gain(p), 0),
+        "printed_exceeded": sp.Gt(formulas.contrast_over_printed(p), 0),
     }
 
 
 def margins(p: Any) -> PerKind:
-    """The optimal margins of the seven kinds of pairs."""
+    """The margins by kind of pair (eq. 36)."""
     return formulas.margins(p, sp.sqrt)
 
 
 def temperatures(p: Any) -> PerKind:
-    """The optimal temperature factors of the seven kinds of pairs."""
+    """The temperature factors by kind of pair (eq. 57)."""
     return formulas.temperatures(p, sp.sqrt)
 
 
-def labelling_error(p: Any) -> Any:
-    """δ of the graph itself."""
-    return formulas.labelling_error(p)
+def cross_mass(p: Any) -> Any:
+    """φ, the share of edge weight between classes."""
+    return formulas.cross_mass(p)

@@ -122,7 +122,7 @@ def is_realised(p: GraphParameters) -> bool:
 
     channel = Channel(p)
     nonnegative = all(kind.weight > 0 for kind in channel.kinds)
-    return nonnegative and channel.labelling_error == formulas.labelling_error(p)
+    return nonnegative and channel.labelling_error == formulas.cross_mass(p)
 
 
 @cache

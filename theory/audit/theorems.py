@@ -50,7 +50,7 @@ def removal_condition(p: GraphParameters, dim: int) -> tuple[bool, bool]:
 
 def margin_constant(p: GraphParameters, dim: int) -> tuple[Any, Any]:
     """The margin of paired samples: quoted as c0·g/(c1²c2), c0 = (1−α) + nα + (n − n_d)rβ (P Thm 4.3)."""
-    c2, c1 = formulas.degrees(p)
+    c2, c1 = p.degrees
     quoted = (1 - p.alpha) + p.n * p.alpha + (p.n - p.n_d) * p.r * p.beta
     return formulas.margins(p, exact.sqrt).paired, quoted * (p.gamma - p.beta) / (c1 * c1 * c2)
 
@@ -128,7 +128,7 @@ def loss_identity(
 
 def labelling_error(p: GraphParameters, dim: int) -> tuple[Any, Any]:
     """δ of the graph and of the clean graph: taken for equal when the bounds are compared."""
-    return formulas.labelling_error(p), formulas.labelling_error(p.clean())
+    return formulas.cross_mass(p), formulas.cross_mass(p.clean())
 
 
 def _clean_entries(p: Any) -> PerKind:

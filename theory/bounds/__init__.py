@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from theory import formulas
 from theory.checks import is_finite, require, require_integer, require_share
-from theory.params import GraphParameters
-from theory.spectrum import SCALAR, Arithmetic, nth_mode, require_augmentation_graph, spectrum
+from theory.params import GraphParameters, SixLevels
+from theory.spectrum import SCALAR, Arithmetic, nth_mode, spectrum
 
-SCHEMA = "difficult-examples/bounds/1"
+SCHEMA = "difficult-examples/bounds/2"
 DEFAULTS: dict[str, Any] = {"samples_per_class": 5000, "classes": 10, "dim": 128, "delta": 0.01}
 DIFFICULT_SHARE = 0.08
 
@@ -22,25 +22,31 @@ class Bound(NamedTuple):
 
     Attributes
     ----------
+    source : str
+        Number of its equation in the paper's second version.
     eigenvalue : float or None
-        λ_{k+1} as the statement has it; None where the bound has another form or does not exist.
+        λ_{k+1} as printed; None where the bound does not exist.
     eigenvalue_exact : float or None
         The (k+1)-th eigenvalue of the graph that the bound is about.
     bound : float or None
-        Value of the stated bound, not clipped.
+        Value of the printed bound, not clipped.
+    bound_exact : float or None
+        The same with the exact eigenvalue.
     excess_over_clean : float or None
         ``bound`` minus the clean bound, computed without cancellation.
     applies : bool
         Whether k lies in the statement's range.
     vacuous : bool
-        Whether the bound exceeds 1.
+        Whether the printed bound exceeds 1.
     reason : str or None
         Why there is no bound.
     """
 
+    source: str
     eigenvalue: float | None
     eigenvalue_exact: float | None
     bound: float | None
+    bound_exact: float | None
     excess_over_clean: float | None
     applies: bool
     vacuous: bool
@@ -49,19 +55,30 @@ class Bound(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         """Fields under their names in the JSON documents."""
         return {
+            "source": self.source,
             "lambda": self.eigenvalue,
             "lambda_exact": self.eigenvalue_exact,
             "bound": self.bound,
+            "bound_exact": self.bound_exact,
             "excess_over_clean": self.excess_over_clean,
             "applies": self.applies,
             "vacuous": self.vacuous,
         }
 
 
-class Rule(NamedTuple):
-    """A bound 4δ/(1−λ) + 8δ + ``added`` in the numbers of the graph, one or many at once.
+SOURCES = {
+    "clean": "eq. 3",
+    "difficult": "eq. 4",
+    "removal": "eq. 5",
+    "margin": "eq. 8",
+    "temperature": "eq. 11",
+}
 
-    ``eigenvalue`` is λ as the statement has it and ``exact`` the (k+1)-th eigenvalue of the graph that it is about;
+
+class Rule(NamedTuple):
+    """A bound 4δ/(1−λ) + 8δ, plus ``added``, in the numbers of the graph, one or many at once.
+
+    ``eigenvalue`` is λ as printed and ``exact`` the (k+1)-th eigenvalue of the graph that the bound is about;
     ``applies``: whether k lies in the statement's range; ``exists``: where not, the values mean nothing.
     """
 
@@ -73,11 +90,12 @@ class Rule(NamedTuple):
 
 
 def rules(p: Any, dim: Any, delta: Any, exact: Any, by: Arithmetic) -> dict[str, Rule]:
-    """The five bounds of the paper, for one graph or arrays of them.
+    """The paper's five bounds, for one graph or arrays of them.
 
     Parameters
     ----------
-    p : GraphParameters, or the same with arrays
+    p : Graph with alpha, beta, gamma
+        Single numbers or arrays.
     dim, delta : number or array
         k and the labelling error.
     exact : number or array
@@ -87,53 +105,37 @@ def rules(p: Any, dim: Any, delta: Any, exact: Any, by: Arithmetic) -> dict[str,
     """
     clean = formulas.clean_bulk(p)
     left = p.n - p.n_d
-    in_range = dim >= p.r + 1
+    in_range = dim > p.r
     is_clean = (p.n_d == 0) | (p.gamma == p.beta)
     clean_exact = by.where(in_range, clean, formulas.clean_class(p))
     remains = dim < left * (p.r + 1)
     after = by.where(left > 0, formulas.removal(p), clean)
     tempered = is_clean | (p.beta > 0)
     excess = formulas.temperature_excess(p, delta, by.where(p.beta > 0, p.beta, 1))
-    stated, last = stated_difficult(p, by)
     return {
         "clean": Rule(clean, clean_exact, in_range),
-        "difficult": Rule(by.where(is_clean, clean, stated), exact, in_range & (is_clean | (dim <= last))),
+        "difficult": Rule(
+            by.where(is_clean, clean, formulas.difficult(p)), exact, in_range & (is_clean | (dim <= p.n_d + p.r))
+        ),
         "removal": Rule(after, by.where(in_range, after, formulas.removal_class(p)), in_range & remains, remains),
         "margin": Rule(clean, clean_exact, in_range),
         "temperature": Rule(clean, clean_exact, in_range & tempered, tempered, by.where(is_clean, 0 * clean, excess)),
     }
 
 
-def stated_difficult(p: Any, by: Arithmetic) -> tuple[Any, Any]:
-    """λ of the difficult bound where there are difficult pairs, and the largest k that it is stated for.
-
-    The bridge up to n_d + r (matched); for block its counterpart at k = r + 1, the larger of contrast and bulk.
-    """
-    if p.pairing == "matched":
-        return formulas.bridge(p), p.r + p.n_d
-    contrast, bulk = formulas.contrast(p), formulas.bulk(p)
-    larger = by.where(contrast > bulk, contrast, bulk)
-    return by.where(p.n > p.n_d, larger, formulas.within_difficult(p)), p.r + 1
-
-
-def stated_difficult_eigenvalue(p: GraphParameters) -> Any:
-    """λ_{k+1} of the difficult bound, see ``stated_difficult``; the clean one where no pair is difficult."""
-    return formulas.clean_bulk(p) if p.is_clean else stated_difficult(p, SCALAR)[0]
-
-
-def difficult_range(p: GraphParameters) -> range:
-    """The k for which the difficult bound is stated: r+1 <= k < n_d+r+1 (matched), k = r+1 (block)."""
-    last = p.nodes - 1 if p.is_clean else stated_difficult(p, SCALAR)[1]
+def difficult_range(p: Any) -> range:
+    """The k for which theorem 3.4 is stated: r+1 <= k < n_d+r+1; without difficult pairs theorem 3.3's k >= r+1."""
+    last = p.nodes - 1 if p.is_clean else p.n_d + p.r
     return range(p.r + 1, min(last + 1, p.nodes))
 
 
-def error_bounds(p: GraphParameters, dim: int, delta: float) -> dict[str, Bound]:
-    """The five bounds of the paper on one graph.
+def error_bounds(p: GraphParameters | SixLevels, dim: int, delta: float) -> dict[str, Bound]:
+    """The five bounds of the paper on one graph, realisable by an augmentation or not.
 
     Parameters
     ----------
-    p : GraphParameters
-        A positive semidefinite graph.
+    p : GraphParameters or SixLevels
+        Of six levels, the printed bounds see the paper's α, β, γ and the exact eigenvalue sees all.
     dim : int
         k, output width of the network the loss is applied to; 1 <= k <= N - 1.
     delta : float
@@ -142,17 +144,16 @@ def error_bounds(p: GraphParameters, dim: int, delta: float) -> dict[str, Bound]
     Returns
     -------
     dict of Bound
-        ``clean`` (Thm 3.3), ``difficult`` (3.4), ``removal`` (Cor 4.1), ``margin`` (4.3) and
-        ``temperature`` (4.5); numbers of the paper's second version.
+        ``clean`` (theorem 3.3), ``difficult`` (3.4), ``removal`` (corollary 4.1), ``margin`` (4.3) and
+        ``temperature`` (4.5); numbers of arXiv 2501.01317v2.
 
     Raises
     ------
     ParameterError
-        If the graph is not positive semidefinite, or dim or delta is outside its range.
+        If dim or delta is outside its range, or the clean eigenvalue is not below 1.
     """
     dim = require_integer("dim", dim, 1, p.nodes - 1, limit=", fewer than the N samples")
     require_share("delta", delta)
-    require_augmentation_graph(p)
     clean = formulas.clean_bulk(p)
     require(clean < 1, "alpha", p.alpha, "a clean eigenvalue below 1: n(alpha + r beta) vanishes beside 1 - alpha")
     exact = nth_mode(spectrum(p), dim + 1).eigenvalue
@@ -161,16 +162,17 @@ def error_bounds(p: GraphParameters, dim: int, delta: float) -> dict[str, Bound]
     }
 
 
-def _bound(name: str, p: GraphParameters, dim: int, delta: float, clean: Any, rule: Rule) -> Bound:
+def _bound(name: str, p: Any, dim: int, delta: float, clean: Any, rule: Rule) -> Bound:
     if not rule.exists or not is_finite(rule.added):
-        return Bound(None, None, None, None, applies=False, vacuous=False, reason=_reason(name, p, dim))
-    value = formulas.probing_bound(rule.eigenvalue, delta) + rule.added
-    excess = formulas.probing_excess(rule.eigenvalue, clean, delta) + rule.added
-    stated = None if name == "temperature" else rule.eigenvalue
-    return Bound(stated, rule.exact, value, excess, rule.applies, value > 1)
+        return Bound(SOURCES[name], *5 * (None,), applies=False, vacuous=False, reason=_reason(name, p, dim))
+    stated, exact, added = rule.eigenvalue, rule.exact, rule.added
+    value = formulas.probing_bound(stated, delta) + added
+    excess = formulas.probing_excess(stated, clean, delta) + added
+    exactly = formulas.probing_bound(exact, delta) + added * ((1 - stated) / (1 - exact)) if exact < 1 else None
+    return Bound(SOURCES[name], stated, exact, value, exactly, excess, rule.applies, value > 1)
 
 
-def _reason(name: str, p: GraphParameters, dim: int) -> str:
+def _reason(name: str, p: Any, dim: int) -> str:
     """Why a bound does not exist."""
     if name == "removal":
         if p.n_d == p.n:

@@ -18,7 +18,7 @@ from theory.files import require_writable, write_bytes, write_text
 from theory.kinds import PAIRINGS
 from theory.params import GraphParameters
 from theory.plan import Plan, Profile, plan_from_parameters, plan_from_profile
-from theory.spectrum import spectrum
+from theory.spectrum import is_positive_semidefinite, largest_gamma, spectrum
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +41,7 @@ def _parser(level: Any) -> Parser:
     add("--difficult", type=int, help="difficult samples per class (8 %% of n)")
     add("--dim", type=int, help="k, output width of the network the loss is applied to (128)")
     add("--delta", type=level, help="labelling error (.01)")
-    add("--pairing", choices=PAIRINGS, default="matched", help="which difficult samples are paired (matched)")
+    add("--pairing", choices=PAIRINGS, default="block", help="which pairs of different classes have γ (block)")
     add("--profile", type=Path, help="take the parameters from a profile of measured features")
     add("--plan", type=Path, help="write the plan to this file")
     add("--sweep", action="append", metavar="NAME=START:STOP:STEP", help="vary a parameter; at most twice")
@@ -165,18 +165,21 @@ def _noise(report: dict[str, Any], epsilon: float, seed: int | None) -> dict[str
 def _report(plan: Any) -> dict[str, Any]:
     """The command's output as the documented JSON object."""
     fields = {key: plan.parameters[key] for key in GraphParameters.__dataclass_fields__}
-    pairing = fields["pairing"]
-    bounds = plan.predictions[pairing]
-    degrees: dict[str, float] | None = None
+    bounds = plan.predictions[fields["pairing"]]
+    report: dict[str, Any] = {"schema": SCHEMA, "parameters": dict(plan.parameters)}
+    report |= dict.fromkeys(("levels", "degrees", "cross_mass", "realisable", "largest_gamma"))
     modes: list[dict[str, Any]] = []
     if bounds is not None:
         graph = GraphParameters.from_dict(fields)
-        degrees = formulas.degrees(graph)._asdict()
+        report |= {
+            "levels": _levels(graph),
+            "degrees": graph.degrees._asdict(),
+            "cross_mass": formulas.cross_mass(graph),
+            "realisable": bool(is_positive_semidefinite(graph)),
+            "largest_gamma": min(largest_gamma(graph), graph.alpha) if graph.n_d else graph.alpha,
+        }
         modes = [mode._asdict() for mode in spectrum(graph)]
-    return {
-        "schema": SCHEMA,
-        "parameters": dict(plan.parameters),
-        "degrees": degrees,
+    return report | {
         "spectrum": modes,
         "bounds": bounds,
         "plan": plan.remedies,
@@ -184,44 +187,36 @@ def _report(plan: Any) -> dict[str, Any]:
     }
 
 
+def _levels(graph: GraphParameters) -> dict[str, Any]:
+    """The six levels, and that of the paired difficult samples where it is another (matched)."""
+    w = graph.weights
+    return {
+        "within": {
+            "easy": w.same_class_both_easy,
+            "mixed": w.same_class_one_difficult,
+            "difficult": w.same_class_both_difficult,
+        },
+        "across": {
+            "easy": w.different_class_both_easy,
+            "mixed": w.different_class_one_difficult,
+            "difficult": w.unpaired_both_difficult,
+        },
+        "paired": w.paired,
+    }
+
+
 def _text(report: dict[str, Any]) -> str:
-    p = report["parameters"]
+    p, bounds = report["parameters"], report["bounds"]
     lines = [
         f"Similarity graph, {p['pairing']} pairing: {p['classes']} classes × {p['samples_per_class']} samples, "
         f"{p['difficult']} difficult per class",
         f"  α = {p['alpha']:g}   β = {p['beta']:g}   γ = {p['gamma']:g}   k = {p['dim']}   δ = {p['delta']:g}",
     ]
-    bounds = report["bounds"]
     if bounds is not None:
-        easy, difficult = report["degrees"]["easy"], report["degrees"]["difficult"]
-        lines.append(f"  degrees: easy {easy:.8g}, difficult {difficult:.8g}")
-        lines += [
-            "",
-            "Eigenvalues of the normalised adjacency",
-            f"  {'mode':<18}{'eigenvalue':>14}{'multiplicity':>14}",
-        ]
-        lines += [f"  {m['mode']:<18}{m['eigenvalue']:>14.6g}{m['multiplicity']:>14}" for m in report["spectrum"]]
-        lines += ["", "Linear-probing error bounds, 4δ/(1−λ) + 8δ with λ the (k+1)-th eigenvalue"]
-        lines += [_row("bound", "λ stated", "λ exact", "value", "over clean", "relative", "k in range")]
-        clean = bounds["clean"]["bound"]
-        for name, bound in bounds.items():
-            excess = bound["excess_over_clean"]
-            lines.append(
-                _row(
-                    name,
-                    format_number(bound["lambda"], ".6g"),
-                    format_number(bound["lambda_exact"], ".6g"),
-                    format_number(bound["bound"], ".6g") + " (>1)" * bound["vacuous"],
-                    format_number(excess, "+.3g"),
-                    format_number(excess / clean if excess is not None and clean else None, "+.2e"),
-                    "yes" if bound["applies"] else "no",
-                )
-            )
-        if any(bound["vacuous"] for bound in bounds.values()):
-            lines.append("  (>1): vacuous, an error is at most 1")
+        lines += _graph_lines(report) + _bound_lines(bounds)
     lines += ["", "Plan"]
     labels = {
-        "margin_sigma": "margin σ* (cosine units)",
+        "margin_sigma": "margin σ* (units of the weights)",
         "temperature_rho": "temperature factor ρ*",
         "pos_high": "difficult pairs from the top share",
         "pos_low": "to the top share",
@@ -232,6 +227,39 @@ def _text(report: dict[str, Any]) -> str:
     if "noise" in report:
         lines += _noise_lines(report["noise"])
     return "\n".join(lines)
+
+
+def _graph_lines(report: dict[str, Any]) -> list[str]:
+    easy, difficult = report["degrees"]["easy"], report["degrees"]["difficult"]
+    lines = [f"  degrees: easy {easy:.8g}, difficult {difficult:.8g}"]
+    if report["realisable"]:
+        lines.append("  realisable: true")
+    else:
+        largest = f"the largest γ is {report['largest_gamma']:.6g}"
+        lines.append(f"  realisable: false (not positive semidefinite, so no augmentation produces it; {largest})")
+    lines += ["", "Eigenvalues of the normalised adjacency", f"  {'mode':<18}{'eigenvalue':>14}{'multiplicity':>14}"]
+    return lines + [f"  {m['mode']:<18}{m['eigenvalue']:>14.6g}{m['multiplicity']:>14}" for m in report["spectrum"]]
+
+
+def _bound_lines(bounds: dict[str, Any]) -> list[str]:
+    lines = ["", "Linear-probing error bounds, 4δ/(1−λ) + 8δ: with λ as printed, and with the graph's exact λ_{k+1}"]
+    lines += [_row("bound", "printed", "λ printed", "value", "λ exact", "value", "over clean", "k in range")]
+    for name, bound in bounds.items():
+        lines.append(
+            _row(
+                name,
+                bound["source"],
+                format_number(bound["lambda"], ".6g"),
+                format_number(bound["bound"], ".6g") + " (>1)" * bound["vacuous"],
+                format_number(bound["lambda_exact"], ".6g"),
+                format_number(bound["bound_exact"], ".6g"),
+                format_number(bound["excess_over_clean"], "+.3g"),
+                "yes" if bound["applies"] else "no",
+            )
+        )
+    if any(bound["vacuous"] for bound in bounds.values()):
+        lines.append("  (>1): vacuous, an error is at most 1")
+    return lines
 
 
 def _rounded(value: Any) -> Any:
@@ -257,15 +285,18 @@ def _exact_lines(report: dict[str, Any]) -> list[str]:
 
 def _noise_lines(noise: dict[str, Any]) -> list[str]:
     lines = ["", f"With noise of standard deviation ε = {noise['epsilon']:g} (degrees of the population)"]
-    lines.append(f"  {'bound':<13}{'λ asymptotic':>14}{'value':>12}{'λ guaranteed':>14}{'value':>12}{'λ expected':>14}")
+    lines.append(
+        f"  {'bound':<11}{'λ printed':>12}{'value':>10}{'λ asymptotic':>14}{'value':>10}"
+        f"{'λ guaranteed':>14}{'value':>10}{'λ expected':>12}"
+    )
     for name, bound in noise["bounds"].items():
         cells = [
             (bound[f"{key}_{kind}"], width)
-            for kind in ("asymptotic", "guaranteed")
-            for key, width in (("lambda", 14), ("bound", 12))
+            for kind, first in (("printed", 12), ("asymptotic", 14), ("guaranteed", 14))
+            for key, width in (("lambda", first), ("bound", 10))
         ]
-        row = "".join(f"{format_number(value, '.6g'):>{width}}" for value, width in cells)
-        lines.append(f"  {name:<13}{row}{bound['lambda_predicted']:>14.6g}")
+        row = "".join(f"{format_number(value, '.5g'):>{width}}" for value, width in cells)
+        lines.append(f"  {name:<11}{row}{bound['lambda_predicted']:>12.5g}")
     if not all(bound["positive_semidefinite"] for bound in noise["bounds"].values()):
         lines.append("  the noisy graph is expected not to be positive semidefinite: then no augmentation produces it")
     for mode, found in noise["detectability"].items():
@@ -274,8 +305,8 @@ def _noise_lines(noise: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _row(name: str, stated: str, exact: str, value: str, excess: str, relative: str, applies: str) -> str:
-    return f"  {name:<13}{stated:>13}{exact:>13}{value:>13}{excess:>12}{relative:>12}{applies:>12}"
+def _row(name: str, source: str, *cells: str) -> str:
+    return f"  {name:<12}{source:<9}" + "".join(f"{cell:>13}" for cell in cells)
 
 
 if __name__ == "__main__":

@@ -183,12 +183,12 @@ CLAIMS: dict[str, Claim] = {
         Claim(
             "labelling_error_rises",
             "δ rises with γ",
-            lambda p: formulas.labelling_error(p.with_gamma_raised(w)) - formulas.labelling_error(p),
+            lambda p: formulas.cross_mass(p.with_gamma_raised(w)) - formulas.cross_mass(p),
         ),
         Claim(
             "block_labelling_error_rises",
             "block: δ rises with γ",
-            lambda p: formulas.labelling_error(p.with_gamma_raised(w)) - formulas.labelling_error(p),
+            lambda p: formulas.cross_mass(p.with_gamma_raised(w)) - formulas.cross_mass(p),
             pairing="block",
         ),
         *(

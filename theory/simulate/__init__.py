@@ -302,7 +302,7 @@ def predictions(p: GraphParameters, dim: int, epsilon: float) -> dict[str, Predi
     The temperature's carries what its theorem adds. Random removal leaves, in expectation, a graph with the same
     share of difficult samples; nothing is known where that is no whole number, so it is rounded.
     """
-    delta = float(formulas.labelling_error(p))
+    delta = float(formulas.cross_mass(p))
     found = dict.fromkeys(REMEDIES, NO_PREDICTION)
     graphs = {"nothing": p, **dict.fromkeys(("clean", "margin", "temperature"), p.clean())}
     if p.n_d < p.n:
@@ -316,7 +316,7 @@ def predictions(p: GraphParameters, dim: int, epsilon: float) -> dict[str, Predi
             continue
         exact = float(nth_mode(spectrum(graph), dim + 1).eigenvalue)
         noisy = noisy_eigenvalue(graph, dim + 1, epsilon)
-        own = delta if remedy in ("margin", "temperature") else float(formulas.labelling_error(graph))
+        own = delta if remedy in ("margin", "temperature") else float(formulas.cross_mass(graph))
         extra = formulas.temperature_excess(p, delta) if remedy == "temperature" and not p.is_clean else 0.0
         found[remedy] = Prediction(
             *(formulas.probing_bound(x, d) + extra for x, d in ((exact, delta), (exact, own), (noisy, delta)))
