@@ -1,5 +1,6 @@
 """Random similarity graphs, drawn as integers so that counterexamples shrink to small fractions."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ DENOMINATOR = 60
 
 @st.composite
 def graphs(draw: st.DrawFn, exact: bool = False, clean: bool | None = None) -> GraphParameters:
-    """Parameters of either pairing, the degenerate graphs included."""
+    """Parameters of any pairing, the degenerate graphs included."""
     alpha = draw(st.integers(1, DENOMINATOR - 1))
     beta = draw(st.integers(0, alpha - 1))
     gamma = beta if clean else draw(st.integers(beta, alpha - 1))
@@ -25,3 +26,4 @@ def graphs(draw: st.DrawFn, exact: bool = False, clean: bool | None = None) -> G
 
 
 REFERENCE = GraphParameters(0.387, 0.208, 0.241, samples_per_class=8, classes=3, difficult=2)
+MATCHED = replace(REFERENCE, pairing="matched")

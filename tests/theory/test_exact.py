@@ -65,7 +65,7 @@ def test_exact_spectra_are_the_rounded_ones_and_sum_to_the_trace(p):
     approximate = {mode.mode: mode.eigenvalue for mode in spectrum(rounded)}
     for mode in modes:
         assert float(mode.eigenvalue) == pytest.approx(approximate[mode.mode], abs=1e-12)
-    c2, c1 = formulas.degrees(p)
+    c2, c1 = p.degrees
     trace = sum(mode.eigenvalue * mode.multiplicity for mode in modes)
     assert trace == p.classes * (Fraction(p.n_d) / c1 + Fraction(p.n - p.n_d) / c2)
 
@@ -85,7 +85,8 @@ def _weight(p, first, second):
     if i == j:
         return p.alpha
     both = k < p.n_d and m < p.n_d
-    return p.gamma if both and (p.pairing == "block" or k == m) else p.beta
+    one = p.pairing == "any" and (k < p.n_d or m < p.n_d)
+    return p.gamma if one or (both and (p.pairing == "block" or (p.pairing == "matched" and k == m))) else p.beta
 
 
 @given(graphs(exact=True))

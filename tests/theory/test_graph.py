@@ -18,7 +18,9 @@ def naive_weights(p: GraphParameters) -> np.ndarray:
                 weights[u, v] = 1
             elif i == j:
                 weights[u, v] = p.alpha
-            elif both and (p.pairing == "block" or k == m):
+            elif (p.pairing == "any" and (k < p.n_d or m < p.n_d)) or (
+                both and (p.pairing == "block" or (p.pairing == "matched" and k == m))
+            ):
                 weights[u, v] = p.gamma
             else:
                 weights[u, v] = p.beta

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import semicircular
 
-from tests.theory.graphs import REFERENCE, graphs
+from tests.theory.graphs import MATCHED, REFERENCE, graphs
 from theory import formulas, noise
 from theory.checks import ParameterError
 from theory.graph import SimilarityGraph
@@ -22,6 +22,7 @@ from theory.noise import (
     noisy_eigenvalue,
     noisy_weights,
     operator_norm,
+    printed_quantile,
     sample_noise,
     semicircle_quantile,
     simulate_detection,
@@ -29,7 +30,7 @@ from theory.noise import (
 from theory.params import GraphParameters
 from theory.spectrum import is_positive_semidefinite, nth_mode, spectrum
 
-LARGE = GraphParameters(0.5, 0.05, 0.2, samples_per_class=200, classes=10, difficult=16)
+LARGE = GraphParameters(0.5, 0.05, 0.2, samples_per_class=200, classes=10, difficult=16, pairing="matched")
 
 
 def rng(seed=0):
@@ -179,14 +180,31 @@ def test_predictions_at_2000_nodes_are_within_2_percent_of_the_bulk_s_width(epsi
 
 
 def test_the_paper_s_noisy_difficult_bound_is_no_prediction():
-    """Bridges inside the noise move λ_{k+1} by a tenth of a per cent of the width, the stated λ by 7 %."""
+    """Bridges inside the noise move λ_{k+1} by a tenth of a per cent of the width, λ_{r+2} by 7 %."""
     width, k = 4 * spread(LARGE, 0.1), 128
     bounds = noisy_bounds(LARGE, k, 0.01, 0.1, estimate="median")
     moved = bounds.difficult.eigenvalue_predicted - bounds.clean.eigenvalue_predicted
-    stated = bounds.difficult.eigenvalue_asymptotic - bounds.clean.eigenvalue_asymptotic
+    bounded = bounds.difficult.eigenvalue_asymptotic - bounds.clean.eigenvalue_asymptotic
     assert 0 < moved < 0.002 * width
-    assert stated > 0.07 * width
+    assert bounded > 0.07 * width
     assert bounds.clean.eigenvalue_asymptotic == pytest.approx(bounds.clean.eigenvalue_predicted, abs=0.002 * width)
+
+
+@pytest.mark.parametrize(
+    ("classes", "stated", "solved"), [(10, 1.894, 1.887), (100, 1.976, 1.976), (1000, 1.995, 1.995)]
+)
+def test_remark_1(classes, stated, solved):
+    """x0 for 8 % difficult samples: two of three as printed; CIFAR-10's solves to 1.887."""
+    assert printed_quantile(0.08 / classes) == pytest.approx(solved, abs=5e-4)
+
+
+def test_the_printed_quantile_is_that_of_the_semicircle_in_units_of_root_n():
+    assert printed_quantile(0) == 2
+    assert printed_quantile(0.5) == pytest.approx(0, abs=1e-12)
+    for share in (0.01, 0.1, 0.3):
+        nodes = 10_000
+        quantile = semicircle_quantile(round(share * nodes) + 1, nodes, "cautious") / math.sqrt(nodes)
+        assert printed_quantile(share) == pytest.approx(quantile, rel=1e-9)
 
 
 # --- bounds ----------------------------------------------------------------------------------------
@@ -205,7 +223,7 @@ def test_guarantee_holds_for_the_sampled_noise_at_every_dimension(p, dim, epsilo
 @settings(max_examples=60)
 @given(graphs(), st.integers(3, 30), st.floats(0, 0.5), st.integers(0, 2**32 - 1))
 def test_weyl_holds_with_the_sampled_eigenvalue_in_place_of_the_quantile(p, dim, epsilon, seed):
-    """The index k − r, the stated λ, and the degree that divides x0 for either sign."""
+    """The index k − r and the degree that divides x0 for either sign."""
     assume(p.r < dim < p.nodes and is_positive_semidefinite(p))
     w = sample_noise(p.nodes, rng(seed))
     sampled = descending(w)
@@ -220,13 +238,17 @@ def test_asymptotic_bound_follows_the_paper():
     bounds = noisy_bounds(REFERENCE, dim, delta, epsilon)
     x0 = semicircle_quantile(2, 24, "cautious")
     assert bounds.x0 == x0 > 0
-    for bound, stated in ((bounds.clean, 0.613 / 7.037), (bounds.difficult, (0.613 + 2 * 0.033) / 7.103)):
-        expected = stated + x0 * 0.1 / 7.037
+    printed = printed_quantile(2 / 24) * math.sqrt(24) * 0.1 / 7.037
+    assert bounds.clean.eigenvalue_printed == pytest.approx(0.613 / 7.037 + printed, rel=1e-12)
+    assert bounds.difficult.eigenvalue_printed == pytest.approx((0.613 + 2 * 0.033) / 7.169 + printed, rel=1e-12)
+    for bound, graph in ((bounds.clean, REFERENCE.clean()), (bounds.difficult, REFERENCE)):
+        expected = nth_mode(spectrum(graph), 4).eigenvalue + x0 * 0.1 / 7.037
         assert bound.eigenvalue_asymptotic == pytest.approx(expected, rel=1e-12)
         assert bound.bound_asymptotic == pytest.approx(4 * delta / (1 - expected) + 8 * delta, rel=1e-12)
     low = noisy_bounds(REFERENCE, 20, delta, epsilon)
     assert low.x0 < 0
-    assert low.difficult.eigenvalue_asymptotic == pytest.approx(0.679 / 7.103 + low.x0 * 0.1 / 7.103, rel=1e-12)
+    exact = nth_mode(spectrum(REFERENCE), 4).eigenvalue
+    assert low.difficult.eigenvalue_asymptotic == pytest.approx(exact + low.x0 * 0.1 / 7.169, rel=1e-12)
     assert low.clean.eigenvalue_asymptotic == pytest.approx(0.613 / 7.037 + low.x0 * 0.1 / 7.037, rel=1e-12)
 
 
@@ -248,12 +270,12 @@ def test_without_noise_the_bounds_are_the_exact_ones(p, dim, delta):
     assert bounds.difficult.eigenvalue_guaranteed == nth_mode(spectrum(p), dim + 1).eigenvalue
     assert bounds.difficult.positive_semidefinite
     if dim > p.r:
-        assert bounds.clean.bound_asymptotic == pytest.approx(formulas.probing_bound(formulas.bulk(p), delta))
+        assert bounds.clean.bound_asymptotic == pytest.approx(formulas.probing_bound(formulas.clean_bulk(p), delta))
 
 
 @pytest.mark.parametrize(("epsilon", "expected"), [(0.005, True), (0.02, False)])
 def test_noise_ends_positive_semidefiniteness(epsilon, expected):
-    p = GraphParameters(0.5, 0.05, 0.2, 50, 10, 10)
+    p = GraphParameters(0.5, 0.05, 0.2, 50, 10, 10, "matched")
     smallest = np.linalg.eigvalsh(noisy_adjacency(p, epsilon, sample_noise(p.nodes, rng())))[0]
     assert (smallest >= 0) == expected
     assert noisy_bounds(p, 20, 0.01, epsilon).difficult.positive_semidefinite == expected
@@ -266,6 +288,8 @@ def test_json_has_the_documented_keys():
     assert set(document["bounds"]) == {"clean", "difficult"}
     for bound in document["bounds"].values():
         assert set(bound) == {
+            "lambda_printed",
+            "bound_printed",
             "lambda_asymptotic",
             "bound_asymptotic",
             "lambda_guaranteed",
@@ -273,7 +297,7 @@ def test_json_has_the_documented_keys():
             "lambda_predicted",
             "positive_semidefinite",
         }
-    assert set(document["detectability"]) == {"class_upper", "contrast", "bridge"}
+    assert set(document["detectability"]) == {"class_upper", "contrast"}
     for mode in document["detectability"].values():
         assert mode["detectable"] == (mode["limit"] > 0.1)
 
@@ -315,7 +339,7 @@ def test_detection_constant_of_rare_bridges():
 
 
 def test_limits_of_large_graphs_are_strength_over_kappa():
-    p = GraphParameters(0.5, 0.05, 0.2, 10**8, 10, 10**7)
+    p = GraphParameters(0.5, 0.05, 0.2, 10**8, 10, 10**7, "matched")
     root, g = math.sqrt(p.nodes), p.gamma - p.beta
     limits = detection_limits(p)
     assert limits["bridge"] == pytest.approx(p.r * g / (detection_constant(p.r, 0.01) * root), rel=1e-3)
@@ -329,10 +353,11 @@ def test_limits_of_large_graphs_are_strength_over_kappa():
 @pytest.mark.parametrize(
     ("p", "modes"),
     [
-        (REFERENCE, {"class_upper", "contrast", "bridge"}),
+        (MATCHED, {"class_upper", "contrast", "bridge"}),
+        (REFERENCE, {"class_upper", "contrast"}),
         (REFERENCE.clean(), {"class_upper"}),
-        (GraphParameters(0.5, 0.1, 0.2, 8, 3, 1), {"class_upper", "contrast"}),
-        (GraphParameters(0.5, 0.1, 0.2, 8, 3, 8), {"class_upper", "bridge"}),
+        (GraphParameters(0.5, 0.1, 0.2, 8, 3, 1, "matched"), {"class_upper", "contrast"}),
+        (GraphParameters(0.5, 0.1, 0.2, 8, 3, 8, "matched"), {"class_upper", "bridge"}),
         (GraphParameters(0.5, 0.1, 0.11, 8, 3, 2, "block"), {"class_upper", "contrast"}),
         (GraphParameters(0.5, 0.1, 0.11, 8, 3, 8, "block"), {"class_upper"}),
         (GraphParameters(0.5, 0.1, 0.2, 1, 3, 0), set()),
@@ -374,7 +399,7 @@ def test_simulated_transition(gamma, pairing, share, mode, n):
 
 def test_bridges_need_more_than_the_threshold_of_a_single_spike():
     """With κ = 1.5, bridges of strength 1.25·ε√N do not separate, those of 2·ε√N do."""
-    p = GraphParameters(0.5, 0.05, 0.2, 80, 10, 40)
+    p = GraphParameters(0.5, 0.05, 0.2, 80, 10, 40, "matched")
     unit = p.r * (p.gamma - p.beta) / math.sqrt(p.nodes)
     assert detection_constant(p.r, p.n_d / p.nodes) == pytest.approx(1.5, abs=0.01)
     assert simulate_detection(p, "bridge", unit / 1.25, 3, rng()).gap.max() < 0.05
@@ -401,15 +426,15 @@ def test_bridges_need_more_than_the_threshold_of_a_single_spike():
         (lambda: noisy_bounds(REFERENCE, 4, 2, 0.1), "delta = 2 violates"),
         (lambda: noisy_bounds(REFERENCE, 4, 0.01, math.inf), "epsilon = inf violates"),
         (lambda: noisy_bounds(REFERENCE, 4, 0.01, 0.1, norm=-1.0), "norm = -1.0 violates"),
-        (lambda: noisy_bounds(GraphParameters(0.9, 0.1, 0.8, 8, 3, 4), 4, 0.01, 0.1), "positive semidefinite"),
+        (lambda: printed_quantile(0.6), "share = 0.6 violates"),
         (lambda: detection_constant(0, 0.1), "r = 0 violates"),
         (lambda: detection_constant(9, 0.2), "p = 0.2 violates 0 <= p <= 1/.r.1. = 0.1"),
         (
             lambda: simulate_detection(REFERENCE.clean(), "bridge", 0.1, 1, rng()),
             "mode = bridge violates one of class_",
         ),
-        (lambda: simulate_detection(REFERENCE, "bridge", 0.0, 1, rng()), "epsilon = 0.0 violates a finite number > 0"),
-        (lambda: simulate_detection(REFERENCE, "bridge", 0.1, 0, rng()), "draws = 0 violates"),
+        (lambda: simulate_detection(MATCHED, "bridge", 0.0, 1, rng()), "epsilon = 0.0 violates a finite number > 0"),
+        (lambda: simulate_detection(MATCHED, "bridge", 0.1, 0, rng()), "draws = 0 violates"),
     ],
 )
 def test_bad_input_is_named(call, message):

@@ -22,7 +22,7 @@ from theory.params import GraphParameters
         ({"classes": 1}, r"classes = 1 violates an integer in \[2, 10+\]"),
         ({"difficult": 9}, r"difficult = 9 violates an integer in \[0, 8\], the samples per class"),
         ({"difficult": 1.5}, "difficult = 1.5 violates an integer"),
-        ({"pairing": "random"}, "pairing = random violates one of matched, block"),
+        ({"pairing": "random"}, "pairing = random violates one of block, any, matched, clean"),
     ],
 )
 def test_out_of_range_parameters_are_named_with_value_and_condition(change, message):

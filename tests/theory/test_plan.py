@@ -25,8 +25,8 @@ def profile(encoder=(0.7, 0.3, 0.35), projector=(0.5, 0.02, 0.1), **changes):
 def test_plan_of_given_parameters():
     plan = plan_from_parameters(REFERENCE, 4, 0.01)
     c2, g, r_beta = 7.037, 0.033, 2 * 0.208
-    assert plan.margin_sigma == pytest.approx(g * (c2 - r_beta) / c2, rel=1e-12)
-    assert plan.temperature_rho == pytest.approx(7.103 / c2 * 0.208 / 0.241, rel=1e-12)
+    assert plan.margin_sigma == pytest.approx(g * (c2 - 2 * r_beta) / c2, rel=1e-12)
+    assert plan.temperature_rho == pytest.approx(7.169 / c2 * 0.208 / 0.241, rel=1e-12)
     assert plan.pos_high == pytest.approx(1 / 3)
     assert plan.pos_low == pytest.approx(1 / 3 + 2 / 3 * (2 / 8) ** 2)
     assert plan.removal_fraction == 0.25
@@ -35,20 +35,25 @@ def test_plan_of_given_parameters():
 def test_sigma_comes_from_the_projector_and_rho_from_the_encoder():
     p = profile()
     plan = plan_from_profile(p)
-    assert plan.margin_sigma == formulas.margin_sigma(p.graph("projector", "matched"))
-    assert plan.temperature_rho == formulas.temperature_rho(p.graph("encoder", "matched"))
+    assert plan.margin_sigma == formulas.margin_sigma(p.graph("projector", "block"))
+    assert plan.temperature_rho == formulas.temperature_rho(p.graph("encoder", "block"))
     alone = profile(projector=None)
-    assert plan_from_profile(alone).margin_sigma == formulas.margin_sigma(alone.graph("encoder", "matched"))
+    assert plan_from_profile(alone).margin_sigma == formulas.margin_sigma(alone.graph("encoder", "block"))
 
 
-def test_bounds_are_predicted_under_both_pairings():
+def test_bounds_are_predicted_under_all_pairings():
     plan = plan_from_profile(profile(difficult=2))
-    assert set(plan.predictions) == {"matched", "block"}
-    assert plan.predictions["matched"]["clean"] == plan.predictions["block"]["clean"]
-    crowded = plan_from_profile(profile(difficult=50))
-    assert crowded.predictions["block"] is None
-    assert "produces the block graph" in crowded.reasons["block bounds"]
-    assert crowded.predictions["matched"] is not None
+    assert set(plan.predictions) == {"block", "any", "matched"}
+    for pairing in ("any", "matched"):
+        for name, bound in plan.predictions["block"].items():
+            assert plan.predictions[pairing][name]["lambda"] == bound["lambda"]  # the printed one
+    assert plan.predictions["block"]["difficult"]["lambda_exact"] is not None
+
+
+@pytest.mark.parametrize(("share", "pairing"), [(0.08**2, "block"), (1 - 0.92**2, "any"), (0.08 / 100, "matched")])
+def test_the_band_holds_the_share_of_difficult_pairs_of_the_pairing(share, pairing):
+    plan = plan_from_profile(profile(), pairing)
+    assert plan.pos_low - plan.pos_high == pytest.approx(0.8 * share)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +63,6 @@ def test_bounds_are_predicted_under_both_pairings():
         ((0.7, 0.3, 0.25), "gamma >= beta"),
         ((0.7, 0.3, 0.3), "gamma > beta"),
         ((0.7, 0.3, 0.8), "gamma < alpha"),
-        ((0.95, 0.1, 0.5), "positive semidefinite"),
     ],
 )
 def test_an_encoder_outside_the_model_is_a_finding(encoder, condition, tmp_path):
@@ -68,7 +72,7 @@ def test_an_encoder_outside_the_model_is_a_finding(encoder, condition, tmp_path)
     plan = plan_from_profile(p)
     assert plan.temperature_rho is None
     assert condition in plan.reasons["temperature_rho"]
-    assert plan.predictions["matched"] is None
+    assert plan.predictions["block"] is None
     assert plan.margin_sigma is not None
     p.save(tmp_path / "profile.json")
     assert main(["--profile", str(tmp_path / "profile.json")]) == 0
@@ -81,8 +85,6 @@ def test_an_encoder_outside_the_model_is_a_finding(encoder, condition, tmp_path)
         ((0.5, -0.01, -0.05), "gamma > beta"),
         ((0.5, -0.01, 0.6), "gamma < alpha"),
         ((0.1, -0.4, 0.05), "positive degrees"),
-        ((0.9, -0.01, 0.8), "positive semidefinite"),
-        ((0.9, 0.01, 0.8), "positive semidefinite"),
     ],
 )
 def test_a_projector_outside_the_model_has_no_margin(projector, condition):
@@ -101,7 +103,7 @@ def test_negative_beta_alone_leaves_the_margin():
     p = profile(projector=(0.5, -0.01, 0.02))
     assert p.violations == ("projector: beta = -0.01 violates beta >= 0",)
     easy = 0.5 + 100 * (0.5 - 4 * 0.01)
-    assert plan_from_profile(p).margin_sigma == pytest.approx(0.03 * (easy + 4 * 0.01) / easy)
+    assert plan_from_profile(p).margin_sigma == pytest.approx(0.03 * (easy + 8 * 4 * 0.01) / easy)
 
 
 def test_documents_survive_a_round_trip(tmp_path):

@@ -56,7 +56,7 @@ def test_expressions_take_the_numeric_values():
         assert float(expression.subs(VALUES)) == pytest.approx(bounds[name].bound, rel=1e-12)
     upper = symbolic.eigenvalues(p)["class_upper"].subs(VALUES)
     assert float(upper) == pytest.approx(float(formulas.class_modes(POINT, exact.sqrt)[0]), rel=1e-12)
-    assert symbolic.labelling_error(p).subs(VALUES) == sp.Rational(*formulas.labelling_error(POINT).as_integer_ratio())
+    assert symbolic.cross_mass(p).subs(VALUES) == sp.Rational(*formulas.cross_mass(POINT).as_integer_ratio())
 
 
 def test_block_bounds_take_the_numeric_values():
@@ -66,16 +66,20 @@ def test_block_bounds_take_the_numeric_values():
     bounds = error_bounds(p, 3, 0.01)
     for name, expression in symbolic.bounds(symbolic.Symbols("block")).items():
         assert float(expression.subs(values)) == pytest.approx(bounds[name].bound, rel=1e-12)
-    with pytest.raises(ParameterError, match="pairing = block"):
-        symbolic.conditions(symbolic.Symbols("block"))
 
 
 def test_conditions_at_the_reference_graph():
-    """Spec, audit 7: temperature would need n_d < 1.32 and loses at n_d = 2."""
     found = {name: bool(condition.subs(VALUES)) for name, condition in symbolic.conditions(symbolic.Symbols()).items()}
-    assert found == {"removal": False, "removal_at_contrast": False, "temperature": False}
+    assert found == {
+        "strictly_worse": True,
+        "removal": False,
+        "removal_at_contrast": False,
+        "temperature": False,
+        "printed_exceeded": True,
+    }
     at_one = {**VALUES, symbolic.n_d: 1}
     assert bool(symbolic.conditions(symbolic.Symbols())["temperature"].subs(at_one))
+    assert not bool(symbolic.conditions(symbolic.Symbols())["printed_exceeded"].subs(at_one))
 
 
 @pytest.mark.parametrize("pairing", PAIRINGS)
