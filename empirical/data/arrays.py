@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from theory.checks import ParameterError, require
 from theory.files import write_bytes
 
-FILES_HELP = "many files or patterns of them, one matrix of their rows sorted by name (part-10 after part-9)"
+FILES_HELP = "several files or patterns, such as 'shards/*.npy', are one matrix sorted by name (part-10 after part-9)"
 Vector = NDArray[np.int64]
 
 

@@ -29,7 +29,7 @@ def _command(argv: Sequence[str] | None) -> None:
     add = parser.add_argument
     add("--checkpoint", type=Path, help="checkpoint.pt of empirical.train: its network on its training images")
     add("--space", default="encoder", help="features of the checkpoint: encoder or projector (encoder)")
-    add("--features", nargs="+", help=f".npy of features, shape (N, d), or {FILES_HELP}, such as 'shards/*.npy'")
+    add("--features", nargs="+", help=f".npy of features, shape (N, d); {FILES_HELP}")
     add("--labels", nargs="+", help=".npy of integer labels, shape (N,), −1 for none, or several likewise")
     add("--classes", type=int, help="number of classes where there are no labels (an estimate)")
     add("--by", help=f"what makes a sample difficult: {' or '.join(SCORES)} (gap where there are labels)")

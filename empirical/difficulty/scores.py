@@ -71,7 +71,7 @@ def flag_shares(
     batch = require_integer("batch", batch, 2)
     rounds = require_integer("rounds", rounds, 1)
     generator = np.random.default_rng(seed)
-    orders = (generator.permutation(features.rows) for _ in range(rounds))
+    orders = [generator.permutation(features.rows) for _ in range(rounds)]
     flagged, pairs = reduce(np.add, mapper(partial(_count_flagged, features, (pos_high, pos_low), batch), orders))
     return np.asarray(flagged / pairs)
 

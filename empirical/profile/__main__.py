@@ -29,7 +29,7 @@ def _command(argv: Sequence[str] | None) -> None:
     parser = Parser(prog="python -m empirical.profile", description=__doc__)
     add = parser.add_argument
     add("--checkpoint", type=Path, help="checkpoint.pt of empirical.train")
-    add("--features", nargs="+", help=f".npy of features, shape (N, d), or {FILES_HELP}, such as 'shards/*.npy'")
+    add("--features", nargs="+", help=f".npy of features, shape (N, d); {FILES_HELP}")
     add("--labels", nargs="+", help=".npy of integer labels, shape (N,), or several likewise; without it, clusters")
     add("--classes", type=int, help="number of clusters where there are no labels (an estimate)")
     add(

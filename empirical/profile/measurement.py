@@ -268,7 +268,7 @@ def probe_outputs(
         candidates = shuffled[half[shuffled] == part]
         rows = np.sort(candidates[balanced_order(labels[candidates])][:PROBE_ROWS])
         probes.append(probe(features.take(rows), labels[rows]))
-    halves = ((chunk, half[chunk.start : chunk.stop]) for chunk in features.chunks())
+    halves = [(chunk, half[chunk.start : chunk.stop]) for chunk in features.chunks()]
     return mapper(partial(_score_half, probes, score), halves)
 
 

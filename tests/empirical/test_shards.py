@@ -14,8 +14,7 @@ from empirical.data.features import Chunk, Features
 from empirical.difficulty.__main__ import main as difficulty
 from empirical.difficulty.scores import alike_pairs, flag_shares
 from empirical.profile.__main__ import main as profile
-from empirical.profile.levels import GroupSum, Sums, poisson_weights, sum_groups
-from empirical.profile.measurement import measure_space
+from empirical.profile.levels import GroupSum, Sums, Weighted, measure_space, poisson_weights, sum_groups
 from tests.empirical.test_difficulty import cosines
 from tests.empirical.test_profile import blobs, naive_levels
 from theory.checks import ParameterError
@@ -23,8 +22,10 @@ from theory.engine import workers
 
 
 def save_shards(folder, name, array, ends):
-    """The rows up to each end, in files of their own."""
+    """The rows up to each end, in files of their own, in place of earlier ones."""
     folder.mkdir(exist_ok=True)
+    for earlier in folder.glob(f"{name}-*.npy"):
+        earlier.unlink()
     for number, part in enumerate(np.split(array, ends), start=5):
         np.save(folder / f"{name}-{number}.npy", part)
     return find_files("features", [f"{folder}/{name}-*.npy"])
@@ -36,14 +37,6 @@ def folder(tmp_path_factory):
 
 
 ENDS = st.sets(st.integers(1, 39), min_size=1, max_size=10).map(sorted)
-
-
-@pytest.fixture
-def chunks_of(monkeypatch):
-    def resize(rows, width=8):
-        monkeypatch.setattr(module, "CHUNK_VALUES", rows * width)
-
-    return resize
 
 
 # --- files -----------------------------------------------------------------------------------------
@@ -78,8 +71,6 @@ def test_labels_of_many_files_follow_each_other(tmp_path):
 @given(ENDS, st.integers(1, 40))
 def test_rows_do_not_depend_on_the_files(folder, ends, step):
     features, _ = blobs(n=10)
-    for old in folder.glob("rows-*.npy"):
-        old.unlink()
     whole, parts = Features(features), Features(save_shards(folder, "rows", features, ends))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "CHUNK_VALUES", 8 * step)
@@ -90,10 +81,10 @@ def test_rows_do_not_depend_on_the_files(folder, ends, step):
         np.testing.assert_array_equal(parts.take(chosen), whole.unit[chosen])
 
 
-def test_an_unusable_row_is_named_in_its_file(tmp_path, chunks_of):
+def test_an_unusable_row_is_named_in_its_file(tmp_path, monkeypatch):
     features, _ = blobs(n=10)
     features[25, 3] = np.inf
-    chunks_of(16)
+    monkeypatch.setattr(module, "CHUNK_VALUES", 8 * 16)
     files = save_shards(tmp_path, "f", features, [10, 20, 30])
     with pytest.raises(ParameterError, match=r"f-7.npy: row 5 is NaN or infinite"):
         Features(files).take(np.arange(40))
@@ -109,10 +100,7 @@ def test_levels_of_shards_equal_one_file_and_the_double_loop(folder, ends, step,
     generator = np.random.default_rng(seed)
     features, _ = blobs(n=10, seed=seed)
     labels, difficult = np.arange(40) % 4, generator.random(40) < 0.4
-    labels, difficult[:2] = generator.permutation(labels), True
-    labels[:4] = [0, 1, 2, 3]
-    for old in folder.glob("sums-*.npy"):
-        old.unlink()
+    labels[4:], difficult[:2] = generator.permutation(labels[4:]), True  # every kind of pair occurs
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "CHUNK_VALUES", 8 * step)
         parts = measure_space(Features(save_shards(folder, "sums", features, ends)), labels, difficult, seed)
@@ -125,8 +113,6 @@ def test_levels_of_shards_equal_one_file_and_the_double_loop(folder, ends, step,
 
 @pytest.mark.parametrize("n", [5, 300])  # fewer rows than replicates travel as they are, more as their sums
 def test_sums_of_a_group_are_weighted_sums(n):
-    from empirical.profile.levels import Weighted
-
     features, labels = blobs(n=n, classes=2)
     (chunk,) = Features(features).chunks()
     weights = poisson_weights(np.random.default_rng(0), 2 * n).astype(np.uint8)
@@ -148,8 +134,6 @@ def test_sums_of_a_group_are_weighted_sums(n):
 @given(ENDS)
 def test_flags_and_pairs_of_shards_equal_one_file_and_the_sorted_list(folder, ends):
     features, labels = blobs(n=10)
-    for old in folder.glob("flags-*.npy"):
-        old.unlink()
     whole, parts = Features(features), Features(save_shards(folder, "flags", features, ends))
     flags = flag_shares(parts, 0.1, 0.4, batch=20, rounds=2)
     assert (flags == flag_shares(whole, 0.1, 0.4, batch=20, rounds=2)).all()
