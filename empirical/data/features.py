@@ -1,7 +1,8 @@
 """Rows of a feature matrix in chunks, from memory or from files larger than memory.
 
 Chunks are cut by the position of a row in the whole matrix, never by the files it lies in, so that what is summed
-over chunks in their order is the same number for one file and for many, on one worker and on many.
+over chunks in their order is the same number for one file and for many, on one worker and on many (to the last bit
+where BLAS runs as many threads).
 """
 
 from __future__ import annotations
