@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from empirical.data.arrays import read_integers
+from empirical.data.arrays import FILES_HELP, find_files, read_integers
 from empirical.data.features import Features
-from empirical.difficulty.scores import FILES, ROUNDS, SCORES, Labels, assess, describe, export
+from empirical.difficulty.scores import FILES, ROUNDS, SCORES, Criteria, Labels, assess, describe, export
 from empirical.profile.measurement import SHARE
 from theory.checks import ParameterError, require, require_known
 from theory.command import Parser, run
+from theory.engine import workers
 from theory.files import require_writable
 from theory.plan import Plan
 
@@ -28,8 +29,8 @@ def _command(argv: Sequence[str] | None) -> None:
     add = parser.add_argument
     add("--checkpoint", type=Path, help="checkpoint.pt of empirical.train: its network on its training images")
     add("--space", default="encoder", help="features of the checkpoint: encoder or projector (encoder)")
-    add("--features", type=Path, help=".npy of features, shape (N, d)")
-    add("--labels", type=Path, help=".npy of integer labels, shape (N,), −1 for none")
+    add("--features", nargs="+", help=f".npy of features, shape (N, d); {FILES_HELP}")
+    add("--labels", nargs="+", help=".npy of integer labels, shape (N,), −1 for none, or several likewise")
     add("--classes", type=int, help="number of classes where there are no labels (an estimate)")
     add("--by", help=f"what makes a sample difficult: {' or '.join(SCORES)} (gap where there are labels)")
     add("--share", type=float, default=SHARE, help=f"share of the samples that is difficult ({SHARE})")
@@ -41,6 +42,8 @@ def _command(argv: Sequence[str] | None) -> None:
     add("--seed", type=int, default=0, help="seed of batches and probes (0)")
     add("--out", type=Path, help=f"folder for {', '.join(FILES)}")
     add("--json", action="store_true", help="print the overlaps and counts as JSON")
+    add("--jobs", type=int, default=1, help="worker processes that go through the features (1)")
+    add("--scheduler", help="run on Dask workers instead: local:N or the address of a scheduler")
     args = parser.parse_args(argv)
     if (args.checkpoint is None) == (args.features is None):
         raise ParameterError("one of --checkpoint and --features is required")
@@ -52,6 +55,7 @@ def _command(argv: Sequence[str] | None) -> None:
     require(args.space == "encoder" or args.checkpoint is not None, "space", args.space, "encoder with --features")
     if args.out is not None:
         require_writable(args.out / FILES[0])
+    criteria = Criteria(**{field.name: getattr(args, field.name) for field in fields(Criteria)})
     plan = None if args.plan is None else Plan.load(args.plan)
     known_wrong = None if args.mislabelled is None else read_integers("mislabelled", args.mislabelled)
     images: Any = None
@@ -67,11 +71,13 @@ def _command(argv: Sequence[str] | None) -> None:
         h, z = extract(network, images)
         features = Features((h if args.space == "encoder" else z).numpy())
     else:
-        labels = None if args.labels is None else read_integers("labels", args.labels)
-        features = Features(args.features)
-    options = {name: getattr(args, name) for name in ("classes", "by", "share", "batch", "rounds", "pairs", "seed")}
-    found = assess(features, labels, plan=plan, known_wrong=known_wrong, **options)
-    settings_used = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
+        labels = None if args.labels is None else read_integers("labels", *find_files("labels", args.labels))
+        features = Features(find_files("features", args.features))
+    with workers(args.jobs, args.scheduler) as pool:
+        found = assess(features, labels, criteria, plan, known_wrong, pool.map)
+    # Who did the work is no setting: the files are the same.
+    used = {name: value for name, value in vars(args).items() if name not in ("jobs", "scheduler")}
+    settings_used = {name: str(value) if isinstance(value, Path) else value for name, value in used.items()}
     text = describe(found)
     if args.out is not None:
         written = export(found, args.out, settings_used, images, labels, names)
