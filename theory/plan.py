@@ -6,8 +6,9 @@ rest on the violated condition are None and ``reasons`` says why; nothing raises
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,12 +18,14 @@ from theory.bounds import Bound, error_bounds
 from theory.checks import ParameterError, is_finite, require, require_integer, require_share
 from theory.files import check_keys, read_document, write_json
 from theory.kinds import Pairing, neighbours
-from theory.params import GraphParameters
+from theory.params import GraphParameters, Levels, SixLevels
 
-PROFILE_SCHEMA = "difficult-examples/profile/1"
+PROFILE_SCHEMA = "difficult-examples/profile/2"
 PLAN_SCHEMA = "difficult-examples/plan/2"
 SPACES = ("encoder", "projector")
 LEVELS = ("alpha", "beta", "gamma", "epsilon")
+THREE_LEVEL: tuple[Pairing, ...] = ("block", "any", "matched")  # readings of measured levels
+MEASURED = "measured"  # the six levels themselves, where bounds are told apart by pairing
 REMEDIES = ("margin_sigma", "temperature_rho", "pos_high", "pos_low", "removal_fraction")
 
 
@@ -44,23 +47,68 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Triple:
+    """Levels between two easy samples, an easy and a difficult one, and two difficult ones."""
+
+    easy: Estimate
+    mixed: Estimate
+    difficult: Estimate
+
+    @classmethod
+    def from_json(cls, where: str, fields: Any) -> Triple:
+        """Check and convert."""
+        names = tuple(cls.__dataclass_fields__)
+        check_keys(where, fields, set(names))
+        return cls(**{name: Estimate.from_json(f"{where}.{name}", fields[name]) for name in names})
+
+    @property
+    def values(self) -> Levels:
+        """Without the intervals."""
+        return Levels(self.easy.value, self.mixed.value, self.difficult.value)
+
+
+@dataclass(frozen=True)
 class Space:
-    """Similarities measured in one feature space.
+    """Similarities measured in one feature space, with intervals over resampled samples.
 
     Parameters
     ----------
     width : int
         Dimension of the features.
-    alpha, beta, gamma, epsilon : Estimate
-        Mean cosine over same-class pairs, over different-class pairs, over different-class pairs of
-        difficult samples, and the standard deviation within these groups.
+    within, across : Triple
+        Mean cosine over the pairs of a class and over those of different classes: six levels.
+    alpha, beta, gamma : Estimate
+        As the paper measures them (A.5): mean cosine over same-class pairs, over different-class pairs without a
+        difficult sample, and over those with one or two.
+    gap : Estimate
+        gamma − beta.
+    welch_t : float or None
+        The paper's t of beta against gamma (Table 11), which takes pairs for independent; None without difficult
+        pairs. Pairs share samples, so that it says nothing that ``gap``'s interval does not.
+    epsilon : Estimate
+        Standard deviation of the cosine within same-class pairs, pairs of difficult samples and others.
     """
 
     width: int
+    within: Triple
+    across: Triple
     alpha: Estimate
     beta: Estimate
     gamma: Estimate
+    gap: Estimate
+    welch_t: float | None
     epsilon: Estimate
+
+    @classmethod
+    def from_json(cls, where: str, fields: Any) -> Space:
+        """Check and convert."""
+        check_keys(where, fields, set(cls.__dataclass_fields__))
+        t = fields["welch_t"]
+        require(t is None or is_finite(t), f"{where}.welch_t", t, "a finite number or null")
+        read: dict[str, Any] = {"width": require_integer(f"{where}.width", fields["width"], 1), "welch_t": t}
+        read |= {name: Triple.from_json(f"{where}.{name}", fields[name]) for name in ("within", "across")}
+        read |= {name: Estimate.from_json(f"{where}.{name}", fields[name]) for name in (*LEVELS, "gap")}
+        return cls(**read)
 
 
 @dataclass(frozen=True)
@@ -109,17 +157,27 @@ class Profile:
         if self.delta is not None:
             require_share("delta", self.delta.value)
 
-    def graph(self, space: str, pairing: Pairing) -> GraphParameters:
-        """The measured similarity graph; ParameterError if it violates the model."""
+    def measured(self, space: str) -> SixLevels:
+        """The measured graph of six levels; ParameterError if a degree is not positive."""
         s = self.spaces[space]
+        return SixLevels(s.within.values, s.across.values, self.samples_per_class, self.classes, self.difficult)
+
+    def levels(self, space: str, pairing: Pairing) -> tuple[float, float, float]:
+        """α, β, γ of a three-level reading: ``any`` as the paper measures them, else γ of two difficult samples.
+
+        For ``block`` and ``matched`` β is then the mean over all other pairs of different classes.
+        """
+        s, d = self.spaces[space], self.difficult
+        if pairing == "any" or d == 0:
+            return s.alpha.value, s.beta.value, s.gamma.value
+        easy, mixed, both = s.across.values
+        e = self.samples_per_class - d
+        return s.alpha.value, (e * easy + 2 * d * mixed) / (e + 2 * d) if e else both, both
+
+    def graph(self, space: str, pairing: Pairing) -> GraphParameters:
+        """The measured three-level graph; ParameterError if the levels are not in the paper's order."""
         graph = GraphParameters(
-            s.alpha.value,
-            s.beta.value,
-            s.gamma.value,
-            self.samples_per_class,
-            self.classes,
-            self.difficult,
-            pairing,
+            *self.levels(space, pairing), self.samples_per_class, self.classes, self.difficult, pairing
         )
         require(
             self.difficult == 0 or graph.gamma > graph.beta,
@@ -130,23 +188,18 @@ class Profile:
         return graph
 
     def violation(self, space: str, pairing: Pairing = "block") -> str | None:
-        """The first condition of the similarity model that a space violates, or None."""
+        """The first condition of the three-level graph that a space violates, or None."""
         try:
             self.graph(space, pairing)
         except ParameterError as error:
             return f"{space}: {error}"
         return None
 
-    @property
-    def violations(self) -> tuple[str, ...]:
-        """What each space violates of the model with the paper's pairing."""
-        return tuple(v for space in self.spaces if (v := self.violation(space)) is not None)
-
     def to_json(self) -> dict[str, Any]:
-        """The document, with ``valid`` and ``reasons`` spelled out for its readers."""
+        """The document."""
         document = {"schema": PROFILE_SCHEMA, **asdict(self)}
         document["warnings"] = list(self.warnings)
-        return {**document, "valid": not self.violations, "reasons": list(self.violations)}
+        return document
 
     def save(self, path: Path) -> None:
         """Write the document."""
@@ -156,14 +209,10 @@ class Profile:
     def load(cls, path: Path) -> Profile:
         """Read and check a document; ParameterError if anything in it is not as written by ``save``."""
         names = set(cls.__dataclass_fields__)
-        document = read_document(path, PROFILE_SCHEMA, names | {"valid", "reasons"})
+        document = read_document(path, PROFILE_SCHEMA, names)
         fields = {name: document[name] for name in names}
         require(isinstance(fields["spaces"], dict), f"spaces of {path}", fields["spaces"], "a JSON object")
-        spaces = {}
-        for name, space in fields["spaces"].items():
-            check_keys(f"{path}: {name}", space, {"width", *LEVELS})
-            levels = {level: Estimate.from_json(f"{path}: {name}.{level}", space[level]) for level in LEVELS}
-            spaces[name] = Space(width=require_integer(f"{name}.width", space["width"], 1), **levels)
+        spaces = {name: Space.from_json(f"{path}: {name}", space) for name, space in fields["spaces"].items()}
         delta = fields["delta"]
         fields["delta"] = None if delta is None else Estimate.from_json(f"{path}: delta", delta)
         require(isinstance(fields["warnings"], list), f"warnings of {path}", fields["warnings"], "a list")
@@ -185,8 +234,8 @@ class Plan:
     removal_fraction : float or None
         Share of each class to remove as the most difficult samples.
     predictions : mapping
-        Error bounds by pairing, then by name, then the fields of ``theory.bounds.Bound``; a pairing
-        that the measurement violates has None.
+        Error bounds for the measured six levels (``measured``) and by three-level reading, then by name, then the
+        fields of ``theory.bounds.Bound``; a reading whose order of levels the measurement violates has None.
     reasons : mapping
         Why an entry is None, by its name.
     parameters : mapping
@@ -235,7 +284,7 @@ class Plan:
         return cls(**document)
 
 
-def plan_from_parameters(p: GraphParameters, dim: int, delta: float) -> Plan:
+def plan_from_parameters(p: GraphParameters | SixLevels, dim: int, delta: float) -> Plan:
     """The plan for a graph given by its parameters.
 
     Raises
@@ -244,7 +293,26 @@ def plan_from_parameters(p: GraphParameters, dim: int, delta: float) -> Plan:
         If dim or delta is outside its range.
     """
     bounds = error_bounds(p, dim, delta)
-    return _plan(p, p, {p.pairing: bounds}, {}, {**p.as_dict(), "dim": dim, "delta": delta})
+    parameters = _described(p) | {"dim": dim, "delta": delta}
+    return _plan(p, p, {parameters["pairing"]: bounds}, {}, parameters)
+
+
+def _described(p: GraphParameters | SixLevels) -> dict[str, Any]:
+    """A graph's parameters as plain data; of six levels the paper's three too, and ``measured`` for the pairing."""
+    if isinstance(p, GraphParameters):
+        return p.as_dict()
+    levels = {"alpha": p.alpha, "beta": p.beta, "gamma": p.gamma}
+    sizes = {name: getattr(p, name) for name in ("samples_per_class", "classes", "difficult")}
+    return {**levels, **sizes, "pairing": MEASURED, "within": list(p.within), "across": list(p.across)}
+
+
+def graph_of(parameters: Mapping[str, Any]) -> GraphParameters | SixLevels:
+    """The graph of a plan's parameters."""
+    sizes = {name: parameters[name] for name in ("samples_per_class", "classes", "difficult")}
+    if parameters["pairing"] == MEASURED:
+        return SixLevels(Levels(*parameters["within"]), Levels(*parameters["across"]), **sizes)
+    levels = {name: parameters[name] for name in ("alpha", "beta", "gamma", "pairing")}
+    return GraphParameters(**levels, **sizes)
 
 
 def plan_from_profile(
@@ -259,25 +327,24 @@ def plan_from_profile(
     ----------
     profile : Profile
     pairing : {"block", "any", "matched"}
-        The pairing that σ* and ρ* assume; bounds are given under all.
+        The three-level reading that σ*, ρ* and the band assume; bounds are given for the measured six levels and
+        for all three readings.
     dim, delta : int, float, optional
         The profile's own by default; delta .01 if the profile has none.
     """
     dim = profile.dim if dim is None else dim
     if delta is None:
         delta = 0.01 if profile.delta is None else profile.delta.value
-    reasons: dict[str, str] = {}
     bounds: dict[str, dict[str, Bound] | None] = {}
-    nodes = profile.samples_per_class * profile.classes
-    for which in ("block", "any", "matched"):
-        violation = profile.violation("encoder", which)
-        if violation is None and dim >= nodes:
-            violation = f"k = {dim} violates k < {nodes}, the number of samples"
-        if violation is None:
-            bounds[which] = error_bounds(profile.graph("encoder", which), dim, delta)
-        else:
+    reasons: dict[str, str] = {}
+    graphs: dict[str, Callable[[], GraphParameters | SixLevels]] = {MEASURED: partial(profile.measured, "encoder")}
+    graphs |= {which: partial(profile.graph, "encoder", which) for which in THREE_LEVEL}
+    for which, graph in graphs.items():
+        try:
+            bounds[which] = error_bounds(graph(), dim, delta)
+        except ParameterError as error:
             bounds[which] = None
-            reasons[f"{which} bounds"] = violation
+            reasons[f"{which} bounds"] = f"encoder: {error}"
     violation = profile.violation("encoder", pairing)
     encoder = None if violation else profile.graph("encoder", pairing)
     if violation:
@@ -286,13 +353,15 @@ def plan_from_profile(
     projector, violation = _margin_graph(profile, loss_space, pairing)
     if violation:
         reasons["margin_sigma"] = violation
-    levels = {name: getattr(profile.spaces["encoder"], name).value for name in ("alpha", "beta", "gamma")}
+    s = profile.spaces["encoder"]
     parameters = {
-        **levels,
+        **dict(zip(("alpha", "beta", "gamma"), profile.levels("encoder", pairing), strict=True)),
         "samples_per_class": profile.samples_per_class,
         "classes": profile.classes,
         "difficult": profile.difficult,
         "pairing": pairing,
+        "within": list(s.within.values),
+        "across": list(s.across.values),
         "dim": dim,
         "delta": delta,
     }
@@ -302,8 +371,8 @@ def plan_from_profile(
 class _Levels:
     """Parameters for ``formulas`` without the model's ordering: β may be negative."""
 
-    def __init__(self, space: Space, profile: Profile, pairing: Pairing) -> None:
-        self.alpha, self.beta, self.gamma = space.alpha.value, space.beta.value, space.gamma.value
+    def __init__(self, space: str, profile: Profile, pairing: Pairing) -> None:
+        self.alpha, self.beta, self.gamma = profile.levels(space, pairing)
         self.n, self.r, self.n_d = profile.samples_per_class, profile.classes - 1, profile.difficult
         self.pairing, self.neighbours = pairing, neighbours(self.n_d, pairing)
 
@@ -315,7 +384,7 @@ def _margin_graph(profile: Profile, space: str, pairing: Pairing) -> tuple[Any, 
     towards zero. The margin theorem is an identity between normalised adjacencies and needs positive
     degrees, not positive weights; so a negative β̂ alone does not void σ*, as it does ρ* and the bounds.
     """
-    graph = _Levels(profile.spaces[space], profile, pairing)
+    graph = _Levels(space, profile, pairing)
     if graph.n_d == 0:
         return graph, None
     if graph.beta >= 0:
@@ -357,7 +426,8 @@ def _plan(
         if bound.reason:
             reasons[f"{name} bound"] = bound.reason
     pos_high = 1 / classes
-    shape = SimpleNamespace(n=n, n_d=n_d, r=classes - 1, pairing=parameters["pairing"])
+    pairing = "block" if parameters["pairing"] == MEASURED else parameters["pairing"]
+    shape = SimpleNamespace(n=n, n_d=n_d, r=classes - 1, pairing=pairing)
     pair_share = formulas.difficult_pair_share(shape)
     predictions = {
         pairing: None if by_name is None else {name: bound.to_json() for name, bound in by_name.items()}

@@ -14,7 +14,7 @@ from empirical.train.options import add_arguments, given
 from empirical.train.settings import Running, Settings, settings_from_arguments
 from theory.checks import ParameterError, require_known
 from theory.command import Parser, run
-from theory.kinds import PAIRINGS
+from theory.plan import THREE_LEVEL
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,7 +31,7 @@ def _command(argv: Sequence[str] | None) -> None:
     add("--seeds", type=int, help="runs per arm")
     add("--omegas", help="comma-separated shares of mixed images")
     add("--band", help="the selector's band: " + ", ".join(BANDS))
-    add("--pairing", choices=PAIRINGS, help="the pairing behind the plan")
+    add("--pairing", choices=THREE_LEVEL, help="the three-level reading behind the plan")
     add("--scores", help="what makes a sample difficult for sample removal: " + ", ".join(SCORES))
     add("--labels-per-class", type=int, help="labels per class that the probe sees (all)")
     add("--draws", type=int, help="label draws")

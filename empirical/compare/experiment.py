@@ -55,7 +55,7 @@ class Experiment:
     seeds: int = 3
     omegas: tuple[float, ...] = (0.0,)
     band: str = "theory"
-    pairing: Pairing = "matched"
+    pairing: Pairing = "block"
     scores: str = "gap"
     labels_per_class: int | None = None
     draws: int = 50

@@ -13,7 +13,7 @@ from empirical.arms import ARMS
 from empirical.compare.experiment import Experiment
 from empirical.compare.results import Condition
 from theory.checks import ParameterError
-from theory.params import GraphParameters
+from theory.params import SixLevels
 from theory.plan import Profile
 from theory.spectrum import spectrum
 
@@ -91,10 +91,10 @@ def spectrum_figure(condition: Condition, similarities: NDArray[np.float64]) -> 
     spectra = {"measured similarities": (measured, "o", BLUE)}
     try:
         model = model_eigenvalues(profile, np.bincount(condition.evidence["labels"]))
-        spectra["three-level model"] = (model, "x", ORANGE)
+        spectra["six-level model"] = (model, "x", ORANGE)
         note += " " + _spectrum_note(measured, model, profile)
     except ParameterError as error:
-        note += f" The measured levels make no three-level graph: {error}."
+        note += f" The measured levels make no graph: {error}."
     for label, (values, marker, colour) in spectra.items():
         shown = np.clip(values[:SHOWN_EIGENVALUES], 1e-8, None)
         axis.plot(range(1, len(shown) + 1), shown, marker, color=colour, ms=4.5, label=label)
@@ -106,11 +106,11 @@ def spectrum_figure(condition: Condition, similarities: NDArray[np.float64]) -> 
 
 
 def model_eigenvalues(profile: Profile, sizes: NDArray[Any]) -> NDArray[np.float64]:
-    """All eigenvalues of the three-level graph with the measured levels, on classes of these sizes."""
-    level = profile.spaces["encoder"]
+    """All eigenvalues of the graph with the six measured levels, on classes of these sizes."""
+    space = profile.spaces["encoder"]
     n = round(len(sizes) / float((1 / sizes).sum()))
     n_d = min(n, round(n * profile.difficult / profile.samples_per_class))
-    modes = spectrum(GraphParameters(level.alpha.value, level.beta.value, level.gamma.value, n, len(sizes), n_d))
+    modes = spectrum(SixLevels(space.within.values, space.across.values, n, len(sizes), n_d))
     return np.repeat([float(mode.eigenvalue) for mode in modes], [mode.multiplicity for mode in modes])
 
 

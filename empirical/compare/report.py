@@ -33,7 +33,7 @@ from empirical.runs import REFERENCES
 from empirical.statistics import Mean, RankCorrelation, detectable_difference, mean_interval
 from theory.command import format_number
 from theory.files import write_json, write_text
-from theory.plan import LEVELS
+from theory.plan import LEVELS, MEASURED, THREE_LEVEL
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
@@ -172,17 +172,12 @@ def render(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Cond
                 "verdict": verdict(condition.profiles["warmup"], condition.plans["warmup"]),
                 "profile_rows": _profile_rows(condition),
                 "delta": condition.profiles["warmup"].delta,
-                "violations": [
-                    f"{_row_name(name, violation.partition(':')[0])}{violation[violation.index(':') :]}"
-                    for name, profile in condition.profiles.items()
-                    for violation in profile.violations
-                ],
                 "warnings": condition.profiles["warmup"].warnings,
                 "plan": condition.plans["warmup"],
-                "bounds": {pairing: _bound_rows(condition, pairing) for pairing in ("matched", "block")},
+                "bounds": {which: _bound_rows(condition, which) for which in (MEASURED, *THREE_LEVEL)},
                 "bound_reasons": {
                     pairing: reason
-                    for pairing in ("matched", "block")
+                    for pairing in (MEASURED, *THREE_LEVEL)
                     if (reason := condition.plans["warmup"].reasons.get(f"{pairing} bounds"))
                 },
                 "spectrum": spectrum_picture,
@@ -219,8 +214,8 @@ def _profile_rows(condition: Condition) -> list[dict[str, Any]]:
     for name, profile in condition.profiles.items():
         for space, levels in profile.spaces.items():
             cells = [getattr(levels, level) for level in LEVELS]
-            gap = levels.gamma.value - levels.beta.value
-            rows.append({"name": _row_name(name, space), "cells": cells, "gap": gap})
+            six = {where: getattr(levels, where) for where in ("within", "across")}
+            rows.append({"name": _row_name(name, space), "cells": cells, "gap": levels.gap, "six": six})
     return rows
 
 

@@ -1,4 +1,4 @@
-"""α, β, γ, ε of a feature matrix: group means of the cosine similarity, with bootstrap intervals."""
+"""Six levels, α, β, γ and ε of a feature matrix: group means of the cosine, with bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from empirical.data.features import Chunk, Features, Mapper
-from theory.plan import Estimate, Space
+from theory.plan import Estimate, Space, Triple
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -24,8 +24,6 @@ def measure_space(
     """Group means of the cosine similarity with bootstrap intervals over the samples.
 
     Means over pairs follow from sums of unit vectors, |Σu|² − Σ|u|², so that no pair is ever formed.
-    γ is the mean over all different-class pairs of difficult samples (the block pairing's γ), β over
-    the other different-class pairs; with no difficult pair γ = β.
 
     Parameters
     ----------
@@ -40,10 +38,22 @@ def measure_space(
     generator = np.random.default_rng(seed)
     total = Sums(int(labels.max()) + 1, features.width)
     weighted = _weighted(features.chunks(), 2 * labels + difficult, generator)
-    levels = reduce(Sums.add, mapper(sum_groups, weighted), total).levels()
+    within, across, three = reduce(Sums.add, mapper(sum_groups, weighted), total).levels()
     chosen = np.sort(generator.permutation(features.rows)[:PAIR_ROWS])
-    spread = _spread(features.take(chosen), labels[chosen], difficult[chosen], generator)
-    return Space(features.width, *(estimate(replicates) for replicates in (*levels, spread)))
+    rows = features.take(chosen)
+    spread = _spread(rows, labels[chosen], difficult[chosen], generator)
+    alpha, beta, gamma = (estimate(replicates) for replicates in three)
+    return Space(
+        features.width,
+        Triple(*map(estimate, within)),
+        Triple(*map(estimate, across)),
+        alpha,
+        beta,
+        gamma,
+        gap=estimate(three[2] - three[1]),
+        welch_t=_welch_t(rows, labels, difficult, chosen, gamma.value - beta.value),
+        epsilon=estimate(spread),
+    )
 
 
 def poisson_weights(generator: np.random.Generator, samples: int) -> NDArray[np.float32]:
@@ -129,27 +139,65 @@ class Sums:
             self.weight_squared[:, c, d] += weight_squared
         return self
 
-    def levels(self) -> tuple[Array, Array, Array]:
-        """α, β, γ for each replicate; a sample is never paired with itself or its bootstrap copies."""
-        own = self.weight_squared.sum(axis=(1, 2))
-        class_sums, class_weight = self.vectors.sum(axis=2), self.weight.sum(axis=2)
-        same = _norm2(class_sums).sum(axis=1) - own
-        same_pairs = (class_weight**2).sum(axis=1) - own
-        every = _norm2(class_sums.sum(axis=1)) - own
-        every_pairs = class_weight.sum(axis=1) ** 2 - own
-        hard, hard_weight = self.vectors[:, :, 1], self.weight[:, :, 1]
-        paired = _norm2(hard.sum(axis=1)) - _norm2(hard).sum(axis=1)
-        paired_pairs = hard_weight.sum(axis=1) ** 2 - (hard_weight**2).sum(axis=1)
-        rest, rest_pairs = every - same - paired, every_pairs - same_pairs - paired_pairs
-        alpha = _ratio(same, same_pairs)
-        # A group that is empty in the data is the other one; empty in a replicate only, it has no value there.
-        beta = _ratio(rest, rest_pairs) if rest_pairs[0] > 0 else _ratio(paired, paired_pairs)
-        gamma = _ratio(paired, paired_pairs) if paired_pairs[0] > 0 else beta
-        return alpha, beta, gamma
+    def levels(self) -> tuple[list[Array], list[Array], tuple[Array, Array, Array]]:
+        """Levels within and across classes (easy, mixed, difficult), and α, β, γ (P, A.5), for each replicate.
+
+        A sample is never paired with itself or its bootstrap copies. A level without pairs in the data is that of
+        the pairs nearest to it; a level without pairs in a replicate only has no value there.
+        """
+        own = self.weight_squared.sum(axis=1)  # replicates × kinds
+        vectors, weight = self.vectors, self.weight
+        same = [_dots(vectors, a, b).sum(axis=1) for a, b in KINDS]
+        same_pairs = [(weight[..., a] * weight[..., b]).sum(axis=1) for a, b in KINDS]
+        every = [_dots(vectors.sum(axis=1), a, b) for a, b in KINDS]
+        every_pairs = [weight[..., a].sum(axis=1) * weight[..., b].sum(axis=1) for a, b in KINDS]
+        across = [whole - part for whole, part in zip(every, same, strict=True)]
+        across_pairs = [whole - part for whole, part in zip(every_pairs, same_pairs, strict=True)]
+        for place, kind in ((0, 0), (2, 1)):
+            same[place] = same[place] - own[:, kind]
+            same_pairs[place] = same_pairs[place] - own[:, kind]
+        for sums in (same, same_pairs, across, across_pairs):
+            sums[1] = 2 * sums[1]  # either of the two may be the difficult one
+        alpha = _ratio(sum(same), sum(same_pairs))
+        within, other = _filled(same, same_pairs), _filled(across, across_pairs)
+        touched, touched_pairs = across[1] + across[2], across_pairs[1] + across_pairs[2]
+        gamma = _ratio(touched, touched_pairs) if touched_pairs[0] > 0 else other[0]
+        return within, other, (alpha, other[0], gamma)
 
 
-def _norm2(vectors: NDArray[Any]) -> Array:
-    return np.asarray(np.einsum("...d,...d->...", vectors, vectors, dtype=np.float64))
+KINDS = ((0, 0), (0, 1), (1, 1))  # easy–easy, easy–difficult, difficult–difficult
+
+
+def _dots(vectors: NDArray[Any], a: int, b: int) -> Array:
+    """Inner products of the sums of two kinds of samples."""
+    first, second = vectors[..., a, :], vectors[..., b, :]
+    return np.asarray(np.einsum("...d,...d->...", first, second, dtype=np.float64))
+
+
+def _filled(sums: list[Array], pairs: list[Array]) -> list[Array]:
+    """Means over the pairs of each kind; a kind without pairs in the data has those of the nearest kind."""
+    nearest = {0: (0, 1, 2), 1: (1, 0, 2), 2: (2, 1, 0)}
+    present = [next((k for k in nearest[kind] if pairs[k][0] > 0), kind) for kind in range(3)]
+    return [_ratio(sums[k], pairs[k]) for k in present]
+
+
+def _welch_t(
+    rows: NDArray[np.float32], labels: Labels, difficult: NDArray[np.bool_], chosen: Labels, gap: float
+) -> float | None:
+    """Welch's t of β against γ with all pairs of the data as independent samples; variances from ``rows``."""
+    similarities, hard = rows @ rows.T, difficult[chosen]
+    other = np.triu(labels[chosen][:, None] != labels[chosen], 1)
+    touched = hard[:, None] | hard
+    sizes, easy = np.bincount(labels), np.bincount(labels[~difficult], minlength=int(labels.max()) + 1)
+    counts = [float(n.sum()) ** 2 - float((n.astype(float) ** 2).sum()) for n in (easy, sizes)]
+    groups = (
+        (similarities[other & ~touched], counts[0] / 2),
+        (similarities[other & touched], (counts[1] - counts[0]) / 2),
+    )
+    if any(len(values) < 2 for values, _ in groups):
+        return None
+    error = sum(float(values.var(ddof=1)) / count for values, count in groups)
+    return float(f"{-gap / error**0.5:.6g}") if error > 0 else None
 
 
 def _ratio(total: Array, pairs: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from theory.command import format_number
-from theory.plan import LEVELS, Estimate, Plan, Profile, Space
+from theory.plan import Estimate, Plan, Profile, Space
 
 PROBLEM = 0.10  # of the way from β to α: below it, difficult pairs are told apart from others in name only
 
@@ -11,13 +11,15 @@ PROBLEM = 0.10  # of the way from β to α: below it, difficult pairs are told a
 
 
 def severity(space: Space) -> Estimate:
-    """(γ − β)/(α − β): how far difficult pairs are on the way from other classes to the own class.
+    """How far pairs of difficult samples are on the way from other classes' easy pairs to the own class.
 
-    The interval combines the ends of the three intervals and is therefore conservative.
+    (w′_dd − w′_ee)/(α − w′_ee) with w′ the levels across classes. The interval combines the ends of the three
+    intervals and is therefore conservative.
     """
-    low = (space.gamma.low - space.beta.high) / max(space.alpha.high - space.beta.high, 1e-12)
-    high = (space.gamma.high - space.beta.low) / max(space.alpha.low - space.beta.low, 1e-12)
-    value = (space.gamma.value - space.beta.value) / max(space.alpha.value - space.beta.value, 1e-12)
+    alpha, easy, both = space.alpha, space.across.easy, space.across.difficult
+    low = (both.low - easy.high) / max(alpha.high - easy.high, 1e-12)
+    high = (both.high - easy.low) / max(alpha.low - easy.low, 1e-12)
+    value = (both.value - easy.value) / max(alpha.value - easy.value, 1e-12)
     return Estimate(value, min(low, value), max(high, value))
 
 
@@ -32,9 +34,9 @@ def verdict(profile: Profile, plan: Plan) -> str:
             f"(β̂ = {space.beta.value:.3g}) in these features; use a better encoder first."
         )
     s = severity(space)
-    if space.gamma.value <= space.beta.value and s.high < PROBLEM:
+    if s.value <= 0 and s.high < PROBLEM:
         return (
-            f"No difficult-example problem: difficult pairs (γ̂ = {space.gamma.value:.3g}) are no more alike than "
+            f"No difficult-example problem: difficult pairs ({space.across.difficult.value:.3g}) are no more alike than "
             f"other pairs of different classes (β̂ = {space.beta.value:.3g}); train as usual."
         )
     found = f"difficult pairs are {s.value:.0%} [{s.low:.0%}, {s.high:.0%}] of the way from β̂ to α̂"
@@ -62,17 +64,39 @@ def describe(profile: Profile, plan: Plan) -> str:
         f"{profile.source}: {profile.classes} {kind} × {profile.samples_per_class} samples, "
         f"{profile.difficult} difficult per class, k = {profile.dim}"
     )
-    lines.append(f"  {'':<10}" + "".join(f"{name:>26}" for name in LEVELS))
     for name, space in profile.spaces.items():
-        cells = [f"{e.value:.4f} [{e.low:.4f}, {e.high:.4f}]" for e in (getattr(space, level) for level in LEVELS)]
-        lines.append(f"  {name:<10}" + "".join(f"{cell:>26}" for cell in cells))
+        lines += ["", *_table(name, space)]
+    lines.append("")
     if profile.delta is not None:
         d = profile.delta
         lines.append(f"  labelling error δ̂ = {d.value:.4f} [{d.low:.4f}, {d.high:.4f}]")
     sigma, rho = format_number(plan.margin_sigma, ".4g"), format_number(plan.temperature_rho, ".4g")
     removal = format_number(plan.removal_fraction, ".3g")
     lines.append(f"  plan: σ* = {sigma}, ρ* = {rho}, band {plan.pos_high:.4g} to {plan.pos_low:.4g}, remove {removal}")
-    lines += [f"  not valid: {reason}" for reason in profile.violations]
     lines += [f"  no {name.replace('_', ' ')}: {reason}" for name, reason in plan.reasons.items()]
     lines += [f"  note: {warning}" for warning in profile.warnings]
     return "\n".join(lines)
+
+
+def _table(name: str, space: Space) -> list[str]:
+    """The six levels, and what the paper makes of them."""
+    lines = [
+        f"  {name:<16}" + "".join(f"{kind:>27}" for kind in ("easy–easy", "easy–difficult", "difficult–difficult"))
+    ]
+    for where in ("within", "across"):
+        levels = getattr(space, where)
+        cells = [_shown(getattr(levels, kind)) for kind in ("easy", "mixed", "difficult")]
+        lines.append(f"    {where + ' classes':<14}" + "".join(f"{cell:>27}" for cell in cells))
+    lines.append(
+        "    as the paper measures: "
+        + ", ".join(
+            f"{symbol} {_shown(getattr(space, level))}"
+            for level, symbol in (("alpha", "α̂"), ("beta", "β̂"), ("gamma", "γ̂"))
+        )
+    )
+    paired = "" if space.welch_t is None else f"; its t, pairs as independent: {-space.welch_t:.3g}"
+    return [*lines, f"    γ̂ − β̂ {_shown(space.gap)} over samples{paired}", f"    spread ε̂ {_shown(space.epsilon)}"]
+
+
+def _shown(e: Estimate) -> str:
+    return f"{e.value:.4f} [{e.low:.4f}, {e.high:.4f}]"

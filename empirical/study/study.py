@@ -23,7 +23,7 @@ from empirical.train.settings import ALONE, Running, Settings
 from theory.bounds import error_bounds
 from theory.checks import ParameterError, require_integer, require_known
 from theory.files import write_json, write_text
-from theory.plan import LEVELS, SPACES, Plan, Profile
+from theory.plan import LEVELS, SPACES, THREE_LEVEL, Plan, Profile
 from theory.spectrum import nth_mode, spectrum
 
 SCHEMA = "difficult-examples/study/1"
@@ -288,8 +288,8 @@ def _graph(place: Path, dim: int) -> dict[str, float | None]:
         row |= {f"{space}_{level}": getattr(profile.spaces[space], level).value for level in LEVELS}
     measured = json.loads((place / "spectrum.json").read_text(encoding="utf-8"))["eigenvalues"]
     row["lambda_measured"] = measured[dim] if measured and dim < len(measured) else None
-    row |= dict.fromkeys(("lambda_matched", "lambda_block", "bound_matched", "bound_block"))
-    for pairing in ("matched", "block"):
+    for pairing in THREE_LEVEL:
+        row |= dict.fromkeys((f"lambda_{pairing}", f"bound_{pairing}"))
         if profile.violation("encoder", pairing) is None and row["delta"] is not None:
             graph = profile.graph("encoder", pairing)
             exact = nth_mode(spectrum(graph), dim + 1).eigenvalue

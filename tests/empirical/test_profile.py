@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from collections import defaultdict
 
 import numpy as np
 import pytest
@@ -28,25 +29,45 @@ def blobs(n=40, classes=4, width=8, spread=0.5, seed=0):
 
 
 def naive_levels(features, labels, difficult):
-    """Group means and within-group variance, pair by pair."""
+    """Six levels, the paper's three (A.5) and the within-group variance, pair by pair."""
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
-    groups = {"alpha": [], "beta": [], "gamma": []}
+    six, three = defaultdict(list), {"alpha": [], "beta": [], "gamma": []}
+    spread = defaultdict(list)
     for i in range(len(unit)):
         for j in range(i):
-            same, both = labels[i] == labels[j], difficult[i] and difficult[j]
-            groups["alpha" if same else "gamma" if both else "beta"].append(float(unit[i] @ unit[j]))
-    squares = sum(np.var(g) * len(g) for g in groups.values())
-    return {k: np.mean(g) for k, g in groups.items()}, np.sqrt(squares / sum(map(len, groups.values())))
+            same, kind = labels[i] == labels[j], int(difficult[i]) + int(difficult[j])
+            cosine = float(unit[i] @ unit[j])
+            six["within" if same else "across", ("easy", "mixed", "difficult")[kind]].append(cosine)
+            three["alpha" if same else "gamma" if kind else "beta"].append(cosine)
+            spread["same" if same else "both" if kind == 2 else "rest"].append(cosine)
+    squares = sum(np.var(g) * len(g) for g in spread.values())
+    means = {k: np.mean(g) if g else np.nan for k, g in {**six, **three}.items()}
+    welch = [(np.mean(g), np.var(g, ddof=1) / len(g)) for g in (three["beta"], three["gamma"]) if len(g) > 1]
+    t = (welch[0][0] - welch[1][0]) / np.sqrt(welch[0][1] + welch[1][1]) if len(welch) == 2 else None
+    return means, np.sqrt(squares / sum(map(len, spread.values()))), t
 
 
 def test_levels_equal_the_double_loop():
     features, labels = blobs()
     difficult = np.arange(len(labels)) < 20
     space = measure_space(Features(features), labels, difficult)
-    levels, spread = naive_levels(features, labels, difficult)
+    levels, spread, t = naive_levels(features, labels, difficult)
     for name, value in levels.items():
-        assert getattr(space, name).value == pytest.approx(value, abs=2e-6)
+        where, kind = name if isinstance(name, tuple) else (name, None)
+        found = getattr(space, where) if kind is None else getattr(getattr(space, where), kind)
+        assert found.value == pytest.approx(value, abs=2e-6)
     assert space.epsilon.value == pytest.approx(spread, abs=2e-6)
+    assert space.gap.value == pytest.approx(levels["gamma"] - levels["beta"], abs=2e-6)
+    assert space.welch_t == pytest.approx(t, rel=1e-3)
+
+
+def test_resampling_samples_widens_what_the_papers_t_takes_for_certain():
+    """Pairs share samples: |t| in the tens, while the interval over samples holds 0."""
+    features, labels = blobs(n=100, spread=2.0)
+    difficult = np.arange(len(labels)) < 40
+    space = measure_space(Features(features), labels, difficult)
+    error = (space.gap.high - space.gap.low) / (2 * 1.96)
+    assert abs(space.welch_t) > 3 * abs(space.gap.value) / error
 
 
 def test_levels_of_unequal_classes_and_of_no_difficult_sample():
@@ -55,13 +76,15 @@ def test_levels_of_unequal_classes_and_of_no_difficult_sample():
     features, labels = features[keep], labels[keep]
     difficult = np.zeros(len(labels), dtype=bool)
     space = measure_space(Features(features), labels, difficult)
-    difficult[0] = True  # a single difficult sample makes no difficult pair
-    expected, _ = naive_levels(features, labels, np.arange(len(labels)) < 2)
+    difficult[0] = True
+    expected, _, _ = naive_levels(features, labels, difficult)
     assert space.gamma == space.beta
+    assert space.across.difficult == space.across.mixed == space.across.easy
+    assert space.welch_t is None
     assert space.alpha.value == pytest.approx(expected["alpha"], abs=2e-6)
-    assert measure_space(Features(features), labels, difficult).gamma.value == pytest.approx(
-        measure_space(Features(features), labels, difficult).beta.value
-    )
+    one = measure_space(Features(features), labels, difficult)  # a single difficult sample
+    assert one.gamma.value == pytest.approx(expected["gamma"], abs=2e-6)
+    assert one.across.difficult.value == one.across.mixed.value
 
 
 def test_all_samples_difficult():
@@ -150,7 +173,7 @@ def test_fewer_samples_than_dimensions_leave_the_bounds_open():
     result = measure({"encoder": Features(features)}, labels, "test").profile
     plan = plan_from_profile(result)
     assert plan.predictions["matched"] is None
-    assert "k = 64 violates k < 40" in plan.reasons["matched bounds"]
+    assert "dim = 64 violates an integer in [1, 39]" in plan.reasons["matched bounds"]
     assert describe(result, plan)
 
 
@@ -167,7 +190,7 @@ def test_a_rare_difficult_pair_does_not_pull_gamma_to_beta():
     features[1] = features[0] + 1e-6
     difficult = np.arange(len(labels)) < 2
     space = measure_space(Features(features), labels, difficult)
-    assert space.gamma.low > 0.999
+    assert space.across.difficult.low > 0.999
 
 
 def test_no_difficult_share_is_the_clean_graph():
@@ -185,7 +208,7 @@ def test_no_difficult_share_is_the_clean_graph():
         ((0.7, 0.3, 0.5), "Difficult-example problem: difficult pairs are 50%"),
         ((0.9, 0.1, 0.12), "No difficult-example problem: difficult pairs are"),
         ((0.9, 0.1, 0.18), "Cannot tell: difficult pairs are 10%"),
-        ((0.7, 0.3, 0.2), "No difficult-example problem: difficult pairs (γ̂ = 0.2)"),
+        ((0.7, 0.3, 0.2), "No difficult-example problem: difficult pairs (0.2) are no more alike"),
         ((0.5, 0.3, 0.3), "Cannot tell: difficult pairs are 0%"),
         ((0.31, 0.3, 0.305), "Cannot tell: same-class pairs"),
     ],
@@ -250,9 +273,10 @@ def test_features_outside_the_model_are_a_finding(files, capsys):
     np.save("f.npy", features - features.mean(axis=0))  # centred: different classes are opposite
     assert main(["--features", "f.npy", "--labels", "l.npy", "--out", "p.json"]) == 0
     report = json.loads((files / "p.json").read_text())
-    assert report["valid"] is False
-    assert "beta >= 0" in report["reasons"][0]
-    assert plan_from_profile(Profile.load(files / "p.json")).temperature_rho is None
+    assert report["spaces"]["encoder"]["across"]["easy"]["value"] < 0
+    plan = plan_from_profile(Profile.load(files / "p.json"))
+    assert plan.temperature_rho is None
+    assert "beta >= 0" in plan.reasons["temperature_rho"]
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,19 @@ from tests.theory.graphs import REFERENCE
 from theory import formulas
 from theory.bounds.__main__ import main
 from theory.checks import ParameterError
-from theory.plan import Estimate, Plan, Profile, Space, plan_from_parameters, plan_from_profile
+from theory.plan import Estimate, Plan, Profile, Space, Triple, plan_from_parameters, plan_from_profile
+
+
+def near(value):
+    return Estimate(value, value - 0.01, value + 0.01)
 
 
 def space(alpha, beta, gamma, width=16):
-    levels = (Estimate(value, value - 0.01, value + 0.01) for value in (alpha, beta, gamma, 0.1))
-    return Space(width, *levels)
+    """One with γ for pairs of difficult samples, as the block graph has it; 8 of 100 are difficult."""
+    within, across = Triple(*map(near, [alpha] * 3)), Triple(*map(near, (beta, beta, gamma)))
+    touched = (2 * 92 * beta + 8 * gamma) / (2 * 92 + 8)
+    levels = near(alpha), near(beta), near(touched), near(touched - beta)
+    return Space(width, within, across, *levels, -5.0, near(0.1))
 
 
 def profile(encoder=(0.7, 0.3, 0.35), projector=(0.5, 0.02, 0.1), **changes):
@@ -42,12 +49,21 @@ def test_sigma_comes_from_the_projector_and_rho_from_the_encoder():
 
 
 def test_bounds_are_predicted_under_all_pairings():
-    plan = plan_from_profile(profile(difficult=2))
-    assert set(plan.predictions) == {"block", "any", "matched"}
-    for pairing in ("any", "matched"):
-        for name, bound in plan.predictions["block"].items():
-            assert plan.predictions[pairing][name]["lambda"] == bound["lambda"]  # the printed one
-    assert plan.predictions["block"]["difficult"]["lambda_exact"] is not None
+    plan = plan_from_profile(profile())
+    assert list(plan.predictions) == ["measured", "block", "any", "matched"]
+    for name, bound in plan.predictions["block"].items():
+        assert plan.predictions["matched"][name]["lambda"] == bound["lambda"]  # the printed one
+    measured, block = (plan.predictions[which]["difficult"] for which in ("measured", "block"))
+    assert measured["lambda_exact"] == pytest.approx(block["lambda_exact"])
+    assert measured["lambda"] == pytest.approx(plan.predictions["any"]["difficult"]["lambda"])  # of the paper's γ̂
+    assert measured["lambda"] != block["lambda"]
+
+
+def test_the_measured_graph_is_never_outside_the_model():
+    """Levels in any order, of any sign, while the degrees are positive."""
+    plan = plan_from_profile(profile(encoder=(0.7, -0.1, -0.2)))
+    assert plan.predictions["measured"] is not None
+    assert [plan.predictions[which] for which in ("block", "any", "matched")] == [None] * 3
 
 
 @pytest.mark.parametrize(("share", "pairing"), [(0.08**2, "block"), (1 - 0.92**2, "any"), (0.08 / 100, "matched")])
@@ -67,8 +83,7 @@ def test_the_band_holds_the_share_of_difficult_pairs_of_the_pairing(share, pairi
 )
 def test_an_encoder_outside_the_model_is_a_finding(encoder, condition, tmp_path):
     p = profile(encoder=encoder)
-    assert condition in p.to_json()["reasons"][0]
-    assert p.to_json()["valid"] is False
+    assert condition in p.violation("encoder")
     plan = plan_from_profile(p)
     assert plan.temperature_rho is None
     assert condition in plan.reasons["temperature_rho"]
@@ -101,7 +116,7 @@ def test_no_difficult_sample_needs_no_margin_whatever_beta():
 
 def test_negative_beta_alone_leaves_the_margin():
     p = profile(projector=(0.5, -0.01, 0.02))
-    assert p.violations == ("projector: beta = -0.01 violates beta >= 0",)
+    assert p.violation("projector") == "projector: beta = -0.01 violates beta >= 0"
     easy = 0.5 + 100 * (0.5 - 4 * 0.01)
     assert plan_from_profile(p).margin_sigma == pytest.approx(0.03 * (easy + 8 * 4 * 0.01) / easy)
 
@@ -128,7 +143,7 @@ def test_command_plan_equals_the_plan_of_the_profile(tmp_path):
     [
         (lambda d: d.pop("classes"), "lacks classes"),
         (lambda d: d.update(extra=1), "has unknown extra"),
-        (lambda d: d.update(schema="difficult-examples/profile/2"), "violates schema =="),
+        (lambda d: d.update(schema="difficult-examples/profile/1"), "violates schema =="),
         (lambda d: d.update(classes=1), "classes = 1"),
         (lambda d: d.update(difficult=101), "difficult = 101"),
         (lambda d: d.update(labels="guessed"), "labels = guessed"),
@@ -136,6 +151,8 @@ def test_command_plan_equals_the_plan_of_the_profile(tmp_path):
         (lambda d: d.update(spaces=[]), "spaces"),
         (lambda d: d["spaces"]["encoder"].pop("gamma"), "lacks gamma"),
         (lambda d: d["spaces"]["encoder"]["gamma"].update(value="high"), "gamma.value = high violates a finite"),
+        (lambda d: d["spaces"]["encoder"]["across"].pop("mixed"), "encoder.across lacks mixed"),
+        (lambda d: d["spaces"]["encoder"].update(welch_t="large"), "welch_t = large violates a finite"),
         (lambda d: d["delta"].update(value=2), "delta = 2 violates"),
     ],
 )

@@ -16,8 +16,8 @@ from theory.checks import ParameterError, require, require_integer
 from theory.command import Parser, format_number, run
 from theory.files import require_writable, write_bytes, write_text
 from theory.kinds import PAIRINGS
-from theory.params import GraphParameters
-from theory.plan import Plan, Profile, plan_from_parameters, plan_from_profile
+from theory.params import GraphParameters, SixLevels
+from theory.plan import MEASURED, Plan, Profile, graph_of, plan_from_parameters, plan_from_profile
 from theory.spectrum import is_positive_semidefinite, largest_gamma, spectrum
 
 if TYPE_CHECKING:
@@ -164,20 +164,21 @@ def _noise(report: dict[str, Any], epsilon: float, seed: int | None) -> dict[str
 
 def _report(plan: Any) -> dict[str, Any]:
     """The command's output as the documented JSON object."""
-    fields = {key: plan.parameters[key] for key in GraphParameters.__dataclass_fields__}
-    bounds = plan.predictions[fields["pairing"]]
+    measured = plan.predictions.get(MEASURED)
+    bounds = measured or plan.predictions[plan.parameters["pairing"]]
     report: dict[str, Any] = {"schema": SCHEMA, "parameters": dict(plan.parameters)}
     report |= dict.fromkeys(("levels", "degrees", "cross_mass", "realisable", "largest_gamma"))
     modes: list[dict[str, Any]] = []
     if bounds is not None:
-        graph = GraphParameters.from_dict(fields)
+        graph = graph_of({**plan.parameters, "pairing": MEASURED} if measured else plan.parameters)
         report |= {
             "levels": _levels(graph),
             "degrees": graph.degrees._asdict(),
             "cross_mass": formulas.cross_mass(graph),
             "realisable": bool(is_positive_semidefinite(graph)),
-            "largest_gamma": min(largest_gamma(graph), graph.alpha) if graph.n_d else graph.alpha,
         }
+        if isinstance(graph, GraphParameters):
+            report["largest_gamma"] = min(largest_gamma(graph), graph.alpha) if graph.n_d else graph.alpha
         modes = [mode._asdict() for mode in spectrum(graph)]
     return report | {
         "spectrum": modes,
@@ -187,7 +188,7 @@ def _report(plan: Any) -> dict[str, Any]:
     }
 
 
-def _levels(graph: GraphParameters) -> dict[str, Any]:
+def _levels(graph: GraphParameters | SixLevels) -> dict[str, Any]:
     """The six levels, and that of the paired difficult samples where it is another (matched)."""
     w = graph.weights
     return {
@@ -210,6 +211,7 @@ def _text(report: dict[str, Any]) -> str:
     lines = [
         f"Similarity graph, {p['pairing']} pairing: {p['classes']} classes × {p['samples_per_class']} samples, "
         f"{p['difficult']} difficult per class",
+        *_six_lines(report),
         f"  α = {p['alpha']:g}   β = {p['beta']:g}   γ = {p['gamma']:g}   k = {p['dim']}   δ = {p['delta']:g}",
     ]
     if bounds is not None:
@@ -229,16 +231,31 @@ def _text(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _six_lines(report: dict[str, Any]) -> list[str]:
+    """The six levels where they were measured or given."""
+    if "within" not in report["parameters"]:
+        return []
+    kinds = ("easy–easy", "easy–difficult", "difficult–difficult")
+    rows = [f"  {'':<16}" + "".join(f"{kind:>22}" for kind in kinds)]
+    for where in ("within", "across"):
+        values = report["parameters"][where]
+        rows.append(f"  {where + ' classes':<16}" + "".join(f"{value:>22.6g}" for value in values))
+    return rows
+
+
 def _graph_lines(report: dict[str, Any]) -> list[str]:
     easy, difficult = report["degrees"]["easy"], report["degrees"]["difficult"]
     lines = [f"  degrees: easy {easy:.8g}, difficult {difficult:.8g}"]
-    if report["realisable"]:
-        lines.append("  realisable: true")
-    else:
-        largest = f"the largest γ is {report['largest_gamma']:.6g}"
-        lines.append(f"  realisable: false (not positive semidefinite, so no augmentation produces it; {largest})")
+    lines.append(f"  realisable: {_realisable(report)}")
     lines += ["", "Eigenvalues of the normalised adjacency", f"  {'mode':<18}{'eigenvalue':>14}{'multiplicity':>14}"]
     return lines + [f"  {m['mode']:<18}{m['eigenvalue']:>14.6g}{m['multiplicity']:>14}" for m in report["spectrum"]]
+
+
+def _realisable(report: dict[str, Any]) -> str:
+    if report["realisable"]:
+        return "true"
+    largest = "" if report["largest_gamma"] is None else f"; the largest γ is {report['largest_gamma']:.6g}"
+    return f"false (not positive semidefinite, so no augmentation produces it{largest})"
 
 
 def _bound_lines(bounds: dict[str, Any]) -> list[str]:
