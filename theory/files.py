@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,36 @@ def write_text(path: Path, text: str) -> None:
 def write_bytes(path: Path, content: bytes, keep: Path | None = None) -> None:
     """Write a file under a temporary name and rename it, so that a reader sees all of it or none.
 
-    The file that it replaces stays under the name ``keep``, if that is given.
+    It is on the disk before it has its name, so that a power cut leaves all of it or none too. The file that
+    it replaces stays under the name ``keep``, if that is given.
     """
     require_writable(path)
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         if keep is not None and path.exists():
             os.replace(path, keep)
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise ParameterError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put a folder's names on the disk, where the platform and the file system can."""
+    if hasattr(os, "O_DIRECTORY"):  # not on Windows
+        with suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def require_writable(path: Path) -> None:
