@@ -40,3 +40,8 @@ def run(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None
 def format_number(value: Any, pattern: str) -> str:
     """A number as text, a dash where there is none."""
     return "—" if value is None else format(float(value), pattern)
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in markdown."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in (header, ["---"] * len(header), *rows))

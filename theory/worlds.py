@@ -214,9 +214,8 @@ def measured(features: Array, labels: Array) -> MeasuredWorld:
         vectors = features.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ParameterError(f"features are no numbers: {error}") from error
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    require(bool(np.isfinite(lengths).all() and lengths.all()), "features", "given", "finite, nonzero rows")
-    vectors /= lengths
+    vectors = unit_rows(vectors)
+    require(bool(np.isfinite(vectors).all() and vectors.any(axis=1).all()), "features", "given", "finite, nonzero rows")
 
     members = np.eye(len(names))[codes]
     counts = members.sum(axis=0)
@@ -270,6 +269,19 @@ def load_measured(path: Path) -> MeasuredWorld:
 
 
 # --- noise -----------------------------------------------------------------------------------------
+
+
+def unit_rows(rows: Array) -> Array:
+    """Rows divided by their lengths, in the precision that they have; a row of zeros stays one.
+
+    Parameters
+    ----------
+    rows : float array, shape (N, dimensions)
+    """
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    lengths[lengths == 0] = 1
+    with np.errstate(invalid="ignore"):  # a row that is not finite becomes NaN
+        return np.asarray(rows / lengths)
 
 
 def add_noise(weights: Array, epsilon: float, seed: int, correlated: float = 0.0, rank: int = 5) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.checks import ParameterError, require
+from theory.worlds import unit_rows
 
 CHUNK_VALUES = 1 << 24
 
@@ -60,8 +61,7 @@ class Features:
                 problem = "is all zero, it has no direction" if largest[row, 0] == 0 else "is NaN or infinite"
                 raise ParameterError(f"{self.path}: row {start + row} {problem}")
             rows = (raw / largest).astype(np.float32, copy=False)  # in [−1, 1]: squares neither over- nor underflow
-            rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-            yield start, rows
+            yield start, unit_rows(rows)
 
     def take(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """Unit rows at the given indices, in their order."""

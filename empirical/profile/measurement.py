@@ -18,6 +18,7 @@ from empirical.evaluate.probes import probe
 from theory.checks import require, require_integer
 from theory.files import write_text
 from theory.plan import LEVELS, SPACES, Estimate, Profile, Space
+from theory.worlds import unit_rows
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -438,8 +439,7 @@ def leading_eigenvalues(features: NDArray[np.float32], count: int | None = None)
     count : int, optional
         How many, from the largest on; by default all N.
     """
-    unit = features.astype(np.float64)
-    unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
+    unit = unit_rows(features.astype(np.float64))
     degrees = unit @ unit.sum(axis=0)
     if degrees.min() <= 0:
         return None
