@@ -10,7 +10,7 @@ from typing import Any
 from empirical.arms import ARMS, BANDS
 from empirical.compare.experiment import PRESETS, SCORES, compare
 from empirical.recipes import check_recipe_fits, recipe
-from empirical.train.options import add_arguments, given
+from empirical.train.options import add_arguments, given, require_alone
 from empirical.train.settings import Running, Settings, settings_from_arguments
 from theory.checks import ParameterError, require_known
 from theory.command import Parser, run
@@ -36,10 +36,19 @@ def _command(argv: Sequence[str] | None) -> None:
     add("--labels-per-class", type=int, help="labels per class that the probe sees (all)")
     add("--draws", type=int, help="label draws")
     add("--jobs", type=int, default=1, help="single-threaded workers (1: this process with all threads)")
-    add("--out", type=Path, required=True, help="folder of the experiment")
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--out", type=Path, help="folder of the experiment")
+    again = "write the report of a finished experiment again, from the files in its folder alone"
+    place.add_argument("--report", type=Path, metavar="OUT", help=again)
     add_arguments(parser, Settings)
     add_arguments(parser, Running)
     args = parser.parse_args(argv)
+    if args.report is not None:
+        require_alone(parser, args, "report")
+        from empirical.compare.report import write_report  # pandas
+
+        print(write_report(args.report))
+        return
     require_known("preset", args.preset, PRESETS)
     preset = PRESETS[args.preset]
     base = preset.base if args.recipe is None else replace(preset.base, **recipe(args.recipe))

@@ -22,6 +22,7 @@ from theory.kinds import Pairing
 from theory.plan import Plan
 
 EXPERIMENT_SCHEMA = "difficult-examples/experiment/1"
+REASONS, REASONS_SCHEMA = "inapplicable.json", "difficult-examples/inapplicable/1"
 WARMUP_SEED = 10_000  # of no compared run, so that the plan is not fitted to one of them
 SCORES = ("gap", "flags")
 LARGEST_RAW = 1 << 28  # pixels times channels of all training images: a probe on more costs more than the runs
@@ -154,7 +155,9 @@ def compare(experiment: Experiment, out: Path, jobs: int = 1, running: Running =
     _check_data(experiment, running)
     claim(experiment, out)
     run_tasks(first_tasks(experiment, out, running), jobs, "warm-up, references")
-    tasks, _ = planned(experiment, out, running)
+    tasks, inapplicable = planned(experiment, out, running)
+    for omega, reasons in inapplicable.items():
+        write_json(folder(out, omega) / REASONS, {"schema": REASONS_SCHEMA, "reasons": reasons})
     run_tasks(tasks, jobs, "arms")
     from empirical.compare.report import write_report
 
@@ -202,6 +205,14 @@ def planned(
                 )
                 tasks.append(Task("arm", settings, place / f"{arm}-{seed}", experiment, running))
     return tasks, inapplicable
+
+
+def read_reasons(out: Path, omega: float) -> dict[str, str]:
+    """Why some arms are not applicable at ω, by arm; ParameterError if the arms have not been planned yet."""
+    path = folder(out, omega) / REASONS
+    missing = f"a planned experiment: {path} is missing, the command that began it writes it"
+    require(path.exists(), "out", out, missing)
+    return dict(read_document(path, REASONS_SCHEMA, {"reasons"})["reasons"])
 
 
 def _check_data(experiment: Experiment, running: Running) -> None:

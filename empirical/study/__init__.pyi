@@ -4,6 +4,7 @@ from .study import Part as Part
 from .study import Study as Study
 from .study import collect as collect
 from .study import conditions_by_name as conditions_by_name
+from .study import load_study as load_study
 from .study import publish as publish
 from .study import run_part as run_part
 from .study import selection_stability as selection_stability

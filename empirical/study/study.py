@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from empirical.arms import NotApplicable, PairRemedy, pair_remedy
-from empirical.compare.experiment import WARMUP_SEED, Experiment, claim
+from empirical.compare.experiment import WARMUP_SEED, Experiment, claim, load_experiment
 from empirical.runs import Task, dropped, run_tasks
 from empirical.train.settings import ALONE, Running, Settings
 from theory.bounds import error_bounds
@@ -248,6 +248,11 @@ def run_part(study: Study, name: str, seeds: int | None = None, jobs: int = 1) -
 def conditions_by_name() -> dict[str, Condition]:
     """Every condition of every part once."""
     return {condition.name: condition for part in PARTS.values() for condition in part.conditions}
+
+
+def load_study(out: Path) -> Study:
+    """The study recorded in a folder; ParameterError if there is none."""
+    return Study(load_experiment(out).base, Path(out))
 
 
 def collect(study: Study) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import field, fields
 from typing import Any
 
+from theory.checks import require
 from theory.command import Parser
 
 
@@ -30,3 +31,10 @@ def given(args: Any, kind: type) -> dict[str, Any]:
     """The fields of ``Settings`` or ``Running`` that were given on the command line."""
     names = {f.name for f in fields(kind) if "text" in f.metadata}
     return {name: value for name, value in vars(args).items() if name in names and value is not None}
+
+
+def require_alone(parser: Parser, args: Any, name: str, *beside: str) -> None:
+    """Refuse options beside ``--name``, which takes everything from a folder; those in ``beside`` may be given."""
+    for other, value in vars(args).items():
+        alone = other in (name, *beside) or value == parser.get_default(other)
+        require(alone, other, value, f"nothing beside --{name}, which takes all from the folder")
