@@ -268,9 +268,6 @@ def load_measured(path: Path) -> MeasuredWorld:
         raise ParameterError(f"{path} is no .npz or .npy file: {error}") from error
 
 
-# --- noise -----------------------------------------------------------------------------------------
-
-
 def unit_rows(rows: Array) -> Array:
     """Rows divided by their lengths, in the precision that they have; a row of zeros stays one.
 
@@ -282,6 +279,9 @@ def unit_rows(rows: Array) -> Array:
     lengths[lengths == 0] = 1
     with np.errstate(invalid="ignore"):  # a row that is not finite becomes NaN
         return np.asarray(rows / lengths)
+
+
+# --- noise -----------------------------------------------------------------------------------------
 
 
 def add_noise(weights: Array, epsilon: float, seed: int, correlated: float = 0.0, rank: int = 5) -> None:
