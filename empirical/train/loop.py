@@ -223,8 +223,7 @@ def batch_loss(pairs: Pairs, objective: Objective, remedy: PairRemedy | None, se
     if remedy is None:
         return objective(pairs.positive, pairs.negative), pairs.positive.new_zeros(())
     assert pairs.ranked is not None
-    flagged = flag(pairs.ranked, remedy.select, remedy.pos_high, remedy.pos_low, seed)
+    flagged = flag(pairs.ranked, remedy, seed)
     with torch.no_grad():
         share = flagged.sum() / (pairs.negative > -torch.inf).sum()
-    loss = objective(pairs.positive, pairs.negative, flagged, remedy.sigma, remedy.rho, remedy.remove)
-    return loss, share
+    return objective(pairs.positive, pairs.negative, flagged, remedy), share
