@@ -25,7 +25,8 @@ from empirical.statistics import (
     paired,
     rank_correlation,
 )
-from empirical.study.study import PARTS, SCHEMA, conditions_by_name
+from empirical.study.parts import PARTS
+from empirical.study.study import SCHEMA, conditions_by_name
 from theory.checks import ParameterError, require
 from theory.command import format_number, markdown_table
 
