@@ -13,12 +13,8 @@ BOTH = {"empirical.simulate": "sample"}  # theory has a room of the same name
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical") -> int:
     """Entry point of ``python -m empirical``: the commands of both packages."""
-    own = rooms("empirical", Path(__file__).parent)
-    found = [
-        *rooms("theory", Path(theory.__file__).parent),
-        *(r._replace(name=BOTH.get(r.module, r.name)) for r in own),
-    ]
-    return dispatch(prog, __doc__, found, argv)
+    own = [room._replace(name=BOTH.get(room.module, room.name)) for room in rooms("empirical", Path(__file__).parent)]
+    return dispatch(prog, __doc__, [*rooms("theory", Path(theory.__file__).parent), *own], argv)
 
 
 def difficult() -> int:

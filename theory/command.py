@@ -8,7 +8,7 @@ import re
 import sys
 import textwrap
 from argparse import Action, ArgumentError, Namespace
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,7 +16,7 @@ from theory.checks import ParameterError, nearest
 
 DISTRIBUTION = "difficult-examples"
 METAVARS = {int: "N", float: "X", Path: "FILE"}
-KINDS = {"int": "an integer", "float": "a number", "Path": "a file name"}
+KINDS = {"int": "an integer", "float": "a number", "Path": "a file name", "fraction": "a fraction such as 1/3"}
 NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan)")  # such as -1e-3, which argparse takes for an option
 
 
@@ -38,19 +38,19 @@ class Parser(argparse.ArgumentParser):
     def __init__(
         self,
         prog: str | None = None,
-        doc: str = "",
+        doc: str | None = None,
         usage: str | None = None,
-        examples: Iterable[str] = (),
+        examples: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
-        kwargs.setdefault("description", sentence(doc) or None)
+        kwargs.setdefault("description", sentence(doc or "") or None)
         super().__init__(prog, allow_abbrev=False, formatter_class=_Help, exit_on_error=False, **kwargs)
         self._negative_number_matcher = NEGATIVE
         if usage is not None:
             self.usage = "\n".join(textwrap.wrap(f"{self.prog} {usage}", 72, subsequent_indent=" " * 7))
-        self.epilog = (
-            "\n".join(["examples:", *(_shell(self.prog, example) for example in examples)]) if examples else None
-        )
+        self.examples = tuple(examples)
+        if examples:
+            self.epilog = "\n".join(["examples:", *(_shell(self.prog, example) for example in examples)])
         self.add_argument("--version", action=_Version, help="print the version and exit")
 
     def group(self, title: str) -> argparse._ArgumentGroup:
@@ -72,6 +72,8 @@ class Parser(argparse.ArgumentParser):
         return found
 
     def error(self, message: str) -> NoReturn:
+        if alternatives := re.fullmatch(r"one of the arguments (.+) is required", message):
+            raise ParameterError(f"{alternatives[1].replace(' ', ' or ')} is required")
         _, _, missing = message.partition("arguments are required: ")
         for action in self._actions:
             name = _name(action)
@@ -113,13 +115,10 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Help(argparse.HelpFormatter):
-    """Short names for values, defaults in parentheses, and lines that begin with a space as they are."""
+    """Short names for values, defaults in parentheses, and a text with indented lines as it is."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        lines = text.splitlines()
-        return "\n".join(
-            line if line[:1] == " " else super(_Help, self)._fill_text(line, width, indent) for line in lines
-        )
+        return text if "\n " in text else super()._fill_text(text, width, indent)
 
     def _get_default_metavar_for_optional(self, action: Action) -> str:
         return next((name for kind, name in METAVARS.items() if action.type is kind), "NAME")
@@ -129,13 +128,15 @@ class _Help(argparse.HelpFormatter):
         return lambda size: named if isinstance(named, tuple) else (named,) * size
 
     def _get_help_string(self, action: Action) -> str | None:
-        hidden = action.default is None or action.default is False or action.default in ("", [], argparse.SUPPRESS)
+        default = action.default
+        hidden = default is None or default is False or default in ("", [], argparse.SUPPRESS)
+        hidden = hidden or isinstance(default, Path)  # absolute, which the help says better
         return action.help if hidden else f"{action.help} (%(default)s)"
 
 
 class _Version(Action):
     def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
-        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, default=argparse.SUPPRESS, help=help)
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         from importlib.metadata import PackageNotFoundError, version  # slow, and for this alone

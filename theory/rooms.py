@@ -63,7 +63,7 @@ def dispatch(prog: str, doc: str | None, found: Sequence[Room], argv: Sequence[s
 
 
 def _parser(prog: str, doc: str | None, found: Sequence[Room]) -> Parser:
-    parser = Parser(prog, doc or "", "COMMAND ...")
+    parser = Parser(prog, doc, "COMMAND ...")
     width = max(len(room.name) for room in found)
     listed = [f"  {room.name:<{width}}  {room.sentence}" for room in found]
     parser.epilog = "\n".join(["commands:", *listed, "", f"{prog} COMMAND --help tells a command's options."])

@@ -86,7 +86,7 @@ def _command(args: Namespace) -> None:
         try:
             chosen["omegas"] = tuple(float(value) for value in args.omegas.split(","))
         except ValueError as error:
-            raise ParameterError("omegas", args.omegas, "comma-separated numbers") from error
+            raise ParameterError(f"--omegas {args.omegas}: not numbers separated by commas") from error
     for name in ("seeds", "band", "pairing", "scores", "labels_per_class", "draws"):
         if getattr(args, name) is not None:
             chosen[name] = getattr(args, name)

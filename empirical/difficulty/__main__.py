@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from empirical.choices import ROUNDS, SCORES, SHARE
-from theory.checks import ParameterError, require
+from theory.checks import ParameterError
 from theory.command import Parser, run
 from theory.files import require_writable
 from theory.plan import SPACES, Plan
@@ -64,7 +64,8 @@ def _command(args: Namespace) -> None:
         raise ParameterError("--checkpoint brings its own labels: --labels and --classes go with --features")
     if args.labels is not None and args.classes is not None:
         raise ParameterError("--classes and --labels exclude each other")
-    require(args.space == "encoder" or args.checkpoint is not None, "space", args.space, "encoder with --features")
+    if args.space != "encoder" and args.checkpoint is None:
+        raise ParameterError(f"--space {args.space} goes with --checkpoint: features are of one space")
     if args.out is not None:
         require_writable(args.out / "summary.json")
     plan = None if args.plan is None else Plan.load(args.plan)

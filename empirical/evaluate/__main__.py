@@ -10,7 +10,7 @@ from pathlib import Path
 
 from empirical.choices import PROTOCOLS
 from empirical.evaluate.protocol import Protocol
-from theory.checks import require
+from theory.checks import ParameterError
 from theory.command import Parser, run
 
 
@@ -56,8 +56,9 @@ def _command(args: Namespace) -> None:
     else:
         resized = args.data.startswith("folder:")
         images = load(args.data, image_size=settings.image_size if resized else None)
-    channels = network.channels
-    require(images.x_train.shape[1] == channels, "data", args.data, f"images of {channels} channels")
+    found = images.x_train.shape[1]
+    if found != network.channels:
+        raise ParameterError(f"--data {args.data}: images of {found} channels, the network takes {network.channels}")
     scores = evaluate_network(network, images, protocol, settings.augmentation)
     if args.json:
         document = {"checkpoint": str(args.checkpoint), "fingerprint": fingerprint(network)}

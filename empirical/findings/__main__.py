@@ -8,7 +8,7 @@ from pathlib import Path
 
 from theory.checks import ParameterError
 from theory.command import Parser, run
-from theory.files import require_writable, write_text
+from theory.files import missing, require_writable, write_text
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.findings") -> int:
@@ -41,7 +41,7 @@ def _command(args: Namespace) -> None:
             print(f"{name}\n\n{build(runs, summary)}\n")
         return
     if not args.page.is_file():
-        raise ParameterError(f"--page {args.page}: there is no such file in {Path.cwd()}")
+        raise ParameterError(f"--page {args.page}: {missing(args.page)}")
     require_writable(args.page)
     write_text(args.page, filled(args.page.read_text(encoding="utf-8"), runs, summary, args.prefix))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from theory.channel import Channel
 from theory.checks import ParameterError, is_finite, require, require_integer
+from theory.files import unreadable
 from theory.mitigation import target
 from theory.params import GraphParameters
 
@@ -112,7 +113,7 @@ def load_experiment(path: Path) -> list[Settings]:
     try:
         document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ParameterError(f"cannot read {path}: {error.strerror}") from error
+        raise unreadable(path, error) from error
     except ValueError as error:
         raise ParameterError(f"{path} is not TOML: {error}") from error
     own = set(Settings.__dataclass_fields__) - {"graph"}

@@ -89,21 +89,23 @@ def _settings(args: Namespace) -> Settings:
     settings = replace(settings_from_arguments(args, base), arm=args.arm, seed=args.seed)
     arm = ARMS[args.arm]
     if arm.loss is not None:
-        require(args.loss in (None, arm.loss), "loss", args.loss, f"{arm.loss}, the loss of the arm {args.arm}")
+        if args.loss not in (None, arm.loss):
+            raise ParameterError(f"--loss {args.loss} and --arm {args.arm} exclude each other")
         settings = replace(settings, loss=arm.loss)
     try:
         remedy = pair_remedy(args.arm, Plan.load(args.plan) if args.plan else None, args.band)
     except NotApplicable as reason:
-        raise ParameterError(f"arm = {args.arm} is not applicable: {reason}") from reason
+        raise ParameterError(f"--arm {args.arm} is not applicable: {reason}") from reason
     images = settings.images()
     if args.recipe is not None:
         check_recipe_fits(args.recipe, images.x_train.shape)
-    if arm.drop in ("difficult", "random"):
-        require(args.drop is not None, "arm", args.arm, "the images to leave out (--drop FILE)")
+    if arm.drop in ("difficult", "random") and args.drop is None:
+        raise ParameterError(f"--arm {args.arm} needs the images to leave out: --drop FILE")
     drop = read_indices(args.drop, len(images.y_train)) if args.drop else ()
     if arm.drop == "mixed":
         drop = tuple(images.mixed.nonzero().flatten().tolist())
-        require(bool(drop), "omega", settings.omega, "omega > 0 for the arm mixed_removal")
+        if not drop:
+            raise ParameterError(f"--arm {args.arm} needs mixed images: --omega above 0")
     return replace(settings, remedy=remedy, drop=drop)
 
 

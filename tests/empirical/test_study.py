@@ -8,7 +8,8 @@ import pytest
 from empirical.arms import ARMS, NotApplicable
 from empirical.data import load
 from empirical.study.__main__ import main
-from empirical.study.study import PARTS, Condition, conditions_by_name, selection_stability
+from empirical.study.parts import PARTS, Condition
+from empirical.study.study import conditions_by_name, selection_stability
 from theory.plan import Plan
 
 PLAN = Plan(margin_sigma=0.1, temperature_rho=0.4, pos_high=0.1, pos_low=0.2, removal_fraction=0.08)

@@ -164,7 +164,7 @@ def _noise(report: dict[str, Any], epsilon: float, seed: int | None) -> dict[str
 
     fields = report["parameters"]
     if report["bounds"] is None:
-        raise ParameterError("noise", epsilon, "a profile whose graph is in the model: there are no bounds")
+        raise ParameterError("--noise needs bounds, and this profile's graph has none: it is not in the model")
     levels = {name: float(fields[name]) for name in ("alpha", "beta", "gamma")}
     graph = GraphParameters(**{**{name: fields[name] for name in GraphParameters.__dataclass_fields__}, **levels})
     norm = None

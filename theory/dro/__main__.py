@@ -27,6 +27,7 @@ from theory.dro import (
     soft_maximum_expansion,
     tilted,
 )
+from theory.files import unreadable
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m theory.dro") -> int:
@@ -91,7 +92,7 @@ def _read(path: Path) -> NDArray[Any]:
         with path.open("rb") as file:
             array = np.lib.format.read_array(file, allow_pickle=False)
     except OSError as error:
-        raise ParameterError(f"cannot read {path}: {error.strerror}") from error
+        raise unreadable(path, error) from error
     except (ValueError, TokenError) as error:  # numpy lets the second escape from a damaged header
         raise ParameterError(f"cannot read {path}: {error}") from error
     require(array.dtype.kind in "fiu", "similarities", f"array of {array.dtype}", "real numbers")
