@@ -57,6 +57,10 @@ class Parser(argparse.ArgumentParser):
         """The group of options with this title."""
         return next((g for g in self._action_groups if g.title == title), None) or self.add_argument_group(title)
 
+    def label(self, dest: str) -> str:
+        """What errors call the option, or the argument without one, that is parsed to ``dest``."""
+        return next(_name(action) for action in self._actions if action.dest == dest)
+
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Namespace:  # type: ignore[override]
         """Parse arguments; ParameterError, naming the option, the value and what is accepted, if they are wrong."""
         given = sys.argv[1:] if args is None else list(args)

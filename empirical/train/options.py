@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import field, fields
 from typing import Any
 
-from theory.checks import Range, require, require_known
+from theory.checks import ParameterError, Range, require_known
 from theory.command import Parser
 
 GROUPS = ("data", "views", "encoder and projector", "loss and remedy", "optimisation", "device", "output")
@@ -87,5 +87,5 @@ def given(args: Any, kind: type) -> dict[str, Any]:
 def require_alone(parser: Parser, args: Any, name: str, *beside: str) -> None:
     """Refuse options beside ``--name``, which takes everything from a folder; those in ``beside`` may be given."""
     for other, value in vars(args).items():
-        alone = other in (name, *beside) or value == parser.get_default(other)
-        require(alone, other, value, f"nothing beside --{name}, which takes all from the folder")
+        if other not in (name, *beside) and value != parser.get_default(other):
+            raise ParameterError(f"{parser.label(other)} and --{name} exclude each other: it takes all from the folder")

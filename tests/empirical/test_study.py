@@ -141,7 +141,7 @@ def test_results_are_written_again_without_the_data(tmp_path, capsys):
     for suffix in ("csv", "json"):
         assert (tmp_path / f"again.{suffix}").read_bytes() == (tmp_path / f"table.{suffix}").read_bytes()
     assert main(["remedies", "--report", str(tmp_path / "runs")]) == 2
-    assert "parts = ['remedies'] violates nothing beside --report" in capsys.readouterr().err
+    assert "PART and --report exclude each other" in capsys.readouterr().err
     assert main(["--report", str(tmp_path)]) == 2
     assert "cannot read" in capsys.readouterr().err
 
