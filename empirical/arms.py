@@ -142,7 +142,7 @@ def pair_remedy(name: str, plan: Plan | None, band: str = "theory") -> PairRemed
     if not arm.selects and not removes:
         return None
     if plan is None:
-        raise ParameterError("arm", name, "a plan (--plan FILE): it holds the arm's values")
+        raise ParameterError(f"arm {name} needs a plan, which holds its values: --plan FILE")
     wanted = (
         ("margin_sigma", arm.sigma),
         ("temperature_rho", arm.rho),

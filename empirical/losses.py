@@ -26,10 +26,10 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from empirical.arms import PairRemedy
+from empirical.choices import LOSSES, OBJECTIVE
 from empirical.selection import flag
 from theory.checks import is_finite, require, require_known
 
-LOSSES = ("nt_xent", "debiased", "hcl", "adnce", "spectral")
 SMALLEST_NORM = 1e-12
 DIAGNOSED_ROWS = 1024  # anchors at a time
 NO_REMEDY = PairRemedy()  # σ = 0, ρ = 1
@@ -441,11 +441,8 @@ class Objective:
 
     def __post_init__(self) -> None:
         require_known("loss", self.loss, LOSSES)
-        _require_positive("tau", self.tau)
-        require(is_finite(self.prior) and 0 <= self.prior < 1, "prior", self.prior, "0 <= prior < 1")
-        _require_not_negative("concentration", self.concentration)
-        require(is_finite(self.adnce_mu), "adnce_mu", self.adnce_mu, "a finite number")
-        _require_positive("adnce_sigma", self.adnce_sigma)
+        for name, within in OBJECTIVE.items():
+            within.require(name, getattr(self, name))
 
     def __call__(
         self,

@@ -9,7 +9,7 @@ and draws the map; ``python -m figures phase_map`` draws the committed one.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from argparse import Namespace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -251,13 +251,16 @@ def _group(axis: Any, line: Any, labels: list[str]) -> None:
         line(start - 0.5, color=style.GREY, lw=0.8)
 
 
-def _command(argv: Sequence[str] | None) -> None:
-    parser = Parser(prog="python figures/phase_map.py", description="Regenerate the phase map, data and picture.")
+def _parser() -> Parser:
+    parser = Parser("python figures/phase_map.py", description="Regenerate the phase map, data and picture.")
     parser.add_argument("--coarse", action="store_true", help="a smaller grid, minutes on 2 cores")
-    parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--out", type=Path, default=ROOT / "figures", help="folder of the results (figures)")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder of the finished cells (runs)")
-    args = parser.parse_args(argv)
+    return parser
+
+
+def _command(args: Namespace) -> None:
     experiment = COARSE if args.coarse else FULL
     table = run_experiment(experiment, args.runs / f"phase_map{'_coarse' * args.coarse}", args.jobs)
     changes = compare(table)
@@ -270,4 +273,4 @@ def _command(argv: Sequence[str] | None) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run(_command, None, resumable=True))
+    raise SystemExit(run(_parser(), _command, None, resumable=True))

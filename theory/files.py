@@ -68,6 +68,20 @@ def write_json(path: Path, document: Any) -> None:
     write_text(path, json.dumps(document, indent=2, allow_nan=False, default=float) + "\n")
 
 
+def missing(path: Path, kind: str = "file") -> str:
+    """In words: which file, or which folder on the way to it, is missing, and where."""
+    place = Path(path).absolute()
+    while not place.parent.exists():
+        place, kind = place.parent, "folder"
+    return f"there is no {kind} {place.name} in {place.parent}"
+
+
+def unreadable(path: Path, error: OSError) -> ParameterError:
+    """The error for a file that cannot be opened."""
+    reason = missing(path) if isinstance(error, FileNotFoundError) else error.strerror or error
+    return ParameterError(f"cannot read {path}: {reason}")
+
+
 def read_document(path: Path, schema: str, keys: set[str]) -> dict[str, Any]:
     """Read a JSON document of one schema with exactly the given keys.
 
@@ -80,7 +94,7 @@ def read_document(path: Path, schema: str, keys: set[str]) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ParameterError(f"cannot read {path}: {error.strerror}") from error
+        raise unreadable(path, error) from error
     except (ValueError, RecursionError) as error:
         raise ParameterError(f"{path} is not JSON: {error}") from error
     require(isinstance(document, dict), str(path), type(document).__name__, "a JSON object")

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.checks import ParameterError, require, require_share
+from theory.files import unreadable
 from theory.params import GraphParameters
 from theory.spectrum import require_augmentation_graph
 
@@ -261,7 +262,7 @@ def load_measured(path: Path) -> MeasuredWorld:
                 raise ParameterError(f"{path} lacks {', '.join(missing)}")
             return measured(file["features"], file["labels"])
     except OSError as error:
-        raise ParameterError(f"cannot read {path}: {error.strerror or error}") from error
+        raise unreadable(path, error) from error
     except (ValueError, AttributeError) as error:
         if isinstance(error, ParameterError):
             raise

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from empirical.arms import ARMS
-from empirical.compare.experiment import Experiment
+from empirical.compare.presets import Experiment
 from empirical.compare.results import Condition
 from theory.checks import ParameterError
 from theory.palette import BLUE, DARK_GREY, GREEN, PURPLE, VERMILION

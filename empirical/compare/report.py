@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from empirical.arms import ARMS
-from empirical.compare.experiment import Experiment, load_experiment
+from empirical.compare.experiment import load_experiment
 from empirical.compare.pictures import (
     cosine_matrix,
     difference_figure,
@@ -19,6 +19,7 @@ from empirical.compare.pictures import (
     scatter_figure,
     spectrum_figure,
 )
+from empirical.compare.presets import Experiment
 from empirical.compare.results import (
     Condition,
     accuracies,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.checks import ParameterError, require
-from theory.files import write_bytes
+from theory.files import unreadable, write_bytes
 
 Vector = NDArray[np.int64]
 
@@ -18,14 +18,16 @@ Vector = NDArray[np.int64]
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of an .npz file; ParameterError if it is not one."""
     found = _load(path)
-    require(isinstance(found, dict), "file", path, "an .npz file of arrays")
+    if not isinstance(found, dict):
+        raise ParameterError(f"{path} is not an .npz file of arrays")
     return dict(found)
 
 
 def read_integers(name: str, path: Path) -> Vector:
     """A vector of integers from an .npy file; ParameterError, naming the parameter, if it is none."""
     found = _load(path)
-    require(isinstance(found, np.ndarray), name, path, "an .npy file of one array")
+    if not isinstance(found, np.ndarray):
+        raise ParameterError(f"{name} {path}: not an .npy file of one array")
     require(found.ndim == 1, name, f"shape {found.shape}", "shape (N,)")
     require(bool(np.issubdtype(found.dtype, np.integer)), name, found.dtype, "integers")
     return np.asarray(found, dtype=np.int64)
@@ -46,6 +48,6 @@ def _load(path: Path) -> Any:
         with found:
             return dict(found)
     except OSError as error:
-        raise ParameterError(f"cannot read {path}: {error.strerror or error}") from error
+        raise unreadable(path, error) from error
     except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
         raise ParameterError(f"cannot read {path}: {error}") from error

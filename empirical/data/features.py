@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.checks import ParameterError, require
+from theory.files import unreadable
 from theory.worlds import unit_rows
 
 CHUNK_VALUES = 1 << 24
@@ -89,7 +90,7 @@ def _npy_header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:
             shape, fortran, dtype = read(file)
             offset = file.tell()
     except OSError as error:
-        raise ParameterError(f"cannot read {path}: {error.strerror}") from error
+        raise unreadable(path, error) from error
     except ValueError as error:
         raise ParameterError(f"{path} is not an .npy file: {error}") from error
     require(not fortran, str(path), "Fortran order", "C order (np.save(path, np.ascontiguousarray(x)))")

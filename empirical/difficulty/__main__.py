@@ -3,56 +3,76 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from empirical.data.arrays import read_integers
-from empirical.data.features import Features
-from empirical.difficulty.scores import FILES, ROUNDS, SCORES, Labels, assess, describe, export
-from empirical.profile.measurement import SHARE
-from theory.checks import ParameterError, require, require_known
+from empirical.choices import ROUNDS, SCORES, SHARE
+from theory.checks import ParameterError
 from theory.command import Parser, run
 from theory.files import require_writable
-from theory.plan import Plan
+from theory.plan import SPACES, Plan
+
+if TYPE_CHECKING:
+    from empirical.difficulty.scores import Labels
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.difficulty") -> int:
     """Entry point of ``python -m empirical.difficulty``."""
-    return run(_command, argv)
+    return run(parser(prog), _command, argv)
 
 
-def _command(argv: Sequence[str] | None) -> None:
-    parser = Parser(prog="python -m empirical.difficulty", description=__doc__)
-    add = parser.add_argument
-    add("--checkpoint", type=Path, help="checkpoint.pt of empirical.train: its network on its training images")
-    add("--space", default="encoder", help="features of the checkpoint: encoder or projector (encoder)")
-    add("--features", type=Path, help=".npy of features, shape (N, d)")
+def parser(prog: str) -> Parser:
+    """The command's options."""
+    found = Parser(
+        prog,
+        __doc__,
+        "(--features FILE | --checkpoint FILE) [options]",
+        (
+            "--features examples/features.npy --labels examples/labels.npy --out difficulty",
+            "--checkpoint runs/digits/checkpoint.pt --by flags --json",
+        ),
+    )
+    add = found.group("what is measured").add_argument
+    add("--features", type=Path, help=".npy of features, floats of shape (N, d)")
     add("--labels", type=Path, help=".npy of integer labels, shape (N,), −1 for none")
-    add("--classes", type=int, help="number of classes where there are no labels (an estimate)")
-    add("--by", help=f"what makes a sample difficult: {' or '.join(SCORES)} (gap where there are labels)")
-    add("--share", type=float, default=SHARE, help=f"share of the samples that is difficult ({SHARE})")
-    add("--plan", type=Path, help="plan whose band flags pairs (that of the features' own profile)")
-    add("--batch", type=int, default=256, help="samples in a batch in which pairs are flagged (256)")
-    add("--rounds", type=int, default=ROUNDS, help=f"random partitions into batches ({ROUNDS})")
-    add("--pairs", type=int, default=200, help="most alike pairs to write (200)")
+    add("--classes", type=int, help="number of classes, >= 2, where there are no labels (an estimate)")
+    add("--checkpoint", type=Path, help="checkpoint.pt of empirical.train: its network on its training images")
+    add("--space", choices=SPACES, default="encoder", help="features of the checkpoint: " + ", ".join(SPACES))
     add("--mislabelled", type=Path, help=".npy of indices of samples known to be mislabelled")
-    add("--seed", type=int, default=0, help="seed of batches and probes (0)")
-    add("--out", type=Path, help=f"folder for {', '.join(FILES)}")
+    add = found.group("samples").add_argument
+    add("--by", choices=SCORES, help=f"what makes one difficult: {' or '.join(SCORES)} (gap where there are labels)")
+    add("--share", type=float, default=SHARE, help="share of the samples that is difficult, 0 to 1")
+    add = found.group("pairs").add_argument
+    add("--plan", type=Path, help="plan whose band flags pairs (that of the features' own profile)")
+    add("--batch", type=int, default=256, help="samples in a batch in which pairs are flagged, >= 2")
+    add("--rounds", type=int, default=ROUNDS, help="random partitions into batches, >= 1")
+    add("--pairs", type=int, default=200, help="most alike pairs to write, >= 0")
+    add("--seed", type=int, default=0, help="seed of batches and probes, >= 0")
+    add = found.group("output").add_argument
+    add("--out", type=Path, metavar="FOLDER", help="folder for tables, indices and pictures")
     add("--json", action="store_true", help="print the overlaps and counts as JSON")
-    args = parser.parse_args(argv)
+    return found
+
+
+def _command(args: Namespace) -> None:
     if (args.checkpoint is None) == (args.features is None):
         raise ParameterError("one of --checkpoint and --features is required")
     if args.checkpoint is not None and (args.labels is not None or args.classes is not None):
         raise ParameterError("--checkpoint brings its own labels: --labels and --classes go with --features")
     if args.labels is not None and args.classes is not None:
         raise ParameterError("--classes and --labels exclude each other")
-    require_known("space", args.space, ("encoder", "projector"))
-    require(args.space == "encoder" or args.checkpoint is not None, "space", args.space, "encoder with --features")
+    if args.space != "encoder" and args.checkpoint is None:
+        raise ParameterError(f"--space {args.space} goes with --checkpoint: features are of one space")
     if args.out is not None:
-        require_writable(args.out / FILES[0])
+        require_writable(args.out / "summary.json")
     plan = None if args.plan is None else Plan.load(args.plan)
+    from empirical.data.arrays import read_integers
+    from empirical.data.features import Features
+    from empirical.difficulty.scores import assess, describe, export
+
     known_wrong = None if args.mislabelled is None else read_integers("mislabelled", args.mislabelled)
     images: Any = None
     names: Sequence[str] = ()

@@ -25,9 +25,11 @@ from empirical.statistics import (
     paired,
     rank_correlation,
 )
-from empirical.study.study import PARTS, SCHEMA, conditions_by_name
+from empirical.study.parts import PARTS
+from empirical.study.study import SCHEMA, conditions_by_name
 from theory.checks import ParameterError, require
 from theory.command import format_number, markdown_table
+from theory.files import unreadable
 
 PRIMARY = "encoder_probe"
 FEWEST_SEEDS = 3  # two leave an interval of a dozen points
@@ -95,8 +97,10 @@ def load(stem: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     try:
         runs = pd.read_csv(stem.with_suffix(".csv"))
         summary = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise unreadable(Path(error.filename), error) from error
     except (OSError, ValueError) as error:
-        raise ParameterError("stem", stem, f"the results of a study ({error})") from error
+        raise ParameterError(f"{stem}.csv and .json are not the results of a study: {error}") from error
     require(summary.get("schema") == SCHEMA, f"schema of {stem}.json", summary.get("schema"), f"schema == {SCHEMA}")
     return runs.assign(gap=runs.encoder_gamma - runs.encoder_beta), summary
 

@@ -1,4 +1,3 @@
-from .measurement import SHARE as SHARE
 from .measurement import ClassEstimate as ClassEstimate
 from .measurement import Measurement as Measurement
 from .measurement import append_levels as append_levels

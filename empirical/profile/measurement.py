@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from empirical.choices import SHARE
 from empirical.data import Images, take
 from empirical.data.features import Features
 from empirical.data.sources import balanced_order
@@ -22,7 +23,6 @@ from theory.worlds import unit_rows
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
-SHARE = 0.08  # of each class that counts as difficult (Zhang et al., ICLR 2026)
 FEWEST_ROWS = 20  # fewer leave the bootstrap without pairs
 REPLICATES = 200
 PROBE_ROWS = 10_000  # labels that each of the two probes sees

@@ -14,7 +14,7 @@ from torch import Tensor
 from empirical.encoders import Network
 from empirical.train.settings import Settings
 from theory.checks import ParameterError, require
-from theory.files import write_bytes
+from theory.files import unreadable, write_bytes
 
 CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 State = dict[str, Any]
@@ -38,11 +38,12 @@ def read_checkpoint(path: Path) -> State:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-        raise ParameterError(f"cannot read {path}: {error.strerror}") from error
+        raise unreadable(path, error) from error
     except Exception as error:  # torch raises many kinds for a damaged file
         raise ParameterError(f"{path} is not a checkpoint of empirical.train") from error
     known = isinstance(state, dict) and {"settings", "network", "metrics"} <= set(state)
-    require(known, "checkpoint", path, "a checkpoint of empirical.train")
+    if not known:
+        raise ParameterError(f"{path} is not a checkpoint of empirical.train")
     return dict(state)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from empirical.evaluate.probes import Protocol
+from empirical.evaluate.protocol import Protocol
 from empirical.train.settings import Settings
 from theory.files import write_json, write_text
 

@@ -8,7 +8,8 @@ import pytest
 from empirical.arms import ARMS, NotApplicable
 from empirical.data import load
 from empirical.study.__main__ import main
-from empirical.study.study import PARTS, Condition, conditions_by_name, selection_stability
+from empirical.study.parts import PARTS, Condition
+from empirical.study.study import conditions_by_name, selection_stability
 from theory.plan import Plan
 
 PLAN = Plan(margin_sigma=0.1, temperature_rho=0.4, pos_high=0.1, pos_low=0.2, removal_fraction=0.08)
@@ -140,7 +141,7 @@ def test_results_are_written_again_without_the_data(tmp_path, capsys):
     for suffix in ("csv", "json"):
         assert (tmp_path / f"again.{suffix}").read_bytes() == (tmp_path / f"table.{suffix}").read_bytes()
     assert main(["remedies", "--report", str(tmp_path / "runs")]) == 2
-    assert "parts = ['remedies'] violates nothing beside --report" in capsys.readouterr().err
+    assert "PART and --report exclude each other" in capsys.readouterr().err
     assert main(["--report", str(tmp_path)]) == 2
     assert "cannot read" in capsys.readouterr().err
 
