@@ -190,6 +190,20 @@ def run(
     return 0
 
 
+def add_workers(parser: Parser) -> None:
+    """The options ``--jobs`` and ``--scheduler``, see ``theory.engine.workers``."""
+    where = parser.group("workers").add_mutually_exclusive_group()
+    jobs = "single-threaded worker processes, >= 1 (1: this process with all threads)"
+    where.add_argument("--jobs", type=int, metavar="N", help=jobs)
+    cluster = "a Dask cluster instead: local:N starts one of N workers, an address or a file of a scheduler uses it"
+    where.add_argument("--scheduler", metavar="local:N|ADDRESS|FILE", help=cluster)
+
+
+def chosen_workers(args: argparse.Namespace) -> dict[str, Any]:
+    """What was given for ``add_workers``, as arguments of ``theory.engine.workers``."""
+    return {"jobs": 1 if args.jobs is None else args.jobs, "scheduler": args.scheduler}
+
+
 def format_number(value: Any, pattern: str) -> str:
     """A number as text, a dash where there is none."""
     return "—" if value is None else format(float(value), pattern)

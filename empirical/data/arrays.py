@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import io
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +21,33 @@ Vector = NDArray[np.int64]
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of an .npz file; ParameterError if it is not one."""
     found = _load(path)
-    if not isinstance(found, dict):
-        raise ParameterError(f"{path} is not an .npz file of arrays")
+    require(isinstance(found, dict), "file", path, "an .npz file of arrays")
     return dict(found)
 
 
-def read_integers(name: str, path: Path) -> Vector:
-    """A vector of integers from an .npy file; ParameterError, naming the parameter, if it is none."""
-    found = _load(path)
-    if not isinstance(found, np.ndarray):
-        raise ParameterError(f"{name} {path}: not an .npy file of one array")
-    require(found.ndim == 1, name, f"shape {found.shape}", "shape (N,)")
-    require(bool(np.issubdtype(found.dtype, np.integer)), name, found.dtype, "integers")
-    return np.asarray(found, dtype=np.int64)
+def read_integers(name: str, *paths: Path) -> Vector:
+    """The integers of .npy files, one after the other; ParameterError, naming the parameter, if one is no vector."""
+    return np.concatenate([_integers(name, path) for path in paths])
+
+
+def find_files(name: str, patterns: Iterable[str]) -> list[Path]:
+    """Files of which each is a path or matches a glob pattern, each once, sorted by name.
+
+    Numbers in names count as numbers: part-10 comes after part-9.
+
+    Raises
+    ------
+    ParameterError
+        If a pattern matches nothing. That a plain path exists is left to who reads it.
+    """
+    found: set[str] = set()
+    for pattern in patterns:
+        plain = glob.escape(pattern) == pattern or Path(pattern).exists()
+        matching = [pattern] if plain else glob.glob(pattern, recursive=True)
+        if not matching:
+            raise ParameterError(f"{name}: no file matches {pattern}")
+        found.update(matching)
+    return [Path(path) for path in sorted(found, key=_natural)]
 
 
 def save_array(path: Path, array: NDArray[Any]) -> None:
@@ -38,6 +55,20 @@ def save_array(path: Path, array: NDArray[Any]) -> None:
     buffer = io.BytesIO()
     np.save(buffer, array)
     write_bytes(path, buffer.getvalue())
+
+
+def _integers(name: str, path: Path) -> Vector:
+    found = _load(path)
+    if not isinstance(found, np.ndarray):
+        raise ParameterError(f"{name} {path}: not an .npy file of one array")
+    require(found.ndim == 1, name, f"shape {found.shape}", f"shape (N,) in {path}")
+    require(bool(np.issubdtype(found.dtype, np.integer)), name, found.dtype, f"integers in {path}")
+    return np.asarray(found, dtype=np.int64)
+
+
+def _natural(path: str) -> tuple[list[str | int], str]:
+    parts = re.split(r"([0-9]+)", path)  # text and numbers take turns
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)], path
 
 
 def _load(path: Path) -> Any:

@@ -1,19 +1,117 @@
-"""Rows of a feature matrix in chunks, from memory or from a file larger than memory."""
+"""Rows of a feature matrix in chunks, from memory or from files larger than memory.
+
+Chunks are cut by the position of a row in the whole matrix, never by the files it lies in, so that what is summed
+over chunks in their order is the same number for one file and for many, on one worker and on many (to the last bit
+where BLAS runs as many threads).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from theory.checks import ParameterError, require
 from theory.files import unreadable
-from theory.worlds import unit_rows
 
 CHUNK_VALUES = 1 << 24
+Mapper: TypeAlias = Callable[..., Iterable[Any]]  # applies a function to items in order: ``map``, or that of a pool
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Neighbouring rows of one array or .npy file, not yet read.
+
+    Parameters
+    ----------
+    name : str
+        What errors call it.
+    source : ndarray or Path
+        Of these rows alone, or of the file.
+    dtype : dtype
+    width : int
+    first, rows : int
+        Position in the file, number of rows.
+    offset : int
+        Bytes before the file's first row.
+    """
+
+    name: str
+    source: NDArray[Any] | Path
+    dtype: np.dtype[Any]
+    width: int
+    first: int
+    rows: int
+    offset: int = 0
+
+    def cut(self, start: int, stop: int) -> Piece:
+        """Its rows in [start, stop), as far as there are any."""
+        start, stop = max(0, start), min(self.rows, stop)
+        source = self.source[start:stop] if isinstance(self.source, np.ndarray) else self.source
+        return replace(self, source=source, first=self.first + start, rows=stop - start)
+
+    def read(self) -> NDArray[Any]:
+        """Shape (rows, width)."""
+        if isinstance(self.source, np.ndarray):
+            return self.source
+        # Not memory-mapped: pages of the file would count as this process's memory.
+        offset = self.offset + self.first * self.dtype.itemsize * self.width
+        flat = np.fromfile(self.source, self.dtype, self.rows * self.width, offset=offset)
+        require(len(flat) == self.rows * self.width, self.name, "cut short", "as many values as its header says")
+        return flat.reshape(self.rows, self.width)
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Neighbouring rows of a matrix, not yet read: little to send to a worker, which reads them itself.
+
+    Parameters
+    ----------
+    start, stop : int
+        Its rows among all.
+    pieces : tuple of Piece
+        The rows, in order.
+    """
+
+    start: int
+    stop: int
+    pieces: tuple[Piece, ...]
+
+    def unit(self, chosen: NDArray[np.int64] | slice = slice(None)) -> NDArray[np.float32]:
+        """Its rows, or those chosen of them, at unit length.
+
+        Raises
+        ------
+        ParameterError
+            If one of them is zero or not finite.
+        """
+        read = [piece.read() for piece in self.pieces]
+        raw: NDArray[Any] = (read[0] if len(read) == 1 else np.concatenate(read))[chosen]
+        raw = raw.astype(np.promote_types(raw.dtype, np.float32), copy=False)
+        largest = np.maximum(raw.max(axis=1, keepdims=True), -raw.min(axis=1, keepdims=True))
+        bad = ~np.isfinite(largest[:, 0]) | (largest[:, 0] == 0)
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            problem = "is all zero, it has no direction" if largest[row, 0] == 0 else "is NaN or infinite"
+            raise ParameterError(f"{self._place(int(np.arange(self.stop - self.start)[chosen][row]))} {problem}")
+        rows: NDArray[np.float32] = (raw / largest).astype(
+            np.float32, copy=False
+        )  # in [−1, 1]: squares neither over- nor underflow
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        return rows
+
+    def _place(self, row: int) -> str:
+        """The row's file, and where it is in there."""
+        for piece in self.pieces:
+            if row < piece.rows:
+                break
+            row -= piece.rows
+        return f"{piece.name}: row {piece.first + row}"
 
 
 class Features:
@@ -21,68 +119,71 @@ class Features:
 
     Parameters
     ----------
-    source : ndarray or Path
-        A float matrix, or an .npy file of one, which is read a chunk at a time.
+    source : ndarray, Path or sequence of Path
+        A float matrix, or .npy files of its rows in this order, which are read a chunk at a time.
 
     Raises
     ------
     ParameterError
-        If it is not a float matrix with at least two rows, or (while reading) a row is not finite or
-        zero.
+        If it is not a float matrix with at least two rows, if a file has no rows or other columns or numbers than
+        the first, or (while reading) if a row is not finite or zero.
     """
 
-    def __init__(self, source: NDArray[Any] | Path) -> None:
-        self.array = source if isinstance(source, np.ndarray) else None
-        shape: tuple[int, ...]
+    def __init__(self, source: NDArray[Any] | Path | Sequence[Path]) -> None:
         if isinstance(source, np.ndarray):
-            self.path, shape, dtype = "features", source.shape, source.dtype
+            self._pieces = [_piece("features", source, source.shape, source.dtype)]
         else:
-            self.path = str(source)
-            shape, dtype, self._offset = _npy_header(source)
-        self._dtype = dtype
-        require(
-            len(shape) == 2 and np.issubdtype(dtype, np.floating),
-            self.path,
-            f"{dtype} {shape}",
-            "a float matrix",
-        )
-        require(shape[0] >= 2 and shape[1] >= 1, self.path, f"shape {shape}", "at least two rows and one column")
-        self.rows, self.width = int(shape[0]), int(shape[1])
+            self._pieces = [_file(path) for path in ([source] if isinstance(source, Path) else source)]
+        first = self._pieces[0]
+        for piece in self._pieces:
+            alike = piece.width == first.width and piece.dtype == first.dtype
+            found, wanted = (f"{p.dtype} in {p.width} columns" for p in (piece, first))
+            require(alike, piece.name, found, f"{wanted}, as in {first.name}")
+        self.rows, self.width = sum(piece.rows for piece in self._pieces), first.width
+        require(self.rows >= 2, first.name, f"shape ({self.rows}, {self.width})", "at least two rows and one column")
 
-    def chunks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """(index of the first row, rows of unit length as float32) in order."""
+    def chunks(self) -> list[Chunk]:
+        """All rows in order, about 16.8 million values a chunk."""
         step = max(1, CHUNK_VALUES // self.width)
-        for start in range(0, self.rows, step):
-            raw = self._read(start, min(step, self.rows - start))
-            raw = raw.astype(np.promote_types(raw.dtype, np.float32), copy=False)
-            largest = np.maximum(raw.max(axis=1, keepdims=True), -raw.min(axis=1, keepdims=True))
-            bad = ~np.isfinite(largest[:, 0]) | (largest[:, 0] == 0)
-            if bad.any():
-                row = int(np.flatnonzero(bad)[0])
-                problem = "is all zero, it has no direction" if largest[row, 0] == 0 else "is NaN or infinite"
-                raise ParameterError(f"{self.path}: row {start + row} {problem}")
-            rows = (raw / largest).astype(np.float32, copy=False)  # in [−1, 1]: squares neither over- nor underflow
-            yield start, unit_rows(rows)
+        return [self._chunk(start, min(start + step, self.rows)) for start in range(0, self.rows, step)]
 
     def take(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """Unit rows at the given indices, in their order."""
         out = np.empty((len(indices), self.width), dtype=np.float32)
-        for start, rows in self.chunks():
-            inside = (indices >= start) & (indices < start + len(rows))
-            out[inside] = rows[indices[inside] - start]
+        for chunk in self.chunks():
+            inside = (indices >= chunk.start) & (indices < chunk.stop)
+            if inside.any():
+                out[inside] = chunk.unit(indices[inside] - chunk.start)
         return out
 
-    def _read(self, start: int, count: int) -> NDArray[Any]:
-        if self.array is not None:
-            return self.array[start : start + count]
-        # Not memory-mapped: pages of the file would count as this process's memory.
-        item = self._dtype.itemsize * self.width
-        flat = np.fromfile(self.path, self._dtype, count * self.width, offset=self._offset + start * item)
-        require(len(flat) == count * self.width, self.path, "cut short", "as many values as its header says")
-        return flat.reshape(count, self.width)
+    @cached_property
+    def unit(self) -> NDArray[np.float32]:
+        """All unit rows, in memory."""
+        return self.take(np.arange(self.rows))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "unit"}  # a worker reads it again
+
+    def _chunk(self, start: int, stop: int) -> Chunk:
+        pieces, before = [], 0
+        for piece in self._pieces:
+            if before < stop and start < before + piece.rows:
+                pieces.append(piece.cut(start - before, stop - before))
+            before += piece.rows
+        return Chunk(start, stop, tuple(pieces))
 
 
-def _npy_header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+def _piece(
+    name: str, source: NDArray[Any] | Path, shape: tuple[int, ...], dtype: np.dtype[Any], offset: int = 0
+) -> Piece:
+    matrix = len(shape) == 2 and np.issubdtype(dtype, np.floating)
+    require(matrix, name, f"{dtype} {shape}", "a float matrix")
+    require(shape[0] >= 1 and shape[1] >= 1, name, f"shape {shape}", "at least one row and one column")
+    return Piece(name, source, dtype, int(shape[1]), 0, int(shape[0]), offset)
+
+
+def _file(path: Path) -> Piece:
+    """All rows of an .npy file, after reading its header only."""
     try:
         with open(path, "rb") as file:
             version = np.lib.format.read_magic(file)
@@ -92,6 +193,7 @@ def _npy_header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:
     except OSError as error:
         raise unreadable(path, error) from error
     except ValueError as error:
-        raise ParameterError(f"{path} is not an .npy file: {error}") from error
+        problem = f"is not an .npy file: {error}" if path.stat().st_size else "is empty"
+        raise ParameterError(f"{path} {problem}") from error
     require(not fortran, str(path), "Fortran order", "C order (np.save(path, np.ascontiguousarray(x)))")
-    return shape, dtype, offset
+    return _piece(str(path), path, shape, dtype, offset)

@@ -1,4 +1,5 @@
 from .scores import AlikePairs as AlikePairs
+from .scores import Criteria as Criteria
 from .scores import Difficulty as Difficulty
 from .scores import Overlap as Overlap
 from .scores import alike_pairs as alike_pairs

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from empirical.choices import ROUNDS, SCORES, SHARE
+from empirical.choices import FILES_HELP, ROUNDS, SCORES, SHARE
 from theory.checks import ParameterError
-from theory.command import Parser, run
+from theory.command import Parser, add_workers, chosen_workers, run
+from theory.engine import workers
 from theory.files import require_writable
 from theory.plan import SPACES, Plan
 
@@ -36,8 +37,13 @@ def parser(prog: str) -> Parser:
         ),
     )
     add = found.group("what is measured").add_argument
-    add("--features", type=Path, help=".npy of features, floats of shape (N, d)")
-    add("--labels", type=Path, help=".npy of integer labels, shape (N,), −1 for none")
+    add("--features", nargs="+", metavar="FILE", help=f".npy of features, floats of shape (N, d); {FILES_HELP}")
+    add(
+        "--labels",
+        nargs="+",
+        metavar="FILE",
+        help=".npy of integer labels, shape (N,), −1 for none, or likewise several",
+    )
     add("--classes", type=int, help="number of classes, >= 2, where there are no labels (an estimate)")
     add("--checkpoint", type=Path, help="checkpoint.pt of empirical.train: its network on its training images")
     add("--space", choices=SPACES, default="encoder", help="features of the checkpoint: " + ", ".join(SPACES))
@@ -54,6 +60,7 @@ def parser(prog: str) -> Parser:
     add = found.group("output").add_argument
     add("--out", type=Path, metavar="FOLDER", help="folder for tables, indices and pictures")
     add("--json", action="store_true", help="print the overlaps and counts as JSON")
+    add_workers(found)
     return found
 
 
@@ -69,10 +76,11 @@ def _command(args: Namespace) -> None:
     if args.out is not None:
         require_writable(args.out / "summary.json")
     plan = None if args.plan is None else Plan.load(args.plan)
-    from empirical.data.arrays import read_integers
+    from empirical.data.arrays import find_files, read_integers
     from empirical.data.features import Features
-    from empirical.difficulty.scores import assess, describe, export
+    from empirical.difficulty.scores import Criteria, assess, describe, export
 
+    criteria = Criteria(**{field.name: getattr(args, field.name) for field in fields(Criteria)})
     known_wrong = None if args.mislabelled is None else read_integers("mislabelled", args.mislabelled)
     images: Any = None
     names: Sequence[str] = ()
@@ -87,11 +95,13 @@ def _command(args: Namespace) -> None:
         h, z = extract(network, images)
         features = Features((h if args.space == "encoder" else z).numpy())
     else:
-        labels = None if args.labels is None else read_integers("labels", args.labels)
-        features = Features(args.features)
-    options = {name: getattr(args, name) for name in ("classes", "by", "share", "batch", "rounds", "pairs", "seed")}
-    found = assess(features, labels, plan=plan, known_wrong=known_wrong, **options)
-    settings_used = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
+        labels = None if args.labels is None else read_integers("labels", *find_files("labels", args.labels))
+        features = Features(find_files("features", args.features))
+    with workers(**chosen_workers(args)) as pool:
+        found = assess(features, labels, criteria, plan, known_wrong, pool.map)
+    # Who did the work is no setting: the files are the same.
+    used = {name: value for name, value in vars(args).items() if name not in ("jobs", "scheduler")}
+    settings_used = {name: str(value) if isinstance(value, Path) else value for name, value in used.items()}
     text = describe(found)
     if args.out is not None:
         written = export(found, args.out, settings_used, images, labels, names)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial, reduce
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -15,27 +17,35 @@ from torch import Tensor
 
 from empirical.choices import ROUNDS, SCORES, SHARE
 from empirical.data.arrays import save_array
-from empirical.data.features import Features
-from empirical.profile.measurement import Measurement, measure, probe_outputs, smallest_gaps
+from empirical.data.features import Features, Mapper
+from empirical.profile.measurement import gaps, measure, numbered, probe_outputs, smallest_gaps
 from empirical.selection import difficult_pairs, rank_band
 from theory.checks import require, require_integer, require_known, require_share
 from theory.files import write_bytes, write_json, write_text
-from theory.plan import Plan, plan_from_profile
+from theory.plan import Plan, Profile, plan_from_profile
 
 SCHEMA = "difficult-examples/difficulty/1"
 FILES = ("scores.csv", "difficult.npy", "pairs.csv", "grid.png", "summary.json")
 THRESHOLD_ROWS = 4_000  # whose pairs say how alike pairs of one class are
 BLOCK = 1_024  # rows of the table of all pairs at a time
+STRIPS = 16  # that the table's blocks of rows are shared out in
 SHOWN = 24  # pairs in the picture
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Labels = NDArray[np.int64]
+Candidates: TypeAlias = tuple[NDArray[np.float32], Labels]  # pairs: similarity, place in the table of all
 
 # --- scores of samples -----------------------------------------------------------------------------
 
 
 def flag_shares(
-    features: Features, pos_high: float, pos_low: float, batch: int = 256, rounds: int = ROUNDS, seed: int = 0
+    features: Features,
+    pos_high: float,
+    pos_low: float,
+    batch: int = 256,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+    mapper: Mapper = map,
 ) -> Array:
     """How often the pairs of a sample are flagged in random batches, without labels.
 
@@ -49,6 +59,8 @@ def flag_shares(
     rounds : int
         Random partitions into batches.
     seed : int
+    mapper : callable
+        ``map``, or that of a pool, whose workers count a round each.
 
     Returns
     -------
@@ -58,16 +70,21 @@ def flag_shares(
     batch = require_integer("batch", batch, 2)
     rounds = require_integer("rounds", rounds, 1)
     generator = np.random.default_rng(seed)
-    flagged, pairs = np.zeros(features.rows), np.zeros(features.rows)
-    unit = torch.from_numpy(features.take(np.arange(features.rows)))
-    for _ in range(rounds):
-        order = generator.permutation(features.rows)
-        for rows in np.array_split(order, max(1, len(order) // batch)):
-            similarities = unit[rows] @ unit[rows].T
-            similarities.fill_diagonal_(-torch.inf)
-            flagged[rows] += difficult_pairs(similarities, pos_high, pos_low).sum(dim=1).numpy()
-            pairs[rows] += len(rows) - 1
+    orders = [generator.permutation(features.rows) for _ in range(rounds)]
+    flagged, pairs = reduce(np.add, mapper(partial(_count_flagged, features, (pos_high, pos_low), batch), orders))
     return np.asarray(flagged / pairs)
+
+
+def _count_flagged(features: Features, band: tuple[float, float], batch: int, order: Labels) -> Array:
+    """Flagged pairs and all pairs of each sample in batches of this order, shape (2, N)."""
+    counts = np.zeros((2, features.rows))
+    unit = torch.from_numpy(features.unit)
+    for rows in np.array_split(order, max(1, len(order) // batch)):
+        similarities = unit[rows] @ unit[rows].T
+        similarities.fill_diagonal_(-torch.inf)
+        counts[0, rows] = difficult_pairs(similarities, *band).sum(dim=1).numpy()
+        counts[1, rows] = len(rows) - 1
+    return counts
 
 
 def largest(scores: Array, share: float) -> Flags:
@@ -158,7 +175,9 @@ class AlikePairs:
     similarity: Array
 
 
-def alike_pairs(features: Features, count: int, labels: Labels | None, pos_high: float = 0.0) -> AlikePairs:
+def alike_pairs(
+    features: Features, count: int, labels: Labels | None, pos_high: float = 0.0, mapper: Mapper = map
+) -> AlikePairs:
     """The most alike pairs of different classes in the whole data set.
 
     Parameters
@@ -170,36 +189,57 @@ def alike_pairs(features: Features, count: int, labels: Labels | None, pos_high:
         Shape (N,). Without labels, pairs whose similarity is in the top share ``pos_high`` are taken for pairs of one
         class, as the selector takes them.
     pos_high : float
+    mapper : callable
+        ``map``, or that of a pool, whose workers go through some rows of the table of all pairs each.
 
     Returns
     -------
     AlikePairs
     """
-    unit = torch.from_numpy(features.take(np.arange(features.rows)))
-    ceiling = torch.tensor(torch.inf)
-    if labels is None:
-        rows = torch.from_numpy(np.random.default_rng(0).permutation(len(unit))[:THRESHOLD_ROWS])
-        some = (unit[rows] @ unit[rows].T).fill_diagonal_(-torch.inf)
-        _, ceiling = rank_band(some, pos_high, 1.0)
+    ceiling = torch.inf if labels is not None else _ceiling(features, pos_high)
+    starts = range(0, features.rows, BLOCK)
+    # Later rows have fewer rows after them; strips of every sixteenth block have about the same to do.
+    strips = [starts[first::STRIPS] for first in range(min(STRIPS, len(starts)))]
+    found = mapper(partial(_alike_in_strip, features, count, labels, ceiling), strips)
+    blocks = dict(chain.from_iterable(zip(strip, part, strict=True) for strip, part in zip(strips, found, strict=True)))
+    best, where = reduce(partial(_best, count), (blocks[start] for start in starts))
+    best, where = best[best > -np.inf], where[best > -np.inf]
+    return AlikePairs(np.stack(np.divmod(where, features.rows), axis=1), best.astype(np.float64))
+
+
+def _ceiling(features: Features, pos_high: float) -> float:
+    """The similarity above which a pair is taken for one of one class."""
+    rows = np.random.default_rng(0).permutation(features.rows)[:THRESHOLD_ROWS]
+    some = torch.from_numpy(features.take(rows))
+    return float(rank_band((some @ some.T).fill_diagonal_(-torch.inf), pos_high, 1.0)[1])
+
+
+def _alike_in_strip(
+    features: Features, count: int, labels: Labels | None, ceiling: float, starts: Sequence[int]
+) -> list[Candidates]:
+    """For each block of rows its most alike pairs with themselves and later ones."""
+    unit = torch.from_numpy(features.unit)
     classes = None if labels is None else torch.from_numpy(labels)
-    best, where = torch.empty(0), torch.empty(0, dtype=torch.int64)
-    for start in range(0, len(unit), BLOCK):
-        similarities = unit[start : start + BLOCK] @ unit[start:].T  # of rows with themselves and later ones
-        similarities.masked_fill_(torch.ones_like(similarities, dtype=torch.bool).tril(), -torch.inf)
-        if classes is None:
-            similarities.masked_fill_(similarities > ceiling, -torch.inf)
-        else:
-            same = classes[start : start + BLOCK, None] == classes[start:]
-            similarities.masked_fill_(same, -torch.inf)
-        found, flat = similarities.flatten().topk(min(count, similarities.numel()))
+    found = []
+    for start in starts:
+        similarities = unit[start : start + BLOCK] @ unit[start:].T
+        excluded = torch.ones_like(similarities, dtype=torch.bool).tril()
+        excluded |= similarities > ceiling
+        if classes is not None:
+            excluded |= classes[start : start + BLOCK, None] == classes[start:]
+        similarities.masked_fill_(excluded, -torch.inf)
+        best, flat = similarities.flatten().topk(min(count, similarities.numel()))
         width = len(unit) - start
-        places = (start + flat // width) * len(unit) + start + flat % width
-        best, where = torch.cat([best, found]), torch.cat([where, places])
-        best, kept = best.topk(min(count, len(best)))
-        where = where[kept]
-    where = where[best > -torch.inf]
-    pairs = torch.stack([where // len(unit), where % len(unit)], dim=1)
-    return AlikePairs(pairs.numpy(), best[best > -torch.inf].double().numpy())
+        where = (start + flat // width) * len(unit) + start + flat % width
+        found.append((best.numpy(), where.numpy()))
+    return found
+
+
+def _best(count: int, first: Candidates, second: Candidates) -> Candidates:
+    """The most alike of two lists of pairs."""
+    found, where = np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]])
+    best, kept = torch.from_numpy(found).topk(min(count, len(found)))
+    return best.numpy(), where[kept.numpy()]
 
 
 def grid(pairs: AlikePairs, pictures: Tensor, names: Sequence[str]) -> bytes:
@@ -261,19 +301,55 @@ class Difficulty:
     plan: Plan
 
 
+@dataclass(frozen=True)
+class Criteria:
+    """What counts as difficult, and how it is searched for.
+
+    Parameters
+    ----------
+    by : {"gap", "flags"}, optional
+        What makes a sample difficult: the small gap between a probe's two largest outputs (which needs labels), or a
+        large share of flagged pairs. By default the gap where there are labels.
+    share : float
+        Share of the samples (by gap: of each class) that are difficult.
+    classes : int, optional
+        Number of classes where there are no labels; by default an estimate.
+    batch, rounds : int
+        See ``flag_shares``.
+    pairs : int
+        See ``alike_pairs``.
+    seed : int
+
+    Raises
+    ------
+    ParameterError
+        If a field is outside its range.
+    """
+
+    by: str | None = None
+    share: float = SHARE
+    classes: int | None = None
+    batch: int = 256
+    rounds: int = ROUNDS
+    pairs: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.by is not None:
+            require_known("by", self.by, SCORES)
+        require_share("share", self.share)
+        require_integer("batch", self.batch, 2)
+        require_integer("rounds", self.rounds, 1)
+        require_integer("pairs", self.pairs, 1)
+
+
 def assess(
     features: Features,
     labels: Labels | None,
-    *,
-    classes: int | None = None,
-    by: str | None = None,
-    share: float = SHARE,
+    criteria: Criteria = Criteria(),
     plan: Plan | None = None,
-    batch: int = 256,
-    rounds: int = ROUNDS,
-    pairs: int = 200,
     known_wrong: Labels | None = None,
-    seed: int = 0,
+    mapper: Mapper = map,
 ) -> Difficulty:
     """Score all samples, find the difficult ones and the most alike pairs.
 
@@ -282,81 +358,96 @@ def assess(
     features : Features
     labels : ndarray or None
         Classes, shape (N,), −1 for samples without one; None if there are none.
-    classes : int, optional
-        Number of classes where there are no labels; by default an estimate.
-    by : {"gap", "flags"}, optional
-        What makes a sample difficult: the small gap between a probe's two largest outputs (which needs labels), or a
-        large share of flagged pairs. By default the gap where there are labels.
-    share : float
-        Share of the samples (by gap: of each class) that are difficult.
+    criteria : Criteria
     plan : Plan, optional
         With the band; by default that of the features' own profile.
-    batch, rounds : int
-        See ``flag_shares``.
-    pairs : int
-        See ``alike_pairs``.
     known_wrong : ndarray, optional
         Indices of samples known to be mislabelled.
-    seed : int
+    mapper : callable
+        ``map``, or that of a pool, whose workers go through the features; the numbers are the same.
 
     Raises
     ------
     ParameterError
         If labels, plan and features do not fit.
     """
-    require_share("share", share)
-    pairs = require_integer("pairs", pairs, 1)
-    labelled = np.arange(features.rows)
-    if labels is not None:
-        require(
-            len(labels) == features.rows, "labels", f"{len(labels)} labels", f"one for each of {features.rows} rows"
-        )
-        labelled = np.flatnonzero(labels >= 0)
-    by = by or ("flags" if labels is None else "gap")
-    require_known("by", by, SCORES)
+    by = criteria.by or ("flags" if labels is None else "gap")
     require(by == "flags" or labels is not None, "by", by, "flags where there are no labels")
-    some = features if len(labelled) == features.rows else Features(features.take(labelled))
-    known = None if labels is None else np.unique(labels[labelled], return_inverse=True)[1].astype(np.int64)
+    known_kinds = {} if known_wrong is None else {"known_mislabelled": _marked(known_wrong, features.rows)}
+    part = _labelled(features, labels)
     if plan is None:
-        plan = plan_from_profile(_measure(some, known, classes, share, seed).profile)
-
-    scores: dict[str, NDArray[Any]] = {"index": np.arange(features.rows)}
-    if labels is not None:
-        scores["label"] = labels
-    scores["flag_share"] = flag_shares(features, plan.pos_high, plan.pos_low, batch, rounds, seed)
-    difficult = largest(scores["flag_share"], share)
-    kinds: dict[str, Flags] = {}
-    if known is not None:
-        outputs = np.empty((len(known), int(known.max()) + 1))
-        for rows, part in probe_outputs(some, known, seed):
-            outputs[rows] = part
-        top = np.partition(outputs, -2, axis=1)
-        gaps = top[:, -1] - top[:, -2]
-        scores["gap"] = _spread_out(gaps, labelled, features.rows, np.nan)
-        if by == "gap":
-            difficult = _spread_out(smallest_gaps(gaps, known, share), labelled, features.rows, False)
-        for kind, flags in (("mislabelled", mislabelled(outputs, known)), ("ambiguous", ambiguous(outputs, share))):
-            kinds[kind] = _spread_out(flags, labelled, features.rows, False)
-    if known_wrong is not None:
-        inside = not len(known_wrong) or (known_wrong.min() >= 0 and known_wrong.max() < features.rows)
-        require(bool(inside), "mislabelled", "an index", f"indices in [0, {features.rows - 1}]")
-        kinds["known_mislabelled"] = np.isin(np.arange(features.rows), known_wrong)
-    scores["difficult"] = difficult.astype(np.int64)
-    scores |= {kind: flags.astype(np.int64) for kind, flags in kinds.items()}
-    alike = alike_pairs(some, pairs, known, plan.pos_high)
-    alike = AlikePairs(labelled[alike.rows], alike.similarity)
-    overlaps = tuple(overlap(kind, difficult, flags) for kind, flags in kinds.items())
-    return Difficulty(scores, difficult, alike, overlaps, plan)
+        plan = plan_from_profile(_profile(part, criteria, mapper))
+    band = plan.pos_high, plan.pos_low
+    flags = flag_shares(features, *band, criteria.batch, criteria.rounds, criteria.seed, mapper)
+    difficult, between, kinds = _score(part, flags, _outputs(part, criteria, mapper), by, criteria.share)
+    kinds |= known_kinds
+    columns = {"index": np.arange(features.rows), "label": labels, "flag_share": flags, "gap": between}
+    columns |= {kind: chosen.astype(np.int64) for kind, chosen in {"difficult": difficult, **kinds}.items()}
+    alike = alike_pairs(part.features, criteria.pairs, part.labels, plan.pos_high, mapper)
+    return Difficulty(
+        scores={name: column for name, column in columns.items() if column is not None},
+        difficult=difficult,
+        pairs=AlikePairs(part.rows[alike.rows], alike.similarity),
+        overlaps=tuple(overlap(kind, difficult, chosen) for kind, chosen in kinds.items()),
+        plan=plan,
+    )
 
 
-def _measure(features: Features, labels: Labels | None, classes: int | None, share: float, seed: int) -> Measurement:
-    return measure({"encoder": features}, labels, "features", classes, share=share, seed=seed)
+@dataclass(frozen=True)
+class _Labelled:
+    """The labelled samples: their features, labels 0, 1, … (None: there are none, these are all), rows among all."""
+
+    features: Features
+    labels: Labels | None
+    rows: Labels
+    count: int
+
+    def among_all(self, values: NDArray[Any], elsewhere: Any) -> NDArray[Any]:
+        """Values of the labelled samples spread out over all samples."""
+        everywhere = np.full(self.count, elsewhere, dtype=np.result_type(values, type(elsewhere)))
+        everywhere[self.rows] = values
+        return everywhere
 
 
-def _spread_out(values: NDArray[Any], rows: Labels, count: int, elsewhere: Any) -> NDArray[Any]:
-    everywhere = np.full(count, elsewhere, dtype=np.result_type(values, type(elsewhere)))
-    everywhere[rows] = values
-    return everywhere
+def _labelled(features: Features, labels: Labels | None) -> _Labelled:
+    if labels is None:
+        return _Labelled(features, None, np.arange(features.rows), features.rows)
+    require(len(labels) == features.rows, "labels", f"{len(labels)} labels", f"one for each of {features.rows} rows")
+    rows = np.flatnonzero(labels >= 0)
+    some = features if len(rows) == features.rows else Features(features.take(rows))
+    return _Labelled(some, numbered(labels[rows]), rows, features.rows)
+
+
+def _profile(part: _Labelled, criteria: Criteria, mapper: Mapper) -> Profile:
+    c = criteria
+    return measure({"encoder": part.features}, part.labels, "features", c.classes, c.share, c.seed, mapper).profile
+
+
+def _outputs(part: _Labelled, criteria: Criteria, mapper: Mapper) -> Array | None:
+    """A probe's outputs for the labelled samples; None without labels."""
+    if part.labels is None:
+        return None
+    return np.concatenate(list(probe_outputs(part.features, part.labels, criteria.seed, mapper))).astype(np.float64)
+
+
+def _score(
+    part: _Labelled, flags: Array, outputs: Array | None, by: str, share: float
+) -> tuple[Flags, Array | None, dict[str, Flags]]:
+    """Which samples are difficult; by the probe's outputs, if there are any, their gaps and what else they are."""
+    by_flags = largest(flags, share)
+    if part.labels is None or outputs is None:
+        return by_flags, None, {}
+    between = gaps(outputs)
+    by_gap = part.among_all(smallest_gaps(between, part.labels, share), False)
+    kinds = {"mislabelled": mislabelled(outputs, part.labels), "ambiguous": ambiguous(outputs, share)}
+    everywhere = {kind: part.among_all(chosen, False) for kind, chosen in kinds.items()}
+    return by_flags if by == "flags" else by_gap, part.among_all(between, np.nan), everywhere
+
+
+def _marked(indices: Labels, count: int) -> Flags:
+    inside = not len(indices) or (indices.min() >= 0 and indices.max() < count)
+    require(bool(inside), "mislabelled", "an index", f"indices in [0, {count - 1}]")
+    return np.isin(np.arange(count), indices)
 
 
 def describe(found: Difficulty) -> str:

@@ -1,3 +1,5 @@
+from .levels import measure_space as measure_space
+from .levels import poisson_weights as poisson_weights
 from .measurement import ClassEstimate as ClassEstimate
 from .measurement import Measurement as Measurement
 from .measurement import append_levels as append_levels
@@ -7,8 +9,6 @@ from .measurement import labelling_error as labelling_error
 from .measurement import leading_eigenvalues as leading_eigenvalues
 from .measurement import measure as measure
 from .measurement import measure_network as measure_network
-from .measurement import measure_space as measure_space
-from .measurement import poisson_weights as poisson_weights
 from .measurement import probe_gaps as probe_gaps
 from .measurement import probe_outputs as probe_outputs
 from .measurement import require_measurable as require_measurable

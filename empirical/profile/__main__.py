@@ -6,13 +6,19 @@ import json
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from empirical.choices import SHARE
+from empirical.choices import FILES_HELP, SHARE
 from empirical.profile.reading import describe
 from theory.checks import ParameterError
-from theory.command import Parser, run
+from theory.command import Parser, add_workers, chosen_workers, run
+from theory.engine import workers
 from theory.files import require_writable
 from theory.plan import plan_from_profile
+
+if TYPE_CHECKING:
+    from empirical.data.features import Mapper
+    from empirical.profile.measurement import Measurement
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.profile") -> int:
@@ -32,8 +38,8 @@ def parser(prog: str) -> Parser:
         ),
     )
     add = found.group("what is measured").add_argument
-    add("--features", type=Path, help=".npy of features, floats of shape (N, d)")
-    add("--labels", type=Path, help=".npy of integer labels, shape (N,); without it, clusters")
+    add("--features", nargs="+", metavar="FILE", help=f".npy of features, floats of shape (N, d); {FILES_HELP}")
+    add("--labels", nargs="+", metavar="FILE", help=".npy of integer labels, shape (N,), or several; without, clusters")
     add("--classes", type=int, help="number of clusters, >= 2, where there are no labels (an estimate)")
     add("--checkpoint", type=Path, help="checkpoint.pt of empirical.train: its network on its training images")
     add("--difficult-share", type=float, default=SHARE, help="share of each class taken for difficult, 0 to 1")
@@ -41,6 +47,7 @@ def parser(prog: str) -> Parser:
     add("--out", type=Path, help="write the profile, for theory.bounds, to this JSON file")
     add("--difficult-out", type=Path, help="write the indices of the difficult samples to this .npy file")
     add("--json", action="store_true", help="print the profile as JSON")
+    add_workers(found)
     return found
 
 
@@ -56,7 +63,21 @@ def _command(args: Namespace) -> None:
             require_writable(path)
     import numpy as np
 
-    from empirical.data.arrays import read_integers, save_array
+    from empirical.data.arrays import save_array
+
+    with workers(**chosen_workers(args)) as pool:
+        result = _measure(args, pool.map)
+    plan = plan_from_profile(result.profile)
+    text = describe(result.profile, plan)
+    if args.out:
+        result.profile.save(args.out)
+    if args.difficult_out:
+        save_array(args.difficult_out, np.flatnonzero(result.difficult))
+    print(json.dumps(result.profile.to_json(), indent=2, allow_nan=False) if args.json else text)
+
+
+def _measure(args: Namespace, mapper: Mapper) -> Measurement:
+    from empirical.data.arrays import find_files, read_integers
     from empirical.data.features import Features
     from empirical.profile.measurement import measure, measure_network
 
@@ -66,19 +87,12 @@ def _command(args: Namespace) -> None:
         settings, network = load_network(args.checkpoint)
         images = settings.images()
         source = f"{settings.data}, {settings.arm} seed {settings.seed}, {settings.epochs} epochs"
-        result = measure_network(network, images, source, settings.augmentation, args.difficult_share)
-    else:
-        labels = None if args.labels is None else read_integers("labels", args.labels)
-        features = Features(args.features)
-        source = args.features.name
-        result = measure({"encoder": features}, labels, source, args.classes, share=args.difficult_share)
-    plan = plan_from_profile(result.profile)
-    text = describe(result.profile, plan)
-    if args.out:
-        result.profile.save(args.out)
-    if args.difficult_out:
-        save_array(args.difficult_out, np.flatnonzero(result.difficult))
-    print(json.dumps(result.profile.to_json(), indent=2, allow_nan=False) if args.json else text)
+        return measure_network(network, images, source, settings.augmentation, args.difficult_share, mapper)
+    labels = None if args.labels is None else read_integers("labels", *find_files("labels", args.labels))
+    files = find_files("features", args.features)
+    source = files[0].name if len(files) == 1 else f"{files[0].name} … {files[-1].name} ({len(files)} files)"
+    spaces = {"encoder": Features(files)}
+    return measure(spaces, labels, source, args.classes, args.difficult_share, mapper=mapper)
 
 
 if __name__ == "__main__":

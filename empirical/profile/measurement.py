@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,19 @@ from numpy.typing import NDArray
 
 from empirical.choices import SHARE
 from empirical.data import Images, take
-from empirical.data.features import Features
+from empirical.data.features import Chunk, Features, Mapper
 from empirical.data.sources import balanced_order
 from empirical.evaluate.probes import probe
+from empirical.profile.levels import PAIR_ROWS, REPLICATES, estimate, measure_space
 from theory.checks import require, require_integer
 from theory.files import write_text
-from theory.plan import LEVELS, SPACES, Estimate, Profile, Space
+from theory.plan import LEVELS, SPACES, Estimate, Profile
 from theory.worlds import unit_rows
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 FEWEST_ROWS = 20  # fewer leave the bootstrap without pairs
-REPLICATES = 200
 PROBE_ROWS = 10_000  # labels that each of the two probes sees
-PAIR_ROWS = 2_000  # rows whose pairs give the standard deviation ε
 CLUSTERED_ROWS, SILHOUETTE_ROWS, MOST_CLASSES = 5_000, 2_000, 200  # to estimate the number of classes
 
 
@@ -48,14 +48,32 @@ class Measurement:
     difficult: NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class Classes:
+    """Class or cluster of each sample.
+
+    Parameters
+    ----------
+    labels : ndarray
+        0, 1, …, shape (N,).
+    kind : {"given", "clusters"}
+    warnings : tuple of str
+        What a reader should know of them.
+    """
+
+    labels: Labels
+    kind: str
+    warnings: tuple[str, ...] = ()
+
+
 def measure(
     spaces: dict[str, Features],
     labels: Labels | None,
     source: str,
     classes: int | None = None,
-    delta: Estimate | None = None,
     share: float = SHARE,
     seed: int = 0,
+    mapper: Mapper = map,
 ) -> Measurement:
     """Measure a profile.
 
@@ -69,12 +87,12 @@ def measure(
         What the profile says about its origin.
     classes : int, optional
         Number of clusters where there are no labels; by default ``estimate_classes``.
-    delta : Estimate, optional
-        Labelling error, if it could be measured.
     share : float
         Share of each class that counts as difficult, 0 <= share <= 1.
     seed : int
         Of the bootstrap and the subsamples.
+    mapper : callable
+        ``map``, or that of a pool, whose workers go through the features; the numbers are the same.
 
     Raises
     ------
@@ -84,45 +102,49 @@ def measure(
     encoder = spaces["encoder"]
     require(encoder.rows >= FEWEST_ROWS, "features", f"{encoder.rows} rows", f"at least {FEWEST_ROWS} rows")
     require(0 <= share <= 1, "difficult_share", share, "0 <= difficult_share <= 1")
-    warnings: list[str] = []
-    if labels is None:
-        if classes is None:
-            classes = estimate_classes(encoder, seed).classes
-            warnings.append(f"the number of classes, {classes}, is an estimate by clustering")
-        classes = require_integer("classes", classes, 2, encoder.rows // 2)
-        labels = cluster(encoder, classes, seed)
-        warnings.append("classes are k-means clusters, not labels: α and β are those of the clusters")
-        kind = "clusters"
-    else:
-        kind = "given"
-        require(
-            len(labels) == encoder.rows,
-            "labels",
-            f"{len(labels)} labels",
-            f"one for each of {encoder.rows} rows",
-        )
-        labels = np.unique(labels, return_inverse=True)[1].astype(np.int64)
-    require_measurable(labels)
-    sizes = np.bincount(labels)
+    found = _clusters(encoder, classes, seed, mapper) if labels is None else _given(encoder, labels)
+    require_measurable(found.labels)
+    difficult = smallest_gaps(probe_gaps(encoder, found.labels, seed, mapper), found.labels, share)
+    measured = {name: measure_space(x, found.labels, difficult, seed, mapper) for name, x in spaces.items()}
+    sizes = np.bincount(found.labels)
     n = round(len(sizes) / float((1 / sizes).sum()))
-    if sizes.max() > sizes.min():
-        warnings.append(f"classes have {sizes.min()} to {sizes.max()} samples; n = {n} is their harmonic mean")
-
-    difficult = smallest_gaps(probe_gaps(encoder, labels, seed), labels, share)
-    measured = {name: measure_space(features, labels, difficult, seed) for name, features in spaces.items()}
-    last = list(spaces.values())[-1]
     profile = Profile(
         source=source,
-        labels=kind,
+        labels=found.kind,
         samples_per_class=n,
         classes=len(sizes),
         difficult=min(n, round(share * n)),
-        dim=last.width,
-        delta=delta,
+        dim=list(spaces.values())[-1].width,
+        delta=None,
         spaces=measured,
-        warnings=tuple(warnings),
+        warnings=(*found.warnings, *_unequal(sizes, n)),
     )
-    return Measurement(profile, labels, difficult)
+    return Measurement(profile, found.labels, difficult)
+
+
+def _given(features: Features, labels: Labels) -> Classes:
+    require(len(labels) == features.rows, "labels", f"{len(labels)} labels", f"one for each of {features.rows} rows")
+    return Classes(numbered(labels), "given")
+
+
+def _clusters(features: Features, classes: int | None, seed: int, mapper: Mapper) -> Classes:
+    warnings: tuple[str, ...] = ("classes are k-means clusters, not labels: α and β are those of the clusters",)
+    if classes is None:
+        classes = estimate_classes(features, seed).classes
+        warnings = (f"the number of classes, {classes}, is an estimate by clustering", *warnings)
+    classes = require_integer("classes", classes, 2, features.rows // 2)
+    return Classes(cluster(features, classes, seed, mapper), "clusters", warnings)
+
+
+def _unequal(sizes: Labels, mean: int) -> list[str]:
+    if sizes.max() == sizes.min():
+        return []
+    return [f"classes have {sizes.min()} to {sizes.max()} samples; n = {mean} is their harmonic mean"]
+
+
+def numbered(labels: Labels) -> Labels:
+    """0, 1, … in place of the labels that occur."""
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
 def require_measurable(labels: Labels) -> None:
@@ -134,15 +156,18 @@ def require_measurable(labels: Labels) -> None:
     require(int(sizes.min()) >= 2, "labels", f"a class of {sizes.min()} sample", condition)
 
 
-def cluster(features: Features, classes: int, seed: int) -> Labels:
+def cluster(features: Features, classes: int, seed: int, mapper: Mapper = map) -> Labels:
     """k-means clusters of the unit rows, fitted on a subsample; shape (N,)."""
     from sklearn.cluster import MiniBatchKMeans
 
     generator = np.random.default_rng(seed)
     rows = generator.permutation(features.rows)[: max(20_000, 20 * classes)]
     model = MiniBatchKMeans(classes, random_state=seed, n_init=5).fit(features.take(np.sort(rows)))
-    labels = np.concatenate([model.predict(chunk) for _, chunk in features.chunks()]).astype(np.int64)
-    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    return numbered(np.concatenate(list(mapper(partial(_nearest, model), features.chunks()))))
+
+
+def _nearest(model: Any, chunk: Chunk) -> Labels:
+    return np.asarray(model.predict(chunk.unit()), dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -187,7 +212,7 @@ def estimate_classes(features: Features, seed: int = 0) -> ClassEstimate:
     return ClassEstimate(max(silhouettes, key=lambda k: silhouettes[k]), silhouettes)
 
 
-def probe_gaps(features: Features, labels: Labels, seed: int = 0) -> Array:
+def probe_gaps(features: Features, labels: Labels, seed: int = 0, mapper: Mapper = map) -> Array:
     """Gap between the two largest softmax outputs of a linear probe that has not seen the sample.
 
     Returns
@@ -195,22 +220,42 @@ def probe_gaps(features: Features, labels: Labels, seed: int = 0) -> Array:
     ndarray
         Shape (N,), in [0, 1]; small where the probe is undecided.
     """
-    gaps = np.empty(len(labels))
-    for rows, outputs in probe_outputs(features, labels, seed):
-        largest = np.partition(outputs, -2, axis=1)
-        gaps[rows] = largest[:, -1] - largest[:, -2]
-    return gaps
+    return np.concatenate(list(probe_outputs(features, labels, seed, mapper, gaps))).astype(np.float64)
 
 
-def probe_outputs(features: Features, labels: Labels, seed: int = 0) -> Iterator[tuple[Labels, Array]]:
+def gaps(outputs: Array) -> Array:
+    """Difference of each row's two largest values, shape (N,)."""
+    largest = np.partition(outputs, -2, axis=1)
+    return np.asarray(largest[:, -1] - largest[:, -2])
+
+
+def probe_outputs(
+    features: Features,
+    labels: Labels,
+    seed: int = 0,
+    mapper: Mapper = map,
+    score: Callable[[Array], Array] = np.asarray,
+) -> Iterable[Array]:
     """Softmax outputs of a linear probe for samples that it has not seen.
 
     Two probes, each fitted on (at most 10,000 samples of) one half of the data, score the other half.
 
-    Yields
-    ------
-    rows, outputs : ndarray
-        Indices of some samples, shape (M,), and their class probabilities, (M, classes); each sample comes once.
+    Parameters
+    ----------
+    features : Features
+    labels : ndarray
+        0, 1, …, shape (N,).
+    seed : int
+        Of the halves.
+    mapper : callable
+        ``map``, or that of a pool, whose workers score the chunks.
+    score : callable
+        What is made of the class probabilities of M samples, shape (M, classes), where they are computed.
+
+    Returns
+    -------
+    iterable of ndarray
+        ``score`` of the probabilities, for chunks of samples in order.
     """
     generator = np.random.default_rng(seed)
     # Alternating within each class of a shuffled order: both halves, and their subsamples, hold every class.
@@ -224,11 +269,17 @@ def probe_outputs(features: Features, labels: Labels, seed: int = 0) -> Iterator
         candidates = shuffled[half[shuffled] == part]
         rows = np.sort(candidates[balanced_order(labels[candidates])][:PROBE_ROWS])
         probes.append(probe(features.take(rows), labels[rows]))
-    for start, rows in features.chunks():
-        for part in (0, 1):
-            where = np.flatnonzero(half[start : start + len(rows)] == 1 - part)
-            if len(where):
-                yield start + where, probes[part].predict_proba(rows[where])
+    halves = [(chunk, half[chunk.start : chunk.stop]) for chunk in features.chunks()]
+    return mapper(partial(_score_half, probes, score), halves)
+
+
+def _score_half(probes: list[Any], score: Callable[[Array], Array], item: tuple[Chunk, Labels]) -> Array:
+    """Scores of a chunk's rows, each by the probe that has not seen it."""
+    chunk, half = item
+    rows = chunk.unit()
+    parts = [np.flatnonzero(half == 1 - part) for part in (0, 1)]
+    outputs = [fitted.predict_proba(rows[part]) for fitted, part in zip(probes, parts, strict=True) if len(part)]
+    return score(np.concatenate(outputs)[np.argsort(np.concatenate(parts))])
 
 
 def smallest_gaps(gaps: Array, labels: Labels, share: float) -> NDArray[np.bool_]:
@@ -240,115 +291,16 @@ def smallest_gaps(gaps: Array, labels: Labels, share: float) -> NDArray[np.bool_
     return difficult
 
 
-def measure_space(features: Features, labels: Labels, difficult: NDArray[np.bool_], seed: int = 0) -> Space:
-    """Group means of the cosine similarity with bootstrap intervals over the samples.
-
-    Means over pairs follow from sums of unit vectors, |Σu|² − Σ|u|², so that no pair is ever formed.
-    γ is the mean over all different-class pairs of difficult samples (the block pairing's γ), β over
-    the other different-class pairs; with no difficult pair γ = β.
-
-    Parameters
-    ----------
-    features : Features
-    labels, difficult : ndarray
-        Class and difficulty of each row, shape (N,).
-    """
-    generator = np.random.default_rng(seed)
-    classes = int(labels.max()) + 1
-    sums = np.zeros((REPLICATES + 1, classes, 2, features.width), dtype=np.float32)
-    weight = np.zeros((REPLICATES + 1, classes, 2))
-    weight_squared = np.zeros_like(weight)
-    group = 2 * labels + difficult
-    for start, rows in features.chunks():
-        here = group[start : start + len(rows)]
-        order = np.argsort(here, kind="stable")
-        for members in np.split(order, np.flatnonzero(np.diff(here[order])) + 1):
-            c, d = divmod(int(here[members[0]]), 2)
-            w = poisson_weights(generator, len(members))
-            sums[:, c, d] += w @ rows[members]
-            weight[:, c, d] += w.sum(axis=1, dtype=np.float64)
-            weight_squared[:, c, d] += np.square(w, dtype=np.float64).sum(axis=1)
-    levels = _levels(sums, weight, weight_squared)
-
-    chosen = np.sort(generator.permutation(features.rows)[:PAIR_ROWS])
-    spread = _spread(features.take(chosen), labels[chosen], difficult[chosen], generator)
-    return Space(features.width, *(_estimate(replicates) for replicates in (*levels, spread)))
-
-
-def poisson_weights(generator: np.random.Generator, samples: int) -> NDArray[np.float32]:
-    """Bootstrap weights, shape (replicates + 1, samples); the first row is all ones: the data itself."""
-    weights = generator.poisson(1.0, (REPLICATES + 1, samples)).astype(np.float32)
-    weights[0] = 1
-    return weights
-
-
-def _levels(sums: NDArray[np.float32], weight: Array, weight_squared: Array) -> tuple[Array, Array, Array]:
-    """α, β, γ for each replicate; a sample is never paired with itself or its bootstrap copies."""
-
-    def norm2(vectors: NDArray[Any]) -> Array:
-        return np.asarray(np.einsum("...d,...d->...", vectors, vectors, dtype=np.float64))
-
-    own = weight_squared.sum(axis=(1, 2))
-    class_sums, class_weight = sums.sum(axis=2), weight.sum(axis=2)
-    same = norm2(class_sums).sum(axis=1) - own
-    same_pairs = (class_weight**2).sum(axis=1) - own
-    every = norm2(class_sums.sum(axis=1)) - own
-    every_pairs = class_weight.sum(axis=1) ** 2 - own
-    hard, hard_weight = sums[:, :, 1], weight[:, :, 1]
-    paired = norm2(hard.sum(axis=1)) - norm2(hard).sum(axis=1)
-    paired_pairs = hard_weight.sum(axis=1) ** 2 - (hard_weight**2).sum(axis=1)
-    rest, rest_pairs = every - same - paired, every_pairs - same_pairs - paired_pairs
-    alpha = _ratio(same, same_pairs)
-    # A group that is empty in the data is the other one; empty in a replicate only, it has no value there.
-    beta = _ratio(rest, rest_pairs) if rest_pairs[0] > 0 else _ratio(paired, paired_pairs)
-    gamma = _ratio(paired, paired_pairs) if paired_pairs[0] > 0 else beta
-    return alpha, beta, gamma
-
-
-def _ratio(total: Array, pairs: Array) -> Array:
-    """Mean over pairs, NaN where there are none."""
-    return np.asarray(np.divide(total, pairs, out=np.full_like(total, np.nan), where=pairs > 0.5))
-
-
-def _spread(
-    rows: NDArray[np.float32], labels: Labels, difficult: NDArray[np.bool_], generator: np.random.Generator
-) -> Array:
-    """Standard deviation of the similarities within the three groups, for each replicate."""
-    similarities = rows @ rows.T
-    same = labels[:, None] == labels
-    paired = ~same & difficult[:, None] & difficult
-    off_diagonal = ~np.eye(len(rows), dtype=bool)
-    weights = poisson_weights(generator, len(rows))
-    squares, pairs = np.zeros(len(weights)), np.zeros(len(weights))
-    for group in (same & off_diagonal, paired, ~same & ~paired):
-        mask = group.astype(np.float32)
-        if not group.any():
-            continue
-        count = ((weights @ mask) * weights).sum(axis=1, dtype=np.float64)
-        # Centred on the group's mean, so that the small spread is not a difference of large numbers.
-        centred = (similarities - similarities[group].mean()) * mask
-        first = ((weights @ centred) * weights).sum(axis=1, dtype=np.float64)
-        second = ((weights @ (centred * centred)) * weights).sum(axis=1, dtype=np.float64)
-        squares += second - np.nan_to_num(_ratio(first**2, count))
-        pairs += count
-    return np.sqrt(np.maximum(_ratio(squares, pairs), 0))
-
-
-def _estimate(replicates: Array) -> Estimate:
-    """The data's value with the percentile interval of its replicates, to six significant digits."""
-    value = replicates[0]
-    low, high = np.nanpercentile(replicates[1:], [2.5, 97.5])
-    return Estimate(*(float(f"{number:.6g}") for number in (value, min(value, low), max(value, high))))
-
-
 def labelling_error(disagree: NDArray[np.bool_], seed: int = 0) -> Estimate:
     """δ̂: the share of images whose two views a probe labels differently, with a bootstrap interval."""
     generator = np.random.default_rng(seed)
     hits = generator.binomial(len(disagree), disagree.mean(), REPLICATES) / len(disagree)
-    return _estimate(np.concatenate([[disagree.mean()], hits]))
+    return estimate(np.concatenate([[disagree.mean()], hits]))
 
 
-def measure_network(network: Any, images: Images, source: str, view: Any, share: float = SHARE) -> Measurement:
+def measure_network(
+    network: Any, images: Images, source: str, view: Any, share: float = SHARE, mapper: Mapper = map
+) -> Measurement:
     """Profile of a network on a data set's training images, in both spaces, with δ̂.
 
     Parameters
@@ -360,13 +312,15 @@ def measure_network(network: Any, images: Images, source: str, view: Any, share:
         The augmentation of ``empirical.augment`` under which δ̂ is measured.
     share : float
         Share of each class that counts as difficult.
+    mapper : callable
+        See ``measure``.
     """
     from empirical.encoders import extract
 
     labelled = (images.y_train >= 0).nonzero().flatten()
     if len(labelled) < len(images.y_train):
         chosen = replace(images, x_train=take(images.x_train, labelled), y_train=images.y_train[labelled])
-        found = measure_network(network, chosen, source, view, share)
+        found = measure_network(network, chosen, source, view, share, mapper)
         difficult = np.zeros(len(images.y_train), dtype=bool)
         difficult[labelled.numpy()] = found.difficult
         return replace(found, labels=images.y_train.numpy(), difficult=difficult)
@@ -381,7 +335,8 @@ def measure_network(network: Any, images: Images, source: str, view: Any, share:
     fitted = probe(fit, labels[rows])
     delta = labelling_error(fitted.predict(first) != fitted.predict(second))
     spaces = {"encoder": Features(h.numpy()), "projector": Features(z.numpy())}
-    return measure(spaces, labels, source, delta=delta, share=share)
+    found = measure(spaces, labels, source, share=share, mapper=mapper)
+    return replace(found, profile=replace(found.profile, delta=delta))
 
 
 def tracked_rows(images: Images) -> Labels:

@@ -11,6 +11,7 @@ from empirical.data.features import Features
 from empirical.difficulty import scores as module
 from empirical.difficulty.__main__ import main
 from empirical.difficulty.scores import (
+    Criteria,
     alike_pairs,
     ambiguous,
     assess,
@@ -154,7 +155,7 @@ def test_grid_is_a_picture_of_every_pair(tmp_path):
 
 def test_by_gap_the_difficult_are_those_of_the_profile():
     features, labels = blobs(spread=1.0)
-    found = assess(Features(features), labels, share=0.1)
+    found = assess(Features(features), labels, Criteria(share=0.1))
     gaps = probe_gaps(Features(features), labels)
     np.testing.assert_allclose(found.scores["gap"], gaps)
     assert (found.difficult == smallest_gaps(gaps, labels, 0.1)).all()
@@ -163,7 +164,7 @@ def test_by_gap_the_difficult_are_those_of_the_profile():
 
 def test_by_flags_they_are_the_most_flagged():
     features, labels = blobs(spread=1.0)
-    found = assess(Features(features), labels, by="flags", share=0.1)
+    found = assess(Features(features), labels, Criteria(by="flags", share=0.1))
     assert found.difficult.sum() == 16
     flags = found.scores["flag_share"]
     assert flags[found.difficult].min() >= flags[~found.difficult].max()

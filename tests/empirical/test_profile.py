@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from empirical.data.features import Features
-from empirical.profile import measurement as module
 from empirical.profile.__main__ import main
+from empirical.profile.levels import REPLICATES, measure_space
 from empirical.profile.measurement import (
     estimate_classes,
     labelling_error,
     measure,
-    measure_space,
     probe_gaps,
     smallest_gaps,
 )
@@ -319,4 +318,4 @@ def test_a_million_features_fit_into_4_gib(tmp_path):
     for arguments in (["--labels", str(tmp_path / "l.npy")], ["--classes", "10"]):
         printed = subprocess.run([*command, *arguments], check=True, capture_output=True, text=True).stdout
         assert int(printed.split()[-1]) <= 4 * 2**20
-    assert module.REPLICATES == 200
+    assert REPLICATES == 200
