@@ -11,6 +11,7 @@ import subprocess
 import sys
 import timeit
 import tracemalloc
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -43,14 +44,13 @@ Rows = list[dict[str, Any]]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    return run(_command, argv)
-
-
-def _command(argv: Sequence[str] | None) -> None:
-    parser = Parser(prog="python benchmarks/theory.py", description=__doc__)
+    parser = Parser("python benchmarks/theory.py", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller graphs and fewer repetitions")
     parser.add_argument("--json", type=Path, help="write everything to this file")
-    args = parser.parse_args(argv)
+    return run(parser, _command, argv)
+
+
+def _command(args: Namespace) -> None:
     start = perf_counter()
     document: dict[str, Any] = {"schema": SCHEMA, "quick": args.quick, "machine": machine()}
     print("  ".join(f"{name}: {value}" for name, value in document["machine"].items()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -57,11 +58,7 @@ Step = Callable[[], None]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    return run(_command, argv)
-
-
-def _command(argv: Sequence[str] | None) -> None:
-    parser = Parser(prog="python benchmarks/train.py", description=__doc__)
+    parser = Parser("python benchmarks/train.py", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     losses = commands.add_parser("losses", help="forward and backward pass of every loss beside its peers")
     losses.add_argument("--sizes", default=",".join(map(str, SIZES)), help="images per batch, separated by commas")
@@ -85,8 +82,10 @@ def _command(argv: Sequence[str] | None) -> None:
     steps.set_defaults(measure=measure_steps, packages=("lightly", "lightning-fabric"))
     for command in (losses, steps):
         command.add_argument("--json", type=Path, help="write everything to this file")
-    args = parser.parse_args(argv)
+    return run(parser, _command, argv)
 
+
+def _command(args: Namespace) -> None:
     start = perf_counter()
     versions = {package: version(package) for package in ("torch", *args.packages)}
     document: dict[str, Any] = {"schema": SCHEMA, "command": args.command, "machine": {**machine(), **versions}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from theory.checks import ParameterError, require_known
+from theory.checks import ParameterError, is_finite, require, require_known
 from theory.plan import SPACES, Plan
 
 BANDS = ("theory", "paper", "auto")
@@ -71,12 +71,14 @@ class PairRemedy:
 
     Parameters
     ----------
-    sigma, rho : float
-        Margin and temperature factor.
+    sigma : float
+        Margin added to the cosine, >= 0.
+    rho : float
+        Factor on the temperature, 0 < rho <= 1.
     remove : bool
-        Whether flagged pairs are no negatives.
+        Leave the pairs out instead: they are no negatives.
     pos_high, pos_low : float
-        The band of the ranking by similarity.
+        The band of the ranking by similarity, 0 <= pos_high <= pos_low <= 1.
     select : {"rank", "auto", "all", "random"}
         The band of the ranking; a band that sets itself; every pair; as many random pairs as the band holds.
     space : {"encoder", "projector"}
@@ -85,7 +87,7 @@ class PairRemedy:
     Raises
     ------
     ParameterError
-        If ``select`` or ``space`` is unknown.
+        If a parameter is outside its range.
     """
 
     sigma: float = 0.0
@@ -99,6 +101,15 @@ class PairRemedy:
     def __post_init__(self) -> None:
         require_known("select", self.select, SELECTIONS)
         require_known("space", self.space, SPACES)
+        require(is_finite(self.sigma) and self.sigma >= 0, "sigma", self.sigma, "sigma >= 0")
+        require(0 < self.rho <= 1, "rho", self.rho, "0 < rho <= 1")
+        require_shares(self.pos_high, self.pos_low)
+
+
+def require_shares(pos_high: float, pos_low: float) -> None:
+    """Require 0 <= pos_high <= pos_low <= 1."""
+    require(0 <= pos_high <= 1, "pos_high", pos_high, "0 <= pos_high <= 1")
+    require(pos_high <= pos_low <= 1, "pos_low", pos_low, f"pos_high = {pos_high} <= pos_low <= 1")
 
 
 class NotApplicable(Exception):
@@ -131,7 +142,7 @@ def pair_remedy(name: str, plan: Plan | None, band: str = "theory") -> PairRemed
     if not arm.selects and not removes:
         return None
     if plan is None:
-        raise ParameterError("arm", name, "a plan (--plan FILE): it holds the arm's values")
+        raise ParameterError(f"arm {name} needs a plan, which holds its values: --plan FILE")
     wanted = (
         ("margin_sigma", arm.sigma),
         ("temperature_rho", arm.rho),

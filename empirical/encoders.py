@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
+from empirical.choices import ENCODERS
 from empirical.data.augment import to_float
 from theory.checks import ParameterError, require, require_integer, require_known
 
-ENCODERS = ("convnet", "resnet18", "resnet50", "vit")
 Encoder = tuple[nn.Module, int]  # and the width of its features
 
 

@@ -25,12 +25,14 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from empirical.selection import difficult_pairs, require_shares
+from empirical.arms import PairRemedy
+from empirical.choices import LOSSES, OBJECTIVE
+from empirical.selection import flag
 from theory.checks import is_finite, require, require_known
 
-LOSSES = ("nt_xent", "debiased", "hcl", "adnce", "spectral")
 SMALLEST_NORM = 1e-12
 DIAGNOSED_ROWS = 1024  # anchors at a time
+NO_REMEDY = PairRemedy()  # σ = 0, ρ = 1
 
 Pairs = tuple[Tensor, Tensor]
 
@@ -141,9 +143,7 @@ def pair_logits(
     negative: Tensor,
     tau: float,
     flagged: Tensor | None = None,
-    sigma: float = 0.0,
-    rho: float = 1.0,
-    remove: bool = False,
+    remedy: PairRemedy = NO_REMEDY,
     rectify: bool = True,
 ) -> Pairs:
     """Logits of the positives, shape (A,), and of the negatives, (A, M) with −∞ where there is none.
@@ -156,12 +156,9 @@ def pair_logits(
         Temperature, > 0.
     flagged : Tensor, optional
         Difficult pairs, bool of shape (A, M).
-    sigma : float
-        Margin added to the cosine of flagged negatives, >= 0.
-    rho : float
-        Factor on the temperature of flagged negatives, 0 < rho <= 1.
-    remove : bool
-        Leave flagged negatives out instead.
+    remedy : PairRemedy
+        Its margin, temperature factor or removal is for the flagged negatives; how they were selected does not
+        matter here.
     rectify : bool
         Let rho act only where the cosine (with the margin) is positive: below zero a lower temperature would
         weaken the repulsion that it is meant to strengthen. Not for the spectral loss, see there.
@@ -169,26 +166,25 @@ def pair_logits(
     Raises
     ------
     ParameterError
-        If a parameter is outside its range, or the mask's shape is not that of the negatives.
+        If tau is outside its range, or the mask's shape is not that of the negatives.
 
     References
     ----------
     Margin, temperature, combined, removal: Zhang et al., ICLR 2026, section 5.
     """
     _require_positive("tau", tau)
-    require_remedy(sigma, rho)
     if flagged is None:
         return positive / tau, negative / tau
     _require_mask(flagged, negative)
     p = flagged.view(torch.uint8)  # arithmetic is far faster than a boolean mask on a processor
-    if remove:
+    if remedy.remove:
         return positive / tau, (negative / tau).add_((p * -torch.inf).nan_to_num_(nan=0.0, neginf=-torch.inf))
-    logits = negative.add(p, alpha=sigma)
-    if rho == 1:
+    logits = negative.add(p, alpha=remedy.sigma)
+    if remedy.rho == 1:
         return positive / tau, logits.div_(tau)
     with torch.no_grad():  # piecewise linear: the slopes are constants for the gradient
         steep = logits.sign().clamp_(min=0).mul_(p) if rectify else p.to(logits.dtype)
-        slopes = steep.mul_((1 / rho - 1) / tau).add_(1 / tau)
+        slopes = steep.mul_((1 / remedy.rho - 1) / tau).add_(1 / tau)
     return positive / tau, logits.mul_(slopes)
 
 
@@ -196,12 +192,6 @@ def _require_mask(flagged: Tensor, negative: Tensor) -> None:
     fits = flagged.dtype == torch.bool and flagged.shape == negative.shape
     found, wanted = tuple(flagged.shape), tuple(negative.shape)
     require(fits, "flagged", f"{flagged.dtype} of shape {found}", f"torch.bool of the negatives' shape {wanted}")
-
-
-def require_remedy(sigma: float, rho: float) -> None:
-    """Require sigma >= 0 and 0 < rho <= 1."""
-    require(is_finite(sigma) and sigma >= 0, "sigma", sigma, "sigma >= 0")
-    require(0 < rho <= 1, "rho", rho, "0 < rho <= 1")
 
 
 def diagnostics(negative: Tensor) -> Tensor:
@@ -451,24 +441,19 @@ class Objective:
 
     def __post_init__(self) -> None:
         require_known("loss", self.loss, LOSSES)
-        _require_positive("tau", self.tau)
-        require(is_finite(self.prior) and 0 <= self.prior < 1, "prior", self.prior, "0 <= prior < 1")
-        _require_not_negative("concentration", self.concentration)
-        require(is_finite(self.adnce_mu), "adnce_mu", self.adnce_mu, "a finite number")
-        _require_positive("adnce_sigma", self.adnce_sigma)
+        for name, within in OBJECTIVE.items():
+            within.require(name, getattr(self, name))
 
     def __call__(
         self,
         positive: Tensor,
         negative: Tensor,
         flagged: Tensor | None = None,
-        sigma: float = 0.0,
-        rho: float = 1.0,
-        remove: bool = False,
+        remedy: PairRemedy = NO_REMEDY,
     ) -> Tensor:
         """The loss of a batch of pairs, with a remedy for the flagged ones; arguments as in ``pair_logits``."""
         rectify = self.loss != "spectral"
-        p, n = pair_logits(positive, negative, self.tau, flagged, sigma, rho, remove, rectify)
+        p, n = pair_logits(positive, negative, self.tau, flagged, remedy, rectify)
         if self.loss == "debiased":
             return debiased(p, n, self.tau, self.prior)
         if self.loss == "hcl":
@@ -487,10 +472,8 @@ class ContrastiveLoss(nn.Module):
     ----------
     objective : Objective, optional
         NT-Xent with τ = 0.5 by default.
-    sigma, rho, remove
-        The remedy, see ``pair_logits``; by default none.
-    pos_high, pos_low : float
-        The band of flagged pairs, see ``empirical.selection.difficult_pairs``; by default empty.
+    sigma, rho, remove, pos_high, pos_low
+        The remedy and its band, see ``empirical.arms.PairRemedy``; by default none and empty.
 
     Raises
     ------
@@ -515,11 +498,8 @@ class ContrastiveLoss(nn.Module):
         pos_low: float = 0.0,
     ) -> None:
         super().__init__()
-        require_remedy(sigma, rho)
-        require_shares(pos_high, pos_low)
         self.objective = objective or Objective()
-        self.sigma, self.rho, self.remove = sigma, rho, remove
-        self.pos_high, self.pos_low = pos_high, pos_low
+        self.remedy = PairRemedy(sigma, rho, remove, pos_high, pos_low)
 
     def forward(self, z0: Tensor, z1: Tensor, h0: Tensor | None = None, h1: Tensor | None = None) -> Tensor:
         """The loss of a batch, a scalar.
@@ -536,17 +516,16 @@ class ContrastiveLoss(nn.Module):
         require((h0 is None) == (h1 is None), "h0, h1", "one of them", "both or none")
         z = torch.cat([z0, z1])
         flagged = None
-        if self.pos_low > self.pos_high:  # before the projections' cosines take their memory
+        if self.remedy.pos_low > self.remedy.pos_high:  # before the projections' cosines take their memory
             flagged = self._select(z if h0 is None or h1 is None else torch.cat([h0, h1]))
         positive, negative = two_view_pairs(z)
-        return self.objective(positive, negative, flagged, self.sigma, self.rho, self.remove)
+        return self.objective(positive, negative, flagged, self.remedy)
 
     @torch.no_grad()
     def _select(self, features: Tensor) -> Tensor:
         _, similarities = two_view_pairs(features)
-        return difficult_pairs(similarities, self.pos_high, self.pos_low)
+        return flag(similarities, self.remedy)
 
     def extra_repr(self) -> str:
         """What ``print`` shows."""
-        names = ("objective", "sigma", "rho", "remove", "pos_high", "pos_low")
-        return ", ".join(f"{name}={getattr(self, name)}" for name in names)
+        return f"objective={self.objective}, remedy={self.remedy}"

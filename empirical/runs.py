@@ -26,7 +26,7 @@ from theory.files import write_json
 from theory.plan import Profile, plan_from_profile
 
 if TYPE_CHECKING:
-    from empirical.compare.experiment import Experiment
+    from empirical.compare.presets import Experiment
 
 EVIDENCE_ROWS = 2_000
 SAVED_EIGENVALUES = 256
@@ -64,7 +64,8 @@ def execute(task: Task) -> None:
     """Do one task and write its result.json last; a finished task is left alone."""
     if task.finished:
         return
-    from empirical.evaluate.probes import Protocol, evaluate_features, evaluate_network
+    from empirical.evaluate.probes import evaluate_features, evaluate_network
+    from empirical.evaluate.protocol import Protocol
     from empirical.train.logs import write_result
     from empirical.train.loop import train
 

@@ -14,8 +14,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from empirical.arms import SELECTIONS
-from theory.checks import require, require_known, require_share
+from empirical.arms import PairRemedy, require_shares
+from theory.checks import require_share
 
 Band = tuple[Tensor, Tensor]
 
@@ -58,17 +58,15 @@ def difficult_pairs(similarities: Tensor, pos_high: float, pos_low: float) -> Te
     return in_band(similarities, rank_band(similarities, pos_high, pos_low))
 
 
-def flag(similarities: Tensor, select: str, pos_high: float, pos_low: float, seed: int = 0) -> Tensor:
-    """Flag pairs in one of the ways of ``empirical.arms.PairRemedy``.
+def flag(similarities: Tensor, remedy: PairRemedy, seed: int = 0) -> Tensor:
+    """Flag pairs in the remedy's way.
 
     Parameters
     ----------
     similarities : Tensor
         Cosines, shape (A, M), −∞ where there is no pair.
-    select : {"rank", "auto", "all", "random"}
-        ``difficult_pairs``; the band that sets itself; every pair; as many random pairs as the band holds.
-    pos_high, pos_low : float
-        The band, 0 <= pos_high <= pos_low <= 1.
+    remedy : PairRemedy
+        ``select`` and the band; the space of the similarities is the caller's choice.
     seed : int
         Of the random pairs, the same on every device.
 
@@ -76,22 +74,15 @@ def flag(similarities: Tensor, select: str, pos_high: float, pos_low: float, see
     -------
     Tensor
         bool, shape (A, M).
-
-    Raises
-    ------
-    ParameterError
-        If the shares are out of order or range, or ``select`` is unknown.
     """
-    require_known("select", select, SELECTIONS)
-    require_shares(pos_high, pos_low)
-    if select == "all":
+    if remedy.select == "all":
         return similarities > -torch.inf
-    if select == "auto":
+    if remedy.select == "auto":
         return in_band(similarities, self_set_band(similarities))
-    if select == "random":
+    if remedy.select == "random":
         generator = Generator(similarities.device).manual_seed(seed)
-        return random_pairs(similarities, pos_low - pos_high, generator)
-    return difficult_pairs(similarities, pos_high, pos_low)
+        return random_pairs(similarities, remedy.pos_low - remedy.pos_high, generator)
+    return difficult_pairs(similarities, remedy.pos_high, remedy.pos_low)
 
 
 def in_band(similarities: Tensor, band: Band) -> Tensor:
@@ -199,12 +190,6 @@ def random_pairs(similarities: Tensor, share: float, generator: Generator) -> Te
     if similarities.shape[0] == similarities.shape[1]:
         draws = draws.triu() + draws.triu(1).T
     return (draws < share) & (similarities > -torch.inf)
-
-
-def require_shares(pos_high: float, pos_low: float) -> None:
-    """Require 0 <= pos_high <= pos_low <= 1."""
-    require(0 <= pos_high <= 1, "pos_high", pos_high, "0 <= pos_high <= 1")
-    require(pos_high <= pos_low <= 1, "pos_low", pos_low, f"pos_high = {pos_high} <= pos_low <= 1")
 
 
 def _fast(values: Tensor) -> Any:

@@ -1,15 +1,20 @@
-"""Intervals, paired differences and rank correlation over few seeds."""
+"""Paired differences over few seeds, their intervals and the words for them, and rank correlation."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+WITHIN_NOISE, NO_VERDICT = "within noise", "no verdict"
 FEWEST_PREDICTIONS = 8
 PERMUTATIONS, RESAMPLES = 4999, 2000
 
@@ -33,8 +38,46 @@ def mean_interval(values: Sequence[float]) -> Mean:
     x = np.asarray(values, dtype=float)
     if len(x) < 2:
         return Mean(float(x.mean()), None, None, len(x))
-    half = float(stats.t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x)))
+    half = float(half_width(x.std(ddof=1), len(x)))
     return Mean(float(x.mean()), float(x.mean()) - half, float(x.mean()) + half, len(x))
+
+
+def half_width(deviation: Any, count: Any) -> Any:
+    """Half the 95 % t-interval of a mean, elementwise; NaN for a count of 1.
+
+    Parameters
+    ----------
+    deviation : array_like
+        Standard deviation of the values.
+    count : array_like
+        How many there are.
+    """
+    return stats.t.ppf(0.975, np.maximum(count - 1, 1)) * deviation / np.sqrt(count)
+
+
+def paired(values: pd.Series[float], reference: pd.Series[float]) -> list[float]:
+    """Values minus the reference's, over the seeds (the index) that both have."""
+    return [float(difference) for difference in (values - reference).dropna()]
+
+
+def judge(low: ArrayLike | None, high: ArrayLike | None, above: ArrayLike, below: ArrayLike) -> Any:
+    """The word for an interval of a difference, elementwise.
+
+    Parameters
+    ----------
+    low, high : array_like or None
+        Ends of the interval; NaN or None, as one seed has it, gives ``NO_VERDICT``.
+    above, below : str or array_like of str
+        The words for an interval above zero and for one below; one that holds zero is ``WITHIN_NOISE``.
+
+    Returns
+    -------
+    str or ndarray of str
+    """
+    ends = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
+    holds_zero = (ends[0] <= 0) & (ends[1] >= 0)
+    words = np.select([ends[0] > 0, ends[1] < 0, holds_zero], [above, below, WITHIN_NOISE], NO_VERDICT)
+    return words if words.ndim else str(words)
 
 
 def detectable_difference(differences: Sequence[float], seeds: int | None = None) -> float | None:
@@ -97,23 +140,42 @@ def rank_correlation(
     if len(np.unique(y)) < 2:
         return RankCorrelation(None, None, None, None, distinct, "all measured errors are equal")
 
-    def spearman(a: Any, b: Any) -> float:
-        ranks = stats.rankdata(a), stats.rankdata(b)
-        return float(np.corrcoef(*ranks)[0, 1])
-
     generator = np.random.default_rng(seed)
-    rho = spearman(x, y)
-    as_extreme = 0
-    for _ in range(PERMUTATIONS):
-        shuffled = y.copy()
+    x_ranks, y_ranks = stats.rankdata(x), stats.rankdata(y)
+    rho = float(_correlation(x_ranks, y_ranks))
+    shuffled = np.empty((PERMUTATIONS, len(y)), dtype=int)
+    for row in shuffled:
         for rows in members:
-            shuffled[rows] = y[generator.permutation(rows)]
-        as_extreme += abs(spearman(x, shuffled)) >= abs(rho) - 1e-12
-    resampled: list[float] = []
-    while len(resampled) < RESAMPLES:
-        rows = np.concatenate([generator.choice(rows, len(rows)) for rows in members])
-        if len(np.unique(x[rows])) > 1 and len(np.unique(y[rows])) > 1:
-            resampled.append(spearman(x[rows], y[rows]))
+            row[rows] = generator.permutation(rows)
+    as_extreme = np.abs(_correlation(x_ranks, y_ranks[shuffled])) >= abs(rho) - 1e-12
+    resampled = _bootstrap(x, y, members, generator)
     low, high = np.percentile(resampled, [2.5, 97.5])
-    p_value = (1 + as_extreme) / (1 + PERMUTATIONS)
+    p_value = (1 + as_extreme.sum()) / (1 + PERMUTATIONS)
     return RankCorrelation(rho, float(low), float(high), float(p_value), distinct)
+
+
+def _bootstrap(
+    x: NDArray[np.float64], y: NDArray[np.float64], members: Sequence[NDArray[np.int_]], generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """Spearman's ρ of RESAMPLES samples with replacement within the groups, none of them constant on a side.
+
+    The draws are those of ``generator.choice(rows, len(rows))``, one sample and group after the other.
+    """
+    sizes = [len(rows) for rows in members]
+    first, size = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes), np.repeat(sizes, sizes)
+    everyone, found = np.concatenate(members), np.empty(0)
+    while missing := RESAMPLES - len(found):
+        rows = everyone[first + generator.integers(size, size=(missing, len(x)))]
+        a, b = x[rows], y[rows]
+        varied = (a != a[:, :1]).any(axis=1) & (b != b[:, :1]).any(axis=1)
+        a, b = (stats.rankdata(values[varied], axis=1) for values in (a, b))  # anew: a sample has ties
+        found = np.append(found, _correlation(a, b))
+    return found
+
+
+def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pearson's correlation along the last axis, to the last digit that of ``np.corrcoef`` on ranks."""
+    a, b = (values - values.mean(axis=-1, keepdims=True) for values in (a, b))
+    weight = 1 / (a.shape[-1] - 1)
+    both, first, second = ((u * v).sum(axis=-1) * weight for u, v in ((a, b), (a, a), (b, b)))
+    return np.asarray(np.clip(both / np.sqrt(first) / np.sqrt(second), -1, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -28,12 +29,11 @@ NAMES = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Draw the figures; 1 if the data of one is missing."""
     missing: list[str] = []
+    parser = Parser("python -m figures", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="figures to draw (all): " + ", ".join(NAMES))
+    parser.add_argument("--out", type=Path, default=FOLDER, help="folder of the pictures (figures)")
 
-    def command(argv: Sequence[str] | None) -> None:
-        parser = Parser(prog="python -m figures", description=__doc__)
-        parser.add_argument("names", nargs="*", metavar="NAME", help="figures to draw (all): " + ", ".join(NAMES))
-        parser.add_argument("--out", type=Path, default=FOLDER, help="folder of the pictures (figures)")
-        args = parser.parse_args(argv)
+    def command(args: Namespace) -> None:
         for name in args.names:
             require_known("name", name, NAMES)
         for name in args.names or NAMES:
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             else:
                 print(f"{name}:", *save(module.draw(shown), name, args.out), flush=True)
 
-    code = run(command, argv)
+    code = run(parser, command, argv)
     for line in missing:
         print(line, file=sys.stderr)
     return code or int(bool(missing))

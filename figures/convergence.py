@@ -9,7 +9,7 @@ convergence`` draws the committed one.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from argparse import Namespace
 from pathlib import Path
 
 import pandas as pd
@@ -47,11 +47,15 @@ def draw(results: pd.DataFrame) -> Figure:
     return figure
 
 
-def _command(argv: Sequence[str] | None) -> None:
-    parser = Parser(prog="python figures/convergence.py", description="Regenerate the convergence picture.")
-    parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
-    args = parser.parse_args(argv)
-    from empirical.simulate.sampled import load_experiment, run_experiment  # imports torch
+def _parser() -> Parser:
+    parser = Parser("python figures/convergence.py", description="Regenerate the convergence picture.")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    return parser
+
+
+def _command(args: Namespace) -> None:
+    from empirical.simulate.sampled import run_experiment  # imports torch
+    from empirical.simulate.settings import load_experiment
 
     results = run_experiment(load_experiment(ROOT / "experiments/sampled.toml"), ROOT / "runs/sampled", args.jobs)
     shown = results[["remedy", "seed", "step", *SPACES]]
@@ -60,4 +64,4 @@ def _command(argv: Sequence[str] | None) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run(_command, None, resumable=True))
+    raise SystemExit(run(_parser(), _command, None, resumable=True))

@@ -9,7 +9,7 @@ and draws the map; ``python -m figures phase_map`` draws the committed one.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from argparse import Namespace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from matplotlib.patches import Patch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from empirical.statistics import WITHIN_NOISE, half_width, judge  # noqa: E402
 from figures import style  # noqa: E402
 from theory.command import Parser, run  # noqa: E402
 from theory.files import write_text  # noqa: E402
@@ -72,11 +73,9 @@ CELL = ["pairing", "difficult", "excess", "epsilon", "dim"]
 def compare(table: pd.DataFrame) -> pd.DataFrame:
     """One row a cell, k and comparison: paired change with its 95 % interval, and the bound's predictions.
 
-    ``verdict`` of each reading of the bound is "right", "wrong", "within noise" (the interval holds 0) or "silent"
-    (the bound predicts no change, or does not exist).
+    ``verdict`` of each reading of the bound is "right", "wrong", "within noise" (the interval holds 0), "no verdict"
+    (one seed has no interval) or "silent" (the bound predicts no change, or does not exist).
     """
-    from scipy.stats import t
-
     table = table.assign(excess=(table.gamma - table.beta).round(12))
     parts = []
     for name, (_, error) in COMPARISONS.items():
@@ -87,15 +86,13 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
         change = (wide[0] - wide[1]).dropna(subset=[error])
         grouped = change.groupby(keys[:-1], sort=False)
         part = grouped[list(READINGS)].first()
-        part["change"], spread = grouped[error].mean(), grouped[error].sem()
-        part["seeds"] = grouped[error].count()
-        half = t.ppf(0.975, np.maximum(part.seeds - 1, 1)) * spread
+        part["change"], part["seeds"] = grouped[error].mean(), grouped[error].count()
+        half = half_width(grouped[error].std(), part.seeds)
         part["low"], part["high"] = part.change - half, part.change + half
-        noise = (part.low <= 0) & (part.high >= 0)
         for reading in READINGS:
             predicted = part[reading].where(part[reading].abs() > NEGLIGIBLE, 0.0)
-            right = np.sign(predicted) == np.sign(part.change)
-            verdict = np.where(noise, "within noise", np.where(right, "right", "wrong"))
+            above, below = (np.where(expected, "right", "wrong") for expected in (predicted > 0, predicted < 0))
+            verdict = judge(part.low, part.high, above, below)
             part[f"verdict_{reading}"] = np.where(predicted.isna() | (predicted == 0), "silent", verdict)
         part.insert(0, "comparison", name)
         parts.append(part.reset_index())
@@ -113,7 +110,8 @@ def agreement(changes: pd.DataFrame, reading: str = "bound") -> pd.DataFrame:
     rows = []
     for (pairing, comparison), group in changes.groupby(["pairing", "comparison"], sort=False):
         verdicts = group[f"verdict_{reading}"].value_counts()
-        right, wrong, noise, silent = (int(verdicts.get(v, 0)) for v in ("right", "wrong", "within noise", "silent"))
+        right, wrong, noise, silent = (int(verdicts.get(v, 0)) for v in ("right", "wrong", WITHIN_NOISE, "silent"))
+        seen = judge(group.low, group.high, "hurts", "helps")
         with_bound = group.dropna(subset=[reading])
         varies = len(with_bound) > 2 and with_bound[reading].nunique() > 1 and with_bound.change.nunique() > 1
         rows.append(
@@ -125,8 +123,8 @@ def agreement(changes: pd.DataFrame, reading: str = "bound") -> pd.DataFrame:
                 "wrong": wrong,
                 "within_noise": noise,
                 "silent": silent,
-                "hurts": int((group.low > 0).sum()),
-                "helps": int((group.high < 0).sum()),
+                "hurts": int((seen == "hurts").sum()),
+                "helps": int((seen == "helps").sum()),
                 "share_right": right / (right + wrong) if right + wrong else np.nan,
                 "rank_correlation": spearmanr(with_bound[reading], with_bound.change)[0] if varies else np.nan,
             }
@@ -204,7 +202,7 @@ def draw(changes: pd.DataFrame) -> Figure:
     keys = [
         Line2D([], [], ls="", marker="x", color="black", label="the bound predicts the other sign"),
         Line2D([], [], ls="", marker="_", color="black", label="the bound predicts no change"),
-        Line2D([], [], ls="", marker=".", color="black", label="within noise (95 % interval)"),
+        Line2D([], [], ls="", marker=".", color="black", label=f"{WITHIN_NOISE} (95 % interval)"),
         Patch(facecolor="white", edgecolor="black", label="no mark: the bound's sign is right"),
         Patch(facecolor=style.SHADE, label="no value"),
     ]
@@ -230,7 +228,7 @@ def _panel(plot: Any, cells: pd.DataFrame, largest: float) -> Any:
     plot.set_facecolor(style.SHADE)
     limits = {"vmin": -largest, "vmax": largest}
     mesh = plot.imshow(values, origin="lower", aspect="auto", cmap=style.DIVERGING, interpolation="none", **limits)
-    noise = (cells.low <= 0) & (cells.high >= 0)
+    noise = judge(cells.low, cells.high, "worse", "better") == WITHIN_NOISE
     marks = {".": noise, "_": (cells.verdict_bound == "silent") & ~noise, "x": cells.verdict_bound == "wrong"}
     dark = cells.change.abs() > 0.7 * largest
     for (symbol, marked), (colour, shade) in product(marks.items(), (("white", dark), ("black", ~dark))):
@@ -253,13 +251,16 @@ def _group(axis: Any, line: Any, labels: list[str]) -> None:
         line(start - 0.5, color=style.GREY, lw=0.8)
 
 
-def _command(argv: Sequence[str] | None) -> None:
-    parser = Parser(prog="python figures/phase_map.py", description="Regenerate the phase map, data and picture.")
+def _parser() -> Parser:
+    parser = Parser("python figures/phase_map.py", description="Regenerate the phase map, data and picture.")
     parser.add_argument("--coarse", action="store_true", help="a smaller grid, minutes on 2 cores")
-    parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--out", type=Path, default=ROOT / "figures", help="folder of the results (figures)")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder of the finished cells (runs)")
-    args = parser.parse_args(argv)
+    return parser
+
+
+def _command(args: Namespace) -> None:
     experiment = COARSE if args.coarse else FULL
     table = run_experiment(experiment, args.runs / f"phase_map{'_coarse' * args.coarse}", args.jobs)
     changes = compare(table)
@@ -272,4 +273,4 @@ def _command(argv: Sequence[str] | None) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run(_command, None, resumable=True))
+    raise SystemExit(run(_parser(), _command, None, resumable=True))

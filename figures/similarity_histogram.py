@@ -8,7 +8,7 @@ results/similarity_histogram.csv and draws it; ``python -m figures similarity_hi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,14 +127,18 @@ def draw(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _command(argv: Sequence[str] | None) -> None:
-    parser = Parser(prog="python -m figures.similarity_histogram", description="Measure and draw similarities.")
+def _parser() -> Parser:
+    parser = Parser("python -m figures.similarity_histogram", description="Measure and draw similarities.")
     parser.add_argument("--warmup", type=Path, required=True, help="folder of a finished warm-up run")
-    folder = parser.parse_args(argv).warmup
+    return parser
+
+
+def _command(args: Namespace) -> None:
+    folder = args.warmup
     table = measure(folder / "evidence.npz", folder / "plan.json", folder / "checkpoint.pt")
     write_text(TABLE, table.to_csv(index=False, float_format="%.6g"))
     print(TABLE, *style.save(draw(data()), "similarity_histogram"), sep="\n")
 
 
 if __name__ == "__main__":
-    raise SystemExit(run(_command, None))
+    raise SystemExit(run(_parser(), _command, None))

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from empirical.findings.claims import CLAIMS
-from empirical.study.study import PARTS
+from empirical.study.parts import PARTS
 from figures import study, style
 
 ROLES = {"margin": (style.MARGIN, "margin, σ/σ*"), "temperature": (style.TEMPERATURE, "temperature, log ρ/log ρ*")}

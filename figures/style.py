@@ -14,21 +14,21 @@ from matplotlib.style import context
 from PIL import Image
 from scipy.optimize import isotonic_regression
 
+from theory import palette
 from theory.files import write_bytes
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER.parent / "results"
 WIDTH = 7.0  # inches, of every figure
 
-# Okabe and Ito's palette, told apart by the colour-blind.
-CLEAN = BASELINE = "#000000"
-DIFFICULT = "#D55E00"
-MARGIN = PUBLISHED = "#0072B2"
-TEMPERATURE = "#009E73"
-COMBINED = BAND = "#CC79A7"
-REMOVAL = "#E69F00"
-OTHER = "#56B4E9"
-GREY = "#767676"
+CLEAN = BASELINE = palette.BLACK
+DIFFICULT = palette.VERMILION
+MARGIN = PUBLISHED = palette.BLUE
+TEMPERATURE = palette.GREEN
+COMBINED = BAND = palette.PURPLE
+REMOVAL = palette.ORANGE
+OTHER = palette.SKY
+GREY = palette.GREY
 ALPHA, BETA, GAMMA = OTHER, GREY, DIFFICULT
 SHADE = "#E8E8E8"  # of areas
 SEQUENTIAL, DIVERGING = "viridis", "PuOr_r"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from empirical.study.study import PARTS
+from empirical.study.parts import PARTS
 from figures import study, style
 
 SETTINGS = {"tau": "temperature τ of the loss", "batch": "images in a batch"}

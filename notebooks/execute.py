@@ -11,6 +11,7 @@ import math
 import re
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from queue import Empty
@@ -142,13 +143,13 @@ def joined(outputs: Sequence[nbformat.NotebookNode]) -> list[nbformat.NotebookNo
 def main(argv: Sequence[str] | None = None, folder: Path = HERE) -> int:
     """Entry point: exit code 1 if a notebook fails, 2 for an unknown name."""
     failed = False
+    parser = Parser("python notebooks/execute.py", description=__doc__)
+    parser.add_argument("notebook", nargs="*", metavar="NAME", help="such as 02_error_bounds (all)")
 
-    def command(arguments: Sequence[str] | None) -> None:
+    def command(args: Namespace) -> None:
         nonlocal failed
-        parser = Parser(prog="python notebooks/execute.py", description=__doc__)
-        parser.add_argument("notebook", nargs="*", help="names, such as 02_error_bounds (all)")
         known = {path.stem: path for path in sorted(folder.glob("*.ipynb"))}
-        names = [Path(name).stem for name in parser.parse_args(arguments).notebook]
+        names = [Path(name).stem for name in args.notebook]
         for name in names:
             require_known("notebook", name, known)
         chosen = [path for name, path in known.items() if not names or name in names]
@@ -164,7 +165,7 @@ def main(argv: Sequence[str] | None = None, folder: Path = HERE) -> int:
             )
         print(f"{len(chosen)} notebook{'s' * (len(chosen) != 1)} executed")
 
-    return run(command, argv) or int(failed)
+    return run(parser, command, argv) or int(failed)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,11 @@ import sympy as sp
 from cycler import cycler
 from IPython.display import Markdown, Math, display
 
+from theory import palette
 from theory.audit import audit
 
-COLOURS = BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
+BLUE, ORANGE, GREEN, PINK, GREY = palette.BLUE, palette.VERMILION, palette.GREEN, palette.PURPLE, palette.DARK_GREY
+COLOURS = BLUE, ORANGE, GREEN, PINK, GREY
 
 plt.rcParams.update(
     {

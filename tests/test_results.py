@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from empirical.findings import claims as findings
-from empirical.study.study import PARTS
+from empirical.study.parts import PARTS
 from theory.simulate import summary
 
 ROOT = Path(__file__).parents[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Self
 
@@ -47,13 +48,16 @@ def require(holds: bool, name: str, value: object, condition: str) -> None:
 def require_known(name: str, value: object, known: Iterable[str]) -> None:
     """Raise ParameterError, suggesting the nearest name, unless ``value`` is one of ``known``."""
     names = list(known)
-    if value in names:
-        return
+    if value not in names:
+        raise ParameterError(name, value, "one of " + ", ".join(names) + nearest(str(value), names))
+
+
+def nearest(value: str, known: Iterable[str]) -> str:
+    """A question after the known name nearest to a wrong one, to end an error with; empty if none is near."""
     import difflib  # only errors need it
 
-    nearest = difflib.get_close_matches(str(value), names, 1)
-    hint = f" (did you mean {nearest[0]}?)" if nearest else ""
-    raise ParameterError(name, value, "one of " + ", ".join(names) + hint)
+    found = difflib.get_close_matches(value, list(known), 1)
+    return f" (did you mean {found[0]}?)" if found else ""
 
 
 def require_integer(name: str, value: Any, low: int, high: float = math.inf, *, limit: str = "") -> int:
@@ -63,6 +67,53 @@ def require_integer(name: str, value: Any, low: int, high: float = math.inf, *, 
         condition = f"an integer >= {low}" if high == math.inf else f"an integer in [{low}, {high}]"
         raise ParameterError(name, value, condition + limit)
     return int(value)
+
+
+@dataclass(frozen=True)
+class Range:
+    """The finite numbers, or integers, from ``low`` to ``high``: checked, and told in a command's help.
+
+    Parameters
+    ----------
+    low, high : float
+        Both ends belong to it.
+    above, below : bool
+        Leave the lower, the upper end out.
+    whole : bool
+        Only integers.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    above: bool = False
+    below: bool = False
+    whole: bool = False
+
+    def require(self, name: str, value: Any) -> None:
+        """Raise ParameterError unless ``value`` belongs to it."""
+        if self.whole:
+            require_integer(name, value, int(self.low), self.high)
+            return
+        inside = is_finite(value) and self.low <= value <= self.high
+        ends = (self.above and value == self.low) or (self.below and value == self.high)
+        require(inside and not ends, name, value, self._condition(name))
+
+    def _condition(self, name: str) -> str:
+        if self.low == -math.inf:
+            return "a finite number"
+        if self.high == math.inf:
+            return f"{name} {'>' if self.above else '>='} {self.low:g}"
+        left, right = ("<" if end else "<=" for end in (self.above, self.below))
+        return f"{self.low:g} {left} {name} {right} {self.high:g}"
+
+    def __str__(self) -> str:
+        if self.low == -math.inf:
+            return "any number"
+        if self.high == math.inf:
+            return f"{'>' if self.above else '>='} {self.low:g}"
+        if not self.above and not self.below:
+            return f"{self.low:g} to {self.high:g}"
+        return f"{'above' if self.above else 'from'} {self.low:g} to {'below ' * self.below}{self.high:g}"
 
 
 def require_share(name: str, value: Any) -> None:

@@ -1,30 +1,183 @@
-"""What every command shares: options and one-line errors with exit code 2."""
+"""What every command shares: its options and help, and one-line errors with exit code 2."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
+import textwrap
+from argparse import Action, ArgumentError, Namespace
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
-from theory.checks import ParameterError
+from theory.checks import ParameterError, nearest
+
+DISTRIBUTION = "difficult-examples"
+METAVARS = {int: "N", float: "X", Path: "FILE"}
+KINDS = {"int": "an integer", "float": "a number", "Path": "a file name", "fraction": "a fraction such as 1/3"}
+NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan)")  # such as -1e-3, which argparse takes for an option
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line, like every other error of the package."""
+    """An ArgumentParser with grouped options, examples, ``--version``, and errors of one line.
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, **options)
+    Parameters
+    ----------
+    prog : str, optional
+        The command as it was called, such as ``python -m theory.bounds``.
+    doc : str, optional
+        Docstring of the command's module, whose first sentence becomes the description.
+    usage : str, optional
+        What the command needs, after its name.
+    examples : sequence of str
+        Arguments of calls that work.
+    """
+
+    def __init__(
+        self,
+        prog: str | None = None,
+        doc: str | None = None,
+        usage: str | None = None,
+        examples: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("description", sentence(doc or "") or None)
+        super().__init__(prog, allow_abbrev=False, formatter_class=_Help, exit_on_error=False, **kwargs)
+        self._negative_number_matcher = NEGATIVE
+        if usage is not None:
+            self.usage = "\n".join(textwrap.wrap(f"{self.prog} {usage}", 72, subsequent_indent=" " * 7))
+        self.examples = tuple(examples)
+        if examples:
+            self.epilog = "\n".join(["examples:", *(_shell(self.prog, example) for example in examples)])
+        self.add_argument("--version", action=_Version, help="print the version and exit")
+
+    def group(self, title: str) -> argparse._ArgumentGroup:
+        """The group of options with this title."""
+        return next((g for g in self._action_groups if g.title == title), None) or self.add_argument_group(title)
+
+    def label(self, dest: str) -> str:
+        """What errors call the option, or the argument without one, that is parsed to ``dest``."""
+        return next(_name(action) for action in self._actions if action.dest == dest)
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Namespace:  # type: ignore[override]
+        """Parse arguments; ParameterError, naming the option, the value and what is accepted, if they are wrong."""
+        given = sys.argv[1:] if args is None else list(args)
+        if self._subparsers is None:  # whose options are not this parser's
+            self._require_known_options(given)
+        try:
+            found: Namespace
+            found, extra = self.parse_known_args(given, namespace)
+        except ArgumentError as error:
+            raise ParameterError(f"{error.argument_name}: {error.message}") from None
+        if extra:
+            raise ParameterError(f"unexpected argument {extra[0]}")
+        return found
 
     def error(self, message: str) -> NoReturn:
+        if alternatives := re.fullmatch(r"one of the arguments (.+) is required", message):
+            raise ParameterError(f"{alternatives[1].replace(' ', ' or ')} is required")
+        _, _, missing = message.partition("arguments are required: ")
+        for action in self._actions:
+            name = _name(action)
+            if missing.split(", ")[0] == name:
+                raise ParameterError(f"{name} is required: {self._explained(action)}")
         raise ParameterError(message)
 
+    def _explained(self, action: Action) -> str:
+        return self._get_formatter()._expand_help(action)
 
-def run(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None, resumable: bool = False) -> int:
-    """Run a command; bad input becomes one line on stderr and exit code 2, Ctrl-C exit code 130."""
+    def _require_known_options(self, given: Sequence[str]) -> None:
+        """Before anything else is checked: a misspelt option also leaves the right one missing."""
+        for text in given:
+            name = text.partition("=")[0]
+            if text == "--":
+                return
+            option = text.startswith("-") and len(text) > 1 and " " not in text and not NEGATIVE.match(text)
+            if option and name not in self._option_string_actions:
+                raise ParameterError(f"there is no option {name}" + nearest(name, self._option_string_actions))
+
+    def _get_value(self, action: Action, arg_string: str) -> Any:
+        try:
+            return super()._get_value(action, arg_string)
+        except ArgumentError:
+            kind = getattr(action.type, "__name__", "")
+            raise ParameterError(f"{_name(action)} {arg_string}: not {KINDS.get(kind, kind)}") from None
+
+    def _check_value(self, action: Action, value: Any) -> None:
+        if action.choices is None or value in action.choices or value is action.default:
+            return
+        names = [str(choice) for choice in action.choices]
+        raise ParameterError(f"{_name(action)} {value}: not one of {', '.join(names)}" + nearest(str(value), names))
+
+    def _match_argument(self, action: Action, arg_strings_pattern: str) -> int:
+        try:
+            return super()._match_argument(action, arg_strings_pattern)
+        except ArgumentError:
+            raise ParameterError(f"{_name(action)} needs a value: {self._explained(action)}") from None
+
+
+class _Help(argparse.HelpFormatter):
+    """Short names for values, defaults in parentheses, and a text with indented lines as it is."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if "\n " in text else super()._fill_text(text, width, indent)
+
+    def _get_default_metavar_for_optional(self, action: Action) -> str:
+        return next((name for kind, name in METAVARS.items() if action.type is kind), "NAME")
+
+    def _metavar_formatter(self, action: Action, default_metavar: str) -> Any:
+        named = action.metavar or default_metavar  # not {all,the,choices}, which the help tells
+        return lambda size: named if isinstance(named, tuple) else (named,) * size
+
+    def _get_help_string(self, action: Action) -> str | None:
+        default = action.default
+        hidden = default is None or default is False or default in ("", [], argparse.SUPPRESS)
+        hidden = hidden or isinstance(default, Path)  # absolute, which the help says better
+        return action.help if hidden else f"{action.help} (%(default)s)"
+
+
+class _Version(Action):
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import PackageNotFoundError, version  # slow, and for this alone
+
+        try:
+            print(DISTRIBUTION, version(DISTRIBUTION))
+        except PackageNotFoundError as error:
+            raise ParameterError(f"{DISTRIBUTION} is not installed: its version is in pyproject.toml") from error
+        parser.exit()
+
+
+def sentence(doc: str) -> str:
+    """The first sentence of a module's docstring, without the command that runs it."""
+    return re.sub(r": ``python -m [^`]+``", "", doc.strip().partition("\n\n")[0]).replace("\n", " ")
+
+
+def _name(action: Action) -> str:
+    """How errors call an option, or an argument without one."""
+    return str(action.option_strings[-1] if action.option_strings else action.metavar or action.dest)
+
+
+def _shell(prog: str, arguments: str) -> str:
+    """A call as one types it, on as many lines as 80 columns need."""
+    whole = re.sub(r" (?!--)", "\0", arguments)  # an option stays with its values
+    lines = textwrap.wrap(f"{prog} {whole}", 72, break_long_words=False, break_on_hyphens=False)
+    return "  " + " \\\n      ".join(lines).replace("\0", " ")
+
+
+def run(
+    parser: argparse.ArgumentParser,
+    command: Callable[[Namespace], None],
+    argv: Sequence[str] | None,
+    resumable: bool = False,
+) -> int:
+    """Run a command on parsed arguments; bad input becomes one line on stderr and exit code 2, Ctrl-C exit code 130."""
     try:
-        main(argv)
+        command(parser.parse_args(argv))
         sys.stdout.flush()
     except ParameterError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -37,6 +190,25 @@ def run(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None
     return 0
 
 
+def add_workers(parser: Parser) -> None:
+    """The options ``--jobs`` and ``--scheduler``, see ``theory.engine.workers``."""
+    where = parser.group("workers").add_mutually_exclusive_group()
+    jobs = "single-threaded worker processes, >= 1 (1: this process with all threads)"
+    where.add_argument("--jobs", type=int, metavar="N", help=jobs)
+    cluster = "a Dask cluster instead: local:N starts one of N workers, an address or a file of a scheduler uses it"
+    where.add_argument("--scheduler", metavar="local:N|ADDRESS|FILE", help=cluster)
+
+
+def chosen_workers(args: argparse.Namespace) -> dict[str, Any]:
+    """What was given for ``add_workers``, as arguments of ``theory.engine.workers``."""
+    return {"jobs": 1 if args.jobs is None else args.jobs, "scheduler": args.scheduler}
+
+
 def format_number(value: Any, pattern: str) -> str:
     """A number as text, a dash where there is none."""
     return "—" if value is None else format(float(value), pattern)
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in markdown."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in (header, ["---"] * len(header), *rows))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,36 @@ def write_text(path: Path, text: str) -> None:
 def write_bytes(path: Path, content: bytes, keep: Path | None = None) -> None:
     """Write a file under a temporary name and rename it, so that a reader sees all of it or none.
 
-    The file that it replaces stays under the name ``keep``, if that is given.
+    It is on the disk before it has its name, so that a power cut leaves all of it or none too. The file that
+    it replaces stays under the name ``keep``, if that is given.
     """
     require_writable(path)
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         if keep is not None and path.exists():
             os.replace(path, keep)
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise ParameterError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put a folder's names on the disk, where the platform and the file system can."""
+    if hasattr(os, "O_DIRECTORY"):  # not on Windows
+        with suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def require_writable(path: Path) -> None:
@@ -51,6 +68,20 @@ def write_json(path: Path, document: Any) -> None:
     write_text(path, json.dumps(document, indent=2, allow_nan=False, default=float) + "\n")
 
 
+def missing(path: Path, kind: str = "file") -> str:
+    """In words: which file, or which folder on the way to it, is missing, and where."""
+    place = Path(path).absolute()
+    while not place.parent.exists():
+        place, kind = place.parent, "folder"
+    return f"there is no {kind} {place.name} in {place.parent}"
+
+
+def unreadable(path: Path, error: OSError) -> ParameterError:
+    """The error for a file that cannot be opened."""
+    reason = missing(path) if isinstance(error, FileNotFoundError) else error.strerror or error
+    return ParameterError(f"cannot read {path}: {reason}")
+
+
 def read_document(path: Path, schema: str, keys: set[str]) -> dict[str, Any]:
     """Read a JSON document of one schema with exactly the given keys.
 
@@ -63,7 +94,7 @@ def read_document(path: Path, schema: str, keys: set[str]) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ParameterError(f"cannot read {path}: {error.strerror}") from error
+        raise unreadable(path, error) from error
     except (ValueError, RecursionError) as error:
         raise ParameterError(f"{path} is not JSON: {error}") from error
     require(isinstance(document, dict), str(path), type(document).__name__, "a JSON object")

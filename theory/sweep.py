@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from theory import formulas
+from theory import formulas, palette
 from theory.bounds import DEFAULTS, DIFFICULT_SHARE, error_bounds, rules
 from theory.checks import ParameterError, require
 from theory.kinds import PAIRINGS, Pairing, degrees, neighbours, paper_weights
@@ -333,7 +333,7 @@ def excess_figure(table: Table, sweeps: Sequence[Sweep]) -> Figure:
     axes = [sweep for sweep in sweeps if sweep[1].size > 1] or sweeps[:1]
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     plot = figure.add_subplot()
-    plot.set_prop_cycle(color=["black", "#D55E00", "#009E73", "#56B4E9", "#CC79A7"])  # told apart by the colour-blind
+    plot.set_prop_cycle(color=[palette.BLACK, palette.VERMILION, palette.GREEN, palette.SKY, palette.PURPLE])
     plot.set_xlabel(SYMBOLS[axes[0][0]])
     excess = {name: np.where(table[f"{name}.applies"], table[f"{name}.excess_over_clean"], np.nan) for name in BOUNDS}
     if len(axes) == 1:

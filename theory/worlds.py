@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.checks import ParameterError, require, require_share
+from theory.files import unreadable
 from theory.params import GraphParameters
 from theory.spectrum import require_augmentation_graph
 
@@ -214,9 +215,8 @@ def measured(features: Array, labels: Array) -> MeasuredWorld:
         vectors = features.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ParameterError(f"features are no numbers: {error}") from error
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    require(bool(np.isfinite(lengths).all() and lengths.all()), "features", "given", "finite, nonzero rows")
-    vectors /= lengths
+    vectors = unit_rows(vectors)
+    require(bool(np.isfinite(vectors).all() and vectors.any(axis=1).all()), "features", "given", "finite, nonzero rows")
 
     members = np.eye(len(names))[codes]
     counts = members.sum(axis=0)
@@ -262,11 +262,24 @@ def load_measured(path: Path) -> MeasuredWorld:
                 raise ParameterError(f"{path} lacks {', '.join(missing)}")
             return measured(file["features"], file["labels"])
     except OSError as error:
-        raise ParameterError(f"cannot read {path}: {error.strerror or error}") from error
+        raise unreadable(path, error) from error
     except (ValueError, AttributeError) as error:
         if isinstance(error, ParameterError):
             raise
         raise ParameterError(f"{path} is no .npz or .npy file: {error}") from error
+
+
+def unit_rows(rows: Array) -> Array:
+    """Rows divided by their lengths, in the precision that they have; a row of zeros stays one.
+
+    Parameters
+    ----------
+    rows : float array, shape (N, dimensions)
+    """
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    lengths[lengths == 0] = 1
+    with np.errstate(invalid="ignore"):  # a row that is not finite becomes NaN
+        return np.asarray(rows / lengths)
 
 
 # --- noise -----------------------------------------------------------------------------------------

@@ -1,11 +1,11 @@
-from .experiment import PRESETS as PRESETS
-from .experiment import Experiment as Experiment
 from .experiment import claim as claim
 from .experiment import compare as compare
 from .experiment import first_tasks as first_tasks
 from .experiment import folder as folder
 from .experiment import load_experiment as load_experiment
 from .experiment import planned as planned
+from .presets import PRESETS as PRESETS
+from .presets import Experiment as Experiment
 from .report import write_report as write_report
 from .results import Condition as Condition
 from .results import load_runs as load_runs

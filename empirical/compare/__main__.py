@@ -2,50 +2,83 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from empirical.arms import ARMS, BANDS
-from empirical.compare.experiment import PRESETS, SCORES, compare
-from empirical.recipes import check_recipe_fits, recipe
-from empirical.train.options import add_arguments, given
-from empirical.train.settings import Running, Settings, settings_from_arguments
-from theory.checks import ParameterError, require_known
+from empirical.choices import SCORES
+from empirical.compare.presets import DEFAULT, PRESETS
+from empirical.recipes import RECIPES, check_recipe_fits, recipe
+from empirical.train.options import add_arguments, given, require_alone
+from empirical.train.settings import Running, settings_from_arguments
+from theory.checks import ParameterError
 from theory.command import Parser, run
 from theory.plan import THREE_LEVEL
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.compare") -> int:
     """Entry point of ``python -m empirical.compare``."""
-    return run(_command, argv, resumable=True)
+    return run(parser(prog), _command, argv, resumable=True)
 
 
-def _command(argv: Sequence[str] | None) -> None:
-    parser = Parser(prog="python -m empirical.compare", description=__doc__)
-    add = parser.add_argument
-    add("--preset", default="photos-cpu", help=f"the experiment: {', '.join(PRESETS)} (photos-cpu)")
-    add("--recipe", help="settings for a data set at full size, see docs/recipes.md")
-    add("--arms", help="comma-separated: " + ", ".join(ARMS))
-    add("--seeds", type=int, help="runs per arm")
-    add("--omegas", help="comma-separated shares of mixed images")
-    add("--band", help="the selector's band: " + ", ".join(BANDS))
-    add("--pairing", choices=THREE_LEVEL, help="the three-level reading behind the plan")
-    add("--scores", help="what makes a sample difficult for sample removal: " + ", ".join(SCORES))
-    add("--labels-per-class", type=int, help="labels per class that the probe sees (all)")
-    add("--draws", type=int, help="label draws")
-    add("--jobs", type=int, default=1, help="single-threaded workers (1: this process with all threads)")
-    add("--out", type=Path, required=True, help="folder of the experiment")
-    add_arguments(parser, Settings)
-    add_arguments(parser, Running)
-    args = parser.parse_args(argv)
-    require_known("preset", args.preset, PRESETS)
+def parser(prog: str) -> Parser:
+    """The command's options; the defaults shown are those of the preset that is used where none is given."""
+    found = Parser(
+        prog,
+        __doc__,
+        "(--data DATA --out FOLDER | --report FOLDER) [options]",
+        (
+            "--data folder:photos --arms baseline,margin,combined --jobs 2 --out runs/photos",
+            "--preset digits-demo --jobs 2 --out runs/demo",
+        ),
+    )
+    preset = PRESETS[DEFAULT]
+    add = found.group("experiment").add_argument
+    shown = f"what is compared, and the defaults of everything below ({DEFAULT}'s are shown): {', '.join(PRESETS)}"
+    add("--preset", choices=list(PRESETS), default=DEFAULT, help=shown)
+    recipes = f"settings for a data set at full size, see docs/recipes.md: {', '.join(RECIPES)}"
+    add("--recipe", choices=list(RECIPES), help=recipes)
+    add("--arms", metavar="LIST", help=f"comma-separated: {', '.join(ARMS)} ({','.join(preset.arms)})")
+    add("--seeds", type=int, help=f"runs per arm, >= 1 ({preset.seeds})")
+    add("--omegas", metavar="LIST", help=f"comma-separated shares of mixed images, 0 to 1 ({_listed(preset.omegas)})")
+    add("--band", choices=BANDS, help=f"the selector's band: {', '.join(BANDS)} ({preset.band})")
+    pairing = f"the three-level reading behind the plan: {', '.join(THREE_LEVEL)} ({preset.pairing})"
+    add("--pairing", choices=THREE_LEVEL, help=pairing)
+    scores = f"what makes a sample difficult for sample removal: {', '.join(SCORES)} ({preset.scores})"
+    add("--scores", choices=SCORES, help=scores)
+    add = found.group("linear probe").add_argument
+    add("--labels-per-class", type=int, help="labels per class that it sees, >= 1 (all)")
+    add("--draws", type=int, help=f"label draws, >= 1 ({preset.draws})")
+    add_arguments(found, preset.base, needed=["data"])
+    add_arguments(found, Running())
+    add = found.group("output").add_argument
+    add("--jobs", type=int, default=1, help="single-threaded workers, >= 1; 1 is this process with all threads")
+    place = found.group("output").add_mutually_exclusive_group(required=True)
+    place.add_argument("--out", type=Path, metavar="FOLDER", help="folder of the experiment")
+    again = "write the report of a finished experiment again, from the files in its folder alone"
+    place.add_argument("--report", type=Path, metavar="FOLDER", help=again)
+    return found
+
+
+def _listed(values: Sequence[float]) -> str:
+    return ",".join(f"{value:g}" for value in values)
+
+
+def _command(args: Namespace) -> None:
+    if args.report is not None:
+        require_alone(parser(""), args, "report")
+        from empirical.compare.report import write_report
+
+        print(write_report(args.report))
+        return
     preset = PRESETS[args.preset]
     base = preset.base if args.recipe is None else replace(preset.base, **recipe(args.recipe))
     chosen: dict[str, Any] = {"base": settings_from_arguments(args, base)}
     if args.data is None and args.recipe is None and args.preset != "digits-demo":
-        raise ParameterError("--data is required (cifar10, cifar100, stl10, npz:PATH or folder:PATH)")
+        raise ParameterError("--data is required: cifar10, cifar100, stl10, npz:PATH or folder:PATH")
     if args.recipe is not None:
         check_recipe_fits(args.recipe, chosen["base"].images().x_train.shape)
     if args.arms is not None:
@@ -54,10 +87,12 @@ def _command(argv: Sequence[str] | None) -> None:
         try:
             chosen["omegas"] = tuple(float(value) for value in args.omegas.split(","))
         except ValueError as error:
-            raise ParameterError("omegas", args.omegas, "comma-separated numbers") from error
+            raise ParameterError(f"--omegas {args.omegas}: not numbers separated by commas") from error
     for name in ("seeds", "band", "pairing", "scores", "labels_per_class", "draws"):
         if getattr(args, name) is not None:
             chosen[name] = getattr(args, name)
+    from empirical.compare.experiment import compare
+
     print(compare(replace(preset, **chosen), args.out, args.jobs, Running(**given(args, Running))))
 
 

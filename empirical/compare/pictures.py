@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from empirical.arms import ARMS
-from empirical.compare.experiment import Experiment
+from empirical.compare.presets import Experiment
 from empirical.compare.results import Condition
 from theory.checks import ParameterError
+from theory.palette import BLUE, DARK_GREY, GREEN, PURPLE, VERMILION
 from theory.params import SixLevels
 from theory.plan import Profile
 from theory.spectrum import spectrum
+from theory.worlds import unit_rows
 
-BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 GALLERY = 12
 SHOWN_EIGENVALUES = 40
 
@@ -54,13 +55,13 @@ def difference_figure(experiment: Experiment, summary: dict[str, Any]) -> str:
         for y, arm in enumerate(arms):
             row = rows[omega, arm]
             if row["not_applicable"] or row["difference"] is None:
-                axis.text(0, y, "not applicable", ha="center", va="center", color=GREY, fontsize=8)
+                axis.text(0, y, "not applicable", ha="center", va="center", color=DARK_GREY, fontsize=8)
                 continue
             d = row["difference"]
             if d["low"] is not None:
                 axis.plot([100 * d["low"], 100 * d["high"]], [y, y], color=BLUE, lw=2)
             axis.plot(100 * d["value"], y, "o", color=BLUE)
-        axis.axvline(0, color=GREY, lw=1, ls="--")
+        axis.axvline(0, color=DARK_GREY, lw=1, ls="--")
         axis.set_yticks(range(len(arms)), [arm.replace("_", " ") for arm in arms])
         axis.set_ylim(len(arms) - 0.5, -0.5)
         axis.set_title(f"ω = {omega:g}", fontsize=10)
@@ -71,7 +72,7 @@ def difference_figure(experiment: Experiment, summary: dict[str, Any]) -> str:
 def cosine_matrix(condition: Condition) -> NDArray[np.float64]:
     """Cosine similarities of the evidence rows."""
     features = condition.evidence["features"].astype(np.float64)
-    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    unit = unit_rows(features)
     return np.asarray(unit @ unit.T)
 
 
@@ -91,7 +92,7 @@ def spectrum_figure(condition: Condition, similarities: NDArray[np.float64]) -> 
     spectra = {"measured similarities": (measured, "o", BLUE)}
     try:
         model = model_eigenvalues(profile, np.bincount(condition.evidence["labels"]))
-        spectra["six-level model"] = (model, "x", ORANGE)
+        spectra["six-level model"] = (model, "x", VERMILION)
         note += " " + _spectrum_note(measured, model, profile)
     except ParameterError as error:
         note += f" The measured levels make no graph: {error}."
@@ -161,7 +162,7 @@ def histogram_figure(condition: Condition, similarities: NDArray[np.float64], ba
     figure, (axis,) = _figure(6.4, 3.2)
     values = similarities[groups["other classes"] | groups["same class"] | groups["difficult pairs"]]
     bins = np.linspace(float(np.quantile(values, 0.0005)), float(values.max()), 80)
-    colours = {"same class": GREEN, "other classes": BLUE, "difficult pairs": ORANGE}
+    colours = {"same class": GREEN, "other classes": BLUE, "difficult pairs": VERMILION}
     for name, colour in colours.items():
         if groups[name].any():
             share = similarities[groups[name]]
@@ -230,9 +231,9 @@ def scatter_figure(summary: dict[str, Any]) -> str | None:
         return None
     figure, (axis,) = _figure(6.4, 3.6)
     markers = dict(zip([name for name, arm in ARMS.items() if arm.theorem], "osD^v", strict=False))
-    colours = dict(zip(sorted({r["omega"] for r in rows}), (BLUE, ORANGE, GREEN, PURPLE, GREY), strict=False))
+    colours = dict(zip(sorted({r["omega"] for r in rows}), (BLUE, VERMILION, GREEN, PURPLE, DARK_GREY), strict=False))
     for r in rows:
-        colour = colours.get(r["omega"], GREY)
+        colour = colours.get(r["omega"], DARK_GREY)
         label = f"{r['arm'].replace('_', ' ')}, ω = {r['omega']:g}"
         axis.plot(r["bound"], r["measured_error"], markers[r["arm"]], color=colour, label=label, alpha=0.85)
     axis.set_xlabel("predicted bound (not clipped)")

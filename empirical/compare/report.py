@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from empirical.arms import ARMS
-from empirical.compare.experiment import Experiment, load_experiment, planned
+from empirical.compare.experiment import load_experiment
 from empirical.compare.pictures import (
     cosine_matrix,
     difference_figure,
@@ -19,6 +19,7 @@ from empirical.compare.pictures import (
     scatter_figure,
     spectrum_figure,
 )
+from empirical.compare.presets import Experiment
 from empirical.compare.results import (
     Condition,
     accuracies,
@@ -26,20 +27,31 @@ from empirical.compare.results import (
     paired_differences,
     predicted,
     read_condition,
+    require_finished,
     summarise,
 )
 from empirical.profile.reading import verdict
 from empirical.runs import REFERENCES
-from empirical.statistics import Mean, RankCorrelation, detectable_difference, mean_interval
+from empirical.statistics import (
+    NO_VERDICT,
+    WITHIN_NOISE,
+    Mean,
+    RankCorrelation,
+    detectable_difference,
+    judge,
+    mean_interval,
+    paired,
+)
 from theory.command import format_number
 from theory.files import write_json, write_text
 from theory.plan import LEVELS, MEASURED, THREE_LEVEL
 
+UNDECIDED = {WITHIN_NOISE: ": within noise, neither confirmed nor refuted", NO_VERDICT: " (one seed: no verdict)"}
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
 
 def write_report(out: Path) -> Path:
-    """Write report.html, results.csv and results.json of a finished experiment.
+    """Write report.html, results.csv and results.json of a finished experiment, from its files alone.
 
     Parameters
     ----------
@@ -50,12 +62,17 @@ def write_report(out: Path) -> Path:
     -------
     Path
         The page.
+
+    Raises
+    ------
+    ParameterError
+        If the folder holds no experiment, or one that is not finished.
     """
     out = Path(out)
     experiment = load_experiment(out)
-    _, inapplicable = planned(experiment, out)
-    conditions = [read_condition(out, omega, inapplicable[omega]) for omega in experiment.omegas]
+    conditions = [read_condition(out, omega) for omega in experiment.omegas]
     runs = load_runs(out, experiment)
+    require_finished(out, experiment, conditions, runs)
     write_text(out / "results.csv", runs.to_csv(index=False))
     summary = summarise(runs, experiment, conditions)
     write_json(out / "results.json", summary)
@@ -93,9 +110,8 @@ def headlines(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[C
         sentences.append(f"ω = {condition.omega:g}: {_effect(f'{arm} − baseline', differences)}")
     if len(conditions) > 1:
         low, high = min(experiment.omegas), max(experiment.omegas)
-        change = accuracies(runs, high, "baseline") - accuracies(runs, low, "baseline")
-        name = f"the baseline at ω = {high:g} − at ω = {low:g}"
-        sentences.append("Mixed images: " + _effect(name, [float(v) for v in change.dropna()]))
+        change = paired(accuracies(runs, high, "baseline"), accuracies(runs, low, "baseline"))
+        sentences.append(f"Mixed images: {_effect(f'the baseline at ω = {high:g} − at ω = {low:g}', change)}")
     return sentences or ["No remedy was compared with the baseline."]
 
 
@@ -103,10 +119,10 @@ def _effect(name: str, differences: Sequence[float]) -> str:
     mean, smallest = mean_interval(differences), detectable_difference(differences)
     if mean.low is None or mean.high is None:
         return f"{name} = {points(mean.value)} points; one seed gives no interval."
-    verdict_ = "within noise" if mean.low <= 0 <= mean.high else ("better" if mean.value > 0 else "worse")
+    word = judge(mean.low, mean.high, "better", "worse")
     return (
         f"{name} = {points(mean.value)} points, 95 % interval [{points(mean.low)}, {points(mean.high)}] over "
-        f"{mean.seeds} seeds: {verdict_}. The smallest difference this design could detect is about "
+        f"{mean.seeds} seeds: {word}. The smallest difference this design could detect is about "
         f"{points(smallest, sign=False)} points."
     )
 
@@ -130,14 +146,10 @@ def disagreements(
             name = arm.replace("_", " ")
             text = f"ω = {condition.omega:g}, {name}: the bound predicts {expected} error than the baseline's "
             text += f"({bound - baseline:+.2e}); measured accuracy changed by {points(mean.value)} points"
-            if mean.low is None or mean.high is None:
-                text += " (one seed: no verdict)."
-            elif mean.low <= 0 <= mean.high:
-                text += ": within noise, neither confirmed nor refuted."
-            else:
-                agree = (mean.value > 0) == (bound < baseline)
-                text += ": agreement in sign." if agree else ": DISAGREEMENT."
-            sentences.append(text)
+            signs = (bound < baseline, bound > baseline)
+            above, below = (": agreement in sign" if agrees else ": DISAGREEMENT" for agrees in signs)
+            word = judge(mean.low, mean.high, above, below)
+            sentences.append(f"{text}{UNDECIDED.get(word, word)}.")
     if correlation.rho is None:
         sentences.append(f"Rank correlation of predicted and measured error: {correlation.reason}.")
     return sentences

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from empirical.arms import ARMS
-from empirical.compare.experiment import Experiment, folder
+from empirical.compare.experiment import folder, read_reasons
+from empirical.compare.presets import Experiment
+from empirical.data.arrays import read_npz
 from empirical.runs import REFERENCES
-from empirical.statistics import detectable_difference, mean_interval, rank_correlation
+from empirical.statistics import detectable_difference, mean_interval, paired, rank_correlation
 from empirical.train.logs import RESULT_SCHEMA
-from theory.checks import ParameterError
+from theory.checks import ParameterError, require
 from theory.plan import Plan, Profile
 
 PRIMARY = "encoder_probe"
@@ -35,18 +36,17 @@ class Condition:
     evidence: dict[str, NDArray[Any]]
 
 
-def read_condition(out: Path, omega: float, inapplicable: dict[str, str]) -> Condition:
+def read_condition(out: Path, omega: float) -> Condition:
+    """What an experiment left in its folder about one ω; ParameterError unless all of it is there."""
     place = folder(out, omega)
     folders = {"raw_pixels": "raw_pixels", "untrained": "untrained-0", "warmup": "warmup"}
     folders = {name: where for name, where in folders.items() if (place / where).exists()}  # large images: no raw ones
-    with np.load(place / "warmup" / "evidence.npz") as file:
-        evidence = dict(file)
     return Condition(
         omega,
         {name: Profile.load(place / where / "profile.json") for name, where in folders.items()},
         {name: Plan.load(place / where / "plan.json") for name, where in folders.items()},
-        inapplicable,
-        evidence,
+        read_reasons(out, omega),
+        read_npz(place / "warmup" / "evidence.npz"),
     )
 
 
@@ -60,7 +60,17 @@ def load_runs(out: Path, experiment: Experiment) -> pd.DataFrame:
                 raise ParameterError(f"schema of {path}", result["schema"], f"schema == {RESULT_SCHEMA}")
             row = {name: result["metrics"].get(name) for name in METRICS}
             rows.append({**{k: result[k] for k in ("omega", "arm", "seed")}, **row, "seconds": result["seconds"]})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["omega", "arm", "seed", *METRICS, "seconds"])
+
+
+def require_finished(out: Path, experiment: Experiment, conditions: Sequence[Condition], runs: pd.DataFrame) -> None:
+    """Raise ParameterError, naming the first gap, unless every applicable arm has a run for every seed."""
+    for condition in conditions:
+        for arm in experiment.arms:
+            done = ((runs.omega == condition.omega) & (runs.arm == arm)).sum()
+            complete = arm in condition.inapplicable or done == experiment.seeds
+            gap = f"{arm} at ω = {condition.omega:g} has {done} of {experiment.seeds} runs"
+            require(complete, "out", out, f"a finished experiment: {gap}, the command that began it goes on")
 
 
 def accuracies(runs: pd.DataFrame, omega: float, arm: str, metric: str = PRIMARY) -> pd.Series[float]:
@@ -71,8 +81,7 @@ def accuracies(runs: pd.DataFrame, omega: float, arm: str, metric: str = PRIMARY
 
 def paired_differences(runs: pd.DataFrame, omega: float, arm: str, reference: str = "baseline") -> list[float]:
     """Accuracy of an arm minus the reference's, seed by seed."""
-    difference = accuracies(runs, omega, arm) - accuracies(runs, omega, reference)
-    return [float(value) for value in difference.dropna()]
+    return paired(accuracies(runs, omega, arm), accuracies(runs, omega, reference))
 
 
 def summarise(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Condition]) -> dict[str, Any]:
@@ -89,9 +98,9 @@ def summarise(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[C
                     values = accuracies(runs, omega, arm, metric)
                     row[metric] = mean_interval(values.tolist()).to_json() if len(values) else None
                 differences = paired_differences(runs, omega, arm)
-                paired = arm not in (*REFERENCES, "baseline") and len(differences) > 0
-                row["difference"] = mean_interval(differences).to_json() if paired else None
-                row["detectable"] = detectable_difference(differences) if paired else None
+                comparable = arm not in (*REFERENCES, "baseline") and len(differences) > 0
+                row["difference"] = mean_interval(differences).to_json() if comparable else None
+                row["detectable"] = detectable_difference(differences) if comparable else None
             table.append(row)
             theorem = ARMS[arm].theorem if arm in ARMS else None
             predictions.append({"omega": omega, "arm": arm, "theorem": theorem, **predicted(condition, theorem)})

@@ -94,7 +94,8 @@ def load(spec: str, train: int | None = None, test: int | None = None, image_siz
     fits = image_size is None or (height, width) == (image_size, image_size)
     require(fits, "image_size", image_size, f"{height}×{width}, the size of {spec}: only a folder's images are resized")
     classes = len(source.class_names)
-    require(classes >= 2, "data", spec, f"at least two classes (found {classes})")
+    if classes < 2:
+        raise ParameterError(f"data {spec}: there is one class, two are needed")
     parts: list[Any] = []
     for which, (x, y), limit in (("train", source.train, train), ("test", source.test, test)):
         if limit is not None:

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.checks import ParameterError, require
-from theory.files import write_bytes
+from theory.files import unreadable, write_bytes
 
-FILES_HELP = "several files or patterns, such as 'shards/*.npy', are one matrix sorted by name (part-10 after part-9)"
 Vector = NDArray[np.int64]
 
 
@@ -60,7 +59,8 @@ def save_array(path: Path, array: NDArray[Any]) -> None:
 
 def _integers(name: str, path: Path) -> Vector:
     found = _load(path)
-    require(isinstance(found, np.ndarray), name, path, "an .npy file of one array")
+    if not isinstance(found, np.ndarray):
+        raise ParameterError(f"{name} {path}: not an .npy file of one array")
     require(found.ndim == 1, name, f"shape {found.shape}", f"shape (N,) in {path}")
     require(bool(np.issubdtype(found.dtype, np.integer)), name, found.dtype, f"integers in {path}")
     return np.asarray(found, dtype=np.int64)
@@ -79,6 +79,6 @@ def _load(path: Path) -> Any:
         with found:
             return dict(found)
     except OSError as error:
-        raise ParameterError(f"cannot read {path}: {error.strerror or error}") from error
+        raise unreadable(path, error) from error
     except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
         raise ParameterError(f"cannot read {path}: {error}") from error

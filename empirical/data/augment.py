@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from theory.checks import is_finite, require, require_share
+from empirical.choices import VIEWS
 
 Augmentation = Callable[[Tensor, Generator], Tensor]
 Sampler = Callable[[float, float], Tensor]  # of one number per image, between two bounds
@@ -89,11 +89,8 @@ class Photos:
     blur: float = 0.0
 
     def __post_init__(self) -> None:
-        crop = self.smallest_crop
-        require(is_finite(crop) and 0 < crop <= 1, "smallest_crop", crop, "0 < smallest_crop <= 1")
-        require(is_finite(self.jitter) and self.jitter >= 0, "jitter", self.jitter, "jitter >= 0")
-        require_share("grey", self.grey)
-        require_share("blur", self.blur)
+        for name, within in VIEWS.items():
+            within.require(name, getattr(self, name))
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
         """One view of each image."""

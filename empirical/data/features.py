@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.checks import ParameterError, require
+from theory.files import unreadable
 
 CHUNK_VALUES = 1 << 24
 Mapper: TypeAlias = Callable[..., Iterable[Any]]  # applies a function to items in order: ``map``, or that of a pool
@@ -190,7 +191,7 @@ def _file(path: Path) -> Piece:
             shape, fortran, dtype = read(file)
             offset = file.tell()
     except OSError as error:
-        raise ParameterError(f"cannot read {path}: {error.strerror}") from error
+        raise unreadable(path, error) from error
     except ValueError as error:
         problem = f"is not an .npy file: {error}" if path.stat().st_size else "is empty"
         raise ParameterError(f"{path} {problem}") from error

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from empirical.data.arrays import read_npz
 from theory.checks import ParameterError, require, require_integer
+from theory.files import missing
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -166,7 +167,9 @@ def from_torchvision(kind: str, root: Path) -> Source:
 def npz(path: Path) -> Source:
     """Arrays x_train, y_train, x_test, y_test, and class_names if there are any."""
     arrays = read_npz(path)
-    require(set(ARRAYS) <= set(arrays), "data", f"npz:{path}", "arrays " + ", ".join(ARRAYS) + " in the file")
+    absent = [name for name in ARRAYS if name not in arrays]
+    if absent:
+        raise ParameterError(f"data npz:{path}: the file has no {', '.join(absent)} (expected {', '.join(ARRAYS)})")
     given = [str(name) for name in np.atleast_1d(arrays["class_names"])] if "class_names" in arrays else None
     for which in ("train", "test"):
         arrays[f"x_{which}"] = _as_uint8(f"x_{which}", arrays[f"x_{which}"])
@@ -213,13 +216,16 @@ Labelled = list[tuple[Path, str]]  # files with the names of their classes
 
 def folder(path: Path, image_size: int | None) -> Source:
     """Images in class folders, in memory if all their pixels fit into 4 GiB."""
-    require(path.is_dir(), "data", f"folder:{path}", "an existing folder")
+    if not path.is_dir():
+        reason = f"{path} is a file" if path.exists() else missing(path, "folder")
+        raise ParameterError(f"data folder:{path}: {reason}")
     if image_size is not None:
         image_size = require_integer("image_size", image_size, SMALLEST_SIDE, 512)
     files = _train_and_test(path) if (path / "train").is_dir() else _every_fifth_for_testing(path)
     names = tuple(sorted({name for _, name in files[0]}))
     unseen = sorted({name for _, name in files[1]} - set(names))
-    require(not unseen, "data", f"folder:{path}", f"test classes that occur in train (not {', '.join(unseen)})")
+    if unseen:
+        raise ParameterError(f"data folder:{path}: there are test images, but none to train on, of {', '.join(unseen)}")
     side = image_size or _default_side([file for group in files for file, _ in group])
     in_memory = 3 * side**2 * sum(map(len, files)) <= LARGEST_LOADED
     numbers = {name: number for number, name in enumerate(names)}
@@ -238,7 +244,7 @@ def _train_and_test(path: Path) -> tuple[Labelled, Labelled]:
     for name in TEST_FOLDERS:
         if (path / name).is_dir():
             return _image_files(path / "train"), _image_files(path / name)
-    raise ParameterError("data", f"folder:{path}", "a folder beside train: one of " + ", ".join(TEST_FOLDERS))
+    raise ParameterError(f"data folder:{path}: beside train there is no folder {', '.join(TEST_FOLDERS)}")
 
 
 def _every_fifth_for_testing(path: Path) -> tuple[Labelled, Labelled]:
@@ -248,7 +254,8 @@ def _every_fifth_for_testing(path: Path) -> tuple[Labelled, Labelled]:
     for file, name in _image_files(path):
         seen[name] = seen.get(name, 0) + 1
         (test if seen[name] % 5 == 0 else train).append((file, name))
-    require(bool(test), "data", f"folder:{path}", "at least 5 images in some class (a fifth is for testing)")
+    if not test:
+        raise ParameterError(f"data folder:{path}: no class has 5 images, of which a fifth would be for testing")
     return train, test
 
 
@@ -277,7 +284,8 @@ def _image_files(folder: Path) -> Labelled:
         for file in sorted(directory.rglob("*"))
         if file.suffix.lower() in IMAGE_SUFFIXES
     ]
-    require(bool(files), "data", f"folder:{folder}", "images in CLASS/IMAGE subfolders (found none)")
+    if not files:
+        raise ParameterError(f"data folder:{folder}: there are no images in its subfolders (CLASS/IMAGE is expected)")
     return files
 
 

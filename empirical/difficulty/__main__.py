@@ -3,60 +3,84 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from empirical.data.arrays import FILES_HELP, find_files, read_integers
-from empirical.data.features import Features
-from empirical.difficulty.scores import FILES, ROUNDS, SCORES, Criteria, Labels, assess, describe, export
-from empirical.profile.measurement import SHARE
-from theory.checks import ParameterError, require, require_known
-from theory.command import Parser, run
+from empirical.choices import FILES_HELP, ROUNDS, SCORES, SHARE
+from theory.checks import ParameterError
+from theory.command import Parser, add_workers, chosen_workers, run
 from theory.engine import workers
 from theory.files import require_writable
-from theory.plan import Plan
+from theory.plan import SPACES, Plan
+
+if TYPE_CHECKING:
+    from empirical.difficulty.scores import Labels
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.difficulty") -> int:
     """Entry point of ``python -m empirical.difficulty``."""
-    return run(_command, argv)
+    return run(parser(prog), _command, argv)
 
 
-def _command(argv: Sequence[str] | None) -> None:
-    parser = Parser(prog="python -m empirical.difficulty", description=__doc__)
-    add = parser.add_argument
+def parser(prog: str) -> Parser:
+    """The command's options."""
+    found = Parser(
+        prog,
+        __doc__,
+        "(--features FILE | --checkpoint FILE) [options]",
+        (
+            "--features examples/features.npy --labels examples/labels.npy --out difficulty",
+            "--checkpoint runs/digits/checkpoint.pt --by flags --json",
+        ),
+    )
+    add = found.group("what is measured").add_argument
+    add("--features", nargs="+", metavar="FILE", help=f".npy of features, floats of shape (N, d); {FILES_HELP}")
+    add(
+        "--labels",
+        nargs="+",
+        metavar="FILE",
+        help=".npy of integer labels, shape (N,), −1 for none, or likewise several",
+    )
+    add("--classes", type=int, help="number of classes, >= 2, where there are no labels (an estimate)")
     add("--checkpoint", type=Path, help="checkpoint.pt of empirical.train: its network on its training images")
-    add("--space", default="encoder", help="features of the checkpoint: encoder or projector (encoder)")
-    add("--features", nargs="+", help=f".npy of features, shape (N, d); {FILES_HELP}")
-    add("--labels", nargs="+", help=".npy of integer labels, shape (N,), −1 for none, or several likewise")
-    add("--classes", type=int, help="number of classes where there are no labels (an estimate)")
-    add("--by", help=f"what makes a sample difficult: {' or '.join(SCORES)} (gap where there are labels)")
-    add("--share", type=float, default=SHARE, help=f"share of the samples that is difficult ({SHARE})")
-    add("--plan", type=Path, help="plan whose band flags pairs (that of the features' own profile)")
-    add("--batch", type=int, default=256, help="samples in a batch in which pairs are flagged (256)")
-    add("--rounds", type=int, default=ROUNDS, help=f"random partitions into batches ({ROUNDS})")
-    add("--pairs", type=int, default=200, help="most alike pairs to write (200)")
+    add("--space", choices=SPACES, default="encoder", help="features of the checkpoint: " + ", ".join(SPACES))
     add("--mislabelled", type=Path, help=".npy of indices of samples known to be mislabelled")
-    add("--seed", type=int, default=0, help="seed of batches and probes (0)")
-    add("--out", type=Path, help=f"folder for {', '.join(FILES)}")
+    add = found.group("samples").add_argument
+    add("--by", choices=SCORES, help=f"what makes one difficult: {' or '.join(SCORES)} (gap where there are labels)")
+    add("--share", type=float, default=SHARE, help="share of the samples that is difficult, 0 to 1")
+    add = found.group("pairs").add_argument
+    add("--plan", type=Path, help="plan whose band flags pairs (that of the features' own profile)")
+    add("--batch", type=int, default=256, help="samples in a batch in which pairs are flagged, >= 2")
+    add("--rounds", type=int, default=ROUNDS, help="random partitions into batches, >= 1")
+    add("--pairs", type=int, default=200, help="most alike pairs to write, >= 0")
+    add("--seed", type=int, default=0, help="seed of batches and probes, >= 0")
+    add = found.group("output").add_argument
+    add("--out", type=Path, metavar="FOLDER", help="folder for tables, indices and pictures")
     add("--json", action="store_true", help="print the overlaps and counts as JSON")
-    add("--jobs", type=int, default=1, help="worker processes that go through the features (1)")
-    add("--scheduler", help="run on Dask workers instead: local:N or the address of a scheduler")
-    args = parser.parse_args(argv)
+    add_workers(found)
+    return found
+
+
+def _command(args: Namespace) -> None:
     if (args.checkpoint is None) == (args.features is None):
         raise ParameterError("one of --checkpoint and --features is required")
     if args.checkpoint is not None and (args.labels is not None or args.classes is not None):
         raise ParameterError("--checkpoint brings its own labels: --labels and --classes go with --features")
     if args.labels is not None and args.classes is not None:
         raise ParameterError("--classes and --labels exclude each other")
-    require_known("space", args.space, ("encoder", "projector"))
-    require(args.space == "encoder" or args.checkpoint is not None, "space", args.space, "encoder with --features")
+    if args.space != "encoder" and args.checkpoint is None:
+        raise ParameterError(f"--space {args.space} goes with --checkpoint: features are of one space")
     if args.out is not None:
-        require_writable(args.out / FILES[0])
-    criteria = Criteria(**{field.name: getattr(args, field.name) for field in fields(Criteria)})
+        require_writable(args.out / "summary.json")
     plan = None if args.plan is None else Plan.load(args.plan)
+    from empirical.data.arrays import find_files, read_integers
+    from empirical.data.features import Features
+    from empirical.difficulty.scores import Criteria, assess, describe, export
+
+    criteria = Criteria(**{field.name: getattr(args, field.name) for field in fields(Criteria)})
     known_wrong = None if args.mislabelled is None else read_integers("mislabelled", args.mislabelled)
     images: Any = None
     names: Sequence[str] = ()
@@ -73,7 +97,7 @@ def _command(argv: Sequence[str] | None) -> None:
     else:
         labels = None if args.labels is None else read_integers("labels", *find_files("labels", args.labels))
         features = Features(find_files("features", args.features))
-    with workers(args.jobs, args.scheduler) as pool:
+    with workers(**chosen_workers(args)) as pool:
         found = assess(features, labels, criteria, plan, known_wrong, pool.map)
     # Who did the work is no setting: the files are the same.
     used = {name: value for name, value in vars(args).items() if name not in ("jobs", "scheduler")}

@@ -15,18 +15,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from empirical.choices import ROUNDS, SCORES, SHARE
 from empirical.data.arrays import save_array
 from empirical.data.features import Features, Mapper
-from empirical.profile.measurement import SHARE, gaps, measure, numbered, probe_outputs, smallest_gaps
+from empirical.profile.measurement import gaps, measure, numbered, probe_outputs, smallest_gaps
 from empirical.selection import difficult_pairs, rank_band
 from theory.checks import require, require_integer, require_known, require_share
 from theory.files import write_bytes, write_json, write_text
 from theory.plan import Plan, Profile, plan_from_profile
 
 SCHEMA = "difficult-examples/difficulty/1"
-SCORES = ("gap", "flags")
 FILES = ("scores.csv", "difficult.npy", "pairs.csv", "grid.png", "summary.json")
-ROUNDS = 10  # random partitions into batches
 THRESHOLD_ROWS = 4_000  # whose pairs say how alike pairs of one class are
 BLOCK = 1_024  # rows of the table of all pairs at a time
 STRIPS = 16  # that the table's blocks of rows are shared out in

@@ -1,5 +1,4 @@
 from .probes import OnlineProbe as OnlineProbe
-from .probes import Protocol as Protocol
 from .probes import alignment as alignment
 from .probes import describe as describe
 from .probes import evaluate_features as evaluate_features
@@ -10,3 +9,4 @@ from .probes import linear_probe as linear_probe
 from .probes import probe as probe
 from .probes import sgd_probe as sgd_probe
 from .probes import uniformity as uniformity
+from .protocol import Protocol as Protocol

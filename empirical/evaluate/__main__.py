@@ -3,43 +3,62 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from empirical.data import load
-from empirical.evaluate.probes import PROTOCOLS, Protocol, describe, evaluate_network, fingerprint
-from empirical.train.checkpoint import load_network
-from theory.checks import require
+from empirical.choices import PROTOCOLS
+from empirical.evaluate.protocol import Protocol
+from theory.checks import ParameterError
 from theory.command import Parser, run
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.evaluate") -> int:
     """Entry point of ``python -m empirical.evaluate``."""
-    return run(_command, argv)
+    return run(parser(prog), _command, argv)
 
 
-def _command(argv: Sequence[str] | None) -> None:
-    parser = Parser(prog="python -m empirical.evaluate", description=__doc__)
-    add = parser.add_argument
+def parser(prog: str) -> Parser:
+    """The command's options."""
+    found = Parser(
+        prog,
+        __doc__,
+        "--checkpoint FILE [options]",
+        (
+            "--checkpoint runs/digits/checkpoint.pt",
+            "--checkpoint runs/digits/checkpoint.pt --labels-per-class 5 --draws 20 --json",
+        ),
+    )
+    add = found.group("what is evaluated").add_argument
     add("--checkpoint", type=Path, required=True, help="checkpoint.pt of empirical.train")
-    add("--data", help="evaluate on other data (those of the run)")
-    add("--protocol", default="lbfgs", help=f"the linear probe: {', '.join(PROTOCOLS)} (lbfgs)")
-    add("--labels-per-class", type=int, help="train the probe on so few labels, averaged over draws (all)")
-    add("--draws", type=int, default=50, help="label draws (50)")
-    add("--knn-k", type=int, default=20, help="neighbours (20)")
-    add("--knn-tau", type=float, default=0.1, help="temperature of their votes (0.1)")
-    add("--json", action="store_true", help="print JSON")
-    args = parser.parse_args(argv)
+    add("--data", help="other data than those of the run: digits, cifar10, cifar100, stl10, npz:PATH or folder:PATH")
+    add = found.group("linear probe").add_argument
+    add("--protocol", choices=PROTOCOLS, default=Protocol.probe, help="how it is fitted: " + ", ".join(PROTOCOLS))
+    add("--labels-per-class", type=int, help="train on so few labels, >= 1, averaged over draws (all labels)")
+    add("--draws", type=int, default=Protocol.draws, help="label draws, >= 1")
+    add = found.group("nearest neighbours").add_argument
+    add("--knn-k", type=int, default=Protocol.k, help="neighbours, >= 1")
+    add("--knn-tau", type=float, default=Protocol.tau, help="temperature of their votes, > 0")
+    found.group("output").add_argument("--json", action="store_true", help="print JSON")
+    return found
+
+
+def _command(args: Namespace) -> None:
     protocol = Protocol(args.protocol, args.labels_per_class, args.draws, args.knn_k, args.knn_tau)
+    from empirical.data import load
+    from empirical.evaluate.probes import describe, evaluate_network, fingerprint
+    from empirical.train.checkpoint import load_network
+
     settings, network = load_network(args.checkpoint)
     if args.data is None:
         images = settings.original_images()
     else:
         resized = args.data.startswith("folder:")
         images = load(args.data, image_size=settings.image_size if resized else None)
-    channels = network.channels
-    require(images.x_train.shape[1] == channels, "data", args.data, f"images of {channels} channels")
+    found = images.x_train.shape[1]
+    if found != network.channels:
+        raise ParameterError(f"--data {args.data}: images of {found} channels, the network takes {network.channels}")
     scores = evaluate_network(network, images, protocol, settings.augmentation)
     if args.json:
         document = {"checkpoint": str(args.checkpoint), "fingerprint": fingerprint(network)}

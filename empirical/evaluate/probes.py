@@ -7,7 +7,6 @@ settings to tune, and SGD (``sgd_probe``), which many papers use. Both read the 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,13 +18,13 @@ from torch.nn import functional
 from empirical.data import Images, take
 from empirical.data.augment import Augmentation
 from empirical.encoders import Network, extract
-from theory.checks import is_finite, require, require_integer, require_known
+from empirical.evaluate.protocol import DEFAULT, Protocol
+from theory.checks import require_integer
 from theory.plan import SPACES
 
 Array = NDArray[np.float32]
 Labels = NDArray[np.int64]
 DRAWS_SEED = 20250102
-PROTOCOLS = ("lbfgs", "sgd", "both")
 ROWS = 4096  # of a matrix of pairs held at a time
 
 
@@ -234,43 +233,8 @@ def knn(
     return correct / len(test_labels)
 
 
-@dataclass(frozen=True)
-class Protocol:
-    """How features are scored.
-
-    Parameters
-    ----------
-    probe : {"lbfgs", "sgd", "both"}
-        ``linear_probe``, ``sgd_probe`` or both.
-    labels_per_class : int or None
-        Labels per class that ``linear_probe`` sees, over ``draws`` draws; None for all of them.
-    draws : int
-    k, tau : int, float
-        Neighbours of kNN, and the temperature of their votes.
-
-    Raises
-    ------
-    ParameterError
-        If a field is outside its range.
-    """
-
-    probe: str = "lbfgs"
-    labels_per_class: int | None = None
-    draws: int = 50
-    k: int = 20
-    tau: float = 0.1
-
-    def __post_init__(self) -> None:
-        require_known("protocol", self.probe, PROTOCOLS)
-        require_integer("draws", self.draws, 1)
-        require_integer("knn_k", self.k, 1)
-        require(is_finite(self.tau) and self.tau > 0, "knn_tau", self.tau, "knn_tau > 0")
-        if self.labels_per_class is not None:
-            require(self.probe == "lbfgs", "protocol", self.probe, "lbfgs, where labels_per_class is given")
-
-
 def evaluate_features(
-    space: str, features: Array, test_features: Array, images: Images, protocol: Protocol = Protocol()
+    space: str, features: Array, test_features: Array, images: Images, protocol: Protocol = DEFAULT
 ) -> dict[str, float]:
     """Accuracies of one feature space, keyed ``{space}_probe``, ``{space}_sgd_probe`` and ``{space}_knn``.
 
@@ -293,7 +257,7 @@ def evaluate_features(
 
 
 def evaluate_network(
-    network: Network, images: Images, protocol: Protocol = Protocol(), view: Augmentation | None = None
+    network: Network, images: Images, protocol: Protocol = DEFAULT, view: Augmentation | None = None
 ) -> dict[str, float]:
     """Accuracies on the encoder's and the projector's output; the network is left bit-identical.
 
@@ -344,7 +308,7 @@ def fingerprint(network: torch.nn.Module) -> str:
 # --- command line ----------------------------------------------------------------------------------
 
 
-def describe(scores: dict[str, float], protocol: Protocol = Protocol()) -> str:
+def describe(scores: dict[str, float], protocol: Protocol = DEFAULT) -> str:
     """Scores of ``evaluate_network`` as a table, with the protocol."""
     titles = {"probe": "linear probe", "sgd_probe": "SGD probe", "knn": f"kNN ({protocol.k})"}
     titles |= {"alignment": "alignment", "uniformity": "uniformity"}

@@ -24,7 +24,6 @@ from .claims import setup as setup
 from .claims import stability as stability
 from .claims import sweeps as sweeps
 from .claims import swept as swept
-from .claims import table as table
 from .claims import variants as variants
 from .claims import verdict as verdict
 from .claims import verdicts as verdicts

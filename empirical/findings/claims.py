@@ -15,10 +15,21 @@ from typing import Any
 
 import pandas as pd
 
-from empirical.statistics import Mean, RankCorrelation, detectable_difference, mean_interval, rank_correlation
-from empirical.study.study import PARTS, SCHEMA, conditions_by_name
+from empirical.statistics import (
+    WITHIN_NOISE,
+    Mean,
+    RankCorrelation,
+    detectable_difference,
+    judge,
+    mean_interval,
+    paired,
+    rank_correlation,
+)
+from empirical.study.parts import PARTS
+from empirical.study.study import SCHEMA, conditions_by_name
 from theory.checks import ParameterError, require
-from theory.command import format_number
+from theory.command import format_number, markdown_table
+from theory.files import unreadable
 
 PRIMARY = "encoder_probe"
 FEWEST_SEEDS = 3  # two leave an interval of a dozen points
@@ -33,7 +44,7 @@ PREDICTORS = {
     "gap": "γ̂ − β̂ before the projector",
 }
 SWEPT = {"tau": "τ", "batch": "batch of"}  # settings, which are also parts of the study
-REPRODUCED, CONTRADICTED, NOISE, UNTESTED = "reproduced", "not reproduced", "within noise", "not tested"
+REPRODUCED, CONTRADICTED, NOISE, UNTESTED = "reproduced", "not reproduced", WITHIN_NOISE, "not tested"
 
 
 @dataclass(frozen=True)
@@ -86,8 +97,10 @@ def load(stem: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     try:
         runs = pd.read_csv(stem.with_suffix(".csv"))
         summary = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise unreadable(Path(error.filename), error) from error
     except (OSError, ValueError) as error:
-        raise ParameterError("stem", stem, f"the results of a study ({error})") from error
+        raise ParameterError(f"{stem}.csv and .json are not the results of a study: {error}") from error
     require(summary.get("schema") == SCHEMA, f"schema of {stem}.json", summary.get("schema"), f"schema == {SCHEMA}")
     return runs.assign(gap=runs.encoder_gamma - runs.encoder_beta), summary
 
@@ -100,8 +113,7 @@ def by_seed(runs: pd.DataFrame, condition: str, value: str = PRIMARY) -> pd.Seri
 
 def differences(runs: pd.DataFrame, larger: str, smaller: str, value: str = PRIMARY) -> list[float]:
     """Paired differences over the seeds that both conditions have."""
-    change = by_seed(runs, larger, value) - by_seed(runs, smaller, value)
-    return [float(x) for x in change.dropna()]
+    return paired(by_seed(runs, larger, value), by_seed(runs, smaller, value))
 
 
 def verdict(claim: Claim, runs: pd.DataFrame) -> tuple[str, Mean | None, float | None]:
@@ -110,10 +122,7 @@ def verdict(claim: Claim, runs: pd.DataFrame) -> tuple[str, Mean | None, float |
     if len(found) < FEWEST_SEEDS:
         return UNTESTED, None, None
     mean = mean_interval(found)
-    assert mean.low is not None
-    assert mean.high is not None
-    word = REPRODUCED if mean.low > 0 else CONTRADICTED if mean.high < 0 else NOISE
-    return word, mean, detectable_difference(found)
+    return judge(mean.low, mean.high, REPRODUCED, CONTRADICTED), mean, detectable_difference(found)
 
 
 def by_condition(runs: pd.DataFrame, prediction: str) -> pd.DataFrame:
@@ -133,11 +142,6 @@ def correlation(runs: pd.DataFrame, prediction: str) -> RankCorrelation:
 
 
 # --- tables ----------------------------------------------------------------------------------------
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A markdown table."""
-    return "\n".join("| " + " | ".join(line) + " |" for line in (header, ["---"] * len(header), *rows))
 
 
 def interval(
@@ -170,7 +174,7 @@ def verdicts(runs: pd.DataFrame, _: dict[str, Any]) -> str:
             published += ", outside the interval"
         rows.append((claim.text, f"**{word}**", seen, limit, str(len(found)), published))
     header = ("claim", "verdict", "difference", "smallest detectable", "seeds", "published, points")
-    return table(header, rows)
+    return markdown_table(header, rows)
 
 
 def _holds(mean: Mean, value: float) -> bool:
@@ -199,7 +203,9 @@ def accuracies(runs: pd.DataFrame, _: dict[str, Any]) -> str:
         cells = [interval(by_seed(runs, name, column)) for column in (PRIMARY, "encoder_knn", "projector_probe")]
         change = "—" if name == "baseline" else interval(differences(runs, name, "baseline"), sign=True)
         rows.append((f"`{name}`", str(len(chosen)), *cells, change))
-    return table(("condition", "seeds", "encoder probe, %", "kNN, %", "projector probe, %", "probe − baseline"), rows)
+    return markdown_table(
+        ("condition", "seeds", "encoder probe, %", "kNN, %", "projector probe, %", "probe − baseline"), rows
+    )
 
 
 def variants(part: str) -> Callable[[pd.DataFrame, dict[str, Any]], str]:
@@ -216,10 +222,10 @@ def variants(part: str) -> Callable[[pd.DataFrame, dict[str, Any]], str]:
             changes = [interval(differences(runs, condition.name, other), sign=True) for other in ("baseline", derived)]
             if condition.name == derived:
                 changes[1] = "—"
-            paired = differences(runs, condition.name, "baseline")
-            rows.append((f"`{condition.name}`", *values, flagged, str(len(paired)), *changes))
+            seeds = str(len(differences(runs, condition.name, "baseline")))
+            rows.append((f"`{condition.name}`", *values, flagged, seeds, *changes))
         header = ("condition", "σ", "ρ", "flagged pairs, %", "seeds", "probe − baseline", "probe − as derived")
-        return table(header, rows)
+        return markdown_table(header, rows)
 
     return build
 
@@ -230,10 +236,10 @@ def sweeps(runs: pd.DataFrame, summary: dict[str, Any]) -> str:
     for setting, words in SWEPT.items():
         arms = swept(setting, summary["settings"][setting])
         for value, (baseline, combined) in arms.items():
-            paired = differences(runs, combined, baseline)
+            change = differences(runs, combined, baseline)
             cells = [interval(by_seed(runs, name)) for name in (baseline, combined)]
-            rows.append((f"{words} {value:g}", *cells, interval(paired, sign=True), str(len(paired))))
-    return table(("setting", "baseline, %", "combined, %", "combined − baseline", "seeds"), rows)
+            rows.append((f"{words} {value:g}", *cells, interval(change, sign=True), str(len(change))))
+    return markdown_table(("setting", "baseline, %", "combined, %", "combined − baseline", "seeds"), rows)
 
 
 def swept(setting: str, base: float) -> dict[float, tuple[str, str]]:
@@ -254,7 +260,7 @@ def mixed(runs: pd.DataFrame, _: dict[str, Any]) -> str:
         delta = interval(by_seed(runs, name, "delta"), 1, 3)
         rows.append((f"{omega:.0%}", interval(by_seed(runs, name)), *levels, gap, eigenvalue, delta, f"{paper}"))
     header = ("ω", "encoder probe, %", "α̂", "β̂", "γ̂", "γ̂ − β̂", "10³·λ_{k+1} measured", "δ̂", "published, %")
-    return table(header, rows)
+    return markdown_table(header, rows)
 
 
 def bounds(runs: pd.DataFrame, _: dict[str, Any]) -> str:
@@ -269,7 +275,7 @@ def bounds(runs: pd.DataFrame, _: dict[str, Any]) -> str:
             assert found.p_value is not None
             p = "< 0.001" if found.p_value < 0.001 else f"{found.p_value:.3f}"
             rows.append((words, str(conditions), text, p))
-    return table(("prediction of the error", "conditions", "rank correlation", "p"), rows)
+    return markdown_table(("prediction of the error", "conditions", "rank correlation", "p"), rows)
 
 
 def setup(runs: pd.DataFrame, summary: dict[str, Any]) -> str:
@@ -296,7 +302,7 @@ def derived(_: pd.DataFrame, summary: dict[str, Any]) -> str:
     names = {"margin_sigma": "σ*", "temperature_rho": "ρ*", "pos_high": "band from", "pos_low": "band to"}
     entries = [f"{words} {format_number(plan[name], '.4g')}" for name, words in names.items()]
     delta = profile["delta"]["value"]
-    return table(("space", "α̂", "β̂", "γ̂", "ε̂"), rows) + f"\n\nδ̂ = {delta:.3f}; " + ", ".join(entries) + "."
+    return markdown_table(("space", "α̂", "β̂", "γ̂", "ε̂"), rows) + f"\n\nδ̂ = {delta:.3f}; " + ", ".join(entries) + "."
 
 
 def stability(_: pd.DataFrame, summary: dict[str, Any]) -> str:
@@ -305,7 +311,7 @@ def stability(_: pd.DataFrame, summary: dict[str, Any]) -> str:
         (str(row["batch"]), f"{row['low_spread']:.4f}", f"{row['agreement']:.2f}")
         for row in summary["selection_stability"]
     ]
-    return table(("batch", "spread of the band's lower end", "agreement of the flagged pairs"), rows)
+    return markdown_table(("batch", "spread of the band's lower end", "agreement of the flagged pairs"), rows)
 
 
 def open_parts(runs: pd.DataFrame, summary: dict[str, Any]) -> str:
@@ -318,7 +324,7 @@ def open_parts(runs: pd.DataFrame, summary: dict[str, Any]) -> str:
         done = int((runs.condition.isin(own) & (runs.seed < part.seeds)).sum())
         if own:
             rows.append((f"`{name}`", part.question, f"{done} of {part.seeds * len(own)}"))
-    found = table(("part", "question", "runs of conditions that no part above has"), rows)
+    found = markdown_table(("part", "question", "runs of conditions that no part above has"), rows)
     reasons = "; ".join(f"`{name}`: {reason}" for name, reason in impossible.items())
     return f"{found}\n\nNot applicable: {reasons}." if reasons else found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from empirical.arms import ARMS, Arm
+from theory.command import markdown_table
 
 HEADER = ("arm", "loss", "flagged pairs", "flagged by", "images left out", "needs a plan", "theorem")
 FLAGGED = {
@@ -40,5 +41,4 @@ def _treatment(arm: Arm) -> str:
 
 def table() -> str:
     """The rows as markdown."""
-    lines = [HEADER, tuple("---" for _ in HEADER), *rows()]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown_table(HEADER, rows())

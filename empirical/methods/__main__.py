@@ -1,4 +1,4 @@
-"""The table of methods: ``python -m empirical.methods``."""
+"""The table of methods in docs/methods.md: ``python -m empirical.methods``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from empirical.methods import table
 from theory.command import Parser, run
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.methods") -> int:
     """Entry point of ``python -m empirical.methods``."""
-    return run(_command, argv)
+    return run(parser(prog), lambda _: print(table()), argv)
 
 
-def _command(argv: Sequence[str] | None) -> None:
-    Parser(prog="python -m empirical.methods", description=__doc__).parse_args(argv)
-    print(table())
+def parser(prog: str) -> Parser:
+    """The command's options."""
+    return Parser(prog, __doc__, "", ("", "> methods.md"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 from .levels import measure_space as measure_space
 from .levels import poisson_weights as poisson_weights
-from .measurement import SHARE as SHARE
 from .measurement import ClassEstimate as ClassEstimate
 from .measurement import Measurement as Measurement
 from .measurement import append_levels as append_levels

@@ -6,44 +6,52 @@ import json
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from empirical.data.arrays import FILES_HELP, find_files, read_integers, save_array
-from empirical.data.features import Features, Mapper
-from empirical.profile.measurement import SHARE, Measurement, measure, measure_network
+from empirical.choices import FILES_HELP, SHARE
 from empirical.profile.reading import describe
 from theory.checks import ParameterError
-from theory.command import Parser, run
+from theory.command import Parser, add_workers, chosen_workers, run
 from theory.engine import workers
 from theory.files import require_writable
 from theory.plan import plan_from_profile
 
+if TYPE_CHECKING:
+    from empirical.data.features import Mapper
+    from empirical.profile.measurement import Measurement
 
-def main(argv: Sequence[str] | None = None) -> int:
+
+def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.profile") -> int:
     """Entry point of ``python -m empirical.profile``."""
-    return run(_command, argv)
+    return run(parser(prog), _command, argv)
 
 
-def _command(argv: Sequence[str] | None) -> None:
-    parser = Parser(prog="python -m empirical.profile", description=__doc__)
-    add = parser.add_argument
-    add("--checkpoint", type=Path, help="checkpoint.pt of empirical.train")
-    add("--features", nargs="+", help=f".npy of features, shape (N, d); {FILES_HELP}")
-    add("--labels", nargs="+", help=".npy of integer labels, shape (N,), or several likewise; without it, clusters")
-    add("--classes", type=int, help="number of clusters where there are no labels (an estimate)")
-    add(
-        "--difficult-share",
-        type=float,
-        default=SHARE,
-        help=f"share of each class taken for difficult ({SHARE})",
+def parser(prog: str) -> Parser:
+    """The command's options."""
+    found = Parser(
+        prog,
+        __doc__,
+        "(--features FILE | --checkpoint FILE) [options]",
+        (
+            "--features examples/features.npy --labels examples/labels.npy --out profile.json",
+            "--features examples/features.npy --classes 10",
+        ),
     )
-    add("--out", type=Path, help="write the profile to this file")
-    add("--difficult-out", type=Path, help="write the indices of the difficult samples (.npy)")
+    add = found.group("what is measured").add_argument
+    add("--features", nargs="+", metavar="FILE", help=f".npy of features, floats of shape (N, d); {FILES_HELP}")
+    add("--labels", nargs="+", metavar="FILE", help=".npy of integer labels, shape (N,), or several; without, clusters")
+    add("--classes", type=int, help="number of clusters, >= 2, where there are no labels (an estimate)")
+    add("--checkpoint", type=Path, help="checkpoint.pt of empirical.train: its network on its training images")
+    add("--difficult-share", type=float, default=SHARE, help="share of each class taken for difficult, 0 to 1")
+    add = found.group("output").add_argument
+    add("--out", type=Path, help="write the profile, for theory.bounds, to this JSON file")
+    add("--difficult-out", type=Path, help="write the indices of the difficult samples to this .npy file")
     add("--json", action="store_true", help="print the profile as JSON")
-    add("--jobs", type=int, default=1, help="worker processes that go through the features (1)")
-    add("--scheduler", help="run on Dask workers instead: local:N or the address of a scheduler")
-    args = parser.parse_args(argv)
+    add_workers(found)
+    return found
+
+
+def _command(args: Namespace) -> None:
     if (args.checkpoint is None) == (args.features is None):
         raise ParameterError("one of --checkpoint and --features is required")
     if args.labels is not None and args.classes is not None:
@@ -53,7 +61,11 @@ def _command(argv: Sequence[str] | None) -> None:
     for path in (args.out, args.difficult_out):
         if path is not None:
             require_writable(path)
-    with workers(args.jobs, args.scheduler) as pool:
+    import numpy as np
+
+    from empirical.data.arrays import save_array
+
+    with workers(**chosen_workers(args)) as pool:
         result = _measure(args, pool.map)
     plan = plan_from_profile(result.profile)
     text = describe(result.profile, plan)
@@ -65,6 +77,10 @@ def _command(argv: Sequence[str] | None) -> None:
 
 
 def _measure(args: Namespace, mapper: Mapper) -> Measurement:
+    from empirical.data.arrays import find_files, read_integers
+    from empirical.data.features import Features
+    from empirical.profile.measurement import measure, measure_network
+
     if args.checkpoint is not None:
         from empirical.train.checkpoint import load_network
 

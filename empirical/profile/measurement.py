@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from empirical.choices import SHARE
 from empirical.data import Images, take
 from empirical.data.features import Chunk, Features, Mapper
 from empirical.data.sources import balanced_order
@@ -20,10 +21,10 @@ from empirical.profile.levels import PAIR_ROWS, REPLICATES, estimate, measure_sp
 from theory.checks import require, require_integer
 from theory.files import write_text
 from theory.plan import LEVELS, SPACES, Estimate, Profile
+from theory.worlds import unit_rows
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
-SHARE = 0.08  # of each class that counts as difficult (Zhang et al., ICLR 2026)
 FEWEST_ROWS = 20  # fewer leave the bootstrap without pairs
 PROBE_ROWS = 10_000  # labels that each of the two probes sees
 CLUSTERED_ROWS, SILHOUETTE_ROWS, MOST_CLASSES = 5_000, 2_000, 200  # to estimate the number of classes
@@ -393,8 +394,7 @@ def leading_eigenvalues(features: NDArray[np.float32], count: int | None = None)
     count : int, optional
         How many, from the largest on; by default all N.
     """
-    unit = features.astype(np.float64)
-    unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
+    unit = unit_rows(features.astype(np.float64))
     degrees = unit @ unit.sum(axis=0)
     if degrees.min() <= 0:
         return None

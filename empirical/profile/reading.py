@@ -36,8 +36,8 @@ def verdict(profile: Profile, plan: Plan) -> str:
     s = severity(space)
     if s.value <= 0 and s.high < PROBLEM:
         return (
-            f"No difficult-example problem: difficult pairs ({space.across.difficult.value:.3g}) are no more alike than "
-            f"other pairs of different classes (β̂ = {space.beta.value:.3g}); train as usual."
+            f"No difficult-example problem: difficult pairs ({space.across.difficult.value:.3g}) are no more alike "
+            f"than other pairs of different classes (β̂ = {space.beta.value:.3g}); train as usual."
         )
     found = f"difficult pairs are {s.value:.0%} [{s.low:.0%}, {s.high:.0%}] of the way from β̂ to α̂"
     if s.low >= PROBLEM:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from theory.checks import require, require_known
+from theory.command import markdown_table
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,8 @@ def check_recipe_fits(name: str, shape: Sequence[int]) -> None:
 def table() -> str:
     """All settings of all recipes as markdown, and their sources."""
     names = list(dict.fromkeys(field for found in RECIPES.values() for field in found.settings))
-    lines = [["setting", *RECIPES], ["---"] * (len(RECIPES) + 1)]
-    lines.append(["image side", *(str(found.side) for found in RECIPES.values())])
+    rows = [["image side", *(str(found.side) for found in RECIPES.values())]]
     for field in names:
-        lines.append([f"`{field}`", *(str(found.settings.get(field, "—")) for found in RECIPES.values())])
-    rows = ["| " + " | ".join(line) + " |" for line in lines]
-    return "\n".join([*rows, "", *(f"- **{name}**: {found.source}" for name, found in RECIPES.items())])
+        rows.append([f"`{field}`", *(str(found.settings.get(field, "—")) for found in RECIPES.values())])
+    sources = (f"- **{name}**: {found.source}" for name, found in RECIPES.items())
+    return "\n".join([markdown_table(["setting", *RECIPES], rows), "", *sources])

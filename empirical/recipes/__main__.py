@@ -1,4 +1,4 @@
-"""The table of recipes: ``python -m empirical.recipes``."""
+"""The table of recipes in docs/recipes.md, settings for whole data sets: ``python -m empirical.recipes``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from empirical.recipes import table
 from theory.command import Parser, run
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.recipes") -> int:
     """Entry point of ``python -m empirical.recipes``."""
-    return run(_command, argv)
+    return run(parser(prog), lambda _: print(table()), argv)
 
 
-def _command(argv: Sequence[str] | None) -> None:
-    Parser(prog="python -m empirical.recipes", description=__doc__).parse_args(argv)
-    print(table())
+def parser(prog: str) -> Parser:
+    """The command's options."""
+    return Parser(prog, __doc__, "", ("", "> recipes.md"))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 from .sampled import Measurement as Measurement
-from .sampled import Settings as Settings
 from .sampled import World as World
 from .sampled import descend_exactly as descend_exactly
 from .sampled import largest_angle as largest_angle
 from .sampled import leading_space as leading_space
-from .sampled import load_experiment as load_experiment
 from .sampled import recorded_steps as recorded_steps
 from .sampled import run_experiment as run_experiment
-from .sampled import settings_from as settings_from
 from .sampled import simulate as simulate
 from .sampled import train as train
+from .settings import Settings as Settings
+from .settings import load_experiment as load_experiment
+from .settings import settings_from as settings_from

@@ -2,56 +2,70 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from empirical.simulate.sampled import (
-    COLUMNS,
-    LOSSES,
-    REMEDIES,
-    REQUIRED,
-    Settings,
-    load_experiment,
-    run_experiment,
-    settings_from,
-    simulate,
-)
+from empirical.simulate.settings import LOSSES, REMEDIES, REQUIRED, Settings, load_experiment, settings_from
 from theory.checks import ParameterError
 from theory.command import Parser, run
 from theory.kinds import PAIRINGS
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.simulate") -> int:
     """Entry point of ``python -m empirical.simulate``."""
-    return run(_command, argv, resumable=True)
+    return run(parser(prog), _command, argv, resumable=True)
 
 
-def _command(argv: Sequence[str] | None) -> None:
-    parser = Parser(prog="python -m empirical.simulate", description=__doc__)
-    add = parser.add_argument
-    add("experiment", nargs="?", type=Path, help="a TOML file with these options as keys, single values or lists")
-    for name, text in (("alpha", "within a class"), ("beta", "across classes"), ("gamma", "of difficult pairs")):
-        add(f"--{name}", type=float, help=f"similarity {text}")
-    add("--samples-per-class", type=int, help="n")
-    add("--classes", type=int, help="r + 1")
-    add("--difficult", type=int, help="difficult samples per class")
-    add("--pairing", choices=PAIRINGS, help="of the difficult samples (matched)")
-    add("--dim", type=int, help="k, width of the embeddings")
-    add("--loss", choices=LOSSES, help=f"({Settings.loss})")
-    add("--remedy", choices=REMEDIES, help=f"({Settings.remedy})")
-    for name, kind, text in (
-        ("steps", int, "steps of stochastic gradient"),
-        ("batch", int, "natural data in a step"),
-        ("lr", float, "learning rate of the first step"),
-        ("tau", float, "temperature of InfoNCE and ADNCE"),
-        ("mu", float, "centre of ADNCE's weights"),
-        ("sigma", float, "width of ADNCE's weights"),
-        ("seeds", int, "runs"),
-    ):
-        add(f"--{name}", type=kind, help=f"{text} ({getattr(Settings, name)})")
-    add("--jobs", type=int, default=1, help="processes, for an experiment (1)")
-    add("--out", type=Path, required=True, help="folder of the results")
-    fields = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
+def parser(prog: str) -> Parser:
+    """The command's options; None where they are not given, for an experiment excludes them."""
+    found = Parser(
+        prog,
+        __doc__,
+        "(EXPERIMENT | --alpha X --beta X ...) --out FOLDER [options]",
+        (
+            "experiments/sampled.toml --out runs/sampled",
+            "--alpha .5 --beta .05 --gamma .2 --samples-per-class 8 --classes 3 --difficult 2 --dim 5 --out runs/one",
+        ),
+    )
+    add = found.group("experiment").add_argument
+    add(
+        "experiment",
+        nargs="?",
+        type=Path,
+        metavar="EXPERIMENT",
+        help="a TOML file with the options below as keys, single values or lists, in their place",
+    )
+    add = found.group("graph").add_argument
+    add("--alpha", type=float, help="similarity within a class; 0 <= beta <= gamma < alpha < 1")
+    add("--beta", type=float, help="similarity across classes")
+    add("--gamma", type=float, help="similarity of difficult pairs")
+    add("--samples-per-class", type=int, help="n, >= 2")
+    add("--classes", type=int, help="r + 1, >= 2")
+    add("--difficult", type=int, help="difficult samples per class, 0 to n")
+    add("--pairing", choices=PAIRINGS, help=f"which are paired: {', '.join(PAIRINGS)} (matched)")
+    add = found.group("loss and remedy").add_argument
+    add("--dim", type=int, help="k, width of the embeddings, >= 1 and below the number of samples")
+    add("--loss", choices=LOSSES, help=f"{', '.join(LOSSES)} ({Settings.loss})")
+    add("--remedy", choices=REMEDIES, help=f"{', '.join(REMEDIES)} ({Settings.remedy})")
+    add("--tau", type=float, help=f"temperature of InfoNCE and ADNCE, > 0 ({Settings.tau})")
+    add("--mu", type=float, help=f"centre of ADNCE's weights, a cosine ({Settings.mu})")
+    add("--sigma", type=float, help=f"width of ADNCE's weights, > 0 ({Settings.sigma})")
+    add = found.group("optimisation").add_argument
+    add("--steps", type=int, help=f"steps of stochastic gradient, >= 1 ({Settings.steps})")
+    add("--batch", type=int, help=f"natural data in a step, >= 2 ({Settings.batch})")
+    add("--lr", type=float, help=f"learning rate of the first step, falling linearly to 0, > 0 ({Settings.lr})")
+    add("--seeds", type=int, help=f"runs, >= 1 ({Settings.seeds})")
+    add = found.group("output").add_argument
+    add("--jobs", type=int, default=1, help="processes, for an experiment, >= 1")
+    add("--out", type=Path, metavar="FOLDER", required=True, help="folder of the results")
+    return found
+
+
+def _command(args: Namespace) -> None:
+    from empirical.simulate.sampled import COLUMNS, run_experiment, simulate
+
+    fields = {name: value for name, value in vars(args).items() if value is not None}
     out, jobs, experiment = fields.pop("out"), fields.pop("jobs"), fields.pop("experiment", None)
     if experiment is not None:
         if fields:

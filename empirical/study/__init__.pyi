@@ -1,9 +1,10 @@
-from .study import PARTS as PARTS
-from .study import Condition as Condition
-from .study import Part as Part
+from .parts import PARTS as PARTS
+from .parts import Condition as Condition
+from .parts import Part as Part
 from .study import Study as Study
 from .study import collect as collect
 from .study import conditions_by_name as conditions_by_name
+from .study import load_study as load_study
 from .study import publish as publish
 from .study import run_part as run_part
 from .study import selection_stability as selection_stability

@@ -2,47 +2,76 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from empirical.compare.experiment import PRESETS
-from empirical.study.study import CPU_IMAGES, PARTS, SCALES, Study, publish, run_part
-from empirical.train.options import add_arguments, given
+from empirical.compare.presets import PRESETS
+from empirical.study.parts import CPU_IMAGES, PARTS, SCALES
+from empirical.train.options import add_arguments, given, require_alone
 from empirical.train.settings import Running, Settings, settings_from_arguments
-from theory.checks import ParameterError, require_known
+from theory.checks import ParameterError
 from theory.command import Parser, run
 from theory.files import require_writable
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.study") -> int:
     """Entry point of ``python -m empirical.study``."""
-    return run(_command, argv, resumable=True)
+    return run(parser(prog), _command, argv, resumable=True)
 
 
-def _command(argv: Sequence[str] | None) -> None:
-    parser = Parser(prog="python -m empirical.study", description=__doc__)
-    add = parser.add_argument
-    add("parts", nargs="+", metavar="PART", help="; ".join(f"{name}: {part.question}" for name, part in PARTS.items()))
-    add("--scale", default="cpu", help="cpu (narrow network, 5,000 images) or full (ResNet-18, all images, 100 epochs)")
-    add("--seeds", type=int, help="runs per condition (each part's own number)")
-    add("--jobs", type=int, default=1, help="single-threaded workers (1: this process with all threads)")
-    add("--out", type=Path, required=True, help="folder of the runs")
+def parser(prog: str) -> Parser:
+    """The command's options; the defaults shown are those of the scale that is used where none is given."""
+    found = Parser(
+        prog,
+        __doc__,
+        "(PART ... --data DATA --out FOLDER | --report FOLDER) [options]",
+        (
+            "remedies rivals --data npz:cifar10.npz --jobs 2 --out runs/study",
+            "headline --scale full --data cifar10 --out runs/full --publish results/cifar10_full",
+        ),
+    )
+    add = found.group("study").add_argument
+    parts = "; ".join(f"{name}: {part.question}" for name, part in PARTS.items())
+    add("parts", nargs="*", default=[], choices=list(PARTS), metavar="PART", help=parts)
+    scales = "cpu (narrow network, 5,000 images; its defaults are shown) or full (ResNet-18, all images, 100 epochs)"
+    add("--scale", choices=list(SCALES), default="cpu", help=scales)
+    add("--seeds", type=int, help="runs per condition, >= 1 (each part's own number)")
+    add_arguments(found, _base("cpu"), needed=["data"])
+    add_arguments(found, Running())
+    add = found.group("output").add_argument
+    add("--jobs", type=int, default=1, help="single-threaded workers, >= 1; 1 is this process with all threads")
+    place = found.group("output").add_mutually_exclusive_group(required=True)
+    place.add_argument("--out", type=Path, metavar="FOLDER", help="folder of the runs")
+    again = "write the results of finished runs again, from the files in their folder alone"
+    place.add_argument("--report", type=Path, metavar="FOLDER", help=again)
     add("--publish", type=Path, metavar="STEM", help="write the results to STEM.csv and STEM.json too")
-    add_arguments(parser, Settings)
-    add_arguments(parser, Running)
-    args = parser.parse_args(argv)
-    require_known("scale", args.scale, SCALES)
-    for part in args.parts:
-        require_known("part", part, PARTS)
+    return found
+
+
+def _base(scale: str) -> Settings:
+    base = PRESETS[SCALES[scale]].base
+    return replace(base, train=CPU_IMAGES) if scale == "cpu" else base
+
+
+def _command(args: Namespace) -> None:
+    if args.report is not None:
+        require_alone(parser(""), args, "report", "publish")
+        from empirical.study.study import load_study, publish
+
+        print(*publish(load_study(args.report), args.publish or args.report / "study"), sep="\n")
+        return
+    if not args.parts:
+        raise ParameterError(f"PART is required: one or more of {', '.join(PARTS)}")
     if args.data is None:
-        raise ParameterError("--data is required (cifar10, cifar100, stl10, npz:PATH or folder:PATH)")
-    base = PRESETS[SCALES[args.scale]].base
-    if args.scale == "cpu":
-        base = replace(base, train=CPU_IMAGES)
+        raise ParameterError("--data is required: cifar10, cifar100, stl10, npz:PATH or folder:PATH")
     stem = args.publish or args.out / "study"
     require_writable(stem.with_suffix(".csv"))
-    study = Study(settings_from_arguments(args, base), args.out, Running(**given(args, Running)))
+    settings, running = settings_from_arguments(args, _base(args.scale)), Running(**given(args, Running))
+    from empirical.study.study import Study, publish, run_part
+
+    study = Study(settings, args.out, running)
     for part in args.parts:
         run_part(study, part, args.seeds, args.jobs)
         print(*publish(study, stem), sep="\n")

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
 
 from empirical.arms import ARMS, BANDS, NotApplicable, pair_remedy
-from empirical.data.arrays import read_integers
-from empirical.evaluate.probes import PROTOCOLS, Protocol, describe, evaluate_network
-from empirical.recipes import check_recipe_fits, recipe
-from empirical.train.checkpoint import CHECKPOINT
-from empirical.train.logs import StepBar, write_result
-from empirical.train.loop import train
+from empirical.choices import PROTOCOLS
+from empirical.recipes import RECIPES, check_recipe_fits, recipe
 from empirical.train.options import add_arguments, given
 from empirical.train.settings import Running, Settings, settings_from_arguments
 from theory.checks import ParameterError, require
@@ -26,26 +19,51 @@ from theory.command import Parser, run
 from theory.plan import Plan
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.train") -> int:
     """Entry point of ``python -m empirical.train``."""
-    return run(_command, argv, resumable=True)
+    return run(parser(prog), _command, argv, resumable=True)
 
 
-def _command(argv: Sequence[str] | None) -> None:
-    parser = Parser(prog="python -m empirical.train", description=__doc__)
-    add_arguments(parser, Settings)
-    add_arguments(parser, Running)
-    parser.add_argument("--recipe", help="defaults for all options, see docs/recipes.md")
-    parser.add_argument("--arm", default="baseline", help=", ".join(ARMS) + " (baseline)")
-    parser.add_argument("--seed", type=int, default=0, help="seed (0)")
-    parser.add_argument("--plan", type=Path, help="plan with the remedy's values (from theory.bounds)")
-    parser.add_argument("--band", default="theory", help=f"the selector's band: {', '.join(BANDS)} (theory)")
-    parser.add_argument("--drop", type=Path, help=".npy of training indices to leave out (from empirical.difficulty)")
-    parser.add_argument("--protocol", default="lbfgs", help=f"the linear probe: {', '.join(PROTOCOLS)} (lbfgs)")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
-    args = parser.parse_args(argv)
-    protocol = Protocol(args.protocol)
+def parser(prog: str) -> Parser:
+    """The command's options."""
+    found = Parser(
+        prog,
+        __doc__,
+        "--out FOLDER [options]",
+        (
+            "--epochs 5 --encoder convnet --width 16 --dim 16 --batch 200 --out runs/digits",
+            "--recipe cifar10 --framework moco --loss adnce --devices 4 --out runs/moco",
+        ),
+    )
+    recipes = f"defaults for a whole data set, in place of those shown here, see docs/recipes.md: {', '.join(RECIPES)}"
+    found.group("data").add_argument("--recipe", choices=list(RECIPES), help=recipes)
+    add_arguments(found, Settings())
+    add_arguments(found, Running())
+    found.group("data").add_argument(
+        "--drop", type=Path, help=".npy of indices of training images to leave out (from empirical.difficulty)"
+    )
+    add = found.group("loss and remedy").add_argument
+    add("--arm", choices=list(ARMS), default="baseline", help="the remedy: " + ", ".join(ARMS))
+    add("--plan", type=Path, help="JSON file with the remedy's values (from theory.bounds)")
+    add("--band", choices=BANDS, default="theory", help=f"the selector's band: {', '.join(BANDS)}")
+    found.group("optimisation").add_argument("--seed", type=int, default=0, help="of weights, views and batches, >= 0")
+    add = found.group("output").add_argument
+    add("--protocol", choices=PROTOCOLS, default="lbfgs", help=f"the linear probe: {', '.join(PROTOCOLS)}")
+    add("--out", type=Path, metavar="FOLDER", required=True, help="folder of the run")
+    return found
+
+
+def _command(args: Namespace) -> None:
     running = Running(**given(args, Running))
+    import torch
+
+    from empirical.evaluate.probes import describe, evaluate_network
+    from empirical.evaluate.protocol import Protocol
+    from empirical.train.checkpoint import CHECKPOINT
+    from empirical.train.logs import StepBar, write_result
+    from empirical.train.loop import train
+
+    protocol = Protocol(args.protocol)
     settings = _settings(args)
     resumed, started = (args.out / CHECKPOINT).exists(), time.perf_counter()
     first = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0  # which speaks for all
@@ -63,7 +81,7 @@ def _command(argv: Sequence[str] | None) -> None:
     print(describe(scores, protocol))
 
 
-def _settings(args: Any) -> Settings:
+def _settings(args: Namespace) -> Settings:
     """Settings from a recipe, the options, the arm and its plan."""
     base = Settings()
     if args.recipe is not None:
@@ -71,21 +89,23 @@ def _settings(args: Any) -> Settings:
     settings = replace(settings_from_arguments(args, base), arm=args.arm, seed=args.seed)
     arm = ARMS[args.arm]
     if arm.loss is not None:
-        require(args.loss in (None, arm.loss), "loss", args.loss, f"{arm.loss}, the loss of the arm {args.arm}")
+        if args.loss not in (None, arm.loss):
+            raise ParameterError(f"--loss {args.loss} and --arm {args.arm} exclude each other")
         settings = replace(settings, loss=arm.loss)
     try:
         remedy = pair_remedy(args.arm, Plan.load(args.plan) if args.plan else None, args.band)
     except NotApplicable as reason:
-        raise ParameterError(f"arm = {args.arm} is not applicable: {reason}") from reason
+        raise ParameterError(f"--arm {args.arm} is not applicable: {reason}") from reason
     images = settings.images()
     if args.recipe is not None:
         check_recipe_fits(args.recipe, images.x_train.shape)
-    if arm.drop in ("difficult", "random"):
-        require(args.drop is not None, "arm", args.arm, "the images to leave out (--drop FILE)")
+    if arm.drop in ("difficult", "random") and args.drop is None:
+        raise ParameterError(f"--arm {args.arm} needs the images to leave out: --drop FILE")
     drop = read_indices(args.drop, len(images.y_train)) if args.drop else ()
     if arm.drop == "mixed":
         drop = tuple(images.mixed.nonzero().flatten().tolist())
-        require(bool(drop), "omega", settings.omega, "omega > 0 for the arm mixed_removal")
+        if not drop:
+            raise ParameterError(f"--arm {args.arm} needs mixed images: --omega above 0")
     return replace(settings, remedy=remedy, drop=drop)
 
 
@@ -97,6 +117,10 @@ def read_indices(path: Path, count: int) -> tuple[int, ...]:
     ParameterError
         If the file is not a vector of integers below ``count``.
     """
+    import numpy as np
+
+    from empirical.data.arrays import read_integers
+
     indices = read_integers("drop", path)
     inside = not len(indices) or (indices.min() >= 0 and indices.max() < count)
     require(bool(inside), "drop", path, f"indices in [0, {count - 1}]")

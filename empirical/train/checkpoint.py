@@ -14,7 +14,7 @@ from torch import Tensor
 from empirical.encoders import Network
 from empirical.train.settings import Settings
 from theory.checks import ParameterError, require
-from theory.files import write_bytes
+from theory.files import unreadable, write_bytes
 
 CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 State = dict[str, Any]
@@ -38,11 +38,12 @@ def read_checkpoint(path: Path) -> State:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-        raise ParameterError(f"cannot read {path}: {error.strerror}") from error
+        raise unreadable(path, error) from error
     except Exception as error:  # torch raises many kinds for a damaged file
         raise ParameterError(f"{path} is not a checkpoint of empirical.train") from error
     known = isinstance(state, dict) and {"settings", "network", "metrics"} <= set(state)
-    require(known, "checkpoint", path, "a checkpoint of empirical.train")
+    if not known:
+        raise ParameterError(f"{path} is not a checkpoint of empirical.train")
     return dict(state)
 
 
@@ -68,7 +69,20 @@ def latest_checkpoint(out: Path, settings: Settings) -> tuple[State | None, bool
         state, fell_back = read_checkpoint(before), True
         warnings.warn(f"{damaged}; going on from {before}, step {state.get('step')}", stacklevel=2)
     _require_same(out, state["settings"], settings)
-    return state, fell_back
+    return _with_observers(state), fell_back
+
+
+def _with_observers(state: State) -> State:
+    """The checkpoint with its observers' states, which earlier versions held under other names."""
+    if "meter" not in state:
+        return state
+    meter = {name: sums if sums[-1] else None for name, sums in state["meter"].items()}  # the last counts the steps
+    observers = {
+        "Losses": {"sums": meter["sums"]},
+        "Diagnostics": {"sums": meter["diagnosed"]},
+        "Probe": {"sums": meter["hits"], "learner": state["probe"]},
+    }
+    return {**state, "observers": observers}
 
 
 def tidy(out: Path, fell_back: bool) -> None:
@@ -111,3 +125,10 @@ def load_network(path: Path) -> tuple[Settings, Network]:
 def _channels_of(weights: dict[str, Tensor]) -> int:
     """Colour channels that a network with these weights takes, if its first layer is a plain convolution."""
     return int(next(w.shape[1] for w in weights.values() if w.ndim == 4))
+
+
+def diverged(what: str, settings: Settings, out: Path) -> ParameterError:
+    """The error of a run that cannot go on; says which checkpoint is kept."""
+    path = out / CHECKPOINT
+    kept = f"; {path}, of step {read_checkpoint(path)['step']}, is kept" if path.exists() else ""
+    return ParameterError(f"{what}; lower lr = {settings.lr}{kept}")

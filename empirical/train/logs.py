@@ -1,4 +1,4 @@
-"""What a run writes beside its weights: environment, one row of metrics an epoch, TensorBoard's events."""
+"""What a run writes beside its weights: environment, result, rows of metrics; and what it shows on a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from empirical.evaluate.probes import Protocol
+from empirical.evaluate.protocol import Protocol
 from empirical.train.settings import Settings
 from theory.files import write_json, write_text
 
@@ -78,38 +78,6 @@ def write_csv(path: Path, rows: list[dict[str, float]]) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row))
     cells = [[f"{row[name]:.8g}" if name in row else "" for name in names] for row in rows]
     write_text(path, "\n".join(",".join(line) for line in [names, *cells]) + "\n")
-
-
-class Events:
-    """TensorBoard's event files of a run; does nothing unless ``wanted``.
-
-    Parameters
-    ----------
-    out : Path
-        The run's folder.
-    step : int
-        Where the run stands: events that an interrupted run wrote after it are dropped.
-    wanted : bool
-    """
-
-    def __init__(self, out: Path, step: int, wanted: bool) -> None:
-        self._writer: Any = None
-        if wanted:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
-
-    def write(self, row: dict[str, float], step: int) -> None:
-        """Add one row of metrics."""
-        if self._writer is not None:
-            for name, value in row.items():
-                self._writer.add_scalar(name, value, step)
-            self._writer.flush()
-
-    def close(self) -> None:
-        """Finish the files."""
-        if self._writer is not None:
-            self._writer.close()
 
 
 class StepBar:

@@ -3,44 +3,42 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
 from empirical.arms import PairRemedy
-from empirical.data import batches, moved, take
+from empirical.data import batches, take
 from empirical.encoders import Network
 from empirical.losses import Objective
-from empirical.profile.measurement import append_levels, tracked_rows
 from empirical.selection import flag
-from empirical.train.batchnorm import synchronised
-from empirical.train.checkpoint import CHECKPOINT, latest_checkpoint, save_checkpoint, tidy
-from empirical.train.logs import Events, Progress, environment, write_csv
-from empirical.train.meter import Meter, require_finite_network
+from empirical.train.checkpoint import CHECKPOINT
+from empirical.train.logs import Progress
+from empirical.train.observers import Batch, Observer, Row, make_observers, require_trackable
 from empirical.train.parts import (
+    device_share,
     epoch_order,
     kept_rows,
-    launch,
+    launched,
     make_fabric,
     make_framework,
     make_optimizer,
-    make_probe,
+    on_device,
     placed,
     require_fit,
     seed_of,
+    seed_step,
+    set_rate,
     stop_requests,
-    warn_first,
-    warn_of_empty_band,
 )
+from empirical.train.run import Run
 from empirical.train.settings import ALONE, Running, Settings, learning_rate
 from empirical.train.simclr import Pairs
-from theory.checks import ParameterError
-from theory.files import require_writable, write_json
-
-DIAGNOSED = 8  # steps of an epoch whose pairs are diagnosed: the mean over an epoch's all costs a tenth of the loss
+from theory.files import require_writable
 
 
 def train(
@@ -49,6 +47,7 @@ def train(
     progress: Progress | None = None,
     running: Running = ALONE,
     fabric: Fabric | None = None,
+    observers: Sequence[Observer] = (),
 ) -> Network:
     """Train one network; go on from the last checkpoint if ``out`` has one.
 
@@ -67,6 +66,8 @@ def train(
     running : Running
     fabric : Fabric, optional
         Given by a caller that has launched the processes itself, as many as ``settings.devices``.
+    observers : sequence of Observer
+        The caller's own, beside those that ``running`` asks for.
 
     Returns
     -------
@@ -80,132 +81,67 @@ def train(
     SystemExit
         With code 143, after saving a checkpoint, on SIGTERM.
     """
+    progress = progress or (lambda *_: None)
     images = settings.images()
     rows = kept_rows(settings, images)
     network = require_fit(settings, images)
-    if running.track:
-        try:
-            tracked_rows(images)
-        except ParameterError as error:
-            raise ParameterError(f"track = {running.track} is not possible: {error}") from error
+    require_trackable(running, images)
     require_writable(out / CHECKPOINT)
-    if fabric is None:
-        fabric = make_fabric(settings, running)
-        launch(fabric, settings)
+    fabric = fabric or launched(make_fabric(settings, running), settings)
     device = fabric.device
-    state, fell_back = latest_checkpoint(out, settings)
-    fabric.barrier()
-    if fabric.is_global_zero:
-        tidy(out, fell_back)
-        write_json(out / "settings.json", settings.to_json())
-        write_json(out / "environment.json", environment(device))
-
-    if fabric.world_size > 1:
-        network = cast(Network, synchronised(network, device))
-    network = cast(Network, network.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
-    optimizer = make_optimizer(settings, network)
+    network = on_device(network, fabric)
     compiled: Any = torch.compile(network) if settings.compile else network
-    model, optimizer = fabric.setup(compiled, optimizer)
+    model, optimizer = fabric.setup(compiled, make_optimizer(settings, network))
     framework = make_framework(settings, fabric, model, network)
+    watching = make_observers(settings, running, out, fabric, network, images, observers)
+    run = Run(settings, out, fabric, network, optimizer, framework, watching, take(images.x_train, torch.arange(2)))
+    run.resume()  # after setup, which may have converted the weights to another precision
+
+    objective, view, views = settings.objective, settings.augmentation, torch.Generator(device)
+    x_train = placed(images.x_train, device)
     per_epoch = len(images.y_train) // settings.batch
     steps = per_epoch * settings.epochs
-    step, metrics, meter = 0, [], Meter(device)
-    shape, few = tuple(images.x_train.shape[1:]), take(images.x_train, torch.arange(2))
-    probe = make_probe(running, settings, network, images, device)
-    if state is not None:
-        # After setup, which may have converted the weights to another precision.
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-        framework.load(state["framework"])
-        meter.load(state["meter"])
-        step, metrics = state["step"], list(state["metrics"])
-        if probe is not None and state["probe"] is not None:
-            probe.load(state["probe"])
-
-    def save() -> None:
-        meter.require_finite(settings, out)
-        require_finite_network(network, few, step, settings, out)
-        if not fabric.is_global_zero:
-            return
-        if metrics:
-            write_csv(out / "metrics.csv", metrics)
-        checkpoint = {
-            "settings": settings.to_json(),
-            "step": step,
-            "shape": shape,
-            "network": network.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "framework": framework.state(),
-            "meter": meter.state(),
-            "metrics": metrics,
-            "probe": None if probe is None else probe.state(),
-        }
-        save_checkpoint(out, checkpoint)
-
-    warned = warn_of_empty_band(settings.remedy, fabric)
-    objective, view = settings.objective, settings.augmentation
-    x_train, y_train = placed(images.x_train, device), images.y_train.to(device)
     warmup = round(settings.warmup * steps)
-    local = settings.batch // settings.devices
-    events = Events(out, step, running.tensorboard and fabric.is_global_zero)
-    views = torch.Generator(device)
-    if progress is not None:
-        progress(step, steps, step // per_epoch)
+    progress(run.step, steps, run.step // per_epoch)
     with stop_requests() as stop:
-        while step < steps:
-            epoch, done = divmod(step, per_epoch)
-            started, began = time.perf_counter(), step
+        while run.step < steps:
+            epoch, done = divmod(run.step, per_epoch)
+            started = time.perf_counter()
             model.train()
-            order = [
-                part[fabric.global_rank * local :][:local]
-                for part in epoch_order(settings, rows, epoch, per_epoch)[done:]
-            ]
-            diagnosed = set(range(0, per_epoch, max(1, per_epoch // DIAGNOSED)))
+            order = device_share(epoch_order(settings, rows, epoch, per_epoch)[done:], fabric)
             for x, chosen in zip(batches(x_train, order, device, running.workers), order, strict=True):
-                rate = learning_rate(step, steps, warmup, settings.peak_rate, settings.schedule)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                views.manual_seed(seed_of(settings.seed, step, 1 + fabric.global_rank))
-                # For encoders that draw numbers, such as dropout. The last one tells it from the views' seed; not 0,
-                # with which a shorter sequence is padded.
-                torch.manual_seed(seed_of(settings.seed, step, 1 + fabric.global_rank, 1))
+                rate = learning_rate(run.step, steps, warmup, settings.peak_rate, settings.schedule)
+                set_rate(optimizer, rate)
+                seed_step(settings, run.step, fabric.global_rank, views)
                 pairs = framework.pairs(view(x, views), view(x, views))
-                loss, flagged = batch_loss(pairs, objective, settings.remedy, seed_of(settings.seed, step))
+                loss, flagged = batch_loss(pairs, objective, settings.remedy, seed_of(settings.seed, run.step))
                 optimizer.zero_grad()
                 fabric.backward(loss)
                 optimizer.step()
-                meter.add(step, loss, flagged, pairs)
-                if step % per_epoch in diagnosed:
-                    meter.diagnose(pairs, settings.tau)
-                if probe is not None:
-                    meter.hit(probe.update(pairs.features, y_train[moved(chosen, device)]))
                 framework.after_step()
-                step += 1
-                if device.type == "cpu":  # elsewhere reading the loss would wait for the device
-                    meter.require_finite(settings, out)
-                if step % per_epoch and running.checkpoint_every and step % running.checkpoint_every == 0:
-                    save()
-                if progress is not None:
-                    progress(step, steps, epoch + 1)
-                if stop.agreed(fabric, step) and step % per_epoch:
-                    save()
-                    stop.leave(fabric, step)
-            row = {"epoch": epoch + 1, **meter.means(settings, out), "learning_rate": rate}
+                with torch.no_grad():
+                    for observer in watching:
+                        observer.step(Batch(run.step, chosen, pairs, loss, flagged))
+                run.step += 1
+                within = run.step % per_epoch > 0  # the end of an epoch is saved below, with its row
+                if within and running.checkpoint_every and run.step % running.checkpoint_every == 0:
+                    run.save()
+                progress(run.step, steps, epoch + 1)
+                if stop.agreed(fabric, run.step) and within:
+                    run.save()
+                    stop.leave(fabric, run.step)
+
+            row: Row = {"epoch": epoch + 1}
+            for observer in watching:
+                row |= observer.row()
             seconds = time.perf_counter() - started  # reading the means has waited for the device
-            row["views_per_second"] = 2 * (step - began) * settings.batch / seconds
-            metrics.append(row)
-            if settings.remedy is not None and row["flagged_share"] == 0 and not warned:
-                warned = warn_first(
-                    fabric, f"epoch {epoch + 1}: the selector's band holds no pair: training as the baseline"
-                )
-            meter.reset()
-            events.write(row, step)
-            save()
-            if running.track and ((epoch + 1) % running.track == 0 or step == steps) and fabric.is_global_zero:
-                append_levels(out / "profiles.csv", epoch + 1, network, images)
-            if stop.agreed(fabric, 0) and step < steps:
-                stop.leave(fabric, step)
-    events.close()
+            speed = 2 * len(order) * settings.batch / seconds
+            run.metrics.append(row | {"learning_rate": rate, "views_per_second": speed})
+            run.save()
+            for observer in watching:
+                observer.saved(run.metrics[-1])
+            if stop.agreed(fabric, 0) and run.step < steps:
+                stop.leave(fabric, run.step)
     return network
 
 
@@ -223,8 +159,7 @@ def batch_loss(pairs: Pairs, objective: Objective, remedy: PairRemedy | None, se
     if remedy is None:
         return objective(pairs.positive, pairs.negative), pairs.positive.new_zeros(())
     assert pairs.ranked is not None
-    flagged = flag(pairs.ranked, remedy.select, remedy.pos_high, remedy.pos_low, seed)
+    flagged = flag(pairs.ranked, remedy, seed)
     with torch.no_grad():
         share = flagged.sum() / (pairs.negative > -torch.inf).sum()
-    loss = objective(pairs.positive, pairs.negative, flagged, remedy.sigma, remedy.rho, remedy.remove)
-    return loss, share
+    return objective(pairs.positive, pairs.negative, flagged, remedy), share

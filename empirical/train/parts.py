@@ -1,22 +1,21 @@
-"""The parts of a run: devices, optimiser, framework, the order of the images, and requests to stop."""
+"""The parts of a run: devices, network, optimiser, framework, order and seeds of the steps, and requests to stop."""
 
 from __future__ import annotations
 
 import logging
 import os
 import signal
-import warnings
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from empirical.arms import PairRemedy
 from empirical.data import Images
 from empirical.encoders import Network
-from empirical.evaluate.probes import OnlineProbe
+from empirical.train.batchnorm import synchronised
 from empirical.train.logs import say
 from empirical.train.moco import MoCo
 from empirical.train.settings import ALONE, Running, Settings
@@ -47,13 +46,14 @@ def make_fabric(settings: Settings, running: Running = ALONE) -> Fabric:
         raise ParameterError(f"no {settings.devices} × {settings.accelerator} on this machine: {reason}") from error
 
 
-def launch(fabric: Fabric, settings: Settings) -> None:
-    """Start the other processes and connect to them; ParameterError if that fails."""
+def launched(fabric: Fabric, settings: Settings) -> Fabric:
+    """With the other processes started and connected; ParameterError if that fails."""
     try:
         fabric.launch()
     except Exception as error:  # sockets and process groups fail in many ways, with messages of several lines
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ParameterError(f"cannot start the processes of devices = {settings.devices}: {reason}") from error
+    return fabric
 
 
 def require_fit(settings: Settings, images: Images) -> Network:
@@ -71,6 +71,13 @@ def require_fit(settings: Settings, images: Images) -> Network:
         raise ParameterError("encoder", settings.encoder, f"images of shape {shape}: {reason}") from error
     network.train()
     return network
+
+
+def on_device(network: Network, fabric: Fabric) -> Network:
+    """The network where it trains; with several devices their batch norms are one."""
+    if fabric.world_size > 1:
+        network = cast(Network, synchronised(network, fabric.device))
+    return cast(Network, network.to(fabric.device, memory_format=torch.channels_last))  # type: ignore[call-overload]
 
 
 def make_optimizer(settings: Settings, network: Network) -> torch.optim.Optimizer:
@@ -97,6 +104,19 @@ def seed_of(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
+def seed_step(settings: Settings, step: int, rank: int, views: torch.Generator) -> None:
+    """Seed what a step draws on one device: its views, and by the global generator what an encoder draws (dropout)."""
+    views.manual_seed(seed_of(settings.seed, step, 1 + rank))
+    # The last number tells it from the views' seed; not 0, with which a shorter sequence is padded.
+    torch.manual_seed(seed_of(settings.seed, step, 1 + rank, 1))
+
+
+def set_rate(optimizer: Any, rate: float) -> None:
+    """Give all parameters this learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
 def epoch_order(settings: Settings, rows: Tensor, epoch: int, per_epoch: int) -> tuple[Tensor, ...]:
     """Training indices of an epoch's batches.
 
@@ -117,6 +137,11 @@ def epoch_order(settings: Settings, rows: Tensor, epoch: int, per_epoch: int) ->
     return parts
 
 
+def device_share(order: Sequence[Tensor], fabric: Fabric) -> list[Tensor]:
+    """This device's part of each batch."""
+    return [part.tensor_split(fabric.world_size)[fabric.global_rank] for part in order]
+
+
 def kept_rows(settings: Settings, images: Images) -> Tensor:
     """Indices of the training images that are not left out; ParameterError if they do not fit the settings."""
     count = len(images.y_train)
@@ -132,30 +157,6 @@ def placed(x: Any, device: torch.device) -> Any:
         return x
     free, _ = torch.cuda.mem_get_info(device)
     return x.to(device) if 2 * x.nbytes <= free else x
-
-
-def make_probe(
-    running: Running, settings: Settings, network: Network, images: Images, device: torch.device
-) -> OnlineProbe | None:
-    if not running.online_probe:
-        return None
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        probe = OnlineProbe(network.features, images.classes)
-    return probe.to(device)
-
-
-def warn_first(fabric: Fabric, message: str) -> bool:
-    """Warn, in the first of several processes."""
-    if fabric.is_global_zero:
-        warnings.warn(message, stacklevel=2)
-    return True
-
-
-def warn_of_empty_band(remedy: PairRemedy | None, fabric: Fabric) -> bool:
-    if remedy is None or remedy.select not in ("rank", "random") or remedy.pos_high < remedy.pos_low:
-        return False
-    return warn_first(fabric, f"the band {remedy.pos_high} to {remedy.pos_low} is empty: training as the baseline")
 
 
 class stop_requests:

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from empirical.arms import ARMS, PairRemedy
-from empirical.data import Images, imbalanced, load, mix
-from empirical.data.augment import Augmentation, Photos, digits
-from empirical.encoders import Network
-from empirical.losses import LOSSES, Objective
-from empirical.train.options import given, option
-from theory.checks import is_finite, require, require_integer, require_known, require_share
+from empirical.choices import COUNT, ENCODERS, FRACTION, LOSSES, NOT_NEGATIVE, OBJECTIVE, POSITIVE, VIEWS
+from empirical.train.options import check_options, given, option
+from theory.checks import Range, require, require_integer, require_known
+
+if TYPE_CHECKING:  # torch; a command's help and its errors do without
+    from empirical.data import Images
+    from empirical.data.augment import Augmentation
+    from empirical.encoders import Network
+    from empirical.losses import Objective
 
 FRAMEWORKS = ("simclr", "moco")
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("cosine", "constant")
 PRECISIONS = ("32-true", "bf16-mixed")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+WHOLE = Range(0, whole=True)
 
 
 @dataclass(frozen=True)
@@ -36,70 +38,78 @@ class Settings:
         If a field is outside its range.
     """
 
-    data: str = option("digits", str, "digits, cifar10, cifar100, stl10, npz:PATH or folder:PATH")
-    train: int | None = option(None, int, "size of a balanced training subset (all)")
-    test: int | None = option(None, int, "size of a balanced test subset (all)")
-    image_size: int | None = option(None, int, "side to which folder images are cut")
-    imbalance: float = option(1.0, float, "largest over smallest class of a long-tailed training set")
-    omega: float = option(0.0, float, "share of mixed training images")
+    data: str = option("digits", str, "data", "digits, cifar10, cifar100, stl10, npz:PATH or folder:PATH")
+    train: int | None = option(None, int, "data", "training images, a balanced subset, >= the classes (all)")
+    test: int | None = option(None, int, "data", "test images, a balanced subset, >= the classes (all)")
+    image_size: int | None = option(
+        None, int, "data", "side in pixels to which folder images are cut, 8 to 512 (their median, at most 64)"
+    )
+    imbalance: float = option(1.0, float, "data", "largest over smallest class of a long-tailed training set", Range(1))
+    omega: float = option(0.0, float, "data", "share of mixed training images", FRACTION)
     arm: str = "baseline"
     seed: int = 0
-    framework: str = option("simclr", str, ", ".join(FRAMEWORKS))
-    queue: int = option(4096, int, "keys in MoCo's queue")
-    momentum: float = option(0.99, float, "momentum of MoCo's key network")
-    encoder: str = option("resnet18", str, "convnet, resnet18, resnet50, vit or MODULE:FACTORY")
-    width: int = option(64, int, "channels of the first stage, or the transformer's embedding")
-    stem_stride: int = option(1, int, "stride of the stem: 1, 2, or 4 for large images")
-    hidden: int | None = option(None, int, "width of the projector's hidden layers (the encoder's features)")
-    layers: int = option(2, int, "linear layers of the projector")
-    dim: int = option(128, int, "k, the projector's output width: the theory's dimension")
-    loss: str = option("nt_xent", str, ", ".join(LOSSES))
-    tau: float = option(0.5, float, "temperature")
-    prior: float = option(0.1, float, "τ⁺ of debiased and hcl: probability that a negative is of the anchor's class")
-    concentration: float = option(1.0, float, "β of hcl")
-    adnce_mu: float = option(0.7, float, "centre of adnce's weights")
-    adnce_sigma: float = option(0.5, float, "width of adnce's weights")
-    batch: int = option(256, int, "images per step, two views each, over all devices")
-    epochs: int = option(100, int, "passes over the training images")
-    optimizer: str = option("sgd", str, ", ".join(OPTIMIZERS))
-    schedule: str = option("cosine", str, ", ".join(SCHEDULES))
-    lr: float = option(0.06, float, "learning rate per 256 images, scaled linearly with the batch")
-    weight_decay: float = option(5e-4, float, "weight decay")
-    warmup: float = option(0.1, float, "share of the steps over which the learning rate rises")
-    smallest_crop: float = option(0.2, float, "smallest area of a crop as a share of the image")
-    jitter: float = option(1.0, float, "strength of the colour jitter")
-    grey: float = option(0.2, float, "share of views without colour")
-    blur: float = option(0.0, float, "share of blurred views")
-    precision: str = option("32-true", str, ", ".join(PRECISIONS))
-    compile: bool = option(False, bool, "compile the network")
-    accelerator: str = option("auto", str, "Fabric's: auto, cpu, gpu")
-    devices: int = option(1, int, "devices, over all nodes")
+    framework: str = option("simclr", str, "loss and remedy", "what negatives are", names=FRAMEWORKS)
+    queue: int = option(4096, int, "loss and remedy", "keys in MoCo's queue, at least a batch", COUNT)
+    momentum: float = option(0.99, float, "loss and remedy", "momentum of MoCo's key network", FRACTION)
+    encoder: str = option("resnet18", str, "encoder and projector", f"{', '.join(ENCODERS)} or MODULE:FACTORY")
+    width: int = option(
+        64, int, "encoder and projector", "channels of the first stage, or the transformer's embedding", COUNT
+    )
+    stem_stride: int = option(1, int, "encoder and projector", "stride of the stem: 1, 2, or 4 for large images")
+    hidden: int | None = option(
+        None, int, "encoder and projector", "width of the projector's hidden layers (the encoder's features)"
+    )
+    layers: int = option(2, int, "encoder and projector", "linear layers of the projector", COUNT)
+    dim: int = option(
+        128, int, "encoder and projector", "k, the projector's output width: the theory's dimension", COUNT
+    )
+    loss: str = option("nt_xent", str, "loss and remedy", "the loss", names=LOSSES)
+    tau: float = option(0.5, float, "loss and remedy", "temperature", OBJECTIVE["tau"])
+    prior: float = option(
+        0.1,
+        float,
+        "loss and remedy",
+        "τ⁺ of debiased and hcl: probability that a negative is of the anchor's class",
+        OBJECTIVE["prior"],
+    )
+    concentration: float = option(1.0, float, "loss and remedy", "β of hcl", OBJECTIVE["concentration"])
+    adnce_mu: float = option(0.7, float, "loss and remedy", "centre of adnce's weights", OBJECTIVE["adnce_mu"])
+    adnce_sigma: float = option(0.5, float, "loss and remedy", "width of adnce's weights", OBJECTIVE["adnce_sigma"])
+    batch: int = option(
+        256, int, "optimisation", "images per step, two views each, over all devices", Range(2, whole=True)
+    )
+    epochs: int = option(100, int, "optimisation", "passes over the training images", COUNT)
+    optimizer: str = option("sgd", str, "optimisation", "the optimiser", names=OPTIMIZERS)
+    schedule: str = option("cosine", str, "optimisation", "of the learning rate", names=SCHEDULES)
+    lr: float = option(
+        0.06, float, "optimisation", "learning rate per 256 images, scaled linearly with the batch", POSITIVE
+    )
+    weight_decay: float = option(5e-4, float, "optimisation", "weight decay", NOT_NEGATIVE)
+    warmup: float = option(
+        0.1,
+        float,
+        "optimisation",
+        "share of the steps over which the learning rate rises",
+        Range(0, 1, below=True),
+    )
+    smallest_crop: float = option(
+        0.2, float, "views", "smallest area of a crop as a share of the image", VIEWS["smallest_crop"]
+    )
+    jitter: float = option(1.0, float, "views", "strength of the colour jitter, 2 for ImageNet's", VIEWS["jitter"])
+    grey: float = option(0.2, float, "views", "share of views without colour", VIEWS["grey"])
+    blur: float = option(0.0, float, "views", "share of blurred views", VIEWS["blur"])
+    precision: str = option("32-true", str, "device", "of the arithmetic", names=PRECISIONS)
+    compile: bool = option(False, bool, "device", "compile the network")
+    accelerator: str = option("auto", str, "device", "Fabric's", names=ACCELERATORS)
+    devices: int = option(1, int, "device", "devices, over all nodes", COUNT)
     remedy: PairRemedy | None = None
     drop: tuple[int, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("arm", ARMS),
-            ("framework", FRAMEWORKS),
-            ("optimizer", OPTIMIZERS),
-            ("schedule", SCHEDULES),
-            ("precision", PRECISIONS),
-            ("accelerator", ACCELERATORS),
-        ):
-            require_known(name, getattr(self, name), known)
-        for name in ("queue", "width", "dim", "layers", "epochs", "devices"):
-            require_integer(name, getattr(self, name), 1)
-        require_integer("batch", self.batch, 2)
+        require_known("arm", self.arm, ARMS)
         require_integer("seed", self.seed, 0, 2**63 - 1)
-        for name in ("omega", "momentum", "grey", "blur"):
-            require_share(name, getattr(self, name))
+        check_options(self)
         require(self.batch % self.devices == 0, "batch", self.batch, f"a multiple of devices = {self.devices}")
-        require(is_finite(self.lr) and self.lr > 0, "lr", self.lr, "lr > 0")
-        require(is_finite(self.imbalance) and self.imbalance >= 1, "imbalance", self.imbalance, "imbalance >= 1")
-        require(0 <= self.warmup < 1, "warmup", self.warmup, "0 <= warmup < 1")
-        decay = self.weight_decay
-        require(is_finite(decay) and decay >= 0, "weight_decay", decay, "weight_decay >= 0")
-        _ = self.objective, self.augmentation  # they check their own parameters
         if self.framework == "moco":
             # Else a batch of keys would overwrite itself.
             require(self.queue >= self.batch, "queue", self.queue, f"queue >= batch = {self.batch}")
@@ -107,13 +117,16 @@ class Settings:
     @property
     def objective(self) -> Objective:
         """The loss and its parameters."""
+        from empirical.losses import Objective
+
         return Objective(self.loss, self.tau, self.prior, self.concentration, self.adnce_mu, self.adnce_sigma)
 
     @property
     def augmentation(self) -> Augmentation:
         """The random views that suit the data."""
-        photos = Photos(self.smallest_crop, self.jitter, self.grey, self.blur)
-        return digits if self.data == "digits" else photos
+        from empirical.data.augment import Photos, digits
+
+        return digits if self.data == "digits" else Photos(self.smallest_crop, self.jitter, self.grey, self.blur)
 
     @property
     def peak_rate(self) -> float:
@@ -133,14 +146,22 @@ class Settings:
 
     def original_images(self) -> Images:
         """The data set without imbalance or mixing, as probes see it."""
+        from empirical.data import load
+
         return load(self.data, self.train, self.test, self.image_size)
 
     def images(self) -> Images:
         """The data set as the run trains on it, but with no image left out."""
+        from empirical.data import imbalanced, mix
+
         return mix(imbalanced(self.original_images(), self.imbalance), self.omega)
 
     def network(self, channels: int, size: tuple[int, int] | None = None) -> Network:
         """A freshly initialised network for images of this height and width, the same for every run with this seed."""
+        import torch
+
+        from empirical.encoders import Network
+
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             shape = (self.dim, self.width, self.stem_stride, self.hidden, self.layers)
@@ -151,17 +172,15 @@ class Settings:
 class Running:
     """How a run is executed; nothing here changes its final weights."""
 
-    nodes: int = option(1, int, "machines")
-    workers: int = option(0, int, "processes that read images which do not fit into memory")
-    checkpoint_every: int = option(0, int, "steps between checkpoints, besides those after each epoch")
-    track: int = option(0, int, "epochs between measurements of α̂, β̂, γ̂, ε̂ (never)")
-    online_probe: bool = option(False, bool, "train a linear probe along; for curves only")
-    tensorboard: bool = option(False, bool, "write TensorBoard's event files too")
+    nodes: int = option(1, int, "device", "machines", COUNT)
+    workers: int = option(0, int, "device", "processes that read images which do not fit into memory", WHOLE)
+    checkpoint_every: int = option(0, int, "output", "steps between checkpoints, besides those after each epoch", WHOLE)
+    track: int = option(0, int, "output", "epochs between measurements of α̂, β̂, γ̂, ε̂; 0 for none", WHOLE)
+    online_probe: bool = option(False, bool, "output", "train a linear probe along; for curves only")
+    tensorboard: bool = option(False, bool, "output", "write TensorBoard's event files too")
 
     def __post_init__(self) -> None:
-        require_integer("nodes", self.nodes, 1)
-        for name in ("workers", "checkpoint_every", "track"):
-            require_integer(name, getattr(self, name), 0)
+        check_options(self)
 
 
 ALONE = Running()  # one process, nothing but checkpoints

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -66,3 +67,12 @@ def test_unknown_names_suggest_the_nearest(call, message):
     with pytest.raises(ParameterError) as error:
         call()
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("sigma", -0.1), ("sigma", math.inf), ("rho", 0), ("rho", 1.5), ("pos_high", -0.1), ("pos_low", 0.2)],
+)
+def test_a_remedys_numbers_are_checked(field, value):
+    with pytest.raises(ParameterError, match=f"^{field} = {value} violates "):
+        replace(PairRemedy(pos_high=0.3, pos_low=0.4), **{field: value})

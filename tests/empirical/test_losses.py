@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from empirical.arms import PairRemedy
 from empirical.losses import (
     LOSSES,
     ContrastiveLoss,
@@ -28,11 +29,11 @@ from theory.checks import ParameterError
 from theory.dro import robust_radius
 
 REMEDIES = {
-    "nothing": {},
-    "margin": {"sigma": 0.3},
-    "temperature": {"rho": 0.6},
-    "combined": {"sigma": 0.3, "rho": 0.6},
-    "removal": {"remove": True},
+    "nothing": PairRemedy(),
+    "margin": PairRemedy(sigma=0.3),
+    "temperature": PairRemedy(rho=0.6),
+    "combined": PairRemedy(sigma=0.3, rho=0.6),
+    "removal": PairRemedy(remove=True),
 }
 OBJECTIVES = {
     "nt_xent": Objective("nt_xent", 0.4),
@@ -65,23 +66,23 @@ BATCHES = {"two views": two_views, "queue": queue}
 # --- definitions, anchor by anchor and negative by negative -----------------------------------------
 
 
-def naive_logits(row, flags, tau, rectify, sigma=0.0, rho=1.0, remove=False):
+def naive_logits(row, flags, tau, rectify, remedy):
     """Logit and raw cosine of each negative of one anchor."""
     found = []
     for cosine, flag in zip(row, flags, strict=True):
-        if cosine == -math.inf or (flag and remove):
+        if cosine == -math.inf or (flag and remedy.remove):
             continue
-        value = cosine + sigma if flag else cosine
+        value = cosine + remedy.sigma if flag else cosine
         sharper = flag and (value > 0 or not rectify)
-        found.append((value / (tau * rho) if sharper else value / tau, cosine))
+        found.append((value / (tau * remedy.rho) if sharper else value / tau, cosine))
     return found
 
 
-def naive(objective, positive, negative, flagged, **remedy):
+def naive(objective, positive, negative, flagged, remedy):
     o, total, squares = objective, 0.0, []
     rows = zip(positive.tolist(), negative.tolist(), flagged.tolist(), strict=True)
     for cosine, row, flags in rows:
-        found = naive_logits(row, flags, o.tau, o.loss != "spectral", **remedy)
+        found = naive_logits(row, flags, o.tau, o.loss != "spectral", remedy)
         p, n = math.exp(cosine / o.tau), [math.exp(logit) for logit, _ in found]
         if o.loss == "spectral":
             squares += [logit**2 for logit, _ in found]
@@ -106,9 +107,9 @@ def naive(objective, positive, negative, flagged, **remedy):
 @pytest.mark.parametrize("loss", OBJECTIVES)
 def test_every_loss_with_every_remedy_equals_its_definition(batch, remedy, loss):
     positive, negative, flagged = BATCHES[batch]()
-    objective, options = OBJECTIVES[loss], REMEDIES[remedy]
-    expected = naive(objective, positive, negative, flagged, **options)
-    assert objective(positive, negative, flagged, **options).item() == pytest.approx(expected, rel=1e-12)
+    objective, applied = OBJECTIVES[loss], REMEDIES[remedy]
+    expected = naive(objective, positive, negative, flagged, applied)
+    assert objective(positive, negative, flagged, applied).item() == pytest.approx(expected, rel=1e-12)
 
 
 def test_cosines_equal_their_definition():
@@ -152,7 +153,7 @@ def test_short_rows_count_in_proportion_within_the_radius():
 @pytest.fixture(params=BATCHES)
 def logits(request):
     positive, negative, flagged = BATCHES[request.param]()
-    return (*pair_logits(positive, negative, 0.4, flagged, sigma=0.2), negative)
+    return (*pair_logits(positive, negative, 0.4, flagged, PairRemedy(sigma=0.2)), negative)
 
 
 def test_without_prior_debiased_is_nt_xent(logits):
@@ -187,10 +188,10 @@ def test_a_wide_adnce_is_nt_xent(logits):
 def test_neutral_remedies_change_nothing(loss):
     positive, negative, flagged = two_views()
     plain = OBJECTIVES[loss](positive, negative)
-    assert torch.allclose(OBJECTIVES[loss](positive, negative, flagged, sigma=0.0, rho=1.0), plain, rtol=1e-14)
+    assert torch.allclose(OBJECTIVES[loss](positive, negative, flagged, PairRemedy()), plain, rtol=1e-14)
     nobody = torch.zeros_like(flagged)
-    for options in REMEDIES.values():
-        assert torch.allclose(OBJECTIVES[loss](positive, negative, nobody, **options), plain, rtol=1e-14)
+    for remedy in REMEDIES.values():
+        assert torch.allclose(OBJECTIVES[loss](positive, negative, nobody, remedy), plain, rtol=1e-14)
 
 
 @pytest.mark.parametrize("loss", OBJECTIVES)
@@ -198,7 +199,7 @@ def test_removal_is_the_loss_without_these_negatives(loss):
     positive, negative, flagged = queue()
     flagged[:] = flagged[0]  # the same keys for everyone, so that they can be left out of the queue
     expected = OBJECTIVES[loss](positive, negative[:, ~flagged[0]])
-    assert torch.allclose(OBJECTIVES[loss](positive, negative, flagged, remove=True), expected, rtol=1e-13)
+    assert torch.allclose(OBJECTIVES[loss](positive, negative, flagged, REMEDIES["removal"]), expected, rtol=1e-13)
 
 
 def test_identical_embeddings_give_the_log_of_the_candidates():
@@ -229,9 +230,9 @@ def test_gradients_agree_with_finite_differences(views, remedy, loss):
         positive, negative = two_view_pairs(z) if views else queue_pairs(z, *constants)
         if loss == "adnce":  # its weights are constants for the gradient
             weighed = two_view_pairs(z0)[1] if views else queue_pairs(z0, *constants)[1]
-            p, n = pair_logits(positive, negative, 0.4, flagged, **REMEDIES[remedy])
+            p, n = pair_logits(positive, negative, 0.4, flagged, REMEDIES[remedy])
             return adnce(p, n, weighed, 0.3, 0.4)
-        return OBJECTIVES[loss](positive, negative, flagged, **REMEDIES[remedy])
+        return OBJECTIVES[loss](positive, negative, flagged, REMEDIES[remedy])
 
     z0 = randn(12 if views else 6, 3, seed=4)
     assert torch.autograd.gradcheck(value, (z0.clone().requires_grad_(),))
@@ -250,7 +251,7 @@ def test_weights_of_adnce_are_detached():
 def test_anchors_without_negatives_have_no_loss_and_no_gradient(loss):
     z = randn(10, 3).requires_grad_()
     positive, negative = two_view_pairs(z)
-    value = OBJECTIVES[loss](positive, negative, torch.ones(10, 10, dtype=torch.bool), remove=True)
+    value = OBJECTIVES[loss](positive, negative, torch.ones(10, 10, dtype=torch.bool), REMEDIES["removal"])
     value.backward()
     assert z.grad.isfinite().all()
     if loss != "spectral":  # which still draws the positives together
@@ -268,7 +269,7 @@ def test_order_of_images_does_not_matter(seed, loss, remedy):
     values = []
     for batch in (z, z[order]):
         positive, negative = two_view_pairs(batch)
-        values.append(OBJECTIVES[loss](positive, negative, negative > 0.3, **REMEDIES[remedy]).item())
+        values.append(OBJECTIVES[loss](positive, negative, negative > 0.3, REMEDIES[remedy]).item())
     assert values[0] == pytest.approx(values[1], rel=1e-10)
 
 
@@ -280,8 +281,8 @@ def test_order_of_images_does_not_matter(seed, loss, remedy):
 )
 def test_stronger_remedies_repel_more(seed, loss, sigmas, rhos):
     positive, negative, flagged = two_views(seed)
-    weak = OBJECTIVES[loss](positive, negative, flagged, sigma=sigmas[0], rho=rhos[1])
-    strong = OBJECTIVES[loss](positive, negative, flagged, sigma=sigmas[1], rho=rhos[0])
+    weak = OBJECTIVES[loss](positive, negative, flagged, PairRemedy(sigmas[0], rhos[1]))
+    strong = OBJECTIVES[loss](positive, negative, flagged, PairRemedy(sigmas[1], rhos[0]))
     assert strong >= weak - 1e-12
 
 
@@ -289,8 +290,8 @@ def test_a_lower_temperature_leaves_negative_cosines_alone():
     positive, negative, flagged = two_views()
     negative = torch.where(negative > -torch.inf, -negative.abs(), negative)
     plain = info_nce(*pair_logits(positive, negative, 0.4))
-    assert torch.allclose(info_nce(*pair_logits(positive, negative, 0.4, flagged, rho=0.5)), plain)
-    _, sharpened = pair_logits(positive, negative, 0.4, flagged, rho=0.5, rectify=False)
+    assert torch.allclose(info_nce(*pair_logits(positive, negative, 0.4, flagged, PairRemedy(rho=0.5))), plain)
+    _, sharpened = pair_logits(positive, negative, 0.4, flagged, PairRemedy(rho=0.5), rectify=False)
     assert torch.allclose(sharpened[flagged], negative[flagged] / 0.2)
 
 
@@ -360,7 +361,7 @@ def test_module_equals_the_functions():
     positive, negative = two_view_pairs(torch.cat([*z]))
     for features, arguments in ((h, (*z, *h)), (z, (*z,))):
         flagged = difficult_pairs(two_view_pairs(torch.cat([*features]))[1], 0.1, 0.3)
-        expected = module.objective(positive, negative, flagged, 0.2, 0.7)
+        expected = module.objective(positive, negative, flagged, PairRemedy(0.2, 0.7))
         assert torch.equal(module(*arguments), expected)
     assert "hcl" in repr(nn.Sequential(module))
 
@@ -385,11 +386,11 @@ def test_cosines_are_not_rounded_under_autocast():
 # --- bad input -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("bad", [{"tau": 0}, {"tau": float("nan")}, {"sigma": -0.1}, {"rho": 0}, {"rho": 1.5}])
-def test_parameters_of_logits_are_checked(bad):
+@pytest.mark.parametrize("tau", [0, float("nan")])
+def test_the_temperature_of_logits_is_checked(tau):
     positive, negative, flagged = two_views()
-    with pytest.raises(ParameterError, match=f"^{next(iter(bad))} = "):
-        pair_logits(positive, negative, **{"tau": 0.5, "flagged": flagged, **bad})
+    with pytest.raises(ParameterError, match=f"^tau = {tau} violates "):
+        pair_logits(positive, negative, tau, flagged)
 
 
 @pytest.mark.parametrize(
@@ -424,6 +425,7 @@ def test_parameters_of_functions_are_checked():
         (lambda: adnce(positive, negative, negative, 0.5, 0), "^sigma = 0"),
         (lambda: spectral(positive, negative, -1), "^tau = -1"),
         (lambda: ContrastiveLoss(rho=2), "^rho = 2"),
+        (lambda: ContrastiveLoss(sigma=-1), "^sigma = -1"),
         (lambda: ContrastiveLoss(pos_high=0.5, pos_low=0.1), "^pos_low = 0.1"),
     ):
         with pytest.raises(ParameterError, match=message):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from empirical.arms import PairRemedy
 from empirical.losses import queue_pairs, two_view_pairs
 from empirical.selection import difficult_pairs, flag, in_band, random_pairs, rank_band, self_set_band
 from theory.checks import ParameterError
@@ -173,16 +174,12 @@ def test_self_set_band_survives_degenerate_batches(s):
 
 def test_flag_is_what_it_names():
     s = similarities(40, 4)
-    assert torch.equal(flag(s, "rank", 0.1, 0.3), difficult_pairs(s, 0.1, 0.3))
-    assert torch.equal(flag(s, "auto", 0.1, 0.3), in_band(s, self_set_band(s)))
-    assert torch.equal(flag(s, "all", 0.1, 0.3), s > -torch.inf)
+    rank, auto, everyone, random = (
+        PairRemedy(pos_high=0.1, pos_low=0.3, select=select) for select in ("rank", "auto", "all", "random")
+    )
+    assert torch.equal(flag(s, rank), difficult_pairs(s, 0.1, 0.3))
+    assert torch.equal(flag(s, auto), in_band(s, self_set_band(s)))
+    assert torch.equal(flag(s, everyone), s > -torch.inf)
     expected = random_pairs(s, 0.3 - 0.1, torch.Generator().manual_seed(7))
-    assert torch.equal(flag(s, "random", 0.1, 0.3, seed=7), expected)
-    assert not torch.equal(flag(s, "random", 0.1, 0.3, seed=8), expected)
-
-
-def test_flag_checks_its_parameters():
-    with pytest.raises(ParameterError, match="did you mean rank"):
-        flag(similarities(8, 3), "ranks", 0.1, 0.2)
-    with pytest.raises(ParameterError, match="^pos_low = 0.1"):
-        flag(similarities(8, 3), "all", 0.3, 0.1)
+    assert torch.equal(flag(s, random, seed=7), expected)
+    assert not torch.equal(flag(s, random, seed=8), expected)

@@ -1,8 +1,22 @@
+import time
+
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from empirical.statistics import detectable_difference, mean_interval, rank_correlation
+from empirical.statistics import (
+    NO_VERDICT,
+    PERMUTATIONS,
+    RESAMPLES,
+    WITHIN_NOISE,
+    detectable_difference,
+    half_width,
+    judge,
+    mean_interval,
+    paired,
+    rank_correlation,
+)
 
 
 def test_interval_is_the_t_test():
@@ -15,6 +29,38 @@ def test_interval_is_the_t_test():
 def test_one_seed_has_no_interval():
     assert mean_interval([0.5]).low is None
     assert detectable_difference([0.5]) is None
+
+
+def test_half_widths_of_many_means_are_those_of_each():
+    values = np.random.default_rng(0).standard_normal((5, 4))
+    half = half_width(values.std(axis=1, ddof=1), np.full(5, 4))
+    each = [mean_interval(row) for row in values]
+    assert half == pytest.approx([mean.high - mean.value for mean in each])
+    assert np.isnan(half_width(np.array([np.nan]), np.array([1])))
+
+
+def test_differences_are_paired_by_seed():
+    values = pd.Series({0: 0.5, 2: 0.7, 3: 0.9})
+    reference = pd.Series({3: 0.8, 0: 0.6, 1: 0.1})
+    assert paired(values, reference) == pytest.approx([-0.1, 0.1])
+    assert paired(values, reference[[1]]) == []
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"),
+    [
+        (0.1, 0.2, "better"),
+        (-0.2, -0.1, "worse"),
+        (-0.1, 0.2, WITHIN_NOISE),
+        (0.0, 0.2, WITHIN_NOISE),
+        (-0.2, 0.0, WITHIN_NOISE),
+        (None, None, NO_VERDICT),
+        (np.nan, np.nan, NO_VERDICT),
+    ],
+)
+def test_words(low, high, word):
+    assert judge(low, high, "better", "worse") == word
+    assert judge([low, 1.0], [high, 2.0], ["better", "up"], "worse").tolist() == [word, "up"]
 
 
 def test_detectable_difference_is_found_four_times_in_five():
@@ -43,6 +89,57 @@ def test_rank_correlation_agrees_with_scipy():
     assert result.rho == pytest.approx(expected.statistic)
     assert result.p_value == pytest.approx(expected.pvalue, abs=0.02)
     assert result.low <= result.rho <= result.high
+
+
+def naive(x, y, groups, seed):
+    """ρ, its interval and p-value with every sample drawn, ranked and correlated by itself."""
+    x, y, groups = (np.asarray(values) for values in (x, y, groups))
+    members = [np.flatnonzero(groups == g) for g in np.unique(groups)]
+    if len(members) == len(x):
+        members = [np.arange(len(x))]
+
+    def spearman(a, b):
+        return np.corrcoef(stats.rankdata(a), stats.rankdata(b))[0, 1]
+
+    generator, rho, extreme, resampled = np.random.default_rng(seed), spearman(x, y), 0, []
+    for _ in range(PERMUTATIONS):
+        shuffled = y.copy()
+        for rows in members:
+            shuffled[rows] = y[generator.permutation(rows)]
+        extreme += abs(spearman(x, shuffled)) >= abs(rho) - 1e-12
+    while len(resampled) < RESAMPLES:
+        rows = np.concatenate([generator.choice(rows, len(rows)) for rows in members])
+        if len(np.unique(x[rows])) > 1 and len(np.unique(y[rows])) > 1:
+            resampled.append(spearman(x[rows], y[rows]))
+    return rho, *np.percentile(resampled, [2.5, 97.5]), (1 + extreme) / (1 + PERMUTATIONS)
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [range(12), [0] * 12, [0, 1, 2] * 4, [0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 2]],
+    ids=["alone", "one group", "interleaved", "unequal"],
+)
+@pytest.mark.parametrize("ties", ["none", "some", "two values"])
+def test_rank_correlation_is_the_naive_loops_to_the_last_digit(groups, ties):
+    generator = np.random.default_rng(2)
+    x = generator.standard_normal(12)
+    y = x + generator.standard_normal(12)
+    if ties != "none":
+        x[1], y = x[0], np.round(y)
+    if ties == "two values":
+        y = np.arange(12.0) == 5  # a third of the samples lack the one
+    found = rank_correlation(x, y, groups, 3)
+    assert (found.rho, found.low, found.high, found.p_value) == naive(x, y, groups, 3)
+
+
+def test_rank_correlation_is_quick():
+    x = np.random.default_rng(0).standard_normal(40)
+    seconds = []
+    for _ in range(5):
+        start = time.process_time()
+        rank_correlation(x, x**2, range(40))
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 0.05
 
 
 def test_perfect_order_and_no_variation():

@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 
 from empirical.arms import ARMS, NotApplicable
+from empirical.data import load
 from empirical.study.__main__ import main
-from empirical.study.study import PARTS, Condition, conditions_by_name, selection_stability
+from empirical.study.parts import PARTS, Condition
+from empirical.study.study import conditions_by_name, selection_stability
 from theory.plan import Plan
 
 PLAN = Plan(margin_sigma=0.1, temperature_rho=0.4, pos_high=0.1, pos_low=0.2, removal_fraction=0.08)
@@ -125,6 +127,25 @@ def test_finished_runs_are_not_repeated_and_parts_share_them(study, capsys):
     assert len(table) > len(PARTS["omega"].conditions)
 
 
+def test_results_are_written_again_without_the_data(tmp_path, capsys):
+    images, place = load("digits", 200, 100), tmp_path / "digits.npz"
+    names = ("x_train", "y_train", "x_test", "y_test")
+    np.savez(place, **{name: getattr(images, name).numpy().squeeze() for name in names})
+    options = ["--data", f"npz:{place}", *SMALL[2:], "--seeds", "1", "--out", str(tmp_path / "runs")]
+    assert main(["remedies", *options, "--publish", str(tmp_path / "table")]) == 0
+    place.unlink()
+    load.cache_clear()
+    capsys.readouterr()
+    assert main(["--report", str(tmp_path / "runs"), "--publish", str(tmp_path / "again")]) == 0
+    assert capsys.readouterr().out.split() == [str(tmp_path / "again.csv"), str(tmp_path / "again.json")]
+    for suffix in ("csv", "json"):
+        assert (tmp_path / f"again.{suffix}").read_bytes() == (tmp_path / f"table.{suffix}").read_bytes()
+    assert main(["remedies", "--report", str(tmp_path / "runs")]) == 2
+    assert "PART and --report exclude each other" in capsys.readouterr().err
+    assert main(["--report", str(tmp_path)]) == 2
+    assert "cannot read" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -143,6 +164,8 @@ def test_bad_input_is_one_line(study, capsys, change, message):
 def test_unknown_part_and_missing_data(capsys, tmp_path):
     assert main(["omga", *SMALL, "--out", str(tmp_path / "x")]) == 2
     assert "omega" in capsys.readouterr().err
+    assert main([*SMALL, "--out", str(tmp_path / "x")]) == 2
+    assert "PART = nothing violates one or more of omega" in capsys.readouterr().err
     assert main(["omega", "--out", str(tmp_path / "x")]) == 2
     assert "--data is required" in capsys.readouterr().err
     assert not Path(tmp_path / "x").exists()

@@ -150,6 +150,27 @@ def test_text_shows_the_excess_over_the_clean_bound(capsys):
     assert "realisable: false" in out
 
 
+def test_six_levels_on_the_command_line(capsys):
+    six = ["--within", ".5", ".48", ".45", "--across", ".05", ".06", ".1", "--samples-per-class", "50", "--dim", "10"]
+    assert main([*six, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["levels"]["across"] == {"easy": 0.05, "mixed": 0.06, "difficult": 0.1}
+    assert report["realisable"] is True
+    p = SixLevels((0.5, 0.48, 0.45), (0.05, 0.06, 0.1), 50, 10, 4)
+    assert report["bounds"]["difficult"] == error_bounds(p, 10, 0.01)["difficult"].to_json()
+    assert main(six) == 0
+    assert "Similarity graph, six levels" in capsys.readouterr().out
+    for extra, message in (
+        (["--alpha", ".5"], "--alpha and --within exclude each other"),
+        (["--sweep", "gamma=.1:.2:.1"], "--within and --across go together, without --profile and --sweep"),
+        (["--noise", ".1"], "three-level graph"),
+    ):
+        assert main([*six, *extra]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert message in err
+
+
 def test_command_imports_no_heavy_package():
     code = f"""
 import sys

@@ -11,7 +11,7 @@ from theory.checks import ParameterError
 from theory.graph import SimilarityGraph
 from theory.params import GraphParameters
 from theory.spectrum import is_positive_semidefinite
-from theory.worlds import STRUCTURES, MeasuredWorld, World, add_noise, load_measured, measured, synthetic
+from theory.worlds import STRUCTURES, MeasuredWorld, World, add_noise, load_measured, measured, synthetic, unit_rows
 
 BLOCK = replace(REFERENCE, pairing="block")
 
@@ -132,12 +132,21 @@ def test_measured_files(tmp_path):
         (np.ones((4, 2)), np.zeros(4), "at least two classes"),
         (np.zeros((4, 2)), np.arange(4), "nonzero rows"),
         (np.full((4, 2), np.nan), np.arange(4), "finite"),
+        (np.full((4, 2), np.inf), np.arange(4), "finite"),
         (np.array([[1.0, 0], [-1, 0], [1, 0.1], [-1, 0.1]]), np.arange(4) // 2, "degree"),
     ],
 )
 def test_bad_features(x, labels, message):
     with pytest.raises(ParameterError, match=message):
         measured(x, labels)
+
+
+def test_unit_rows_keep_zeros_and_precision():
+    rows = np.array([[3, 4], [0, 0], [0, 1e-15]], dtype=np.float32)
+    unit = unit_rows(rows)
+    assert unit.dtype == np.float32
+    assert unit == pytest.approx(np.array([[0.6, 0.8], [0, 0], [0, 1]]))
+    assert rows[0, 0] == 3
 
 
 # --- noise -----------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
-"""Verdicts on the command line: ``python -m theory.audit``."""
+"""Verdicts on the paper's statements, re-derived at every run: ``python -m theory.audit``."""
 
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -11,18 +12,12 @@ from theory.audit.evidence import Verdict
 from theory.command import Parser, run
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "python -m theory.audit") -> int:
     """Entry point of ``python -m theory.audit``."""
     agreed = True
 
-    def command(arguments: Sequence[str] | None) -> None:
+    def command(args: Namespace) -> None:
         nonlocal agreed
-        parser = Parser(prog="python -m theory.audit", description=__doc__)
-        parser.add_argument("theorem", nargs="*", help="statements to audit (all): " + ", ".join(THEOREMS))
-        form = parser.add_mutually_exclusive_group()
-        form.add_argument("--json", action="store_true", help="print JSON")
-        form.add_argument("--brief", action="store_true", help="one line a statement")
-        args = parser.parse_args(arguments)
         verdicts = audit(args.theorem)
         agreed = matches_record(verdicts)
         if args.json:
@@ -34,7 +29,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             print("\n\n".join(_text(verdict) for verdict in verdicts))
 
-    return run(command, argv) or (0 if agreed else 1)
+    return run(parser(prog), command, argv) or (0 if agreed else 1)
+
+
+def parser(prog: str) -> Parser:
+    """The command's options."""
+    found = Parser(prog, __doc__, "[STATEMENT ...] [options]", ("--brief", "removal_condition"))
+    listed = "statements to audit (all): " + ", ".join(THEOREMS)
+    found.group("statements").add_argument("theorem", nargs="*", metavar="STATEMENT", help=listed)
+    form = found.group("output").add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--brief", action="store_true", help="one line a statement")
+    return found
 
 
 def _text(verdict: Verdict) -> str:

@@ -1,4 +1,4 @@
-"""Bounds, spectrum, plan and sweeps on the command line: ``python -m theory.bounds``."""
+"""Bounds, spectrum, plan and sweeps of a similarity graph: ``python -m theory.bounds``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from theory.checks import ParameterError, require, require_integer
 from theory.command import Parser, format_number, run
 from theory.files import require_writable, write_bytes, write_text
 from theory.kinds import PAIRINGS
-from theory.params import GraphParameters, SixLevels
+from theory.params import GraphParameters, Levels, SixLevels
 from theory.plan import MEASURED, Plan, Profile, graph_of, plan_from_parameters, plan_from_profile
 from theory.spectrum import is_positive_semidefinite, largest_gamma, spectrum
 
@@ -24,40 +24,65 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "python -m theory.bounds") -> int:
     """Entry point of ``python -m theory.bounds``."""
-    return run(_command, argv)
-
-
-def _parser(level: Any) -> Parser:
-    """The command's options; ``level`` converts similarities and the labelling error to numbers."""
-    parser = Parser(prog="python -m theory.bounds", description=__doc__)
-    add = parser.add_argument
-    add("--alpha", type=level, help="similarity within a class")
-    add("--beta", type=level, help="similarity across classes")
-    add("--gamma", type=level, help="similarity of difficult pairs")
-    add("--samples-per-class", type=int, help="n (5000)")
-    add("--classes", type=int, help="r + 1 (10)")
-    add("--difficult", type=int, help="difficult samples per class (8 %% of n)")
-    add("--dim", type=int, help="k, output width of the network the loss is applied to (128)")
-    add("--delta", type=level, help="labelling error (.01)")
-    add("--pairing", choices=PAIRINGS, default="block", help="which pairs of different classes have γ (block)")
-    add("--profile", type=Path, help="take the parameters from a profile of measured features")
-    add("--plan", type=Path, help="write the plan to this file")
-    add("--sweep", action="append", metavar="NAME=START:STOP:STEP", help="vary a parameter; at most twice")
-    add("--out", type=Path, help="write the sweep's table to this .csv or .json file")
-    add("--plot", type=Path, help="draw the sweep's excess over the clean bound to this .png or .svg file")
-    add("--exact", action="store_true", help="exact arithmetic: similarities as decimals or fractions, such as 1/3")
-    add("--noise", type=float, metavar="EPSILON", help="also the bounds under noise of this standard deviation")
-    add("--noise-seed", type=int, metavar="SEED", help="sample the noise: a guarantee beside the asymptotic bounds")
-    add("--json", action="store_true", help="print JSON")
-    return parser
-
-
-def _command(argv: Sequence[str] | None) -> None:
     argv = sys.argv[1:] if argv is None else argv
-    args = _parser(_fraction if "--exact" in argv else float).parse_args(argv)
+    return run(parser(prog, _fraction if "--exact" in argv else float), _command, argv)
+
+
+def parser(prog: str, level: Any = float) -> Parser:
+    """The command's options; ``level`` converts similarities and the labelling error to numbers."""
+    found = Parser(
+        prog,
+        __doc__,
+        "(--alpha X --beta X --gamma X | --within EE ED DD --across EE ED DD) [options]",
+        (
+            "--alpha .5 --beta .05 --gamma .2 --plan plan.json",
+            "--alpha .5 --beta .05 --sweep gamma=.05:.4:.01 --out gamma.csv",
+        ),
+    )
+    add = found.group("graph").add_argument
+    add("--alpha", type=level, metavar="X", help="similarity within a class; 0 <= beta <= gamma < alpha < 1")
+    add("--beta", type=level, metavar="X", help="similarity across classes")
+    add("--gamma", type=level, metavar="X", help="similarity of difficult pairs")
+    add("--samples-per-class", type=int, help=f"n, >= 1 ({DEFAULTS['samples_per_class']})")
+    add("--classes", type=int, help=f"r + 1, >= 2 ({DEFAULTS['classes']})")
+    add("--difficult", type=int, help=f"difficult samples per class, 0 to n ({100 * DIFFICULT_SHARE:g} %% of n)")
+    pairings = "block: of two difficult samples, any: with a difficult sample, matched: of paired ones, clean: none"
+    add("--pairing", choices=PAIRINGS, default="block", help=f"which pairs of different classes have γ; {pairings}")
+    six = "in place of alpha, beta, gamma: similarities of easy–easy, easy–difficult and difficult–difficult pairs"
+    add("--within", type=level, nargs=3, metavar=("EE", "ED", "DD"), help=f"{six} within a class, -1 to 1")
+    add("--across", type=level, nargs=3, metavar=("EE", "ED", "DD"), help="the same across classes")
+    add("--profile", type=Path, help="take all these from a profile of measured features")
+    add = found.group("bounds and plan").add_argument
+    add("--dim", type=int, help=f"k, output width of the network the loss is applied to, >= 1 ({DEFAULTS['dim']})")
+    add("--delta", type=level, metavar="X", help=f"labelling error, 0 to 1 ({DEFAULTS['delta']})")
+    add("--exact", action="store_true", help="exact arithmetic: similarities as decimals or fractions, such as 1/3")
+    add("--noise", type=float, metavar="EPSILON", help="also the bounds under noise of this standard deviation, >= 0")
+    add("--noise-seed", type=int, metavar="SEED", help="sample the noise: a guarantee beside the asymptotic bounds")
+    add = found.group("sweep").add_argument
+    add(
+        "--sweep",
+        action="append",
+        metavar="NAME=START:STOP:STEP",
+        help="vary alpha, beta, gamma or any other number above; at most twice",
+    )
+    add("--out", type=Path, help="write the sweep's table to this .csv or .json file")
+    add("--plot", type=Path, help="draw the excess over the clean bound to this .png or .svg file")
+    add = found.group("output").add_argument
+    add("--plan", type=Path, help="write the plan, for empirical.train, to this JSON file")
+    add("--json", action="store_true", help="print JSON")
+    return found
+
+
+def _command(args: Namespace) -> None:
     given = ("alpha", "beta", "gamma", "samples_per_class", "classes", "difficult")
+    six = [name for name in ("within", "across") if getattr(args, name) is not None]
+    for name in given[:3] if six else ():
+        if getattr(args, name) is not None:
+            raise ParameterError(f"--{name} and --{six[0]} exclude each other")
+    if len(six) == 1 or (six and (args.profile or args.sweep)):
+        raise ParameterError("--within and --across go together, without --profile and --sweep")
     if args.exact and (args.profile or args.sweep):
         raise ParameterError("--exact goes with parameters given on the command line")
     for option in ("profile", "plan", "noise", "noise_seed") if args.sweep else ("out", "plot"):
@@ -74,16 +99,20 @@ def _command(argv: Sequence[str] | None) -> None:
                 raise ParameterError(f"--{name.replace('_', '-')} and --profile exclude each other")
         plan = plan_from_profile(Profile.load(args.profile), args.pairing, args.dim, args.delta)
     else:
-        for name in given[:3]:
+        for name in () if six else given[:3]:
             if getattr(args, name) is None:
-                raise ParameterError(f"--{name} is required (or --profile)")
+                raise ParameterError(f"--{name} is required (or --within and --across, or --profile)")
         n, classes, dim, delta = (
             value if (value := getattr(args, name)) is not None else default for name, default in DEFAULTS.items()
         )
         difficult = round(DIFFICULT_SHARE * n) if args.difficult is None else args.difficult
         if args.exact:
             delta = _fraction(str(delta))
-        graph = GraphParameters(args.alpha, args.beta, args.gamma, n, classes, difficult, args.pairing)
+        graph: GraphParameters | SixLevels
+        if six:
+            graph = SixLevels(Levels(*args.within), Levels(*args.across), n, classes, difficult)
+        else:
+            graph = GraphParameters(args.alpha, args.beta, args.gamma, n, classes, difficult, args.pairing)
         plan = plan_from_parameters(graph, dim, delta)
     report = _report(plan)
     if args.noise is not None:
@@ -149,7 +178,9 @@ def _noise(report: dict[str, Any], epsilon: float, seed: int | None) -> dict[str
 
     fields = report["parameters"]
     if report["bounds"] is None:
-        raise ParameterError("noise", epsilon, "a profile whose graph is in the model: there are no bounds")
+        raise ParameterError("--noise needs bounds, and this profile's graph has none: it is not in the model")
+    if fields["pairing"] == MEASURED:
+        raise ParameterError("noise", epsilon, "a three-level graph: the noisy bounds are not printed for six levels")
     levels = {name: float(fields[name]) for name in ("alpha", "beta", "gamma")}
     graph = GraphParameters(**{**{name: fields[name] for name in GraphParameters.__dataclass_fields__}, **levels})
     norm = None
@@ -209,7 +240,7 @@ def _levels(graph: GraphParameters | SixLevels) -> dict[str, Any]:
 def _text(report: dict[str, Any]) -> str:
     p, bounds = report["parameters"], report["bounds"]
     lines = [
-        f"Similarity graph, {p['pairing']} pairing: {p['classes']} classes × {p['samples_per_class']} samples, "
+        f"Similarity graph, {_kind(report)}: {p['classes']} classes × {p['samples_per_class']} samples, "
         f"{p['difficult']} difficult per class",
         *_six_lines(report),
         f"  α = {p['alpha']:g}   β = {p['beta']:g}   γ = {p['gamma']:g}   k = {p['dim']}   δ = {p['delta']:g}",
@@ -229,6 +260,11 @@ def _text(report: dict[str, Any]) -> str:
     if "noise" in report:
         lines += _noise_lines(report["noise"])
     return "\n".join(lines)
+
+
+def _kind(report: dict[str, Any]) -> str:
+    parameters = report["parameters"]
+    return "six levels" if "within" in parameters else f"{parameters['pairing']} pairing"
 
 
 def _six_lines(report: dict[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Sequence
 
 from theory.certificates import CLAIMS, check, load, store
@@ -9,21 +10,26 @@ from theory.checks import ParameterError
 from theory.command import Parser, run
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point of ``python -m theory.certificates``: re-check all, or compute and store them anew."""
+def main(argv: Sequence[str] | None = None, prog: str = "python -m theory.certificates") -> int:
+    """Entry point of ``python -m theory.certificates``."""
+    return run(parser(prog), _command, argv)
 
-    def command(arguments: Sequence[str] | None) -> None:
-        parser = Parser(prog="python -m theory.certificates", description="Re-check the stored certificates.")
-        parser.add_argument("--store", action="store_true", help="compute them and rewrite certificates.json")
-        if parser.parse_args(arguments).store:
-            store()
-        stored = load()
-        for name, claim in CLAIMS.items():
-            if name not in stored or not check(stored[name]):
-                raise ParameterError(f"the stored certificate of {name} does not prove: {claim.statement}")
-            print(f"{name:<36}proves  {claim.statement}")
 
-    return run(command, argv)
+def parser(prog: str) -> Parser:
+    """The command's options."""
+    found = Parser(prog, __doc__, "[options]", ("", "--store"))
+    found.add_argument("--store", action="store_true", help="compute them and rewrite certificates.json")
+    return found
+
+
+def _command(args: Namespace) -> None:
+    if args.store:
+        store()
+    stored = load()
+    for name, claim in CLAIMS.items():
+        if name not in stored or not check(stored[name]):
+            raise ParameterError(f"the stored certificate of {name} does not prove: {claim.statement}")
+        print(f"{name:<36}proves  {claim.statement}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import entr, hyp1f1, logsumexp, softmax
 
 from theory.checks import require, require_integer
 
@@ -124,6 +123,8 @@ def _log_ratio(reference: _Reference, tau: float) -> Array:
 
 def _kl(log_ratio: Array, weights: Array) -> float:
     """KL(Q‖Q0) = E_{Q0} φ(log dQ/dQ0) with φ(x) = e^x(x − 1) + 1 = ½x²·₁F₁(2; 3; x) >= 0."""
+    from scipy.special import hyp1f1  # half of this module's start-up, here and below
+
     x = np.maximum(log_ratio, NO_WEIGHT)
     return float(weights @ (x * x * hyp1f1(2, 3, x) / 2))
 
@@ -433,6 +434,8 @@ def gaussian_infonce(
     samples = require_integer("samples", samples, 2)
     batches = require_integer("batches", batches, 2)
     generator = np.random.default_rng(require_integer("seed", seed, 0))
+    from scipy.special import logsumexp
+
     unexplained = (1 - rho) * (1 + rho)
     true = dimension / 2 * math.log(1 / unexplained)
     losses = np.empty(batches)
@@ -502,6 +505,8 @@ def adnce(cosines: ArrayLike, tau: float, mu: float, sigma: float) -> NegativeDi
     _require_scale("sigma", sigma)
     require(abs(mu) <= LARGEST, "mu", mu, "a finite number")
     reference = _reference(cosines, None)
+    from scipy.special import softmax
+
     log_weights = -(((reference.top - mu + reference.below) / sigma) ** 2) / 2
     distribution = softmax(log_weights + reference.below / tau)
     count = len(distribution)
@@ -513,4 +518,6 @@ def adnce(cosines: ArrayLike, tau: float, mu: float, sigma: float) -> NegativeDi
 
 
 def _effective(distribution: Array) -> float:
+    from scipy.special import entr
+
     return math.exp(entr(distribution).sum())

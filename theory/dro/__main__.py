@@ -1,8 +1,9 @@
-"""Robust radius and weights of similarities on the command line: ``python -m theory.dro``."""
+"""Robust radius, worst-case weights and temperature of similarities: ``python -m theory.dro``."""
 
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from tokenize import TokenError
@@ -26,32 +27,43 @@ from theory.dro import (
     soft_maximum_expansion,
     tilted,
 )
+from theory.files import unreadable
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "python -m theory.dro") -> int:
     """Entry point of ``python -m theory.dro``."""
-    return run(_command, argv)
+    return run(parser(prog), _command, argv)
 
 
-def _parser() -> Parser:
-    parser = Parser(prog="python -m theory.dro", description="The robust radius of an anchor's negatives.")
-    add = parser.add_argument
+def parser(prog: str) -> Parser:
+    """The command's options."""
+    found = Parser(
+        prog,
+        __doc__,
+        "--similarities FILE (--tau X | --eta X) [options]",
+        (
+            "--similarities similarities.npy --tau .5",
+            "--similarities similarities.npy --eta .1 --mu .7 --sigma .5 --json",
+        ),
+    )
+    add = found.group("similarities").add_argument
     add(
         "--similarities",
         type=Path,
         required=True,
         help=".npy of cosines: one anchor's negatives, or one anchor a row with NaN at itself and its positives",
     )
-    add("--tau", type=float, help="temperature; gives every anchor's robust radius")
-    add("--eta", type=float, help="robust radius; gives every anchor's temperature")
-    add("--mu", type=float, help="centre of ADNCE's weights")
-    add("--sigma", type=float, help="width of ADNCE's weights")
-    add("--json", action="store_true", help="print JSON")
-    return parser
+    add = found.group("robustness").add_argument
+    add("--tau", type=float, help="temperature, > 0; gives every anchor's robust radius")
+    add("--eta", type=float, help="robust radius in nats, >= 0; gives every anchor's temperature")
+    add = found.group("ADNCE").add_argument
+    add("--mu", type=float, help="centre of its weights, a cosine")
+    add("--sigma", type=float, help="width of its weights, > 0")
+    found.group("output").add_argument("--json", action="store_true", help="print JSON")
+    return found
 
 
-def _command(argv: Sequence[str] | None) -> None:
-    args = _parser().parse_args(argv)
+def _command(args: Namespace) -> None:
     if (args.tau is None) == (args.eta is None):
         raise ParameterError("exactly one of --tau and --eta is required")
     if (args.mu is None) != (args.sigma is None):
@@ -80,7 +92,7 @@ def _read(path: Path) -> NDArray[Any]:
         with path.open("rb") as file:
             array = np.lib.format.read_array(file, allow_pickle=False)
     except OSError as error:
-        raise ParameterError(f"cannot read {path}: {error.strerror}") from error
+        raise unreadable(path, error) from error
     except (ValueError, TokenError) as error:  # numpy lets the second escape from a damaged header
         raise ParameterError(f"cannot read {path}: {error}") from error
     require(array.dtype.kind in "fiu", "similarities", f"array of {array.dtype}", "real numbers")

@@ -33,7 +33,7 @@ import numpy as np
 
 from theory import formulas
 from theory.checks import ParameterError, is_finite, require, require_integer, require_share
-from theory.files import write_bytes, write_json, write_text
+from theory.files import unreadable, write_bytes, write_json, write_text
 from theory.kinds import PAIRINGS
 from theory.noise import noisy_eigenvalue
 from theory.params import GraphParameters
@@ -495,7 +495,7 @@ class Experiment:
         try:
             document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
-            raise ParameterError(f"cannot read {path}: {error.strerror}") from error
+            raise unreadable(path, error) from error
         except ValueError as error:
             raise ParameterError(f"{path} is not TOML: {error}") from error
         known = {field.name: field for field in fields(cls)}

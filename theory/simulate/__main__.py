@@ -1,7 +1,8 @@
-"""Simulate an experiment at population level: ``python -m theory.simulate``."""
+"""Graphs, noise and probes of an experiment at population level: ``python -m theory.simulate``."""
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,17 +11,28 @@ from theory.command import Parser, run
 from theory.simulate import Experiment, run_experiment, summary
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "python -m theory.simulate") -> int:
     """Entry point of ``python -m theory.simulate``."""
-    return run(_command, argv, resumable=True)
+    return run(parser(prog), _command, argv, resumable=True)
 
 
-def _command(argv: Sequence[str] | None) -> None:
-    parser = Parser(prog="python -m theory.simulate", description="Simulate an experiment at population level.")
-    parser.add_argument("experiment", type=Path, help="a TOML file, see theory.simulate.Experiment")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the results; a finished cell is kept")
-    parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
-    args = parser.parse_args(argv)
+def parser(prog: str) -> Parser:
+    """The command's options."""
+    found = Parser(
+        prog,
+        __doc__,
+        "EXPERIMENT --out FOLDER [options]",
+        ("experiments/worlds.toml --out runs/worlds", "experiments/removal.toml --out runs/removal --jobs 2"),
+    )
+    add = found.group("experiment").add_argument
+    add("experiment", type=Path, metavar="EXPERIMENT", help="a TOML file, see docs/simulation.md")
+    add = found.group("running and output").add_argument
+    add("--jobs", type=int, default=1, help="processes, >= 1")
+    add("--out", type=Path, metavar="FOLDER", required=True, help="folder for the results; a finished cell is kept")
+    return found
+
+
+def _command(args: Namespace) -> None:
     require_integer("--jobs", args.jobs, 1)
     table = run_experiment(Experiment.load(args.experiment), args.out, args.jobs)
     shown = summary(table)[["world", "pairing", "difficult", "gamma", "epsilon", "dim", "remedy"]].copy()

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +14,7 @@ from empirical import runs as module
 from empirical.arms import ARMS
 from empirical.compare.__main__ import main
 from empirical.compare.experiment import PRESETS, WARMUP_SEED, Experiment, compare, load_experiment, planned
+from empirical.data import load
 from tests.empirical.train.test_loop import TINY
 from theory.checks import ParameterError
 from theory.plan import Plan
@@ -25,6 +27,7 @@ SMALL = Experiment(
     labels_per_class=2,
     draws=2,
 )
+REPORT = ("report.html", "results.csv", "results.json")
 SHARED = Path(__file__).parents[3].parent / "shared" / "data"
 
 
@@ -156,6 +159,58 @@ def test_csv_and_json_hold_the_numbers_of_the_page(finished):
             baseline = table[(table.omega == row["omega"]) & (table.arm == "baseline")].set_index("seed")
             difference = (runs.set_index("seed").encoder_probe - baseline.encoder_probe).mean()
             assert row["difference"]["value"] == pytest.approx(difference)
+
+
+@pytest.fixture(scope="module")
+def without_data(tmp_path_factory):
+    """The folder of a finished experiment whose images are gone, and the report's three files."""
+    place = tmp_path_factory.mktemp("without_data")
+    digits, data = TINY.images(), place / "digits.npz"
+    parts = {"x_train": digits.x_train, "y_train": digits.y_train, "x_test": digits.x_test, "y_test": digits.y_test}
+    np.savez(data, **{name: part.numpy().squeeze() for name, part in parts.items()})
+    arms = ("baseline", "margin", "sample_removal", "mixed_removal")
+    compare(replace(SMALL, base=replace(SMALL.base, data=f"npz:{data}"), arms=arms), place / "out")
+    data.rename(place / "elsewhere.npz")
+    load.cache_clear()
+    return place / "out", {name: (place / "out" / name).read_bytes() for name in REPORT}
+
+
+def test_a_report_needs_no_data(without_data, capsys):
+    out, before = without_data
+    assert b"no image is mixed" in before["report.html"]
+    for name in before:
+        (out / name).unlink()
+    assert main(["--report", str(out)]) == 0
+    assert capsys.readouterr().out == f"{out / 'report.html'}\n"
+    assert {name: (out / name).read_bytes() for name in REPORT} == before
+
+
+def test_what_is_not_finished_is_not_reported(without_data, tmp_path, capsys):
+    out, _ = without_data
+
+    def refused(gone):
+        copy = tmp_path / gone.replace("/", "-")
+        shutil.copytree(out, copy)
+        for path in (*REPORT, gone):
+            (copy / path).unlink()
+        assert main(["--report", str(copy)]) == 2
+        assert not {path.name for path in copy.iterdir()} & set(REPORT)
+        output, error = capsys.readouterr()
+        assert (output, error.count("\n")) == ("", 1)
+        return error
+
+    assert "baseline at ω = 0.5 has 1 of 2 runs" in refused("omega-0.5/baseline-1/result.json")
+    assert "omega-0.0/inapplicable.json is missing" in refused("omega-0.0/inapplicable.json")
+    assert "cannot read" in refused("experiment.json")
+
+
+def test_a_report_takes_no_settings(without_data, tmp_path, capsys):
+    out, _ = without_data
+    assert main(["--report", str(out), "--seeds", "3"]) == 2
+    assert "--seeds and --report exclude each other" in capsys.readouterr().err
+    assert main(["--report", str(out), "--out", str(tmp_path)]) == 2
+    assert main(["--preset", "digits-demo"]) == 2
+    assert "--out --report is required" in capsys.readouterr().err
 
 
 # --- command ---------------------------------------------------------------------------------------

@@ -104,12 +104,10 @@ def test_with_only_damaged_checkpoints_the_run_is_refused(tmp_path):
 def test_a_full_disk_keeps_the_old_checkpoint(tmp_path, monkeypatch):
     save_checkpoint(tmp_path, state(1))
 
-    def full(self, content):
-        with open(self, "wb") as file:
-            file.write(content[:100])
+    def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(ParameterError, match=r"cannot write .*checkpoint.pt: No space left on device"):
         save_checkpoint(tmp_path, state(2))
     monkeypatch.undo()

@@ -20,7 +20,7 @@ from torch import nn
 
 from empirical.arms import ARMS, pair_remedy
 from empirical.losses import LOSSES
-from empirical.train import loop, parts
+from empirical.train import parts, run
 from empirical.train.batchnorm import AllReduceBatchNorm, synchronised
 from empirical.train.loop import batch_loss, train
 from empirical.train.parts import make_framework
@@ -108,8 +108,8 @@ def stopped(fabric, out, last, agree_every):
         time.sleep(1)
         save(*arguments)
 
-    save, before = loop.save_checkpoint, parts.AGREE_EVERY
-    loop.save_checkpoint, parts.AGREE_EVERY = slow, agree_every
+    save, before = run.save_checkpoint, parts.AGREE_EVERY
+    run.save_checkpoint, parts.AGREE_EVERY = slow, agree_every
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -120,7 +120,7 @@ def stopped(fabric, out, last, agree_every):
         if fabric.is_global_zero:
             time.sleep(0.5)  # the other one looks first
     finally:
-        loop.save_checkpoint, parts.AGREE_EVERY = save, before
+        run.save_checkpoint, parts.AGREE_EVERY = save, before
     return {"code": code, "said": said.getvalue(), "step": torch.load(out / "checkpoint.pt")["step"]}
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from empirical.arms import PairRemedy
-from empirical.train import loop, meter, parts
+from empirical.train import loop, observers, parts
 from empirical.train.__main__ import main
 from empirical.train.checkpoint import load_network
 from empirical.train.loop import train
@@ -221,7 +221,7 @@ def test_divergence_stops_at_its_step_and_keeps_the_last_good_checkpoint(tmp_pat
         train(replace(TINY, epochs=5), tmp_path)
     kept = torch.load(tmp_path / "checkpoint.pt")
     assert kept["step"] == 2
-    assert kept["meter"]["sums"].isfinite().all()
+    assert kept["observers"]["Losses"]["sums"].isfinite().all()
 
 
 @pytest.mark.parametrize("rate", [math.inf, 1e38])
@@ -312,15 +312,15 @@ def test_images_that_cannot_be_tracked_are_refused_before_training(tmp_path, cap
 
 
 def test_an_epoch_is_saved_before_it_is_tracked(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "append_levels", lambda *_: interrupt())
+    monkeypatch.setattr(observers, "append_levels", lambda *_: interrupt())
     with pytest.raises(Interrupted):
         train(TINY, tmp_path, running=Running(track=1))
     assert torch.load(tmp_path / "checkpoint.pt")["step"] == 2
 
 
 def test_speed_counts_until_the_device_has_finished(tmp_path, monkeypatch):
-    means = meter.Meter.means
-    monkeypatch.setattr(meter.Meter, "means", lambda *args: time.sleep(0.5) or means(*args))
+    row = observers.Means.row
+    monkeypatch.setattr(observers.Means, "row", lambda *args: time.sleep(0.5) or row(*args))
     train(replace(TINY, epochs=1), tmp_path)
     assert rows_of(tmp_path / "metrics.csv")[0]["views_per_second"] <= 200 / 0.5
 
@@ -341,13 +341,13 @@ def test_resuming_keeps_the_online_probe(tmp_path):
 
 
 def test_no_sum_is_float64_where_the_device_has_none(tmp_path, monkeypatch):
-    assert meter._sums_dtype(torch.device("mps")) == torch.float32
-    assert meter._sums_dtype(torch.device("cpu")) == torch.float64
-    monkeypatch.setattr(meter, "_sums_dtype", lambda device: torch.float32)
+    assert observers._sums_dtype(torch.device("mps")) == torch.float32
+    assert observers._sums_dtype(torch.device("cpu")) == torch.float64
+    monkeypatch.setattr(observers, "_sums_dtype", lambda device: torch.float32)
     monkeypatch.setattr(torch.Tensor, "double", lambda self: pytest.fail("float64"))
     train(replace(TINY, epochs=1), tmp_path, running=Running(online_probe=True, checkpoint_every=1))
-    state = torch.load(tmp_path / "checkpoint.previous.pt")["meter"]
-    assert {value.dtype for value in state.values()} == {torch.float32}
+    states = torch.load(tmp_path / "checkpoint.previous.pt")["observers"]
+    assert [states[name]["sums"].dtype for name in ("Losses", "Diagnostics", "Probe")] == [torch.float32] * 3
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])

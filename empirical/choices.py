@@ -1,0 +1,25 @@
+"""What runs and measurements can be made of: names, ranges and defaults, known before torch is imported."""
+
+from __future__ import annotations
+
+from theory.checks import Range
+
+LOSSES = ("nt_xent", "debiased", "hcl", "adnce", "spectral")
+ENCODERS = ("convnet", "resnet18", "resnet50", "vit")
+PROTOCOLS = ("lbfgs", "sgd", "both")  # of the linear probe
+SCORES = ("gap", "flags")  # what makes a sample difficult: a probe's gap, its number of flagged pairs
+SHARE = 0.08  # of each class that counts as difficult (Zhang et al., ICLR 2026)
+FILES_HELP = "several files or patterns, such as 'shards/*.npy', are one matrix sorted by name (part-10 after part-9)"
+ROUNDS = 10  # random partitions into batches in which pairs are flagged
+
+POSITIVE, NOT_NEGATIVE = Range(0, above=True), Range(0)
+FRACTION = Range(0, 1)
+COUNT = Range(1, whole=True)
+OBJECTIVE = {  # of a loss's parameters
+    "tau": POSITIVE,
+    "prior": Range(0, 1, below=True),
+    "concentration": NOT_NEGATIVE,
+    "adnce_mu": Range(),
+    "adnce_sigma": POSITIVE,
+}
+VIEWS = {"smallest_crop": Range(0, 1, above=True), "jitter": NOT_NEGATIVE, "grey": FRACTION, "blur": FRACTION}

@@ -1,0 +1,105 @@
+"""What is compared, and the presets of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from empirical.arms import ARMS, BANDS
+from empirical.choices import SCORES
+from empirical.train.settings import Settings
+from theory.checks import require, require_integer, require_known, require_share
+from theory.kinds import Pairing
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is compared.
+
+    Parameters
+    ----------
+    base : Settings
+        Settings that all runs share.
+    arms : tuple of str
+        Keys of ``empirical.arms.ARMS``; ``baseline`` is always among them.
+    seeds : int
+        Runs per arm, with seeds 0, 1, …
+    omegas : tuple of float
+        Shares of mixed training images, one condition each.
+    band, pairing : str
+        The selector's band and the pairing behind the plan.
+    scores : {"gap", "flags"}
+        What makes a sample difficult for sample removal: a probe's gap, or its number of flagged pairs (no labels).
+    labels_per_class : int or None
+        Labels per class that the probe sees, over ``draws`` draws; None for all of them.
+    draws : int
+    """
+
+    base: Settings
+    arms: tuple[str, ...]
+    seeds: int = 3
+    omegas: tuple[float, ...] = (0.0,)
+    band: str = "theory"
+    pairing: Pairing = "block"
+    scores: str = "gap"
+    labels_per_class: int | None = None
+    draws: int = 50
+
+    def __post_init__(self) -> None:
+        for arm in self.arms:
+            require_known("arms", arm, ARMS)
+        require(len(set(self.arms)) == len(self.arms), "arms", ",".join(self.arms), "no arm twice")
+        require("baseline" in self.arms, "arms", ",".join(self.arms), "baseline among the arms")
+        require_integer("seeds", self.seeds, 1)
+        require_integer("draws", self.draws, 1)
+        require(bool(self.omegas), "omegas", "", "at least one value")
+        require(len(set(self.omegas)) == len(self.omegas), "omegas", self.omegas, "no value twice")
+        for omega in self.omegas:
+            require_share("omega", omega)
+        require_known("band", self.band, BANDS)
+        require_known("scores", self.scores, SCORES)
+
+    def to_json(self) -> dict[str, Any]:
+        """The experiment as plain data."""
+        document = {**asdict(self), "base": self.base.to_json()}
+        return {**document, "arms": list(self.arms), "omegas": list(self.omegas)}
+
+
+PRESETS: dict[str, Experiment] = {
+    "digits-demo": Experiment(
+        base=Settings(data="digits", encoder="convnet", width=16, dim=16, batch=200, epochs=30, lr=0.12),
+        arms=(
+            "baseline",
+            "margin",
+            "temperature",
+            "combined",
+            "pair_removal",
+            "sample_removal",
+            "random_removal",
+            "mixed_removal",
+        ),
+        seeds=4,
+        omegas=(0.0, 0.2, 0.4),
+        labels_per_class=5,
+    ),
+    "photos-cpu": Experiment(
+        base=Settings(
+            encoder="resnet18",
+            width=16,
+            stem_stride=2,
+            dim=32,
+            tau=0.2,
+            batch=256,
+            epochs=30,
+            lr=0.24,
+            precision="bf16-mixed",
+        ),
+        arms=("baseline", "margin", "temperature", "combined"),
+    ),
+    "photos-gpu": Experiment(
+        base=Settings(encoder="resnet18", dim=128, batch=512, epochs=100, precision="bf16-mixed"),
+        arms=("baseline", "margin", "temperature", "combined"),
+    ),
+}
+
+DEFAULT = "photos-cpu"

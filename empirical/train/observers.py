@@ -1,0 +1,320 @@
+"""What watches a run without changing it: means over an epoch, levels, events, warnings.
+
+``train`` calls every observer in the same four places: after each step, at the end of an epoch for its columns of
+``metrics.csv``, once that epoch is saved, and for what a checkpoint must hold.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from empirical.arms import PairRemedy
+from empirical.data import Images, moved
+from empirical.encoders import Network
+from empirical.evaluate.probes import OnlineProbe
+from empirical.losses import diagnostics
+from empirical.profile.measurement import append_levels, tracked_rows
+from empirical.train.checkpoint import diverged
+from empirical.train.settings import Running, Settings
+from empirical.train.simclr import Pairs
+from theory.checks import ParameterError, require
+
+DIAGNOSED = 8  # steps of an epoch whose pairs are diagnosed: the mean over an epoch's all costs a tenth of the loss
+Row = dict[str, float]
+
+
+class Batch(NamedTuple):
+    """What a step made of a batch.
+
+    Attributes
+    ----------
+    step : int
+        Steps of the run before this one.
+    rows : Tensor
+        Indices of this device's training images.
+    pairs : Pairs
+        Over all devices, but for the features.
+    loss : Tensor
+        A scalar.
+    flagged : Tensor
+        Share of the pairs that were flagged, a scalar.
+    """
+
+    step: int
+    rows: Tensor
+    pairs: Pairs
+    loss: Tensor
+    flagged: Tensor
+
+
+class Observer:
+    """Watches a run; does nothing until one of its methods is given something to do.
+
+    Each of several devices has observers of its own; the first one's columns and state are written.
+    """
+
+    @property
+    def name(self) -> str:
+        """Under which a checkpoint holds the state."""
+        return type(self).__name__
+
+    def step(self, batch: Batch) -> None:
+        """See a step, without gradients. Reading a value here makes a GPU wait."""
+
+    def row(self) -> Row:
+        """Columns of the epoch that ends; the next step begins a new one."""
+        return {}
+
+    def saved(self, row: Row) -> None:
+        """See an epoch's whole row, once metrics and checkpoint are on disk."""
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run must know: tensors and plain data."""
+        return {}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Inverse of ``state``."""
+
+
+class Means(Observer):
+    """Means of ``columns`` over an epoch, summed on the device: only reading them waits for it."""
+
+    columns: tuple[str, ...]
+
+    def __init__(self) -> None:
+        self.sums: Tensor | None = None  # of the columns, and the steps counted
+
+    def add(self, *values: Tensor) -> None:
+        """Count a step, with a scalar for each of the columns."""
+        new = torch.stack([*values, torch.ones_like(values[0])]).to(_sums_dtype(values[0].device))
+        self.sums = new if self.sums is None else self.sums.to(new.dtype).to(new.device) + new
+
+    def row(self) -> Row:
+        """The means; nothing if no step was counted."""
+        if self.sums is None:
+            return {}
+        *totals, count = self.sums.tolist()
+        self.sums = None
+        return {name: total / count for name, total in zip(self.columns, totals, strict=True)}
+
+    def state(self) -> dict[str, Any]:
+        """The sums."""
+        return {"sums": self.sums}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Inverse of ``state``."""
+        self.sums = state["sums"]
+
+
+class Losses(Means):
+    """Loss and share of flagged pairs; ParameterError at the first loss that is not finite.
+
+    Other devices than a processor are asked for it only at the end of an epoch and for a checkpoint, which is then
+    not written.
+    """
+
+    columns = ("loss", "flagged_share")
+
+    def __init__(self, settings: Settings, out: Path, device: torch.device) -> None:
+        super().__init__()
+        self.settings, self.out = settings, out
+        # Of the first loss that is not finite: step, loss, mean positive and largest negative cosine.
+        self.failure = torch.full((4,), -1.0, dtype=_sums_dtype(device), device=device)
+
+    def step(self, batch: Batch) -> None:
+        """Count the loss."""
+        self.add(batch.loss, batch.flagged)
+        loss, (positive, negative, *_) = batch.loss.to(self.failure.dtype), batch.pairs
+        now = torch.stack([torch.full_like(loss, batch.step), loss, positive.mean(), negative.amax()])
+        self.failure = torch.where(~loss.isfinite() & (self.failure[0] < 0), now, self.failure)
+        if loss.device.type == "cpu":
+            self._require_finite()
+
+    def row(self) -> Row:
+        """The means."""
+        self._require_finite()
+        return super().row()
+
+    def state(self) -> dict[str, Any]:
+        """The sums."""
+        self._require_finite()
+        return super().state()
+
+    def _require_finite(self) -> None:
+        step, loss, positive, negative = self.failure.tolist()
+        if step >= 0:
+            cosines = f"mean positive cosine {positive:.3g}, largest negative cosine {negative:.3g}"
+            raise diverged(f"the loss became {loss} at step {step:.0f} ({cosines})", self.settings, self.out)
+
+
+class Diagnostics(Means):
+    """Robust radius, effective negatives, alignment and uniformity (on the sphere) of some of an epoch's batches."""
+
+    columns = ("robust_radius", "effective_negatives", "alignment", "uniformity")
+
+    def __init__(self, tau: float, per_epoch: int) -> None:
+        super().__init__()
+        self.tau, self.per_epoch = tau, per_epoch
+
+    def step(self, batch: Batch) -> None:
+        """Diagnose about eight batches of an epoch."""
+        if batch.step % self.per_epoch % max(1, self.per_epoch // DIAGNOSED):
+            return
+        positive, negative = batch.pairs.positive, batch.pairs.negative
+        alignment = (2 - 2 * positive).mean()  # ‖u − v‖² of unit vectors
+        count = (negative > -torch.inf).sum()
+        uniformity = (4 * negative - 4).logsumexp(dim=(0, 1)) - count.log()  # log mean e^{−2‖u − v‖²}
+        self.add(*diagnostics(negative / self.tau), alignment, uniformity)
+
+
+class Probe(Means):
+    """Accuracy of a linear layer that is trained along.
+
+    Parameters
+    ----------
+    learner : OnlineProbe or None
+        None only reports what was counted before the run was resumed without it.
+    labels : Tensor
+        Of all training images.
+    """
+
+    columns = ("online_probe",)
+
+    def __init__(self, learner: OnlineProbe | None, labels: Tensor) -> None:
+        super().__init__()
+        self.learner, self.labels = learner, labels
+
+    def step(self, batch: Batch) -> None:
+        """Learn from the batch."""
+        if self.learner is not None:
+            self.add(self.learner.update(batch.pairs.features, self.labels[moved(batch.rows, self.labels.device)]))
+
+    def state(self) -> dict[str, Any]:
+        """The sum and the layer."""
+        return {**super().state(), "learner": None if self.learner is None else self.learner.state()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Inverse of ``state``."""
+        super().load(state)
+        if self.learner is not None and state["learner"] is not None:
+            self.learner.load(state["learner"])
+
+
+class EmptyBand(Observer):
+    """Warns, once, of a selector whose band holds no pair."""
+
+    def __init__(self, remedy: PairRemedy) -> None:
+        self.warned = False
+        if remedy.select in ("rank", "random") and remedy.pos_high >= remedy.pos_low:
+            self._warn(f"the band {remedy.pos_high} to {remedy.pos_low} is empty")
+
+    def saved(self, row: Row) -> None:
+        """Warn if nothing was flagged."""
+        if row["flagged_share"] == 0 and not self.warned:
+            self._warn(f"epoch {row['epoch']}: the selector's band holds no pair")
+
+    def _warn(self, what: str) -> None:
+        self.warned = True
+        warnings.warn(f"{what}: training as the baseline", stacklevel=3)
+
+
+class Events(Observer):
+    """TensorBoard's event files: every epoch's row.
+
+    Parameters
+    ----------
+    out : Path
+        The run's folder.
+    epochs, per_epoch : int
+        Of the run; steps of an epoch.
+    """
+
+    def __init__(self, out: Path, epochs: int, per_epoch: int) -> None:
+        self.folder, self.epochs, self.per_epoch = out / "tensorboard", epochs, per_epoch
+        self._writer: Any = None
+
+    def saved(self, row: Row) -> None:
+        """Write the row, in place of what an interrupted run has written of this epoch and later ones."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        epoch = int(row["epoch"])
+        step = epoch * self.per_epoch
+        self._writer = self._writer or SummaryWriter(str(self.folder), purge_step=step)
+        for name, value in row.items():
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+        if epoch == self.epochs:
+            self._writer.close()
+
+
+class Levels(Observer):
+    """α̂, β̂, γ̂, ε̂ every few epochs, and after the last one, in profiles.csv."""
+
+    def __init__(self, out: Path, every: int, epochs: int, network: Network, images: Images) -> None:
+        self.path, self.every, self.epochs = out / "profiles.csv", every, epochs
+        self.network, self.images = network, images
+
+    def saved(self, row: Row) -> None:
+        """Measure; the epoch is saved before, since this takes a while."""
+        epoch = int(row["epoch"])
+        if epoch % self.every == 0 or epoch == self.epochs:
+            append_levels(self.path, epoch, self.network, self.images)
+
+
+def require_trackable(running: Running, images: Images) -> None:
+    """Require images on which levels can be measured, if they are to be."""
+    try:
+        if running.track:
+            tracked_rows(images)
+    except ParameterError as error:
+        raise ParameterError(f"track = {running.track} is not possible: {error}") from error
+
+
+def make_observers(
+    settings: Settings,
+    running: Running,
+    out: Path,
+    fabric: Fabric,
+    network: Network,
+    images: Images,
+    own: Sequence[Observer] = (),
+) -> list[Observer]:
+    """A run's observers, ``own`` among them, in the order of their columns; ParameterError if two have one name."""
+    per_epoch = len(images.y_train) // settings.batch
+    found = [
+        Losses(settings, out, fabric.device),
+        Diagnostics(settings.tau, per_epoch),
+        Probe(_make_probe(running, settings, network, images), images.y_train.to(fabric.device)),
+        *own,
+    ]
+    if fabric.is_global_zero:
+        if settings.remedy is not None:
+            found.append(EmptyBand(settings.remedy))
+        if running.tensorboard:
+            found.append(Events(out, settings.epochs, per_epoch))
+        if running.track:
+            found.append(Levels(out, running.track, settings.epochs, network, images))
+    names = [observer.name for observer in found]
+    require(len(set(names)) == len(names), "observers", ", ".join(names), "one name each")
+    return found
+
+
+def _make_probe(running: Running, settings: Settings, network: Network, images: Images) -> OnlineProbe | None:
+    if not running.online_probe:
+        return None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        probe = OnlineProbe(network.features, images.classes)
+    return probe.to(next(network.parameters()).device)
+
+
+def _sums_dtype(device: torch.device) -> torch.dtype:
+    """Of sums over an epoch: Apple's GPUs have no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64

@@ -1,0 +1,10 @@
+"""Okabe and Ito's palette, told apart by the colour-blind: the colours of every picture."""
+
+BLACK = "#000000"
+ORANGE = "#E69F00"
+SKY = "#56B4E9"
+GREEN = "#009E73"
+BLUE = "#0072B2"
+VERMILION = "#D55E00"
+PURPLE = "#CC79A7"
+GREY, DARK_GREY = "#767676", "#666666"
