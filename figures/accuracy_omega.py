@@ -3,8 +3,8 @@
     python -m figures.accuracy_omega
 
 from results/cifar10_cpu.csv, which ``python -m empirical.study … --publish results/cifar10_cpu`` writes. Dots are
-seeds, bars 95 % t-intervals of means over seeds. The published accuracies (Zhang et al., ICLR 2026, as secondary
-sources quote them) are a full ResNet-18's on all of CIFAR-10: only their changes are comparable.
+seeds, bars 95 % t-intervals of means over seeds. The published accuracies (Zhang et al., ICLR 2026,
+Table 10) are a full ResNet-18's on all of CIFAR-10: only their changes are comparable.
 """
 
 from __future__ import annotations

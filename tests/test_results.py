@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -9,6 +10,7 @@ from scipy import stats
 
 from empirical.findings import claims as findings
 from empirical.study.parts import PARTS
+from theory import formulas, kinds
 from theory.simulate import summary
 
 ROOT = Path(__file__).parents[1]
@@ -189,3 +191,21 @@ def test_what_the_page_says_of_the_measurements():
     agreement = {row["batch"]: row["agreement"] for row in document["selection_stability"]}
     assert list(agreement.values()) == sorted(agreement.values())
     assert agreement[512] == pytest.approx(0.5, abs=0.05)
+
+
+def test_what_the_page_says_of_the_papers_graph():
+    """σ* and ρ* of the study's profile, read as block instead of matched."""
+    _, document = findings.load(ROOT / "results" / "cifar10_cpu")
+    profile = document["profile"]
+    n, r, n_d = profile["samples_per_class"], profile["classes"] - 1, profile["difficult"]
+
+    def graph(space):
+        levels = {level: profile["spaces"][space][level]["value"] for level in ("alpha", "beta", "gamma")}
+        weights = kinds.paper_weights(*levels.values(), "block")
+        found = SimpleNamespace(**levels, n=n, r=r, n_d=n_d, neighbours=n_d, pairing="block", weights=weights)
+        found.degrees = kinds.degrees(weights, n, r, n_d)
+        return found
+
+    sigma, rho = formulas.margin_sigma(graph("projector")), formulas.temperature_rho(graph("encoder"))
+    said = f"they would be {sigma:.4f} and {rho:.4f}.".replace(" 0.", " .")
+    assert said in (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
