@@ -1,4 +1,4 @@
-"""Normalised adjacency without difficult pairs, with matched and with block pairs; and the spectrum of each.
+"""Normalised adjacency without difficult pairs, with block pairs (the paper's) and with matched ones; their spectra.
 
     python -m figures.adjacency
 
@@ -22,8 +22,8 @@ from theory.spectrum import Mode, spectrum
 LEVELS = {"alpha": 0.5, "beta": 0.1, "samples_per_class": 8, "classes": 4}
 CASES = {
     "no difficult pairs": GraphParameters(**LEVELS, gamma=0.1, difficult=0),
-    "matched pairs": GraphParameters(**LEVELS, gamma=0.3, difficult=3),
-    "block pairs": GraphParameters(**LEVELS, gamma=0.3, difficult=3, pairing="block"),
+    "block pairs (the paper's)": GraphParameters(**LEVELS, gamma=0.3, difficult=3),
+    "matched pairs": GraphParameters(**LEVELS, gamma=0.3, difficult=3, pairing="matched"),
 }
 LABEL_GAP = 0.085  # of the logarithm of an eigenvalue
 
