@@ -148,7 +148,7 @@ def test_unusable_files_are_refused(tmp_path):
     np.save(tmp_path / "array.npy", np.ones(3))
     with pytest.raises(ParameterError, match="an .npz file of arrays"):
         load(f"npz:{tmp_path / 'array.npy'}")
-    with pytest.raises(ParameterError, match="an existing folder"):
+    with pytest.raises(ParameterError, match="there is no folder"):
         load(f"folder:{tmp_path / 'none'}")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ParameterError, match="found none"):

@@ -432,7 +432,7 @@ def test_processes_that_cannot_be_started_are_one_line(tmp_path, capsys, monkeyp
     [
         (["--arm", "margin"], "a plan (--plan FILE)"),
         (["--arm", "mixed_removal"], "omega > 0"),
-        (["--data", "folder:nowhere"], "an existing folder"),
+        (["--data", "folder:nowhere"], "data folder:nowhere: there is no folder nowhere in "),
         (["--batch", "101"], "batch = 101 violates batch <= 100"),
         (["--tau", "nan"], "tau = nan"),
         (["--omega", "2"], "omega = 2.0"),
