@@ -221,7 +221,7 @@ def test_divergence_stops_at_its_step_and_keeps_the_last_good_checkpoint(tmp_pat
         train(replace(TINY, epochs=5), tmp_path)
     kept = torch.load(tmp_path / "checkpoint.pt")
     assert kept["step"] == 2
-    assert kept["observers"]["Losses"]["sums"].isfinite().all()
+    assert kept["observers"]["Losses"] == {"sums": None}  # between two epochs there is nothing to sum
 
 
 @pytest.mark.parametrize("rate", [math.inf, 1e38])
