@@ -13,7 +13,8 @@ import pytest
 from empirical import runs as module
 from empirical.arms import ARMS
 from empirical.compare.__main__ import main
-from empirical.compare.experiment import PRESETS, WARMUP_SEED, Experiment, compare, load_experiment, planned
+from empirical.compare.experiment import WARMUP_SEED, compare, load_experiment, planned
+from empirical.compare.presets import PRESETS, Experiment
 from empirical.data import load
 from tests.empirical.train.test_loop import TINY
 from theory.checks import ParameterError
