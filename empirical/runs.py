@@ -1,18 +1,12 @@
-"""Tasks of a comparison or study, and the engine that runs them."""
+"""What a task of a comparison or study is; ``theory.engine`` runs them."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import queue
-import signal
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,19 +14,16 @@ import torch
 from empirical.arms import ARMS, NotApplicable
 from empirical.data import take, without
 from empirical.data.sources import balanced_order
+from empirical.evaluate.protocol import Protocol
 from empirical.train.settings import ALONE, Running, Settings
-from theory.checks import ParameterError
+from theory.engine import Pool, report
 from theory.files import write_json
+from theory.kinds import Pairing
 from theory.plan import Profile, plan_from_profile
-
-if TYPE_CHECKING:
-    from empirical.compare.presets import Experiment
 
 EVIDENCE_ROWS = 2_000
 SAVED_EIGENVALUES = 256
-PATIENCE = 60  # seconds that a worker has to save its run when the comparison is interrupted
 REFERENCES = ("raw_pixels", "untrained")
-_updates: Any = None  # in a worker: the queue on which it reports finished epochs
 
 
 @dataclass(frozen=True)
@@ -42,7 +33,9 @@ class Task:
     kind: str  # "warmup", "arm", or one of REFERENCES
     settings: Settings
     out: Path
-    experiment: Experiment
+    protocol: Protocol = field(default_factory=Protocol)  # how its encoder is probed
+    pairing: Pairing = "matched"  # behind the plan
+    scores: str = "gap"  # what makes a sample difficult: a probe's gap, or its number of flagged pairs ("flags")
     running: Running = ALONE
     measured: bool = False  # whether the final encoder is profiled on the images that it was trained on
 
@@ -65,14 +58,11 @@ def execute(task: Task) -> None:
     if task.finished:
         return
     from empirical.evaluate.probes import evaluate_features, evaluate_network
-    from empirical.evaluate.protocol import Protocol
     from empirical.train.logs import write_result
     from empirical.train.loop import train
 
     started = time.perf_counter()
-    s, e = task.settings, task.experiment
-    device = torch.device("cpu")
-    protocol = Protocol(labels_per_class=e.labels_per_class, draws=e.draws)
+    s, protocol, device = task.settings, task.protocol, torch.device("cpu")
     # Every encoder is probed on the original images, whatever it was trained on.
     original = s.original_images()
     if task.kind == "raw_pixels":
@@ -96,7 +86,6 @@ def execute(task: Task) -> None:
         elif task.kind == "warmup" or (task.kind == "untrained" and s.seed == 0):
             _profile_network(task, network)
     write_result(task.out, task.kind, s, metrics, protocol, time.perf_counter() - started, device)
-    report_progress(task, task.epochs)
 
 
 def _profile_pixels(task: Task) -> None:
@@ -129,8 +118,8 @@ def _profile_network(task: Task, network: Any) -> None:
         pictures = take(images.x_train, torch.from_numpy(rows))
         h, _ = extract(network, pictures)
         difficult = found.difficult
-        if task.experiment.scores == "flags":
-            plan = plan_from_profile(found.profile, task.experiment.pairing)
+        if task.scores == "flags":
+            plan = plan_from_profile(found.profile, task.pairing)
             everything, _ = extract(network, images.x_train)
             shares = flag_shares(Features(everything.numpy()), plan.pos_high, plan.pos_low, task.settings.batch)
             difficult = largest(shares, difficult.mean())
@@ -163,96 +152,24 @@ def _measure_run(task: Task, network: Any) -> None:
 
 def _save_profile(task: Task, profile: Profile) -> None:
     profile.save(task.out / "profile.json")
-    plan_from_profile(profile, task.experiment.pairing).save(task.out / "plan.json")
+    plan_from_profile(profile, task.pairing).save(task.out / "plan.json")
 
 
 def _report_epochs(task: Task, step: int, steps: int, epoch: int) -> None:
     """Report finished epochs, once each."""
     per_epoch = steps // task.settings.epochs
     if step % per_epoch == 0:
-        report_progress(task, step // per_epoch)
-
-
-def report_progress(task: Task, done: int) -> None:
-    """Tell the main process, if this is a worker, how many epochs of a task are done."""
-    if _updates is not None:
-        _updates.put((str(task.out), done))
-
-
-def _start_worker(updates: Any) -> None:
-    global _updates
-    _updates = updates
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides
-    torch.set_num_threads(1)
+        report(step // per_epoch)
 
 
 # --- what the main process does --------------------------------------------------------------------
 
 
-def run_tasks(tasks: Sequence[Task], jobs: int, description: str) -> None:
-    """Run the tasks that are not finished, in ``jobs`` single-threaded workers (1: in this process)."""
-    tasks = [task for task in tasks if not task.finished]
-    if not tasks:
-        return
-    from tqdm import tqdm
-
-    done: dict[str, int] = {}
-    with tqdm(total=sum(task.epochs for task in tasks), desc=description, unit="epoch") as bar:
-
-        def advance(update: tuple[str, int]) -> None:
-            done[update[0]] = max(update[1], done.get(update[0], 0))
-            bar.update(sum(done.values()) - bar.n)
-
-        if jobs == 1:
-            _run_here(tasks, advance)
-        else:
-            _run_in_workers(tasks, jobs, advance)
-
-
-def _run_here(tasks: Sequence[Task], advance: Callable[[tuple[str, int]], None]) -> None:
-    global _updates
-
-    class Direct:
-        put = staticmethod(advance)
-
-    _updates = Direct()
-    try:
-        for task in tasks:
-            execute(task)
-    finally:
-        _updates = None
-
-
-def _run_in_workers(tasks: Sequence[Task], jobs: int, advance: Callable[[tuple[str, int]], None]) -> None:
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = "1"  # read when a worker imports its libraries
-    context = multiprocessing.get_context("spawn")
-    updates = context.Queue()
-    pool = ProcessPoolExecutor(min(jobs, len(tasks)), context, _start_worker, (updates,))
-    try:
-        pending: set[Future[None]] = {pool.submit(execute, task) for task in tasks}
-        while pending:
-            finished, pending = wait(pending, timeout=0.3, return_when=FIRST_COMPLETED)
-            while True:
-                try:
-                    advance(updates.get_nowait())
-                except queue.Empty:
-                    break
-            for future in finished:
-                future.result()
-    except BrokenProcessPool as error:
-        raise ParameterError("a worker was killed (out of memory?); the same command goes on from here") from error
-    except BaseException:
-        # A run in progress finishes its step, saves and leaves.
-        processes = list((pool._processes or {}).values())
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.join(PATIENCE)
-            process.kill()
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    pool.shutdown()
+def run_tasks(tasks: Sequence[Task], pool: Pool, description: str) -> None:
+    """Do the tasks that are not finished, under a bar that counts epochs over all workers."""
+    unfinished = [task for task in tasks if not task.finished]
+    if unfinished:
+        pool.run(execute, unfinished, [task.epochs for task in unfinished], desc=description, unit="epoch")
 
 
 def dropped(arm: str, settings: Settings, warmup: Path, seed: int) -> tuple[int, ...]:

@@ -58,6 +58,13 @@ def test_both_packages_together_have_one_command_a_name(capsys):
     assert {"simulate", "sample"} < set(listed)
 
 
+def test_the_documentation_lists_the_commands():
+    page = (ROOT / "docs/index.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z]+)` \| `([a-z.]+)` \| (.+) \|$", page, flags=re.M)
+    named = [room._replace(name=empirical.__main__.BOTH.get(room.module, room.name)) for room in ROOMS]
+    assert rows == [tuple(room) for room in named]
+
+
 @every_command
 def test_a_command_runs_by_its_room_and_by_its_name(room, capsys):
     """All ways of calling show the same help but for the name of the program."""

@@ -42,3 +42,12 @@ def test_theory_sessions(command, output):
         [sys.executable, "-m", *shlex.split(command)], capture_output=True, text=True, check=True, encoding="utf-8"
     )
     assert result.stdout == output
+
+
+@pytest.mark.parametrize("package", ["theory", "empirical"])
+def test_the_layout_names_every_module(package):
+    row = next(line for line in README.splitlines() if line.startswith(f"| `{package}/` |"))
+    named = set(re.findall(r"`([a-z]+)/?`", row.split("|")[2]))
+    root = Path(__file__).parents[1] / package
+    found = {path.stem for path in root.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert named == {name for name in found if not name.startswith("__")}

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import tomllib
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from theory.checks import ParameterError, require
+
+Refusal = Callable[[str, str, str], ParameterError]  # of a setting's name, what it was and what it is now
 
 
 def write_text(path: Path, text: str) -> None:
@@ -90,18 +94,78 @@ def read_document(path: Path, schema: str, keys: set[str]) -> dict[str, Any]:
     ParameterError
         If the file cannot be read, is not JSON, has another schema, or lacks or exceeds the keys.
     """
-    path = Path(path)
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except (ValueError, RecursionError) as error:
-        raise ParameterError(f"{path} is not JSON: {error}") from error
-    require(isinstance(document, dict), str(path), type(document).__name__, "a JSON object")
+    document = _read(path, "JSON", json.loads)
     found = document.get("schema")
     require(found == schema, f"schema of {path}", found, f"schema == {schema}")
     check_keys(str(path), document, keys | {"schema"})
+    return document
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML document; ParameterError if the file cannot be read or is not TOML."""
+    return _read(path, "TOML", tomllib.loads)
+
+
+def _read(path: Path, kind: str, parse: Callable[[str], Any]) -> dict[str, Any]:
+    path = Path(path)
+    try:
+        document = parse(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (ValueError, RecursionError) as error:
+        raise ParameterError(f"{path} is not {kind}: {error}") from error
+    require(isinstance(document, dict), str(path), type(document).__name__, f"a {kind} object")
     return dict(document)
+
+
+def claim(path: Path, settings: Mapping[str, Any], refusal: Refusal, schema: str | None = None) -> None:
+    """Record settings in a folder, so that what is in it is never mixed with results of others.
+
+    Parameters
+    ----------
+    path : Path
+        A JSON file in the folder.
+    settings : mapping
+        Plain data.
+    refusal : callable
+        The error for a setting that differs, such as ``belongs_to``.
+    schema : str, optional
+        Of the file.
+
+    Raises
+    ------
+    ParameterError
+        If the folder holds one with other settings, naming the first difference; or the file is none of its kind.
+    """
+    require_writable(path)
+    if path.exists():
+        before = _read(path, "JSON", json.loads) if schema is None else read_document(path, schema, set(settings))
+        before.pop("schema", None)
+        require_unchanged(before, settings, refusal)
+    else:
+        write_json(path, settings if schema is None else {"schema": schema, **settings})
+
+
+def belongs_to(kind: str, place: Path) -> Refusal:
+    """The error for a folder that holds an experiment, run … with another setting."""
+    return lambda name, before, now: ParameterError(
+        name, now, f"{name} = {before} of the {kind} in {place} (use another --out)"
+    )
+
+
+def require_unchanged(before: Mapping[str, Any], settings: Mapping[str, Any], refusal: Refusal) -> None:
+    """Raise the refusal of the first setting, also within a group of settings, that differs from before."""
+    for name in dict.fromkeys((*settings, *before)):
+        old, new = before.get(name), settings.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            require_unchanged(old, new, refusal)
+        elif old != new:
+            raise refusal(name, _short(old), _short(new))
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def check_keys(where: str, document: Any, keys: set[str]) -> None:

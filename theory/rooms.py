@@ -95,6 +95,8 @@ def completion(parser: Parser, found: Sequence[Room], shell: str) -> str:
     for room in found:
         commands.add_parser(room.name, help=room.sentence)
     for action in (action for one in parsers.values() for action in one._actions):
-        if action.type is Path:
-            action.complete = shtab.DIRECTORY if action.metavar == "FOLDER" else shtab.FILE
+        if action.metavar == "FOLDER":
+            action.complete = shtab.DIRECTORY
+        elif action.type is Path or action.metavar == "FILE":
+            action.complete = shtab.FILE
     return str(shtab.complete(whole, shell))

@@ -15,7 +15,7 @@ from empirical.recipes import RECIPES, check_recipe_fits, recipe
 from empirical.train.options import add_arguments, given, require_alone
 from empirical.train.settings import Running, settings_from_arguments
 from theory.checks import ParameterError
-from theory.command import Parser, run
+from theory.command import Parser, add_workers, chosen_workers, run
 from theory.plan import THREE_LEVEL
 
 
@@ -54,8 +54,7 @@ def parser(prog: str) -> Parser:
     add("--draws", type=int, help=f"label draws, >= 1 ({preset.draws})")
     add_arguments(found, preset.base, needed=["data"])
     add_arguments(found, Running())
-    add = found.group("output").add_argument
-    add("--jobs", type=int, default=1, help="single-threaded workers, >= 1; 1 is this process with all threads")
+    add_workers(found)
     place = found.group("output").add_mutually_exclusive_group(required=True)
     place.add_argument("--out", type=Path, metavar="FOLDER", help="folder of the experiment")
     again = "write the report of a finished experiment again, from the files in its folder alone"
@@ -93,7 +92,8 @@ def _command(args: Namespace) -> None:
             chosen[name] = getattr(args, name)
     from empirical.compare.experiment import compare
 
-    print(compare(replace(preset, **chosen), args.out, args.jobs, Running(**given(args, Running))))
+    running = Running(**given(args, Running))
+    print(compare(replace(preset, **chosen), args.out, running=running, **chosen_workers(args)))
 
 
 if __name__ == "__main__":

@@ -9,16 +9,18 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from empirical.arms import ARMS, NotApplicable, pair_remedy
 from empirical.compare.presets import Experiment
+from empirical.evaluate.protocol import Protocol
 from empirical.runs import Task, dropped, run_tasks
 from empirical.train.settings import ALONE, Running, Settings
+from theory import files
 from theory.checks import require, require_integer
-from theory.files import read_document, require_writable, write_json
+from theory.engine import workers
+from theory.files import read_document, write_json
 from theory.plan import Plan
 
 EXPERIMENT_SCHEMA = "difficult-examples/experiment/1"
@@ -32,7 +34,9 @@ def folder(out: Path, omega: float) -> Path:
     return out / f"omega-{float(omega)!r}"
 
 
-def compare(experiment: Experiment, out: Path, jobs: int = 1, running: Running = ALONE) -> Path:
+def compare(
+    experiment: Experiment, out: Path, jobs: int = 1, running: Running = ALONE, scheduler: str | None = None
+) -> Path:
     """Run an experiment and write its report.
 
     Parameters
@@ -40,8 +44,8 @@ def compare(experiment: Experiment, out: Path, jobs: int = 1, running: Running =
     experiment : Experiment
     out : Path
         Folder for the runs, results.csv, results.json and report.html.
-    jobs : int
-        Worker processes, one thread each; 1 runs in this process with all threads.
+    jobs, scheduler
+        Where, see ``theory.engine.workers``.
     running : Running
         How each run is executed.
 
@@ -53,21 +57,29 @@ def compare(experiment: Experiment, out: Path, jobs: int = 1, running: Running =
     Raises
     ------
     ParameterError
-        If ``out`` holds another experiment, or the data do not fit.
+        If ``out`` holds another experiment, or the data do not fit; or as ``workers``.
     """
-    jobs = require_integer("jobs", jobs, 1)
     devices = experiment.base.devices  # each of their processes would run the comparison
     require(devices == 1, "devices", devices, "devices = 1 in a comparison (empirical.train takes several)")
     _check_data(experiment, running)
-    claim(experiment, out)
-    run_tasks(first_tasks(experiment, out, running), jobs, "warm-up, references")
-    tasks, inapplicable = planned(experiment, out, running)
-    for omega, reasons in inapplicable.items():
-        write_json(folder(out, omega) / REASONS, {"schema": REASONS_SCHEMA, "reasons": reasons})
-    run_tasks(tasks, jobs, "arms")
+    with workers(jobs, scheduler, out) as pool:
+        claim(experiment, out)
+        run_tasks(first_tasks(experiment, out, running), pool, "warm-up, references")
+        tasks, inapplicable = planned(experiment, out, running)
+        for omega, reasons in inapplicable.items():
+            write_json(folder(out, omega) / REASONS, {"schema": REASONS_SCHEMA, "reasons": reasons})
+        run_tasks(tasks, pool, "arms")
     from empirical.compare.report import write_report
 
     return write_report(out)
+
+
+def task(
+    experiment: Experiment, kind: str, settings: Settings, out: Path, running: Running = ALONE, measured: bool = False
+) -> Task:
+    """One run of an experiment."""
+    protocol = Protocol(labels_per_class=experiment.labels_per_class, draws=experiment.draws)
+    return Task(kind, settings, out, protocol, experiment.pairing, experiment.scores, running, measured)
 
 
 def first_tasks(experiment: Experiment, out: Path, running: Running = ALONE) -> list[Task]:
@@ -75,12 +87,12 @@ def first_tasks(experiment: Experiment, out: Path, running: Running = ALONE) -> 
     tasks: list[Task] = []
     for omega in experiment.omegas:
         base, place = replace(experiment.base, omega=omega), folder(out, omega)
-        tasks.append(Task("warmup", replace(base, seed=WARMUP_SEED), place / "warmup", experiment, running))
+        tasks.append(task(experiment, "warmup", replace(base, seed=WARMUP_SEED), place / "warmup", running))
         if math.prod(base.original_images().x_train.shape) <= LARGEST_RAW:
-            tasks.append(Task("raw_pixels", replace(base, seed=0), place / "raw_pixels", experiment, running))
+            tasks.append(task(experiment, "raw_pixels", replace(base, seed=0), place / "raw_pixels", running))
         for seed in range(experiment.seeds):
             untrained = replace(base, seed=seed)
-            tasks.append(Task("untrained", untrained, place / f"untrained-{seed}", experiment, running))
+            tasks.append(task(experiment, "untrained", untrained, place / f"untrained-{seed}", running))
     return tasks
 
 
@@ -109,7 +121,7 @@ def planned(
                 settings = replace(
                     experiment.base, omega=omega, arm=arm, seed=seed, loss=loss, remedy=remedy, drop=drop
                 )
-                tasks.append(Task("arm", settings, place / f"{arm}-{seed}", experiment, running))
+                tasks.append(task(experiment, "arm", settings, place / f"{arm}-{seed}", running))
     return tasks, inapplicable
 
 
@@ -141,19 +153,7 @@ def _check_data(experiment: Experiment, running: Running) -> None:
 
 def claim(experiment: Experiment, out: Path) -> None:
     """Record the experiment in its folder; refuse a folder that holds another one, naming the difference."""
-    path, document = out / "experiment.json", experiment.to_json()
-    require_writable(path)
-    if path.exists():
-        before = read_document(path, EXPERIMENT_SCHEMA, set(document))
-        before.pop("schema")
-        for key, value in _flat(document).items():
-            old = _flat(before).get(key)
-            require(old == value, key, value, f"{key} = {old} of the experiment in {out} (use another --out)")
-    write_json(path, {"schema": EXPERIMENT_SCHEMA, **document})
-
-
-def _flat(document: dict[str, Any]) -> dict[str, Any]:
-    return {**{k: v for k, v in document.items() if k != "base"}, **document["base"]}
+    files.claim(out / "experiment.json", experiment.to_json(), files.belongs_to("experiment", out), EXPERIMENT_SCHEMA)
 
 
 def load_experiment(out: Path) -> Experiment:

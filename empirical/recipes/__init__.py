@@ -19,7 +19,7 @@ class Recipe:
     side : int
         Height and width of the images, in pixels, that the settings are for.
     settings : mapping
-        Fields of ``empirical.settings.Settings``. Every field that matters is given, so that no default
+        Fields of ``empirical.train.settings.Settings``. Every field that matters is given, so that no default
         changes a recipe. Where ``data`` is missing, the images have to be given.
     source : str
         Who states which of the numbers.

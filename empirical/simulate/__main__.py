@@ -8,7 +8,7 @@ from pathlib import Path
 
 from empirical.simulate.settings import LOSSES, REMEDIES, REQUIRED, Settings, load_experiment, settings_from
 from theory.checks import ParameterError
-from theory.command import Parser, run
+from theory.command import Parser, add_workers, chosen_workers, run
 from theory.kinds import PAIRINGS
 
 
@@ -56,8 +56,8 @@ def parser(prog: str) -> Parser:
     add("--batch", type=int, help=f"natural data in a step, >= 2 ({Settings.batch})")
     add("--lr", type=float, help=f"learning rate of the first step, falling linearly to 0, > 0 ({Settings.lr})")
     add("--seeds", type=int, help=f"runs, >= 1 ({Settings.seeds})")
+    add_workers(found)
     add = found.group("output").add_argument
-    add("--jobs", type=int, default=1, help="processes, for an experiment, >= 1")
     add("--out", type=Path, metavar="FOLDER", required=True, help="folder of the results")
     return found
 
@@ -65,12 +65,13 @@ def parser(prog: str) -> Parser:
 def _command(args: Namespace) -> None:
     from empirical.simulate.sampled import COLUMNS, run_experiment, simulate
 
-    fields = {name: value for name, value in vars(args).items() if value is not None}
-    out, jobs, experiment = fields.pop("out"), fields.pop("jobs"), fields.pop("experiment", None)
+    out, experiment, where = args.out, args.experiment, chosen_workers(args)
+    others = ("out", "experiment", *where)
+    fields = {name: value for name, value in vars(args).items() if value is not None and name not in others}
     if experiment is not None:
         if fields:
             raise ParameterError(f"an experiment and --{next(iter(fields)).replace('_', '-')} exclude each other")
-        results = run_experiment(load_experiment(experiment), out, jobs)
+        results = run_experiment(load_experiment(experiment), out, **where)
         last = results[results.step == results.steps]
         varying = [name for name in last.columns[: -len(COLUMNS) - 1] if last[name].nunique() > 1]
         shown = last.groupby(varying or ["loss_function"], sort=False)[list(COLUMNS[1:])].agg(["mean", "std"])
@@ -80,7 +81,7 @@ def _command(args: Namespace) -> None:
         if missing:
             raise ParameterError(f"--{missing[0].replace('_', '-')} is required (or an experiment)")
         settings = settings_from(fields)
-        results = simulate(settings, out)
+        results = simulate(settings, out, **where)
         last = results[results.step == settings.steps].drop(columns=["seed", "step"])
         print(f"{settings.seeds} seeds after {settings.steps} steps, mean and standard deviation; angles in degrees:")
         for name in last:
@@ -89,8 +90,4 @@ def _command(args: Namespace) -> None:
 
 
 if __name__ == "__main__":
-    from empirical.simulate.__main__ import (
-        main as importable,  # worker processes look functions up by this module's name
-    )
-
-    raise SystemExit(importable())
+    raise SystemExit(main())

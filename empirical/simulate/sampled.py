@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,9 @@ from empirical.losses import info_nce
 from empirical.simulate.settings import Settings
 from theory import formulas
 from theory.channel import Channel
-from theory.checks import require, require_integer
-from theory.files import read_document, require_writable, write_bytes, write_json, write_text
+from theory.checks import require
+from theory.engine import Pool, report, workers
+from theory.files import belongs_to, claim, write_bytes, write_text
 from theory.graph import SimilarityGraph
 from theory.kinds import paper_weights
 from theory.params import GraphParameters
@@ -282,12 +283,14 @@ def train(settings: Settings, seed: int, checkpoint: Path | None = None, progres
     ParameterError
         If the checkpoint cannot be read or written, or the loss diverges.
     """
-    world, measure = World(settings), Measurement(settings, seed)
-    table, records = world.start(seed), []
+    planned, table, records = recorded_steps(settings.steps), None, []
     if checkpoint is not None and checkpoint.exists():
         found = read_npz(checkpoint)
         table, records = torch.from_numpy(found["table"]), [tuple(row) for row in found["records"]]
-    planned = recorded_steps(settings.steps)
+        if len(records) == len(planned):
+            return np.array(records)
+    world, measure = World(settings), Measurement(settings, seed)
+    table = world.start(seed) if table is None else table
     for index in range(len(records), len(planned)):
         for done in _descend(world, table, seed, planned[index - 1] if index else 0, planned[index]):
             if progress is not None:
@@ -340,7 +343,7 @@ def _descend(world: World, table: Tensor, seed: int, start: int, stop: int) -> I
     table.requires_grad_(False)
 
 
-def simulate(settings: Settings, out: Path, show: bool = True) -> Any:
+def simulate(settings: Settings, out: Path, jobs: int = 1, scheduler: str | None = None) -> Any:
     """Run all seeds and write settings.json, results.csv and a checkpoint per seed.
 
     Parameters
@@ -348,8 +351,8 @@ def simulate(settings: Settings, out: Path, show: bool = True) -> Any:
     settings : Settings
     out : Path
         Folder; finished seeds in it are kept, an interrupted one goes on.
-    show : bool
-        Whether to show a progress bar.
+    jobs, scheduler
+        Where, see ``theory.engine.workers``.
 
     Returns
     -------
@@ -359,33 +362,47 @@ def simulate(settings: Settings, out: Path, show: bool = True) -> Any:
     Raises
     ------
     ParameterError
-        If ``out`` holds a simulation with other settings, or cannot be written.
+        If ``out`` holds a simulation with other settings, or cannot be written; or as ``workers``.
     """
+    with workers(jobs, scheduler, out) as pool:
+        return _simulate_all({out: settings}, pool, f"{settings.loss}, {settings.remedy}")[0]
+
+
+def _simulate_all(runs: Mapping[Path, Settings], pool: Pool, description: str | None = None) -> list[Any]:
+    """The results of runs, by their folders, every seed a task of its own."""
+    for place, settings in runs.items():
+        claim(place / "settings.json", settings.to_json(), belongs_to("simulation", place), SCHEMA)
+    tasks = [(settings, seed, place) for place, settings in runs.items() for seed in range(settings.seeds)]
+    sizes = [settings.steps * settings.pairs_per_step for settings, _, _ in tasks]
+    pool.run(_train_task, tasks, sizes, desc=description, unit="pair", unit_scale=True)
+    return [_collect(settings, place) for place, settings in runs.items()]
+
+
+def _train_task(task: tuple[Settings, int, Path]) -> None:
+    settings, seed, place = task
+    train(settings, seed, _checkpoint(place, seed), lambda steps: report(steps * settings.pairs_per_step))
+
+
+def _checkpoint(place: Path, seed: int) -> Path:
+    return place / f"seed-{seed}.npz"
+
+
+def _collect(settings: Settings, place: Path) -> Any:
+    """Write and return a run's results.csv from the files of its seeds."""
     import pandas as pd
-    from tqdm import tqdm
 
-    _claim(settings, out)
-    frames, per_step = [], settings.pairs_per_step
-    total = settings.seeds * settings.steps * per_step
-    name = f"{settings.loss}, {settings.remedy}"
-    with tqdm(total=total, desc=name, unit="pair", unit_scale=True, disable=not show) as bar:
-        for seed in range(settings.seeds):
-            before = seed * settings.steps
-
-            def advance(done: int, before: int = before) -> None:
-                bar.update((before + done) * per_step - bar.n)
-
-            records = train(settings, seed, out / f"seed-{seed}.npz", advance)
-            advance(settings.steps)
-            frame = pd.DataFrame(records, columns=list(COLUMNS)).astype({"step": int})
-            frame.insert(0, "seed", seed)
-            frames.append(frame)
+    frames = []
+    for seed in range(settings.seeds):
+        records = read_npz(_checkpoint(place, seed))["records"]
+        frame = pd.DataFrame(records, columns=list(COLUMNS)).astype({"step": int})
+        frame.insert(0, "seed", seed)
+        frames.append(frame)
     results = pd.concat(frames, ignore_index=True)
-    write_text(out / "results.csv", results.to_csv(index=False))
+    write_text(place / "results.csv", results.to_csv(index=False))
     return results
 
 
-def run_experiment(runs: Sequence[Settings], out: Path, jobs: int = 1) -> Any:
+def run_experiment(runs: Sequence[Settings], out: Path, jobs: int = 1, scheduler: str | None = None) -> Any:
     """Simulate all runs, each in a numbered folder, and write results.csv and results.parquet over all.
 
     Parameters
@@ -393,8 +410,8 @@ def run_experiment(runs: Sequence[Settings], out: Path, jobs: int = 1) -> Any:
     runs : sequence of Settings
     out : Path
         What is finished in it is kept; folders with other settings are refused.
-    jobs : int
-        Processes.
+    jobs, scheduler
+        Where, see ``theory.engine.workers``.
 
     Returns
     -------
@@ -402,19 +419,9 @@ def run_experiment(runs: Sequence[Settings], out: Path, jobs: int = 1) -> Any:
         The runs' results with their settings as columns.
     """
     import pandas as pd
-    from joblib import Parallel, delayed
-    from tqdm import tqdm
 
-    require_integer("jobs", jobs, 1)
-    folders = [out / f"{number:03d}" for number in range(len(runs))]
-    for settings, place in zip(runs, folders, strict=True):
-        _claim(settings, place)
-    tasks = (delayed(simulate)(settings, place, False) for settings, place in zip(runs, folders, strict=True))
-    with tqdm(total=len(runs), unit="run") as bar:
-        frames = []
-        for frame in Parallel(n_jobs=jobs, return_as="generator")(tasks):
-            frames.append(frame)
-            bar.update()
+    with workers(jobs, scheduler, out) as pool:
+        frames = _simulate_all({out / f"{number:03d}": settings for number, settings in enumerate(runs)}, pool)
     for settings, frame in zip(runs, frames, strict=True):
         described = {**settings.graph.as_dict(), **asdict(settings)}
         described["loss_function"] = described.pop("loss")  # the column loss holds its value
@@ -427,15 +434,3 @@ def run_experiment(runs: Sequence[Settings], out: Path, jobs: int = 1) -> Any:
     results.to_parquet(buffer, index=False)
     write_bytes(out / "results.parquet", buffer.getvalue())
     return results
-
-
-def _claim(settings: Settings, out: Path) -> None:
-    """Record the settings in the folder; refuse one that holds others, naming the difference."""
-    path, document = out / "settings.json", settings.to_json()
-    require_writable(path)
-    if path.exists():
-        before = read_document(path, SCHEMA, set(document))
-        for name, value in document.items():
-            old = before[name]
-            require(old == value, name, value, f"{name} = {old} of the simulation in {out} (use another --out)")
-    write_json(path, {"schema": SCHEMA, **document})

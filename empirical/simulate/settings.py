@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from theory.channel import Channel
 from theory.checks import ParameterError, is_finite, require, require_integer
-from theory.files import unreadable
+from theory.files import read_toml
 from theory.mitigation import target
 from theory.params import GraphParameters
 
@@ -110,12 +109,7 @@ def load_experiment(path: Path) -> list[Settings]:
         If the file cannot be read, has unknown keys or lacks one without a default, or a run's settings are
         outside their range.
     """
-    try:
-        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except ValueError as error:
-        raise ParameterError(f"{path} is not TOML: {error}") from error
+    document = read_toml(path)
     own = set(Settings.__dataclass_fields__) - {"graph"}
     unknown = sorted(set(document) - own - set(GraphParameters.__dataclass_fields__))
     if unknown:

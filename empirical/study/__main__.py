@@ -12,7 +12,8 @@ from empirical.study.parts import CPU_IMAGES, PARTS, SCALES
 from empirical.train.options import add_arguments, given, require_alone
 from empirical.train.settings import Running, Settings, settings_from_arguments
 from theory.checks import ParameterError
-from theory.command import Parser, run
+from theory.command import Parser, add_workers, chosen_workers, run
+from theory.engine import workers
 from theory.files import require_writable
 
 
@@ -40,8 +41,8 @@ def parser(prog: str) -> Parser:
     add("--seeds", type=int, help="runs per condition, >= 1 (each part's own number)")
     add_arguments(found, _base("cpu"), needed=["data"])
     add_arguments(found, Running())
+    add_workers(found)
     add = found.group("output").add_argument
-    add("--jobs", type=int, default=1, help="single-threaded workers, >= 1; 1 is this process with all threads")
     place = found.group("output").add_mutually_exclusive_group(required=True)
     place.add_argument("--out", type=Path, metavar="FOLDER", help="folder of the runs")
     again = "write the results of finished runs again, from the files in their folder alone"
@@ -72,9 +73,10 @@ def _command(args: Namespace) -> None:
     from empirical.study.study import Study, publish, run_part
 
     study = Study(settings, args.out, running)
-    for part in args.parts:
-        run_part(study, part, args.seeds, args.jobs)
-        print(*publish(study, stem), sep="\n")
+    with workers(**chosen_workers(args), out=args.out) as pool:
+        for part in args.parts:
+            run_part(study, part, args.seeds, pool)
+            print(*publish(study, stem), sep="\n")
 
 
 if __name__ == "__main__":

@@ -17,13 +17,14 @@ import numpy as np
 import pandas as pd
 
 from empirical.arms import NotApplicable
-from empirical.compare.experiment import WARMUP_SEED, claim, load_experiment
+from empirical.compare.experiment import WARMUP_SEED, claim, load_experiment, task
 from empirical.compare.presets import Experiment
 from empirical.runs import Task, dropped, run_tasks
 from empirical.study.parts import PARTS, Condition, Part
 from empirical.train.settings import ALONE, Running, Settings
 from theory.bounds import error_bounds
 from theory.checks import ParameterError, require_integer, require_known
+from theory.engine import HERE, Pool
 from theory.files import write_json, write_text
 from theory.plan import LEVELS, SPACES, THREE_LEVEL, Plan, Profile
 from theory.spectrum import nth_mode, spectrum
@@ -59,7 +60,7 @@ class Study:
     def warmup(self) -> Task:
         """The run that is profiled for the plan; its seed is no other run's."""
         settings = replace(self.base, seed=WARMUP_SEED)
-        return Task("warmup", settings, self.out / "warmup", self.experiment, self.running)
+        return task(self.experiment, "warmup", settings, self.out / "warmup", self.running)
 
     @property
     def plan(self) -> Plan:
@@ -75,14 +76,14 @@ class Study:
         base = replace(self.base, **{"omega": condition.omega, "seed": seed, **condition.settings})
         place = self.folder(condition, seed)
         if condition.arm == "untrained":
-            return Task("untrained", base, place, self.experiment, self.running, measured=True)
+            return task(self.experiment, "untrained", base, place, self.running, measured=True)
         from empirical.arms import ARMS
 
         remedy = condition.remedy(self.plan)
         drop = dropped(condition.arm, base, self.warmup.out, seed)
         loss = ARMS[condition.arm].loss or base.loss
         settings = replace(base, arm=condition.arm, loss=loss, remedy=remedy, drop=drop)
-        return Task("arm", settings, place, self.experiment, self.running, measured=True)
+        return task(self.experiment, "arm", settings, place, self.running, measured=True)
 
     def tasks(self, part: Part, seeds: int) -> Iterator[Task]:
         """The part's applicable runs, seed by seed."""
@@ -94,7 +95,7 @@ class Study:
                     continue
 
 
-def run_part(study: Study, name: str, seeds: int | None = None, jobs: int = 1) -> None:
+def run_part(study: Study, name: str, seeds: int | None = None, pool: Pool = HERE) -> None:
     """Run a part's conditions that are not finished.
 
     Parameters
@@ -104,8 +105,8 @@ def run_part(study: Study, name: str, seeds: int | None = None, jobs: int = 1) -
         A key of ``PARTS``.
     seeds : int, optional
         Runs per condition; by default the part's.
-    jobs : int
-        Single-threaded worker processes; 1 runs in this process with all threads.
+    pool : Pool
+        Where, see ``theory.engine.workers``; by default in this process.
 
     Raises
     ------
@@ -115,10 +116,9 @@ def run_part(study: Study, name: str, seeds: int | None = None, jobs: int = 1) -
     require_known("part", name, PARTS)
     part = PARTS[name]
     seeds = require_integer("seeds", part.seeds if seeds is None else seeds, 1)
-    jobs = require_integer("jobs", jobs, 1)
     claim(study.experiment, study.out)
-    run_tasks([study.warmup], jobs, "warm-up")
-    run_tasks(list(study.tasks(part, seeds)), jobs, name)
+    run_tasks([study.warmup], pool, "warm-up")
+    run_tasks(list(study.tasks(part, seeds)), pool, name)
 
 
 # --- results ---------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from empirical.encoders import Network
 from empirical.train.settings import Settings
-from theory.checks import ParameterError, require
-from theory.files import unreadable, write_bytes
+from theory.checks import ParameterError
+from theory.files import require_unchanged, unreadable, write_bytes
 
 CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 State = dict[str, Any]
@@ -68,7 +68,11 @@ def latest_checkpoint(out: Path, settings: Settings) -> tuple[State | None, bool
             raise
         state, fell_back = read_checkpoint(before), True
         warnings.warn(f"{damaged}; going on from {before}, step {state.get('step')}", stacklevel=2)
-    _require_same(out, state["settings"], settings)
+    require_unchanged(
+        state["settings"],
+        settings.to_json(),
+        lambda name, before, now: ParameterError(name, now, f"the settings of the run in {out}: {before}"),
+    )
     return _with_observers(state), fell_back
 
 
@@ -99,13 +103,6 @@ def tidy(out: Path, fell_back: bool) -> None:
         unfinished.unlink(missing_ok=True)
     if fell_back:
         os.replace(out / PREVIOUS, out / CHECKPOINT)
-
-
-def _require_same(out: Path, before: dict[str, Any], settings: Settings) -> None:
-    for name, value in settings.to_json().items():
-        drop = name == "drop"
-        old = "other images" if drop else before.get(name)
-        require(before.get(name) == value, name, "…" if drop else value, f"the settings of the run in {out}: {old}")
 
 
 def load_network(path: Path) -> tuple[Settings, Network]:

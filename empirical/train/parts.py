@@ -21,6 +21,7 @@ from empirical.train.moco import MoCo
 from empirical.train.settings import ALONE, Running, Settings
 from empirical.train.simclr import SimCLR
 from theory.checks import ParameterError, require
+from theory.engine import stoppable
 
 AGREE_EVERY = 16  # steps after which several devices ask each other whether to stop
 
@@ -160,23 +161,20 @@ def placed(x: Any, device: torch.device) -> Any:
 
 
 class stop_requests:
-    """Within it, SIGTERM asks the loop to save and leave instead of killing the process."""
+    """Within it SIGTERM, or a cluster's main process, asks the loop to save and leave."""
 
     def __init__(self) -> None:
         self.requested = False
 
     def __enter__(self) -> stop_requests:
-        try:
-            self._before = signal.signal(signal.SIGTERM, self._request)
-        except ValueError:  # not in the main thread: nobody can ask
-            self._before = None
+        self._within = stoppable(self._request)
+        self._within.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGTERM, self._before)
+    def __exit__(self, *error: Any) -> None:
+        self._within.__exit__(*error)
 
-    def _request(self, *_: object) -> None:
+    def _request(self) -> None:
         self.requested = True
 
     def agreed(self, fabric: Fabric, step: int) -> bool:

@@ -245,7 +245,7 @@ def test_command_on_features(files, capsys):
         (["--features", "f.npy", "--by", "gap"], "by = gap violates flags where there are no labels"),
         (["--features", "f.npy", "--labels", "l.npy", "--by", "gaps"], "did you mean gap"),
         (["--features", "f.npy", "--labels", "bad.npy"], "labels = 1 labels violates one for each of 160"),
-        (["--features", "f.npy", "--space", "projector"], "space = projector violates encoder with --features"),
+        (["--features", "f.npy", "--space", "projector"], "--space projector goes with --checkpoint"),
         (["--features", "f.npy", "--labels", "l.npy", "--mislabelled", "bad.npy"], "indices in [0, 159]"),
         (["--features", "f.npy", "--labels", "l.npy", "--share", "2"], "share = 2.0"),
         (["--features", "f.npy", "--labels", "l.npy", "--pairs", "0"], "pairs = 0"),

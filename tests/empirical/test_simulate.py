@@ -363,7 +363,7 @@ def test_other_settings_in_the_same_folder_are_refused_by_name(tmp_path, capsys)
         (["--mu", "nan"], "mu = nan violates"),
         (["--remedy", "margin", "--gamma", ".1"], "margins requested where there is no difficult pair"),
         (["--remedy", "temperature", "--beta", "0", "--gamma", ".2"], "beta = 0.0 violates beta > 0"),
-        (["--loss", "hinge"], "invalid choice: 'hinge'"),
+        (["--loss", "hinge"], "--loss hinge: not one of spectral, infonce, adnce"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, capsys, change, message):

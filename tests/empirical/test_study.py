@@ -151,7 +151,7 @@ def test_results_are_written_again_without_the_data(tmp_path, capsys):
     [
         (["--tau", "0.3"], "tau = 0.3 violates tau = 0.2 of the experiment"),
         (["--seeds", "0"], "seeds = 0 violates an integer >= 1"),
-        (["--scale", "huge"], "scale = huge"),
+        (["--scale", "huge"], "--scale huge: not one of cpu, full"),
     ],
 )
 def test_bad_input_is_one_line(study, capsys, change, message):
@@ -165,7 +165,7 @@ def test_unknown_part_and_missing_data(capsys, tmp_path):
     assert main(["omga", *SMALL, "--out", str(tmp_path / "x")]) == 2
     assert "omega" in capsys.readouterr().err
     assert main([*SMALL, "--out", str(tmp_path / "x")]) == 2
-    assert "PART = nothing violates one or more of omega" in capsys.readouterr().err
+    assert "PART is required: one or more of omega" in capsys.readouterr().err
     assert main(["omega", "--out", str(tmp_path / "x")]) == 2
     assert "--data is required" in capsys.readouterr().err
     assert not Path(tmp_path / "x").exists()

@@ -12,7 +12,7 @@ from theory.files import missing
         (
             Range(),
             (-1e300, 0, 2.5),
-            (math.inf, math.nan, "1", None, True),
+            (math.inf, math.nan, "1", None),
             "x = {} violates a finite number",
             "any number",
         ),

@@ -23,9 +23,9 @@ import io
 import itertools
 import json
 import math
-import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +33,8 @@ import numpy as np
 
 from theory import formulas
 from theory.checks import ParameterError, is_finite, require, require_integer, require_share
-from theory.files import unreadable, write_bytes, write_json, write_text
+from theory.engine import workers
+from theory.files import claim, read_toml, write_bytes, write_text
 from theory.kinds import PAIRINGS
 from theory.noise import noisy_eigenvalue
 from theory.params import GraphParameters
@@ -492,12 +493,7 @@ class Experiment:
     @classmethod
     def load(cls, path: Path) -> Experiment:
         """Read a TOML file; ParameterError names what is wrong in it."""
-        try:
-            document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise unreadable(path, error) from error
-        except ValueError as error:
-            raise ParameterError(f"{path} is not TOML: {error}") from error
+        document = read_toml(path)
         known = {field.name: field for field in fields(cls)}
         unknown = sorted(set(document) - set(known))
         if unknown:
@@ -612,19 +608,16 @@ class Experiment:
 # --- running ---------------------------------------------------------------------------------------
 
 
-def run_experiment(experiment: Experiment, out: Path, jobs: int = 1, backend: str = "loky") -> Any:
+def run_experiment(experiment: Experiment, out: Path, jobs: int = 1, scheduler: str | None = None) -> Any:
     """Run all cells that ``out`` does not hold yet, and collect ``results.csv``.
 
     Parameters
     ----------
     experiment : Experiment
     out : Path
-        Folder for experiment.json, cells/ (one file each, written when complete) and the results; Parquet, too,
-        if pyarrow is installed.
-    jobs : int
-        Processes, of one BLAS thread each if more than one.
-    backend : str
-        Of joblib: ``dask`` or ``ray`` need to be installed and registered.
+        Folder for experiment.json, cells/ (one file each, written when complete) and the results.
+    jobs, scheduler
+        Where, see ``theory.engine.workers``.
 
     Returns
     -------
@@ -633,23 +626,17 @@ def run_experiment(experiment: Experiment, out: Path, jobs: int = 1, backend: st
     Raises
     ------
     ParameterError
-        If ``out`` holds a run with other settings, or as ``simulate_cell``.
+        If ``out`` holds a simulation with other settings, or as ``simulate_cell`` or ``workers``.
     """
     import pandas as pd
-    from joblib import Parallel, delayed, parallel_config
-    from tqdm import tqdm
 
     cells, out = experiment.cells(), Path(out)
-    _claim(out, experiment.settings())
     paths = [out / "cells" / f"{number:05d}.csv" for number in range(len(cells))]
-    missing = [(path, cell) for path, cell in zip(paths, cells, strict=True) if not path.exists()]
-    tasks = (delayed(_finish)(experiment, cell, path, jobs) for path, cell in missing)
-    with (
-        parallel_config(backend=backend),
-        tqdm(total=len(cells), initial=len(cells) - len(missing), unit="cell") as bar,
-    ):
-        for _ in Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks):
-            bar.update()
+    with workers(jobs, scheduler, out) as pool:
+        claim(out / "experiment.json", experiment.settings(), partial(_another, out))
+        missing = [(cell, path) for cell, path in zip(cells, paths, strict=True) if not path.exists()]
+        finished = len(cells) - len(missing)
+        pool.run(partial(_finish, experiment), missing, [1] * len(missing), finished, unit="cell")
     table = pd.concat([pd.read_csv(path) for path in paths], ignore_index=True)
     write_text(out / "results.csv", table.to_csv(index=False))
     buffer = io.BytesIO()
@@ -658,30 +645,15 @@ def run_experiment(experiment: Experiment, out: Path, jobs: int = 1, backend: st
     return table
 
 
-def _claim(out: Path, settings: Mapping[str, Any]) -> None:
-    """Record a run's settings, or refuse if the folder holds a run with others."""
-    path = out / "experiment.json"
-    if not path.exists():
-        write_json(path, settings)
-        return
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ParameterError(f"cannot read {path}: {error}") from error
-    found = found if isinstance(found, dict) else {}
-    for name in (*settings, *found):
-        if found.get(name) != settings.get(name):
-            before, now = found.get(name), settings.get(name)
-            raise ParameterError(f"{out} holds a run with {name} = {before}, not {now}: choose another folder")
+def _another(out: Path, name: str, before: str, now: str) -> ParameterError:
+    return ParameterError(f"{out} holds a run with {name} = {before}, not {now}: choose another folder")
 
 
-def _finish(experiment: Experiment, cell: Cell, path: Path, jobs: int) -> None:
+def _finish(experiment: Experiment, task: tuple[Cell, Path]) -> None:
     import pandas as pd
-    from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1 if jobs > 1 else None):
-        rows = experiment.run_cell(cell)
-    write_text(path, pd.DataFrame(rows).to_csv(index=False))
+    cell, path = task
+    write_text(path, pd.DataFrame(experiment.run_cell(cell)).to_csv(index=False))
 
 
 def summary(table: Any) -> Any:

@@ -6,8 +6,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from theory.checks import require_integer
-from theory.command import Parser, run
+from theory.command import Parser, add_workers, chosen_workers, run
 from theory.simulate import Experiment, run_experiment, summary
 
 
@@ -26,15 +25,14 @@ def parser(prog: str) -> Parser:
     )
     add = found.group("experiment").add_argument
     add("experiment", type=Path, metavar="EXPERIMENT", help="a TOML file, see docs/simulation.md")
-    add = found.group("running and output").add_argument
-    add("--jobs", type=int, default=1, help="processes, >= 1")
+    add_workers(found)
+    add = found.group("output").add_argument
     add("--out", type=Path, metavar="FOLDER", required=True, help="folder for the results; a finished cell is kept")
     return found
 
 
 def _command(args: Namespace) -> None:
-    require_integer("--jobs", args.jobs, 1)
-    table = run_experiment(Experiment.load(args.experiment), args.out, args.jobs)
+    table = run_experiment(Experiment.load(args.experiment), args.out, **chosen_workers(args))
     shown = summary(table)[["world", "pairing", "difficult", "gamma", "epsilon", "dim", "remedy"]].copy()
     for name in ("error", "error_shared", "change", "change_error", "bound"):
         shown[name] = summary(table)[name].map("{:.4g}".format)

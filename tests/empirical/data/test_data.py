@@ -71,7 +71,7 @@ def test_folder_with_train_and_test(tmp_path):
 
 def test_val_is_a_test_folder_and_train_alone_is_refused(tmp_path):
     write_folder(tmp_path / "train")
-    with pytest.raises(ParameterError, match="a folder beside train"):
+    with pytest.raises(ParameterError, match="beside train there is no folder test"):
         load(f"folder:{tmp_path}")
     write_folder(tmp_path / "val", images=2)
     assert len(load(f"folder:{tmp_path}").y_test) == 4
@@ -116,8 +116,8 @@ def test_mixing_averages_two_classes_and_keeps_a_label(omega):
     ("changes", "message"),
     [
         ({"y_train": np.arange(19) % 4}, "20 images violates as many as y_train has labels"),
-        ({"x_test": None}, "arrays x_train, y_train, x_test, y_test"),
-        ({"y_train": np.zeros(20, int), "y_test": np.zeros(8, int)}, "at least two classes"),
+        ({"x_test": None}, "has no x_test .expected x_train, y_train, x_test, y_test"),
+        ({"y_train": np.zeros(20, int), "y_test": np.zeros(8, int)}, "there is one class, two are needed"),
         ({"y_test": np.full(8, 9)}, "labels that occur in y_train"),
         ({"y_train": np.arange(20) / 3}, "integer labels"),
         ({"x_train": np.full((20, 8, 8), np.nan)}, "finite pixels"),
@@ -148,13 +148,13 @@ def test_unusable_files_are_refused(tmp_path):
     np.save(tmp_path / "array.npy", np.ones(3))
     with pytest.raises(ParameterError, match="an .npz file of arrays"):
         load(f"npz:{tmp_path / 'array.npy'}")
-    with pytest.raises(ParameterError, match="an existing folder"):
+    with pytest.raises(ParameterError, match="there is no folder"):
         load(f"folder:{tmp_path / 'none'}")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ParameterError, match="found none"):
+    with pytest.raises(ParameterError, match="there are no images in its subfolders"):
         load(f"folder:{tmp_path / 'empty'}")
     write_folder(tmp_path / "one", classes=("cat",))
-    with pytest.raises(ParameterError, match="at least two classes"):
+    with pytest.raises(ParameterError, match="there is one class, two are needed"):
         load(f"folder:{tmp_path / 'one'}")
 
 

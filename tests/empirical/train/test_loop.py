@@ -221,7 +221,7 @@ def test_divergence_stops_at_its_step_and_keeps_the_last_good_checkpoint(tmp_pat
         train(replace(TINY, epochs=5), tmp_path)
     kept = torch.load(tmp_path / "checkpoint.pt")
     assert kept["step"] == 2
-    assert kept["observers"]["Losses"]["sums"].isfinite().all()
+    assert kept["observers"]["Losses"] == {"sums": None}  # between two epochs there is nothing to sum
 
 
 @pytest.mark.parametrize("rate", [math.inf, 1e38])
@@ -430,15 +430,15 @@ def test_processes_that_cannot_be_started_are_one_line(tmp_path, capsys, monkeyp
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--arm", "margin"], "a plan (--plan FILE)"),
-        (["--arm", "mixed_removal"], "omega > 0"),
-        (["--data", "folder:nowhere"], "an existing folder"),
+        (["--arm", "margin"], "arm margin needs a plan"),
+        (["--arm", "mixed_removal"], "needs mixed images: --omega above 0"),
+        (["--data", "folder:nowhere"], "data folder:nowhere: there is no folder nowhere in "),
         (["--batch", "101"], "batch = 101 violates batch <= 100"),
         (["--tau", "nan"], "tau = nan"),
         (["--omega", "2"], "omega = 2.0"),
         (["--drop", "none.npy"], "cannot read none.npy"),
         (["--plan", "none.json"], "cannot read none.json"),
-        (["--precision", "int4"], "precision = int4"),
+        (["--precision", "int4"], "--precision int4: not one of"),
         (["--arm", "combind"], "did you mean combined?"),
         (["--image-size", "32"], "image_size = 32 violates 8×8, the size of digits: only a folder's images"),
         (["--data", "cifar11"], "did you mean cifar10?"),
@@ -446,13 +446,13 @@ def test_processes_that_cannot_be_started_are_one_line(tmp_path, capsys, monkeyp
         (["--recipe", "stl10", "--data", "digits"], "stl10"),
         (["--framework", "moko"], "did you mean moco?"),
         (["--loss", "adnc"], "did you mean adnce?"),
-        (["--arm", "adnce", "--loss", "hcl"], "adnce, the loss of the arm"),
+        (["--arm", "adnce", "--loss", "hcl"], "--loss hcl and --arm adnce exclude each other"),
         (["--framework", "moco", "--queue", "10"], "queue = 10"),
         (["--encoder", "nowhere:factory"], "nowhere"),
         (["--protocol", "sdg"], "did you mean sgd?"),
         (["--nodes", "2"], "devices = 1 violates a multiple of nodes = 2"),
         (["--dim", "100"], "dim = 100 violates dim < 100"),
-        (["--accelerator", "abacus"], "accelerator = abacus"),
+        (["--accelerator", "abacus"], "--accelerator abacus: not one of"),
         (["--accelerator", "gpu", "--devices", "2"], "2 × gpu"),
         (["--stem-stride", "3"], "stem_stride = 3"),
         (["--devices", "3"], "batch = 50 violates a multiple of devices = 3"),
