@@ -192,10 +192,9 @@ def class_over_printed(p: Any) -> Number:
 
     a·(n_d·r·S + (n_d + r)·n_e·c1) − (n_d + r)·r·g·S; for S <= 0 the upper class mode exceeds it anyhow.
     """
-    above, worse = p.n_d + p.r, strictly_worse(p)
-    return (p.alpha - p.beta) * (
-        p.n_d * p.r * worse + above * (p.n - p.n_d) * difficult_degree(p)
-    ) - above * p.r * (p.gamma - p.beta) * worse
+    above, worse, c1 = p.n_d + p.r, strictly_worse(p), difficult_degree(p)
+    gain = (p.alpha - p.beta) * (p.n_d * p.r * worse + above * (p.n - p.n_d) * c1)
+    return gain - above * p.r * (p.gamma - p.beta) * worse
 
 
 def semidefinite_slack(p: Any) -> Number:
@@ -234,7 +233,7 @@ def temperature_gain(p: Any) -> Number:
 
 
 def temperature_gain_at_contrast(p: Any) -> Number:
-    """The bound with the contrast mode for λ exceeds eq. 11's (block, g > 0): n_e·r·β²·n² − (γ+β)·n_d·(n·c2 + n_d²·r·g)."""
+    """The bound with the contrast for λ exceeds eq. 11's (block, g > 0): n_e·r·β²·n² − (γ+β)·n_d·(n·c2 + n_d²·r·g)."""
     gain = (p.n - p.n_d) * p.r * p.beta * p.beta * (p.n * p.n)
     lost = p.n * easy_degree(p) + p.n_d * p.n_d * p.r * (p.gamma - p.beta)
     return gain - (p.gamma + p.beta) * p.n_d * lost
