@@ -32,7 +32,7 @@ STATED: dict[Callable[[], Verdict], Words] = {
     statements.temperature_loss: Words("true", "true", "typo"),
     statements.temperature_factors: Words("conditional", "conditional", "true"),
     statements.temperature: Words("undecided", "undecided", "gap"),
-    statements.temperature_orders: Words("true", "refuted"),
+    statements.temperature_orders: Words("asymptotic", "refuted"),
     statements.temperature_condition: Words("asymptotic", "refuted"),
     appendix.weighted_probing: Words("refuted", "undecided", "gap"),
     appendix.weighted_rayleigh: Words("refuted", "refuted", "gap"),

@@ -18,10 +18,10 @@ from theory.spectrum import is_positive_semidefinite
 
 Word = Literal["true", "conditional", "refuted", "asymptotic", "undecided", "typo", "gap", "—"]
 WORDS: dict[Word, str] = {
-    "true": "holds for all parameters; proved again in this run",
+    "true": "holds as stated; proved, or for a table recomputed, in this run",
     "conditional": "holds under the condition named; without it a counterexample, or nothing known where that is said",
     "refuted": "fails within its own range, on the counterexample given",
-    "asymptotic": "holds in a limit only",
+    "asymptotic": "holds in a limit only, with the correction given if there is one",
     "undecided": "neither proved nor refuted here",
     "typo": "a slip of print that the rest of the text corrects",
     "gap": "of a proof: a step is false or missing",
