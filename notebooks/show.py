@@ -44,8 +44,9 @@ def equation(left: str, right: Any, note: str = "") -> None:
 def verdicts(*names: str) -> None:
     """Audit statements of the paper now, and display what came out."""
     for verdict in audit(names):
-        lines = [f"**{verdict.name}: {verdict.verdict}**", f"as quoted: {verdict.statement}"]
-        for field in ("condition", "counterexample", "corrected", "evidence"):
+        words = " · ".join(f"{what}: {word}" for what, word in verdict.verdict._asdict().items() if word != "—")
+        lines = [f"**{verdict.name}** ({verdict.source}) **{words}**", verdict.statement]
+        for field in ("counterexample", "corrected", "evidence"):
             if text := getattr(verdict, field):
                 lines.append(f"{field}: {text}")
         display(Markdown("\n- ".join(lines)))

@@ -187,6 +187,16 @@ def contrast_over_printed(p: Any) -> Number:
     return b * ((p.n - p.n_d - 1) * others - 1) + others * (1 - p.alpha)
 
 
+def class_over_printed(p: Any) -> Number:
+    """The upper class mode exceeds eq. 4's λ (block, g > 0), if that exceeds the bulk (S = ``strictly_worse`` > 0).
+
+    a·(n_d·r·S + (n_d + r)·n_e·c1) − (n_d + r)·r·g·S; for S <= 0 the upper class mode exceeds it anyhow.
+    """
+    above, worse, c1 = p.n_d + p.r, strictly_worse(p), difficult_degree(p)
+    gain = (p.alpha - p.beta) * (p.n_d * p.r * worse + above * (p.n - p.n_d) * c1)
+    return gain - above * p.r * (p.gamma - p.beta) * worse
+
+
 def semidefinite_slack(p: Any) -> Number:
     """The lower class mode is not negative (block, matched): (1−α)((1−α)+n·a) − m·g((1−α)+n_e·a)."""
     own, a = 1 - p.alpha, p.alpha - p.beta
@@ -220,6 +230,13 @@ def temperature_gain(p: Any) -> Number:
     b, c2, g = p.alpha + p.r * p.beta, easy_degree(p), p.gamma - p.beta
     gain = p.r * p.beta * p.beta * (p.n * p.n) * strictly_worse(p)
     return gain - p.n_d * p.n_d * (p.gamma + p.beta) * c2 * (p.n * b + (p.n_d - 1) * p.r * g)
+
+
+def temperature_gain_at_contrast(p: Any) -> Number:
+    """The bound with the contrast for λ exceeds eq. 11's (block, g > 0): n_e·r·β²·n² − (γ+β)·n_d·(n·c2 + n_d²·r·g)."""
+    gain = (p.n - p.n_d) * p.r * p.beta * p.beta * (p.n * p.n)
+    lost = p.n * easy_degree(p) + p.n_d * p.n_d * p.r * (p.gamma - p.beta)
+    return gain - (p.gamma + p.beta) * p.n_d * lost
 
 
 # --- remedies --------------------------------------------------------------------------------------

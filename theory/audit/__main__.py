@@ -7,9 +7,11 @@ from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from theory.audit import THEOREMS, audit, matches_record
-from theory.audit.evidence import Verdict
+from theory.audit import PAPER, THEOREMS, audit, is_assumption, matches_record
+from theory.audit.evidence import WORDS, Verdict
 from theory.command import Parser, run
+
+COLUMNS = "{:<22}{:<22}{:<12}{:<12}{:<10}{}"
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m theory.audit") -> int:
@@ -21,11 +23,9 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m theory.audit"
         verdicts = audit(args.theorem)
         agreed = matches_record(verdicts)
         if args.json:
-            rows = [{**asdict(v), "statement": f"as quoted: {v.statement}"} for v in verdicts]
-            print(json.dumps(rows, indent=2, ensure_ascii=False))
+            print(json.dumps([_row(verdict) for verdict in verdicts], indent=2, ensure_ascii=False))
         elif args.brief:
-            print("Verdicts on the statements as quoted in secondary sources\n")
-            print("\n".join(f"{v.name:<22}{v.verdict:<13}{v.statement}" for v in verdicts))
+            print(_brief(verdicts))
         else:
             print("\n\n".join(_text(verdict) for verdict in verdicts))
 
@@ -43,9 +43,29 @@ def parser(prog: str) -> Parser:
     return found
 
 
+def _row(verdict: Verdict) -> dict[str, object]:
+    return {**asdict(verdict), "verdict": verdict.verdict._asdict(), "assumed": is_assumption(verdict.name)}
+
+
+def _brief(verdicts: Sequence[Verdict]) -> str:
+    """One line a statement; what is taken for granted comes last, under a line of its own."""
+    lines = [PAPER, "", COLUMNS.format("name", "where", "as printed", "its graph", "proof", "statement")]
+    for assumed in (False, True):
+        rows = [v for v in verdicts if is_assumption(v.name) == assumed]
+        if rows and assumed:
+            lines += ["", "taken for granted"]
+        lines += [COLUMNS.format(v.name, v.source, *v.verdict, v.statement) for v in rows]
+    return "\n".join(lines)
+
+
 def _text(verdict: Verdict) -> str:
-    lines = [f"{verdict.name}: {verdict.verdict.upper()}", f"  as quoted: {verdict.statement}"]
-    for field in ("condition", "counterexample", "corrected", "evidence"):
+    assumed = is_assumption(verdict.name)
+    subjects = ("printed", "taken for granted" if assumed else "on the paper's graph", "proof")
+    lines = [f"{verdict.name} ({verdict.source}): {verdict.statement}"]
+    for subject, word in zip(subjects, verdict.verdict, strict=True):
+        if word != "—":
+            lines.append(f"  {subject}: {word.upper()} ({WORDS[word]})")
+    for field in ("counterexample", "corrected", "evidence", "versions"):
         value = getattr(verdict, field)
         if value:
             lines.append(f"  {field}: {value}")

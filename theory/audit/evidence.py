@@ -6,18 +6,36 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from itertools import product
+from itertools import combinations
 from math import gcd
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from theory import certificates, formulas
 from theory.audit import theorems
-from theory.checks import ParameterError
 from theory.kinds import PAIRINGS, Pairing
 from theory.params import GraphParameters
 from theory.spectrum import is_positive_semidefinite
 
-Test = Callable[[GraphParameters, int], bool]
+Word = Literal["true", "conditional", "refuted", "asymptotic", "undecided", "typo", "gap", "—"]
+WORDS: dict[Word, str] = {
+    "true": "holds as stated; proved, or for a table recomputed, in this run",
+    "conditional": "holds under the condition named; without it a counterexample, or nothing known where that is said",
+    "refuted": "fails within its own range, on the counterexample given",
+    "asymptotic": "holds in a limit only, with the correction given if there is one",
+    "undecided": "neither proved nor refuted here",
+    "typo": "a slip of print that the rest of the text corrects",
+    "gap": "of a proof: a step is false or missing",
+    "—": "nothing of the kind is printed",
+}
+VERSIONS = "v2 read in full; v1 unread"
+
+
+class Words(NamedTuple):
+    """Verdicts on the formula as printed, on the statement for the paper's graph, and on the proof."""
+
+    printed: Word
+    theorem: Word = "—"
+    proof: Word = "—"
 
 
 @dataclass(frozen=True)
@@ -26,103 +44,118 @@ class Verdict:
 
     Parameters
     ----------
-    name, statement : str
-        The theorem's name and the statement as quoted.
-    verdict : {"proved", "conditional", "refuted", "asymptotic", "undecided"}
-        ``conditional``: true under the condition only.
-    condition, counterexample, corrected : str or None
-        When it holds; the smallest graph on which it fails; what holds instead.
+    name, source, statement : str
+        Our name, the number in the paper, and what it says in our words.
+    verdict : Words
+        On the formula as printed, on the statement for the paper's graph, on the proof; see ``WORDS``.
+    counterexample, corrected : str or None
+        The smallest graph on which it fails, and what holds instead or under which condition.
     evidence : str
         What was checked in this run.
+    versions : str
+        Which versions of the paper the row is about.
     """
 
     name: str
+    source: str
     statement: str
-    verdict: str
-    condition: str | None
+    verdict: Words
     counterexample: str | None
     corrected: str | None
     evidence: str
-
-
-# --- evidence --------------------------------------------------------------------------------------
+    versions: str = VERSIONS
 
 
 @cache
 def proved(*names: str) -> bool:
+    """Whether all these certificates are stored and prove their claims."""
     stored = certificates.load()
     return all(name in stored and certificates.check(stored[name]) for name in names)
 
 
+# --- exact searches --------------------------------------------------------------------------------
+
+Test = Callable[[GraphParameters, int], Any]
+
+
+@cache
 def small_graphs(
-    pairing: Pairing = "matched", nodes: int = 12, denominator: int = 6, semidefinite: bool = True
+    nodes: int = 10,
+    denominator: int = 6,
+    smallest: int = 2,
+    all_difficult: bool = False,
+    semidefinite: bool = True,
+    pairing: Pairing = "block",
+) -> tuple[GraphParameters, ...]:
+    """Graphs with difficult pairs and small fractions, the smallest first; positive semidefinite, n_d < n and n >= 2
+    unless said otherwise."""
+    graphs = (p for p in _graphs(nodes, denominator, smallest, all_difficult, pairing))
+    return tuple(p for p in graphs if not semidefinite or is_positive_semidefinite(p))
+
+
+def _graphs(
+    nodes: int, denominator: int, smallest: int, all_difficult: bool, pairing: Pairing
 ) -> Iterator[GraphParameters]:
-    """Graphs with difficult pairs and small fractions, positive semidefinite or all, the smallest first."""
-    sizes = [(n * (r + 1), r, n) for n in range(1, nodes) for r in range(1, nodes) if n * (r + 1) <= nodes]
-    for (_, r, n), d in product(sorted(sizes), range(2, denominator + 1)):
-        for top, low, middle, n_d in product(range(d), range(d), range(d), range(1, n + 1)):
-            if low < middle < top and gcd(top, low, middle, d) == 1:  # each graph once
-                alpha, beta, gamma = (Fraction(value, d) for value in (top, low, middle))
-                graph = GraphParameters(alpha, beta, gamma, n, r + 1, n_d, pairing)
-                if is_positive_semidefinite(graph) or not semidefinite:
-                    yield graph
+    sizes = [(n * (r + 1), r, n) for n in range(smallest, nodes) for r in range(1, nodes) if n * (r + 1) <= nodes]
+    for _, r, n in sorted(sizes):
+        for d in range(2, denominator + 1):
+            for low, middle, top in combinations(range(d), 3):
+                if gcd(top, low, middle, d) == 1:  # each graph once
+                    levels = (Fraction(value, d) for value in (top, low, middle))
+                    alpha, beta, gamma = levels
+                    for n_d in range(1, n + all_difficult):
+                        yield GraphParameters(alpha, beta, gamma, n, r + 1, n_d, pairing)
 
 
-def dims_beyond_classes(p: GraphParameters) -> range:
+def beyond_classes(p: GraphParameters) -> range:
+    """k from the classes to the samples less one."""
     return range(p.r + 1, p.nodes)
 
 
-def first_failure(
-    holds: Test, graphs: Iterable[GraphParameters], dims: Callable[[GraphParameters], Iterable[int]]
-) -> Any:
-    """The first graph and k on which a statement fails, or None; and how many were tried."""
+def at_classes(p: GraphParameters) -> tuple[int]:
+    """k = r + 1."""
+    return (p.r + 1,)
+
+
+class Search(NamedTuple):
+    """The first graph and k on which a statement fails, or None, and how many cases were tried."""
+
+    failure: tuple[GraphParameters, int] | None
+    cases: int
+
+    @property
+    def clean(self) -> bool:
+        """Whether the statement held everywhere, and somewhere at all."""
+        return self.failure is None and self.cases > 0
+
+    @property
+    def example(self) -> str | None:
+        """The failure in words."""
+        return None if self.failure is None else written(*self.failure)
+
+
+def search(
+    holds: Test,
+    graphs: Iterable[GraphParameters] | None = None,
+    dims: Callable[[GraphParameters], Iterable[int]] = at_classes,
+) -> Search:
+    """Look for a graph and k on which a statement fails."""
     count = 0
-    for p in graphs:
+    for p in small_graphs() if graphs is None else graphs:
         for dim in dims(p):
             count += 1
             if not holds(p, dim):
-                return (p, dim), count
-    return None, count
+                return Search((p, dim), count)
+    return Search(None, count)
 
 
 def written(p: GraphParameters, dim: int | None = None) -> str:
-    text = f"{p.pairing}, α = {p.alpha}, β = {p.beta}, γ = {p.gamma}, n = {p.n}, r = {p.r}, n_d = {p.n_d}"
+    """A graph in words."""
+    text = f"α = {p.alpha}, β = {p.beta}, γ = {p.gamma}, n = {p.n}, r = {p.r}, n_d = {p.n_d}"
     return text if dim is None else f"{text}, k = {dim}"
 
 
-def agreement(theorem: Callable[[GraphParameters, int], tuple[Any, Any]]) -> Test:
-    def holds(p: GraphParameters, dim: int) -> bool:
-        computed, stated = theorem(p, dim)
-        return bool(computed == stated)
-
-    return holds
-
-
-# --- one function per statement --------------------------------------------------------------------
-
-BLOCK = GraphParameters(Fraction(1, 2), Fraction(9, 20), Fraction(49, 100), 20, 10, 5, "block")
-
 # --- symbolic evidence -----------------------------------------------------------------------------
-
-
-def refuses(p: GraphParameters) -> bool:
-    try:
-        p.without_difficult()
-    except ParameterError:
-        return True
-    return False
-
-
-def once(p: GraphParameters) -> tuple[int]:
-    return (p.r,)
-
-
-def is_realised(p: GraphParameters) -> bool:
-    from theory.channel import Channel
-
-    channel = Channel(p)
-    nonnegative = all(kind.weight > 0 for kind in channel.kinds)
-    return nonnegative and channel.labelling_error == formulas.cross_mass(p)
 
 
 @cache
@@ -133,7 +166,7 @@ def blocks_are_symbolic() -> bool:
     """
     from theory.symbolic import blocks
 
-    for pairing in ("matched", "block"):
+    for pairing in ("block", "matched"):
         p = certificates.Free(pairing, certificates.SIZES)
         for names, (block, _) in blocks(p).items():
             if names == "class_upper, class_lower":
@@ -149,8 +182,9 @@ def blocks_are_symbolic() -> bool:
     return True
 
 
+@cache
 def margins_are_exact() -> bool:
-    """Whether Ā − M̄ is the clean Ā for every kind of pair, symbolically."""
+    """Whether Ā − M̄ is the clean Ā for every kind of pair, symbolically, in every pairing."""
     import sympy as sp
 
     from theory import symbolic
@@ -162,6 +196,7 @@ def margins_are_exact() -> bool:
     )
 
 
+@cache
 def temperatures_are_exact() -> bool:
     """Whether T∘Ā is the clean Ā for every kind of pair, symbolically; both are positive, so their squares decide."""
     import sympy as sp
@@ -175,15 +210,15 @@ def temperatures_are_exact() -> bool:
     )
 
 
-@cache
-def loss_is_factorisation() -> bool:
-    """Whether the loss's and the factorisation's terms differ by something that does not depend on the features."""
+def is_factorisation(identity: Callable[..., theorems.PairTerm], **options: str) -> bool:
+    """Whether the loss's and the factorisation's terms differ by something that does not depend on the features.
+
+    ``options`` name the positive symbols to put in for the margin and the temperature.
+    """
     import sympy as sp
 
-    w, product_ = sp.symbols("w s", real=True)
-    d, e, m, tau = sp.symbols("d e m tau", positive=True)
-    plain = theorems.loss_identity(w, (d, e), product_)
-    with_margin = theorems.loss_identity(w, (d, e), product_, margin=m)
-    with_temperature = theorems.loss_identity(w, (d, e), product_, tau=tau)
-    pairs = (plain, with_margin, with_temperature)
-    return all(sp.simplify(sp.diff(loss - factorised, product_)) == 0 for loss, factorised in pairs)
+    w, product = sp.symbols("w s", real=True)
+    d, e = sp.symbols("d e", positive=True)
+    chosen = {key: sp.Symbol(symbol, positive=True) for key, symbol in options.items()}
+    loss, factorised = identity(w, (d, e), product, **chosen)
+    return bool(sp.simplify(sp.diff(loss - factorised, product)) == 0)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from sympy.polys.fields import field
 from theory import formulas
 from theory.checks import ParameterError, require
 from theory.files import write_json
-from theory.kinds import PAIRINGS, Pairing, degrees, neighbours, paper_weights
+from theory.kinds import Pairing, degrees, neighbours, paper_weights
 
 STORE = Path(__file__).with_name("certificates.json")
 SCHEMA = "difficult-examples/certificates/1"
@@ -40,7 +40,7 @@ class Free:
 
     Parameters
     ----------
-    pairing : {"matched", "block"}
+    pairing : {"block", "matched"}
     sizes : tuple of rational functions
         n_d, n_e and r in the free variables.
     raised : rational function
@@ -64,7 +64,7 @@ class Free:
 
 @dataclass(frozen=True)
 class Claim:
-    """An inequality about the matched or the block graph.
+    """An inequality about the paper's graph (block), or about the one that its proof of theorem 3.4 takes (matched).
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class Claim:
         From parameters (``Free``) to E.
     condition : callable or None
         From parameters to C; None means E > 0 itself.
-    pairing : {"matched", "block"}
+    pairing : {"block", "matched"}
     sizes : tuple
         n_d, n_e and r in the free variables; by default 1 + u, 1 + v and 1 + t.
     """
@@ -82,7 +82,7 @@ class Claim:
     statement: str
     expression: Callable[[Any], Any]
     condition: Callable[[Any], Any] | None = None
-    pairing: Pairing = "matched"
+    pairing: Pairing = "block"
     sizes: tuple[Any, Any, Any] = SIZES
 
     def ratio(self) -> Any:
@@ -116,148 +116,184 @@ def _class_determinant(p: Any) -> Any:
     return difficult * easy - coupling
 
 
-def _temperature_difference(p: Any) -> Any:
-    """(difficult − temperature bound)/(4δ)."""
-    difficult = formulas.probing_excess(formulas.bridge(p), formulas.bulk(p), 1) / 4
-    return difficult - formulas.temperature_excess(p, 1) / 4
+def _temperature_difference(p: Any, eigenvalue: Any) -> Any:
+    """(bound with this eigenvalue − temperature bound)/(4δ)."""
+    return (formulas.probing_excess(eigenvalue, formulas.clean_bulk(p), 1) - formulas.temperature_excess(p, 1)) / 4
 
+
+ALL_DIFFICULT = (1 + u, FIELD.zero, 1 + t)
+
+_BLOCK = (
+    # the graph's order: λ_{r+2} = min(contrast, class_upper), and λ_{k+1} <= bulk for k >= r + 2
+    Claim("contrast_above_bulk", "contrast > bulk", lambda p: formulas.contrast(p) - formulas.bulk(p)),
+    Claim(
+        "bulk_above_within",
+        "bulk > within-difficult",
+        lambda p: formulas.clean_bulk(p) - formulas.within_difficult(p),
+    ),
+    Claim(
+        "bulk_between_class_modes",
+        "class_lower < bulk < class_upper",
+        lambda p: _between(p, formulas.bulk(p)),
+    ),
+    Claim(
+        "class_above_within_all_difficult",
+        "n_d = n: class > within-difficult",
+        lambda p: formulas.class_block(p)[0] - formulas.within_difficult(p),
+        sizes=ALL_DIFFICULT,
+    ),
+    Claim(
+        "printed_above_within",
+        "eq. 4's λ > within-difficult, which is λ_{r+2} for n_d = n",
+        lambda p: formulas.difficult(p) - formulas.within_difficult(p),
+        sizes=ALL_DIFFICULT,
+    ),
+    # theorem 3.4 and its discussion
+    Claim(
+        "contrast_over_printed",
+        "contrast > eq. 4's λ ⇔ b[(n_e − 1)(n_d − 1) − 1] + (n_d − 1)(1 − α) > 0",
+        lambda p: formulas.contrast(p) - formulas.difficult(p),
+        formulas.contrast_over_printed,
+    ),
+    Claim(
+        "class_over_printed",
+        "eq. 4's λ lies between the class modes ⇔ a[n_d·r·S + (n_d+r)·n_e·c1] > (n_d+r)·r·g·S, S = c2 − n_d(1−α)",
+        lambda p: _between(p, formulas.difficult(p)),
+        formulas.class_over_printed,
+    ),
+    Claim(
+        "strictly_worse",
+        "eq. 4's λ > eq. 3's λ ⇔ c2 > n_d(1 − α)",
+        lambda p: formulas.difficult(p) - formulas.clean_bulk(p),
+        formulas.strictly_worse,
+    ),
+    Claim(
+        "printed_rises",
+        "raising γ raises eq. 4's λ ⇔ c2 > n_d(1 − α)",
+        lambda p: formulas.difficult(p.with_gamma_raised(w)) - formulas.difficult(p),
+        formulas.strictly_worse,
+    ),
+    Claim(
+        "contrast_rises",
+        "raising γ raises the contrast",
+        lambda p: formulas.contrast(p.with_gamma_raised(w)) - formulas.contrast(p),
+    ),
+    Claim(
+        "cross_mass_rises",
+        "raising γ raises φ, the share of edge weight between classes",
+        lambda p: formulas.cross_mass(p.with_gamma_raised(w)) - formulas.cross_mass(p),
+    ),
+    # removal
+    Claim(
+        "removal_condition",
+        "eq. 4's bound > eq. 5's ⇔ r·g[(1−α) + n_e·b] > n_d(1−α)(α + rγ)",
+        lambda p: formulas.difficult(p) - formulas.removal(p),
+        formulas.removal_gain,
+    ),
+    Claim(
+        "removal_condition_at_contrast",
+        "contrast > eq. 5's λ ⇔ n_e·r·g[(1−α) + n_e·b] > (1−α)c1",
+        lambda p: formulas.contrast(p) - formulas.removal(p),
+        formulas.removal_gain_at_contrast,
+    ),
+    Claim(
+        "removal_loses_beyond",
+        "for k >= r + 2 removal raises λ: eq. 5's λ > bulk",
+        lambda p: formulas.removal(p) - formulas.clean_bulk(p),
+    ),
+    # margins and temperatures
+    Claim("margin_positive", "σ* > 0", formulas.margin_sigma),
+    Claim("margin_at_most_gap", "σ* ≤ γ − β", lambda p: _gap(p) - formulas.margin_sigma(p)),
+    Claim("temperature_below_one", "ρ* < 1", lambda p: 1 - formulas.temperature_rho(p)),
+    Claim(
+        "temperature_condition",
+        "eq. 4's bound > eq. 11's ⇔ r·β²·n²·(c2 − n_d(1−α)) > n_d²(γ+β)c2[n·b + (n_d−1)r·g]",
+        lambda p: _temperature_difference(p, formulas.difficult(p)),
+        formulas.temperature_gain,
+    ),
+    Claim(
+        "temperature_condition_at_contrast",
+        "the contrast's bound > eq. 11's ⇔ n_e·r·β²·n² > (γ+β)n_d(n·c2 + n_d²·r·g)",
+        lambda p: _temperature_difference(p, formulas.contrast(p)),
+        formulas.temperature_gain_at_contrast,
+    ),
+    # realisability
+    Claim(
+        "psd_class_modes",
+        "the class modes' product has the sign of (1−α)((1−α)+n·a) − n_d·g((1−α)+n_e·a)",
+        _class_determinant,
+        formulas.semidefinite_slack,
+    ),
+    Claim(
+        "psd_all_difficult",
+        "n_d = n: the class modes have the sign of (1−α) + n(a − g)",
+        lambda p: formulas.class_block(p)[0],
+        lambda p: (1 - p.alpha) + p.n * (p.alpha - p.beta - _gap(p)),
+        sizes=ALL_DIFFICULT,
+    ),
+)
+
+_MATCHED = (
+    # the graph that eq. 24 decomposes, with its own degree c = c2 + r·g
+    Claim("bridge_above_bulk", "matched: bridge > bulk", lambda p: formulas.bridge(p) - formulas.bulk(p)),
+    Claim("bridge_above_contrast", "matched: bridge > contrast", lambda p: formulas.bridge(p) - formulas.contrast(p)),
+    Claim(
+        "bulk_above_anti_bridge", "matched: bulk > anti-bridge", lambda p: formulas.bulk(p) - formulas.anti_bridge(p)
+    ),
+    Claim(
+        "matched_bulk_between_class_modes",
+        "matched: class_lower < bulk < class_upper",
+        lambda p: _between(p, formulas.bulk(p)),
+    ),
+    Claim(
+        "class_above_bridge",
+        "matched: class_upper > bridge ⇔ a(n_d·n·r·b + (r+1)·n_e·c) > (r+1)·n·r·b·g",
+        lambda p: _between(p, formulas.bridge(p)),
+        formulas.class_over_bridge,
+    ),
+    Claim(
+        "class_above_bridge_few_difficult",
+        "matched: that condition holds for n ≥ r + 1 ≥ n_d",
+        formulas.class_over_bridge,
+        sizes=(1 + u, w + s, u + w),
+    ),
+    Claim(
+        "class_above_bridge_many_difficult",
+        "matched: that condition holds for n_d ≥ r + 1",
+        formulas.class_over_bridge,
+        sizes=(2 + t + u, v, 1 + t),
+    ),
+    Claim(
+        "psd_anti_bridge",
+        "matched: anti-bridge has the sign of (1 − α) − g",
+        formulas.anti_bridge,
+        lambda p: (1 - p.alpha) - _gap(p),
+    ),
+    Claim(
+        "matched_psd_class_modes",
+        "matched: the class modes' product has the sign of (1−α)((1−α)+n·a) − g((1−α)+n_e·a)",
+        _class_determinant,
+        formulas.semidefinite_slack,
+    ),
+    Claim(
+        "psd_anti_bridge_decides",
+        "matched: g ≤ 1 − α makes the class modes' condition hold",
+        lambda p: (
+            formulas.semidefinite_slack(p)
+            - (1 - p.alpha - _gap(p)) * ((1 - p.alpha) + (p.n - p.n_d) * (p.alpha - p.beta))
+        ),
+    ),
+    Claim(
+        "matched_psd_all_difficult",
+        "matched, n_d = n: the class modes have the sign of (1−α) + n·a − g",
+        lambda p: formulas.class_block(p)[0],
+        lambda p: (1 - p.alpha) + p.n * (p.alpha - p.beta) - _gap(p),
+        sizes=ALL_DIFFICULT,
+    ),
+)
 
 CLAIMS: dict[str, Claim] = {
-    claim.name: claim
-    for claim in (
-        Claim("difficult_above_clean", "bridge > bulk", lambda p: formulas.bridge(p) - formulas.bulk(p)),
-        Claim(
-            "monotone_in_gap",
-            "the bridge rises with γ − β: raising γ raises it",
-            lambda p: formulas.bridge(p.with_gamma_raised(w)) - formulas.bridge(p),
-        ),
-        Claim("contrast_above_bulk", "contrast > bulk", lambda p: formulas.contrast(p) - formulas.bulk(p)),
-        Claim("bridge_above_contrast", "bridge > contrast", lambda p: formulas.bridge(p) - formulas.contrast(p)),
-        Claim("bulk_above_anti_bridge", "bulk > anti-bridge", lambda p: formulas.bulk(p) - formulas.anti_bridge(p)),
-        Claim(
-            "bulk_between_class_modes",
-            "class_lower < bulk < class_upper",
-            lambda p: _between(p, formulas.bulk(p)),
-        ),
-        Claim(
-            "class_above_bridge",
-            "class_upper > bridge ⇔ a(n_d·n·r·b + (r+1)·n_e·c1) > (r+1)·n·r·b·g",
-            lambda p: _between(p, formulas.bridge(p)),
-            formulas.class_over_bridge,
-        ),
-        Claim(
-            "class_above_bridge_few_difficult",
-            "that condition holds for n ≥ r + 1 ≥ n_d",
-            formulas.class_over_bridge,
-            sizes=(1 + u, w + s, u + w),
-        ),
-        Claim(
-            "class_above_bridge_many_difficult",
-            "that condition holds for n_d ≥ r + 1",
-            formulas.class_over_bridge,
-            sizes=(2 + t + u, v, 1 + t),
-        ),
-        Claim(
-            "removal_condition",
-            "difficult bound > removal bound ⇔ r(n − n_d)(γ − β) > n_d(1 − α)",
-            lambda p: formulas.bridge(p) - formulas.removal(p),
-            formulas.removal_gain,
-        ),
-        Claim(
-            "removal_condition_at_contrast",
-            "at k = n_d + r: contrast > removal ⇔ n_e·r·g((1−α) + n_e·b) > (1−α)n_d·c1",
-            lambda p: formulas.contrast(p) - formulas.removal(p),
-            formulas.removal_gain_at_contrast,
-        ),
-        Claim(
-            "removal_loses_beyond",
-            "for k > n_d + r removal raises λ: removal > bulk",
-            lambda p: formulas.removal(p) - formulas.bulk(p),
-        ),
-        Claim(
-            "temperature_condition",
-            "difficult bound > temperature bound ⇔ n_d²(γ + β)c2 < r·β²·n²",
-            _temperature_difference,
-            formulas.temperature_gain,
-        ),
-        Claim(
-            "labelling_error_rises",
-            "δ rises with γ",
-            lambda p: formulas.cross_mass(p.with_gamma_raised(w)) - formulas.cross_mass(p),
-        ),
-        Claim(
-            "block_labelling_error_rises",
-            "block: δ rises with γ",
-            lambda p: formulas.cross_mass(p.with_gamma_raised(w)) - formulas.cross_mass(p),
-            pairing="block",
-        ),
-        *(
-            Claim(
-                f"{pairing}_psd_all_difficult",
-                f"{pairing}, n_d = n: the class modes have the sign of (1−α) + n·a − m·g",
-                lambda p: formulas.class_block(p)[0],
-                lambda p: (1 - p.alpha) + p.n * (p.alpha - p.beta) - p.neighbours * _gap(p),
-                pairing=pairing,
-                sizes=(1 + u, FIELD.zero, 1 + t),
-            )
-            for pairing in PAIRINGS
-        ),
-        Claim("margin_positive", "σ* > 0", formulas.margin_sigma),
-        Claim("margin_at_most_gap", "σ* ≤ γ − β", lambda p: _gap(p) - formulas.margin_sigma(p)),
-        Claim("temperature_below_one", "ρ* < 1", lambda p: 1 - formulas.temperature_rho(p)),
-        Claim(
-            "psd_anti_bridge",
-            "anti-bridge has the sign of (1 − α) − g",
-            formulas.anti_bridge,
-            lambda p: (1 - p.alpha) - _gap(p),
-        ),
-        Claim(
-            "psd_class_modes",
-            "the class modes' product has the sign of (1−α)((1−α)+n·a) − g((1−α)+n_e·a)",
-            _class_determinant,
-            formulas.semidefinite_slack,
-        ),
-        Claim(
-            "psd_anti_bridge_decides",
-            "g ≤ 1 − α makes the class modes' condition hold",
-            lambda p: (
-                formulas.semidefinite_slack(p)
-                - (1 - p.alpha - _gap(p)) * ((1 - p.alpha) + (p.n - p.n_d) * (p.alpha - p.beta))
-            ),
-        ),
-        Claim(
-            "block_contrast_above_bulk",
-            "block: contrast > bulk",
-            lambda p: formulas.contrast(p) - formulas.bulk(p),
-            pairing="block",
-        ),
-        Claim(
-            "block_bulk_above_within",
-            "block: bulk > within-difficult",
-            lambda p: formulas.bulk(p) - formulas.within_difficult(p),
-            pairing="block",
-        ),
-        Claim(
-            "block_bulk_between_class_modes",
-            "block: class_lower < bulk < class_upper",
-            lambda p: _between(p, formulas.bulk(p)),
-            pairing="block",
-        ),
-        Claim(
-            "block_psd_class_modes",
-            "block: the class modes' product has the sign of (1−α)((1−α)+n·a) − n_d·g((1−α)+n_e·a)",
-            _class_determinant,
-            formulas.semidefinite_slack,
-            pairing="block",
-        ),
-        Claim("block_margin_positive", "block: σ* > 0", formulas.margin_sigma, pairing="block"),
-        Claim(
-            "block_temperature_below_one",
-            "block: ρ* < 1",
-            lambda p: 1 - formulas.temperature_rho(p),
-            pairing="block",
-        ),
-    )
+    claim.name: claim for claim in (*_BLOCK, *(replace(claim, pairing="matched") for claim in _MATCHED))
 }
 
 
