@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.augmentation import Kind, labelling_error, natural_data
+from theory.augmentation import labelling_error, natural_data
 from theory.kinds import Number
 from theory.params import GraphParameters
 

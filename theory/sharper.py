@@ -233,7 +233,7 @@ def sharper_bounds(p: GraphParameters | SixLevels, dim: int, labels: Labels | No
     found = modes(p, SCALAR)
     eigenvalue = nth_mode(present(found), dim + 1).eigenvalue
     lies = spread(p, labels)
-    bounds: tuple[Number, ...] = 4 * (None,)
+    bounds: tuple[Number, Number, Number, Number] = (None, None, None, None)
     if eigenvalue < 1 - ROUNDING:
         tight = 2 * formulas.cross_mass(p) / (1 - eigenvalue) + 8 * lies.delta
         bounds = formulas.probing_bound(eigenvalue, lies.delta), tight, *lies.bounds(max(eigenvalue, 0))

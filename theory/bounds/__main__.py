@@ -321,7 +321,10 @@ def _bound_lines(bounds: dict[str, Any]) -> list[str]:
 
 def _sharper_lines(sharper: dict[str, Any], delta: float) -> list[str]:
     """The sharper bounds, and where δ can lie."""
-    lines = ["", "Sharper: 2·[G + Dir/(1−λ)] and δ + √(2·Dir/(1−λ)) with the exact λ, beside 4δ/(1−λ) + 8δ and the exact"]
+    lines = [
+        "",
+        "Sharper: 2·[G + Dir/(1−λ)] and δ + √(2·Dir/(1−λ)) with the exact λ, beside 4δ/(1−λ) + 8δ and the exact",
+    ]
     lines += ["error of least squares on the population's features"]
     cells = ("δ", "4δ/(1−λ)+8δ", "squared", "plug-in", "exact error")
     lines += [f"  {'graph':<12}{'labels':<9}" + "".join(f"{cell:>14}" for cell in cells)]
