@@ -35,8 +35,8 @@ from typing import NamedTuple
 from theory import formulas
 from theory.checks import require, require_share
 from theory.kinds import Number, Sqrt
-from theory.params import GraphParameters
-from theory.spectrum import is_positive_semidefinite, require_augmentation_graph
+from theory.params import GraphParameters, SixLevels
+from theory.spectrum import ROUNDING, is_positive_semidefinite, require_augmentation_graph
 
 MOST_CLASSES = 1000  # beyond, the number of groups has thousands of digits
 
@@ -206,7 +206,7 @@ class LabellingErrors(NamedTuple):
     most: Number
 
 
-def labelling_errors(p: GraphParameters, sqrt: Sqrt = math.sqrt) -> LabellingErrors:
+def labelling_errors(p: GraphParameters | SixLevels, sqrt: Sqrt = math.sqrt) -> LabellingErrors:
     """The interval of δ that the graph leaves open: it fixes only φ.
 
     A datum with the share 1 − d of its views in its label's class lets two views differ in class with a probability of
@@ -215,16 +215,25 @@ def labelling_errors(p: GraphParameters, sqrt: Sqrt = math.sqrt) -> LabellingErr
 
     Parameters
     ----------
-    p : GraphParameters
-        Any; of one that no augmentation produces, what its φ would leave open.
+    p : GraphParameters or SixLevels
+        Of one that no augmentation produces, what its φ would leave open.
     sqrt : callable
         Square root for the number type.
+
+    Raises
+    ------
+    ParameterError
+        If φ is not that of any augmentation: between 0 and r/(r+1).
     """
     cross_mass = formulas.cross_mass(p)
+    limit = f"0 <= cross_mass <= r/(r+1) = {p.r / (p.r + 1):.6g}"
+    inside = cross_mass >= 0 and cross_mass * (p.r + 1) <= p.r * (1 + ROUNDING)
+    require(inside, "cross_mass", float(cross_mass), limit)
     tilted = None
-    if _constructed(p) and is_positive_semidefinite(p):
+    if isinstance(p, GraphParameters) and _constructed(p) and is_positive_semidefinite(p):
         tilted = labelling_error(natural_data(p, 1, sqrt))
-    return LabellingErrors(least_labelling_error(cross_mass, p.r, sqrt), tilted, cross_mass)
+    least = least_labelling_error(cross_mass, p.r, lambda value: sqrt(max(value, 0)))
+    return LabellingErrors(least, tilted, cross_mass)
 
 
 def least_labelling_error(cross_mass: Number, r: Number, sqrt: Sqrt = math.sqrt) -> Number:

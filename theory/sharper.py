@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from theory import formulas
@@ -241,7 +242,7 @@ def sharper_bounds(p: GraphParameters | SixLevels, dim: int, labels: Labels | No
     return SharperBounds(lies.delta, eigenvalue, *bounds, None if ambiguous else error)
 
 
-def comparison(p: GraphParameters, dim: int, delta: float) -> dict[str, Any]:
+def comparison(p: GraphParameters | SixLevels, dim: int, delta: float) -> dict[str, Any]:
     """The sharper bounds of a graph, of it without difficult pairs, and of it without difficult samples.
 
     Returns
@@ -249,11 +250,20 @@ def comparison(p: GraphParameters, dim: int, delta: float) -> dict[str, Any]:
     dict
         ``labelling_errors``, the interval of δ that the graph leaves open; ``given``, by graph the fields of
         ``SharperBounds.to_json`` with labels flipped with probability ``delta``, and ``even``, with those of even
-        natural data; None where removal leaves no graph of more than k nodes.
+        natural data; None where removal leaves no graph of more than k nodes, and for a clean graph of six levels,
+        which there is not.
+
+    Raises
+    ------
+    ParameterError
+        As ``sharper_bounds`` and ``labelling_errors``.
     """
-    graphs: dict[str, GraphParameters | None] = {"difficult": p, "clean": p.clean(), "removal": None}
-    if p.classes * (p.n - p.n_d) > dim:
-        graphs["removal"] = p.without_difficult()
+    graphs: dict[str, Any] = {"difficult": p, "clean": None, "removal": None}
+    remains = p.classes * (p.n - p.n_d) > dim
+    if isinstance(p, SixLevels):
+        graphs["removal"] = replace(p, samples_per_class=p.n - p.n_d, difficult=0) if remains else None
+    else:
+        graphs |= {"clean": p.clean(), "removal": p.without_difficult() if remains else None}
     return {
         "labelling_errors": labelling_errors(p)._asdict(),
         **{

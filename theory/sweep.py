@@ -192,7 +192,8 @@ def _columns(p: Points, k: Array, d: Array) -> Table:
 def _sharper(p: Points, k: Array, d: Array, exact: Array, found: Sequence[tuple[str, Array, Array]]) -> Table:
     """The columns of ``theory.sharper``."""
     cross_mass = formulas.cross_mass(p)
-    columns: Table = {"delta.least": least_labelling_error(cross_mass, p.r, np.sqrt), "delta.most": cross_mass}
+    least = least_labelling_error(cross_mass, p.r, lambda value: np.sqrt(np.maximum(value, 0)))
+    columns: Table = {"delta.least": least, "delta.most": cross_mass}
     eigenvalue = np.where(exact < 1 - ROUNDING, np.maximum(exact, 0), np.nan)
     for name, labels in (("given", flipped_labels(d)), ("even", even_labels(p))):
         squared, plug_in = spread(p, labels, ARRAYS).bounds(eigenvalue, np.sqrt)

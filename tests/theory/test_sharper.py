@@ -306,6 +306,18 @@ def test_comparison_has_the_three_graphs_and_says_where_there_is_none():
     assert comparison(replace(REFERENCE, difficult=8), 4, 0.4)["given"]["removal"] is None
 
 
+@given(six_levels(), st.integers(1, 40))
+def test_measured_levels_have_no_clean_graph_but_can_lose_their_difficult_samples(p, dim):
+    assume(dim < p.nodes and formulas.cross_mass(p) <= p.r / p.classes)
+    easy = None
+    if (p.n - p.n_d) * p.classes > dim:
+        easy = SixLevels(p.within, p.across, p.n - p.n_d, p.classes, 0)
+    found = comparison(p, dim, 0.1)
+    assert found["labelling_errors"]["tilted"] is None
+    assert found["even"]["clean"] is None
+    assert found["even"]["removal"] == (None if easy is None else sharper_bounds(easy, dim).to_json())
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -314,6 +326,10 @@ def test_comparison_has_the_three_graphs_and_says_where_there_is_none():
         (
             lambda: sharper_bounds(SixLevels(Levels(0.5, 0.5, 0.5), Levels(-0.1, 0, 0), 4, 2, 1), 3),
             "weights = -0.1 violates weights >= 0",
+        ),
+        (
+            lambda: comparison(SixLevels(Levels(0.1, 0.1, 0.1), Levels(0.9, 0.9, 0.9), 4, 2, 1), 3, 0.1),
+            r"cross_mass = 0.73\d* violates 0 <= cross_mass <= r/\(r\+1\) = 0.5",
         ),
         (
             lambda: dense_probe(np.broadcast_to(1.0, (5001, 5001)), np.ones((5001, 1)), 3),

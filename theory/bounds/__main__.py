@@ -201,7 +201,7 @@ def _report(plan: Any) -> dict[str, Any]:
     report: dict[str, Any] = {"schema": SCHEMA, "parameters": dict(plan.parameters)}
     report |= dict.fromkeys(("levels", "degrees", "cross_mass", "realisable", "largest_gamma"))
     modes: list[dict[str, Any]] = []
-    sharper = None
+    sharper, reasons = None, dict(plan.reasons)
     if bounds is not None:
         graph = graph_of({**plan.parameters, "pairing": MEASURED} if measured else plan.parameters)
         report |= {
@@ -213,13 +213,16 @@ def _report(plan: Any) -> dict[str, Any]:
         if isinstance(graph, GraphParameters):
             report["largest_gamma"] = min(largest_gamma(graph), graph.alpha) if graph.n_d else graph.alpha
         modes = [mode._asdict() for mode in spectrum(graph)]
-        sharper = comparison(graph, plan.parameters["dim"], plan.parameters["delta"])
+        try:
+            sharper = comparison(graph, plan.parameters["dim"], plan.parameters["delta"])
+        except ParameterError as error:  # a measured graph may have negative weights
+            reasons["sharper bounds"] = str(error)
     return report | {
         "spectrum": modes,
         "bounds": bounds,
         "sharper": sharper,
         "plan": plan.remedies,
-        "reasons": dict(plan.reasons),
+        "reasons": reasons,
     }
 
 
@@ -250,7 +253,9 @@ def _text(report: dict[str, Any]) -> str:
         f"  α = {p['alpha']:g}   β = {p['beta']:g}   γ = {p['gamma']:g}   k = {p['dim']}   δ = {p['delta']:g}",
     ]
     if bounds is not None:
-        lines += _graph_lines(report) + _bound_lines(bounds) + _sharper_lines(report["sharper"], p["delta"])
+        lines += _graph_lines(report) + _bound_lines(bounds)
+        if report["sharper"] is not None:
+            lines += _sharper_lines(report["sharper"], p["delta"])
     lines += ["", "Plan"]
     labels = {
         "margin_sigma": "margin σ* (units of the weights)",
