@@ -62,7 +62,7 @@ COMPARISONS = {
 READINGS = Prediction._fields
 READINGS_IN_WORDS = {
     "bound": "exact λ of the noise-free graph, δ fixed",
-    "bound_own": "exact λ, each graph's own δ",
+    "bound_own": "exact λ, δ = φ of each graph",
     "bound_noisy": "expected λ of the noisy graph, δ fixed",
 }
 NEGLIGIBLE = 1e-12  # difference between two bounds

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from theory.kinds import Graph, Number, PerKind, Sqrt, has_gamma, own_levels, paper_weights, roots, row_levels
+from theory.kinds import Degrees, Graph, Number, PerKind, Sqrt, has_gamma, own_levels, paper_weights, roots, row_levels
 
 # --- eigenvalues of the normalised adjacency -------------------------------------------------------
 
@@ -162,15 +162,24 @@ def temperature_excess(p: Any, delta: Number, beta: Number = None) -> Number:
     return 4 * (ratio * ratio - 1) * (p.n_d * p.n_d) / (p.n * p.n) * delta / (1 - clean_bulk(p))
 
 
-def cross_mass(p: Graph) -> Number:
-    """φ, the share of all edge weight that joins classes; φ/2 <= δ <= φ for the δ of the best labelling of views.
+def cross_degrees(p: Graph) -> Degrees:
+    """The part of each degree that joins classes: r·(n_e·w_ee + n_d·w_ed) and r·(n_e·w_ed + n_d·w_dd), w across.
 
-    r·(n_e²·w_ee + 2·n_e·n_d·w_ed + n_d·(n_d·w_dd + the partners' excess))/(n_e·c_e + n_d·c_d), w across classes.
+    For a difficult sample also its partners' excess.
     """
-    w, (c_e, c_d), n_d, n_e = p.weights, p.degrees, p.n_d, p.n - p.n_d
-    both = n_d * w.unpaired_both_difficult + (w.paired - w.unpaired_both_difficult)
-    across = n_e * n_e * w.different_class_both_easy + 2 * n_e * n_d * w.different_class_one_difficult + n_d * both
-    return p.r * across / (n_e * c_e + n_d * c_d)
+    w, n_d, n_e = p.weights, p.n_d, p.n - p.n_d
+    mixed, partners = w.different_class_one_difficult, w.paired - w.unpaired_both_difficult
+    easy = n_e * w.different_class_both_easy + n_d * mixed
+    return Degrees(p.r * easy, p.r * (n_e * mixed + n_d * w.unpaired_both_difficult + partners))
+
+
+def cross_mass(p: Graph) -> Number:
+    """φ, the share of all edge weight that joins classes; φ/2 <= δ <= φ for the labelling error δ of an augmentation.
+
+    (n_e·x_e + n_d·x_d)/(n_e·c_e + n_d·c_d) with ``cross_degrees`` x.
+    """
+    across, n_d, n_e = cross_degrees(p), p.n_d, p.n - p.n_d
+    return (n_e * across.easy + n_d * across.difficult) / (n_e * p.degrees.easy + n_d * p.degrees.difficult)
 
 
 # --- conditions: each is positive exactly where the sentence holds -----------------------------------

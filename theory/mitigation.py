@@ -189,7 +189,7 @@ class Factorisation:
         1 − (n_d/n)² + (γ/β)²(n_d/n)².
     first_term, stated_first_term : float
         2·min_B ‖U − F·B‖², with the one-hot labels times √(degree/Σ degrees) as rows of U, and
-        4·stated_factor·δ/(1−λ_clean), with the graph's own δ.
+        4·stated_factor·δ/(1−λ_clean), with δ = φ.
     """
 
     features: Array

@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from theory import formulas, palette
+from theory.augmentation import least_labelling_error
 from theory.bounds import DEFAULTS, DIFFICULT_SHARE, error_bounds, rules
 from theory.checks import ParameterError, require
 from theory.kinds import PAIRINGS, Pairing, degrees, neighbours, paper_weights
 from theory.params import LARGEST_SIZE, GraphParameters
-from theory.spectrum import Arithmetic, above_zero, is_positive_semidefinite, modes
+from theory.sharper import even_labels, flipped_labels, probe_error, spread
+from theory.spectrum import ROUNDING, Arithmetic, above_zero, is_positive_semidefinite, modes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -184,6 +186,20 @@ def _columns(p: Points, k: Array, d: Array) -> Table:
         }
         columns |= {f"{name}.{field}": np.where(rule.exists, column, np.nan) for field, column in numbers.items()}
         columns |= {f"{name}.applies": rule.applies, f"{name}.vacuous": (value > 1) & rule.exists}
+    return columns | _sharper(p, k, d, exact, found)
+
+
+def _sharper(p: Points, k: Array, d: Array, exact: Array, found: Sequence[tuple[str, Array, Array]]) -> Table:
+    """The columns of ``theory.sharper``."""
+    cross_mass = formulas.cross_mass(p)
+    least = least_labelling_error(cross_mass, p.r, lambda value: np.sqrt(np.maximum(value, 0)))
+    columns: Table = {"delta.least": least, "delta.most": cross_mass}
+    eigenvalue = np.where(exact < 1 - ROUNDING, np.maximum(exact, 0), np.nan)
+    for name, labels in (("given", flipped_labels(d)), ("even", even_labels(p))):
+        squared, plug_in = spread(p, labels, ARRAYS).bounds(eigenvalue, np.sqrt)
+        error, ambiguous = probe_error(p, labels, k, found, ARRAYS)
+        error = np.where(ambiguous, np.nan, error)
+        columns |= {f"{name}.squared": squared, f"{name}.plug_in": plug_in, f"{name}.error": error}
     return columns
 
 

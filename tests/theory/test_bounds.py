@@ -14,6 +14,7 @@ from theory.bounds.__main__ import main
 from theory.checks import ParameterError
 from theory.graph import SimilarityGraph
 from theory.params import GraphParameters, SixLevels
+from theory.sharper import comparison
 
 COMMAND = ["--alpha", ".5", "--beta", ".05", "--gamma", ".2"]
 
@@ -126,7 +127,7 @@ def test_json_has_the_documented_keys(capsys):
     report = json.loads(capsys.readouterr().out)
     assert set(report) == {
         *("schema", "parameters", "levels", "degrees", "cross_mass", "realisable", "largest_gamma"),
-        *("spectrum", "bounds", "plan", "reasons"),
+        *("spectrum", "bounds", "sharper", "plan", "reasons"),
     }
     assert report["realisable"] is False
     assert report["largest_gamma"] == pytest.approx(0.0513587, abs=1e-7)
@@ -140,6 +141,40 @@ def test_json_has_the_documented_keys(capsys):
         }
     assert set(report["plan"]) == {"margin_sigma", "temperature_rho", "pos_high", "pos_low", "removal_fraction"}
     assert report["parameters"]["difficult"] == 400
+
+
+def test_json_has_the_sharper_bounds(capsys):
+    assert main([*COMMAND, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    sharper, p = report["sharper"], GraphParameters(0.5, 0.05, 0.2, 5000, 10, 400)
+    assert sharper == json.loads(json.dumps(comparison(p, 128, 0.01)))
+    assert list(sharper) == ["labelling_errors", "given", "even"]
+    assert sharper["labelling_errors"]["most"] == report["cross_mass"]
+    assert sharper["labelling_errors"]["tilted"] is None  # not realisable
+    assert set(sharper["even"]["difficult"]) == {
+        *("delta", "printed", "squared", "plug_in", "bound", "vacuous", "error")
+    }
+
+
+@pytest.mark.parametrize(
+    ("delta", "said"),
+    [
+        (".01", "δ = 0.01 lies outside: no augmentation has it, and 4δ/(1−λ) + 8δ needs φ <= 2δ"),
+        (".3", "δ = 0.3 lies outside: no augmentation has it\n"),
+        (".31", None),
+        (".475", None),
+        (".5", "δ = 0.5 lies outside"),
+    ],
+)
+def test_a_labelling_error_that_the_graph_excludes_is_one_line_not_an_error(delta, said, capsys):
+    graph = ["--alpha", ".387", "--beta", ".208", "--gamma", ".241", "--samples-per-class", "8", "--classes", "3"]
+    assert main([*graph, "--difficult", "2", "--dim", "3", "--delta", delta]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "an augmentation with φ = 0.475389 has δ between 0.309569 and φ; tilted natural data reach 0.322267" in out
+    assert "(>1)" in out
+    assert ("lies outside" in out) == (said is not None)
+    assert said is None or said in out
 
 
 def test_text_shows_the_excess_over_the_clean_bound(capsys):

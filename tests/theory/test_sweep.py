@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from tests.theory.graphs import REFERENCE, graphs
 from theory import sweep
+from theory.augmentation import labelling_errors
 from theory.bounds import error_bounds
 from theory.bounds.__main__ import main
 from theory.checks import ParameterError
 from theory.kinds import PAIRINGS
 from theory.params import GraphParameters
+from theory.sharper import flipped_labels, sharper_bounds
 from theory.spectrum import is_positive_semidefinite, spectrum
 
 FIXED = {"alpha": 0.4, "beta": 0.1, "samples_per_class": 20, "classes": 4, "difficult": 3, "dim": 5, "delta": 0.01}
@@ -80,6 +82,21 @@ def test_every_point_agrees_with_the_scalar_functions(drawn):
                     assert np.isnan(found)
                 else:
                     assert found == pytest.approx(value, rel=1e-15, abs=1e-15)
+
+
+@given(batches())
+def test_every_point_has_the_sharper_bounds_of_the_scalar_functions(drawn):
+    pairing, batch = drawn
+    table = sweep.evaluate(*arguments(batch), pairing)
+    for i, (p, dim, delta) in enumerate(batch):
+        interval = labelling_errors(p)
+        assert table["delta.least"][i] == pytest.approx(interval.least, rel=1e-14)
+        assert table["delta.most"][i] == pytest.approx(interval.most, rel=1e-14)
+        for name, labels in (("given", flipped_labels(delta)), ("even", None)):
+            found = sharper_bounds(p, dim, labels)
+            for field in ("squared", "plug_in", "error"):
+                value = getattr(found, field)
+                assert table[f"{name}.{field}"][i] == pytest.approx(np.nan if value is None else value, nan_ok=True)
 
 
 @given(batches())

@@ -5,10 +5,12 @@ Run as ``python -m theory.bounds``; it imports the standard library only.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from theory import formulas
 from theory.checks import is_finite, require, require_integer, require_share
+from theory.kinds import Number, Sqrt
 from theory.params import GraphParameters, SixLevels
 from theory.spectrum import SCALAR, Arithmetic, nth_mode, spectrum
 
@@ -181,3 +183,27 @@ def _reason(name: str, p: Any, dim: int) -> str:
     if p.beta == 0:
         return "beta = 0 < gamma: no positive temperature turns gamma into beta"
     return f"gamma/beta = {p.gamma / p.beta} is too large for the bound"
+
+
+def vacuous_labelling_error(eigenvalue: Number) -> Number:
+    """The δ at which the printed bound 4δ/(1−λ) + 8δ reaches 1: (1−λ)/(12−8λ), at most 1/12 for λ >= 0."""
+    return (1 - eigenvalue) / (12 - 8 * eigenvalue)
+
+
+def largest_useful_beta(alpha: Any, n: Any, r: Any, sqrt: Sqrt = math.sqrt) -> Number:
+    """The β up to which the printed bound of the clean graph is at most 1 with even natural data, whose δ is φ.
+
+    With x = rβ and e = α + (1−α)/n that bound is 4x/(α+x) + 8x/(e+x); it equals 1 at the positive root of
+    11x² + (7α+3e)x − αe, which tends to α/11 for large n. So β must stay below about α/(11r), whatever k; with any
+    natural data, whose δ is at least φ/2, below about α/(5r).
+
+    Parameters
+    ----------
+    alpha, n, r : number or array
+        Similarity within a class in (0, 1), samples per class, other classes.
+    sqrt : callable
+        Square root for the number type.
+    """
+    e = alpha + (1 - alpha) / n
+    linear = 7 * alpha + 3 * e
+    return (sqrt(linear * linear + 44 * alpha * e) - linear) / (22 * r)

@@ -18,6 +18,7 @@ from theory.files import require_writable, write_bytes, write_text
 from theory.kinds import PAIRINGS
 from theory.params import GraphParameters, Levels, SixLevels
 from theory.plan import MEASURED, Plan, Profile, graph_of, plan_from_parameters, plan_from_profile
+from theory.sharper import comparison
 from theory.spectrum import is_positive_semidefinite, largest_gamma, spectrum
 
 if TYPE_CHECKING:
@@ -200,6 +201,7 @@ def _report(plan: Any) -> dict[str, Any]:
     report: dict[str, Any] = {"schema": SCHEMA, "parameters": dict(plan.parameters)}
     report |= dict.fromkeys(("levels", "degrees", "cross_mass", "realisable", "largest_gamma"))
     modes: list[dict[str, Any]] = []
+    sharper, reasons = None, dict(plan.reasons)
     if bounds is not None:
         graph = graph_of({**plan.parameters, "pairing": MEASURED} if measured else plan.parameters)
         report |= {
@@ -211,11 +213,16 @@ def _report(plan: Any) -> dict[str, Any]:
         if isinstance(graph, GraphParameters):
             report["largest_gamma"] = min(largest_gamma(graph), graph.alpha) if graph.n_d else graph.alpha
         modes = [mode._asdict() for mode in spectrum(graph)]
+        try:
+            sharper = comparison(graph, plan.parameters["dim"], plan.parameters["delta"])
+        except ParameterError as error:  # a measured graph may have negative weights
+            reasons["sharper bounds"] = str(error)
     return report | {
         "spectrum": modes,
         "bounds": bounds,
+        "sharper": sharper,
         "plan": plan.remedies,
-        "reasons": dict(plan.reasons),
+        "reasons": reasons,
     }
 
 
@@ -247,6 +254,8 @@ def _text(report: dict[str, Any]) -> str:
     ]
     if bounds is not None:
         lines += _graph_lines(report) + _bound_lines(bounds)
+        if report["sharper"] is not None:
+            lines += _sharper_lines(report["sharper"], p["delta"])
     lines += ["", "Plan"]
     labels = {
         "margin_sigma": "margin σ* (units of the weights)",
@@ -312,6 +321,33 @@ def _bound_lines(bounds: dict[str, Any]) -> list[str]:
         )
     if any(bound["vacuous"] for bound in bounds.values()):
         lines.append("  (>1): vacuous, an error is at most 1")
+    return lines
+
+
+def _sharper_lines(sharper: dict[str, Any], delta: float) -> list[str]:
+    """The sharper bounds, and where δ can lie."""
+    lines = [
+        "",
+        "Sharper: 2·[G + Dir/(1−λ)] and δ + √(2·Dir/(1−λ)) with the exact λ, beside 4δ/(1−λ) + 8δ and the exact",
+    ]
+    lines += ["error of least squares on the population's features"]
+    cells = ("δ", "4δ/(1−λ)+8δ", "squared", "plug-in", "exact error")
+    lines += [f"  {'graph':<12}{'labels':<9}" + "".join(f"{cell:>14}" for cell in cells)]
+    for labels in ("given", "even"):
+        for graph, values in sharper[labels].items():
+            row = f"  {graph:<12}{labels:<9}"
+            if values is None:
+                lines.append(row + f"{'—':>14}")
+                continue
+            shown = [values[key] for key in ("delta", "printed", "squared", "plug_in", "error")]
+            row += "".join(f"{format_number(v, '.6g') + ' (>1)' * (v is not None and v > 1):>14}" for v in shown)
+            lines.append(row)
+    least, tilted, most = sharper["labelling_errors"].values()
+    reached = "" if tilted is None else f"; tilted natural data reach {tilted:.6g}"
+    lines.append(f"  an augmentation with φ = {most:.6g} has δ between {least:.6g} and φ{reached}")
+    if not least <= delta <= most:
+        unproved = "" if most <= 2 * delta else ", and 4δ/(1−λ) + 8δ needs φ <= 2δ"
+        lines.append(f"  δ = {delta:g} lies outside: no augmentation has it{unproved}")
     return lines
 
 

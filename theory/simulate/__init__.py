@@ -282,9 +282,9 @@ class Prediction(NamedTuple):
     Attributes
     ----------
     bound : float
-        λ the population's exact (k+1)-th eigenvalue, δ that of the untreated graph: the paper compares at fixed δ.
+        λ the population's exact (k+1)-th eigenvalue, δ the φ of the untreated graph: the paper compares at fixed δ.
     bound_own : float
-        With the δ of the graph that the remedy leaves.
+        With the φ of the graph that the remedy leaves as its δ, the largest that its augmentations have.
     bound_noisy : float
         Like ``bound``, with λ_{k+1} where it is to be expected under noise (``theory.noise.noisy_eigenvalue``).
     """
