@@ -124,7 +124,7 @@ def _plain_scale(negatives: Reference, mean: float, phi: Divergence) -> float:
     critic = negatives.top + negatives.below
 
     def slope(scale: float) -> float:
-        ratio = np.exp(phi.log_ratio(0.0, np.minimum(scale * critic, 700.0)))  # as far as exponentials go
+        ratio = np.exp(phi.log_ratio(0.0, np.minimum(scale * critic, 500.0)))  # as far as products with e^y go
         return mean - float(negatives.weights @ (critic * ratio))
 
     edge = phi.edge / negatives.top if negatives.top > 0 else math.inf
