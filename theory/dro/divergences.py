@@ -13,11 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import hyp1f1
 
 from theory.checks import ParameterError, require_known
 from theory.dro.expansions import Expansion
-from theory.dro.kl import kl_integrand
+from theory.dro.kl import half_square, kl_integrand
 from theory.dro.reference import Array, Reference, WorstCase, extreme, reference, require_radius, require_scale
 
 SMALLEST_TEMPERATURE = 1e-150  # relative to the width of the similarities: beyond, ratios leave the floats
@@ -59,7 +58,7 @@ def _log1p(x: Array) -> Array:
 def _reverse_kl(log_ratio: Array) -> Array:
     """e^l − 1 − l = ½l²·₁F₁(1; 3; l)."""
     near = np.clip(log_ratio, -1, 1)
-    return np.where(near == log_ratio, near * near * hyp1f1(1, 3, near) / 2, np.expm1(log_ratio) - log_ratio)
+    return np.where(near == log_ratio, half_square(near, 1), np.expm1(log_ratio) - log_ratio)
 
 
 def _jensen_shannon(log_ratio: Array) -> Array:

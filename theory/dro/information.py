@@ -6,7 +6,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp
 
 from theory.checks import require, require_integer
 
@@ -58,6 +57,8 @@ def gaussian_infonce(
     samples = require_integer("samples", samples, 2)
     batches = require_integer("batches", batches, 2)
     generator = np.random.default_rng(require_integer("seed", seed, 0))
+    from scipy.special import logsumexp  # slow to import
+
     unexplained = (1 - rho) * (1 + rho)
     true = dimension / 2 * math.log(1 / unexplained)
     losses = np.empty(batches)

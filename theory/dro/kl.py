@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import hyp1f1
 
 from theory.checks import require
 from theory.dro.reference import (
@@ -47,9 +46,15 @@ def log_ratio(negatives: Reference, tau: float) -> Array:
 
 def kl_integrand(log_ratio: Array) -> Array:
     """φ(x) = e^x(x − 1) + 1 = ½x²·₁F₁(2; 3; x) >= 0, of which KL(Q‖Q0) = E_{Q0} φ(log dQ/dQ0)."""
-    x = np.maximum(log_ratio, NO_WEIGHT)
-    integrand: Array = x * x * hyp1f1(2, 3, x) / 2
-    return integrand
+    return half_square(np.maximum(log_ratio, NO_WEIGHT), 2)
+
+
+def half_square(x: Array, order: int) -> Array:
+    """½x²·₁F₁(order; 3; x), near 0 the part of an exponential that is left without its first terms."""
+    from scipy.special import hyp1f1  # half of this module's start-up
+
+    result: Array = x * x * hyp1f1(order, 3, x) / 2
+    return result
 
 
 def radius(negatives: Reference, tau: float) -> float:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import entr, softmax
 
 from theory.checks import require
 from theory.dro.joint import joint_temperature
@@ -65,6 +64,8 @@ def adnce(cosines: ArrayLike, tau: float, mu: float, sigma: float) -> NegativeDi
     Wu et al. 2023, "Understanding Contrastive Learning via Distributionally Robust Optimization", arXiv 2310.11048; the
     weights as in the authors' code for images (mean 1 over the negatives, the positive unweighted).
     """
+    from scipy.special import softmax  # slow to import
+
     peak = adnce_peak(tau, mu, sigma)
     negatives = reference(cosines)
     log_weights = -(((negatives.top - mu + negatives.below) / sigma) ** 2) / 2
@@ -77,6 +78,8 @@ def adnce(cosines: ArrayLike, tau: float, mu: float, sigma: float) -> NegativeDi
 
 def effective(distribution: Array) -> float:
     """Effective number of samples, the exponential of the entropy."""
+    from scipy.special import entr
+
     return math.exp(entr(distribution).sum())
 
 
