@@ -15,13 +15,17 @@ from theory.checks import ParameterError
 from theory.dro import (
     adnce,
     chi2_worst_case,
+    equal_radius_temperature,
     gaussian_infonce,
+    joint_worst_case,
     kl_worst_case,
     radius_limit,
+    radius_with_positive,
     robust_radius,
     robust_temperature,
     soft_maximum,
     soft_maximum_expansion,
+    temperature_accuracy,
     temperature_expansion,
     tilted,
 )
@@ -493,7 +497,7 @@ def output(capsys, *arguments):
 
 def test_report_summarises_the_anchors(matrix, capsys):
     report = output(capsys, "--tau", ".5", "--mu", ".7", "--sigma", ".5")
-    assert set(report) == {"schema", "parameters", "similarities", "anchors", "summary", "warnings"}
+    assert set(report) == {"schema", "parameters", "similarities", "anchors", "summary", "warnings", "adnce"}
     assert report["schema"] == "difficult-examples/dro/1"
     assert report["parameters"] == {"tau": 0.5, "eta": None, "mu": 0.7, "sigma": 0.5}
     assert (report["anchors"], report["warnings"]) == (12, [])
@@ -507,6 +511,9 @@ def test_report_summarises_the_anchors(matrix, capsys):
         "mean": [f.mean() for f in rows],
         "worst_case_mean": [kl_worst_case(f, robust_radius(f, 0.5)).value for f in rows],
         "largest": [f.max() for f in rows],
+        "temperature_leading_relative_error": [
+            temperature_expansion(f, robust_radius(f, 0.5)).errors[0] / 0.5 for f in rows
+        ],
         "temperature_expansion": [temperature_expansion(f, robust_radius(f, 0.5)).value for f in rows],
         "temperature_expansion_error": [temperature_expansion(f, robust_radius(f, 0.5)).error for f in rows],
         "soft_maximum": [soft_maximum(f, 0.5) for f in rows],
@@ -544,6 +551,117 @@ def test_text_has_a_line_for_every_number_of_the_report(matrix, capsys):
         assert "".join(f"{value:>11.4g}" for value in summary.values()) in out
 
 
+@pytest.fixture
+def rows(matrix):
+    return [row[~np.isnan(row)] for row in matrix]
+
+
+def test_one_temperature_for_all_anchors(rows, capsys):
+    report = output(capsys, "--eta", ".3", "--joint")
+    joint, ball = report["joint"], joint_worst_case(rows, 0.3)
+    separate = [kl_worst_case(f, 0.3) for f in rows]
+    accuracy = temperature_accuracy(rows, ball.tau)
+    assert joint == {
+        "tau": pytest.approx(ball.tau),
+        "eta": pytest.approx(0.3, rel=1e-9),
+        "eta_limit": pytest.approx(ball.limit),
+        "worst_case_mean": pytest.approx(ball.value),
+        "separate_tau": pytest.approx(np.mean([one.tau for one in separate])),
+        "separate_worst_case_mean": pytest.approx(np.mean([one.value for one in separate])),
+        "mean_variance_relative_error": pytest.approx(accuracy.mean_variance),
+        "pooled_variance_relative_error": pytest.approx(accuracy.pooled_variance),
+        "two_terms_relative_error": pytest.approx(accuracy.two_terms),
+    }
+    tau, eta = report["summary"]["tau"], report["summary"]["eta"]
+    assert tau["q05"] == tau["q95"] == joint["tau"]
+    assert eta["q05"] < 0.29 < 0.31 < eta["q95"]
+    assert eta["mean"] == joint["eta"]
+    assert joint["worst_case_mean"] > joint["separate_worst_case_mean"]
+    back = output(capsys, "--tau", str(joint["tau"]), "--joint")
+    assert back["joint"] == pytest.approx(joint, rel=1e-8)
+    assert back["summary"]["eta"] == pytest.approx(eta, rel=1e-8)
+
+
+def test_a_vector_is_one_anchor_for_the_joint_ball_too(matrix, rows, capsys):
+    np.save("F.npy", rows[0])
+    joint, alone = output(capsys, "--eta", ".3", "--joint"), output(capsys, "--eta", ".3")
+    tau = pytest.approx(alone["summary"]["tau"]["mean"])
+    assert (joint["joint"]["tau"], joint["joint"]["separate_tau"]) == (tau, tau)
+
+
+def test_positives_by_file_and_by_column(rows, capsys):
+    positives = np.linspace(0.5, 0.9, 12)
+    np.save("P.npy", positives)
+    by_file = output(capsys, "--tau", ".3", "--positive", "P.npy")
+    found = [radius_with_positive(f, positive, 0.3) for f, positive in zip(rows, positives, strict=True)]
+    for name, values in {
+        "eta": [one.negatives for one in found],
+        "positive": positives,
+        "positive_share": [one.share for one in found],
+        "eta_with_positive": [one.all for one in found],
+        "effective_with_positive": [
+            math.exp(stats.entropy(tilted([*f, b], 0.3))) for f, b in zip(rows, positives, strict=True)
+        ],
+    }.items():
+        assert by_file["summary"][name]["mean"] == pytest.approx(np.mean(values)), name
+    np.save("F.npy", np.insert(np.array(rows), 3, positives, axis=1))
+    by_column = output(capsys, "--tau", ".3", "--positive", "3")
+    assert by_column["summary"] == by_file["summary"]
+    assert (by_file["positive"], by_column["positive"]) == ("P.npy", "3")
+    np.save("F.npy", np.insert(rows[0], 3, 0.5))
+    one = output(capsys, "--tau", ".3", "--positive", "3")
+    assert one["summary"]["eta_with_positive"]["mean"] == pytest.approx(found[0].all)
+
+
+def test_control_arm_of_adnce(rows, capsys):
+    report = output(capsys, "--tau", ".4", "--mu", ".7", "--sigma", ".5")
+    assert report["adnce"] == {
+        "eta": pytest.approx(report["summary"]["adnce_divergence"]["mean"]),
+        "equal_radius_tau": pytest.approx(equal_radius_temperature(rows, 0.4, 0.7, 0.5)),
+    }
+    narrow = ["--tau", ".4", "--mu", "0", "--sigma", "1e-4"]
+    np.save("F.npy", np.array([[0.5, 0.5, 0.0], [0.4, 0.4, 0.0]]))
+    assert output(capsys, *narrow)["adnce"]["equal_radius_tau"] is None
+    assert main(["--similarities", "F.npy", *narrow]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["τ", "of", "the", "InfoNCE", "that", "has", "it", "—"]
+
+
+def test_text_of_the_joint_ball_has_every_number(matrix, capsys):
+    np.save("P.npy", np.full(12, 0.8))
+    options = ["--eta", ".2", "--joint", "--positive", "P.npy", "--mu", ".7", "--sigma", ".5"]
+    report = output(capsys, *options)
+    assert main(["--similarities", "F.npy", *options]) == 0
+    out = capsys.readouterr().out
+    for summary in report["summary"].values():
+        assert "".join(f"{value:>11.4g}" for value in summary.values()) in out
+    for value in (*report["joint"].values(), *report["adnce"].values()):
+        assert f"{value:>9.4g}\n" in out
+
+
+@pytest.mark.parametrize(
+    ("content", "positive", "message"),
+    [
+        (REAL, "7", "positive = 7 violates a column, 0 to 6"),
+        (REAL, "-1", "positive = -1 violates a column, 0 to 6"),
+        (np.array([TIED, [0.1, np.nan, 0.2, 0.3]]), "1", "row 1: positive = nan violates a finite number"),
+        (np.array([[0.1], [0.2]]), "0", "row 0: similarities = array of shape (0,) violates a non-empty vector"),
+        (REAL, "missing.npy", "cannot read missing.npy: there is no file missing.npy in "),
+        (REAL, "F.npy", "positive = array of shape (7,) violates one cosine an anchor, 1"),
+        (np.array([TIED, TIED]), "F.npy", "positive = array of shape (2, 4) violates one cosine an anchor, 2"),
+        (REAL, "words.npy", "positive = array of <U1 violates real numbers"),
+    ],
+)
+def test_bad_positives_are_one_line_and_exit_code_2(content, positive, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("F.npy", content)
+    np.save("words.npy", np.array(["a"]))
+    assert main(["--similarities", "F.npy", "--tau", ".5", "--positive", positive]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
+
+
 def test_self_similarities_are_noticed(matrix, capsys):
     np.fill_diagonal(matrix, 1)
     np.save("F.npy", matrix)
@@ -573,6 +691,13 @@ def test_extreme_temperatures_are_reported(matrix, capsys):
         (REAL, ["--eta", "0"], "eta = 0.0 violates 0 < eta < 1.945910"),
         (REAL, ["--eta", "2"], "eta = 2.0 violates 0 < eta < 1.945910149055313"),
         (REAL, ["--tau", ".5", "--frobnicate"], "there is no option --frobnicate"),
+        (REAL, ["--eta", "2", "--joint"], "eta = 2.0 violates 0 < eta < 1.945910149055313"),
+        (
+            np.array([TIED, [0.3] * 4]),
+            ["--eta", ".1", "--joint"],
+            "row 1: similarities = all 0.3 violates not constant",
+        ),
+        (np.array([[0.1, 0.2], [0.1, np.inf]]), ["--eta", ".1", "--joint"], "similarities = [inf] at row 1 violates"),
         (np.array([TIED, [0.1, 0.1, 0.2, 0.2]]), ["--eta", "1"], "row 0: eta = 1.0 violates 0 < eta < 0.693147"),
         (np.array([0.1, np.nan]), ["--tau", ".5"], "similarities = [nan] violates finite numbers"),
         (np.array([[0.1, 0.2], [0.1, np.inf]]), ["--tau", ".5"], "row 1: similarities = [inf] violates finite"),
