@@ -82,8 +82,11 @@ def missing(path: Path, kind: str = "file") -> str:
 
 def unreadable(path: Path, error: OSError) -> ParameterError:
     """The error for a file that cannot be opened."""
-    reason = missing(path) if isinstance(error, FileNotFoundError) else error.strerror or error
-    return ParameterError(f"cannot read {path}: {reason}")
+    if isinstance(error, FileNotFoundError):
+        return ParameterError(f"cannot read {path}: {missing(path)}")
+    if isinstance(error, IsADirectoryError):
+        return ParameterError(f"cannot read {path}: it is a folder")
+    return ParameterError(f"cannot read {path}: {error.strerror or error}")
 
 
 def read_document(path: Path, schema: str, keys: set[str]) -> dict[str, Any]:

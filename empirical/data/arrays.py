@@ -81,4 +81,6 @@ def _load(path: Path) -> Any:
     except OSError as error:
         raise unreadable(path, error) from error
     except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
-        raise ParameterError(f"cannot read {path}: {error}") from error
+        with path.open("rb") as file:
+            ours = file.read(2) in (b"\x93N", b"PK")
+        raise ParameterError(f"cannot read {path}: {error if ours else 'it is no .npy or .npz file'}") from error

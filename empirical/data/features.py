@@ -193,7 +193,7 @@ def _file(path: Path) -> Piece:
     except OSError as error:
         raise unreadable(path, error) from error
     except ValueError as error:
-        problem = f"is not an .npy file: {error}" if path.stat().st_size else "is empty"
+        problem = "is not an .npy file" if path.stat().st_size else "is empty"
         raise ParameterError(f"{path} {problem}") from error
     require(not fortran, str(path), "Fortran order", "C order (np.save(path, np.ascontiguousarray(x)))")
     return _piece(str(path), path, shape, dtype, offset)

@@ -187,7 +187,7 @@ def test_a_file_that_is_no_schedulers(tmp_path, capsys, content):
 
 
 def test_jobs_together_with_a_scheduler(tmp_path, capsys):
-    assert "argument --jobs: not allowed with argument --scheduler" in refusal(
+    assert "error: --jobs: not allowed with argument --scheduler" in refusal(
         capsys, "local:2", tmp_path / "out", "--jobs", "1"
     )
     with pytest.raises(ParameterError, match="jobs = 2 violates no --jobs beside --scheduler"):

@@ -116,7 +116,9 @@ def _read(name: str, path: Path) -> NDArray[Any]:
     except OSError as error:
         raise unreadable(path, error) from error
     except (ValueError, TokenError) as error:  # numpy lets the second escape from a damaged header
-        raise ParameterError(f"cannot read {path}: {error}") from error
+        with path.open("rb") as file:
+            reason = error if file.read(6) == b"\x93NUMPY" else "it is no .npy file"
+        raise ParameterError(f"cannot read {path}: {reason}") from error
     require(array.dtype.kind in "fiu", name, f"array of {array.dtype}", "real numbers")
     shaped = array.ndim in (1, 2) and len(array) > 0
     require(shaped, name, f"array of shape {array.shape}", "a non-empty vector or matrix")
