@@ -49,8 +49,7 @@ def parser(prog: str) -> Parser:
         "--similarities FILE (--tau X | --eta X) [options]",
         (
             "--similarities similarities.npy --tau .5",
-            "--similarities similarities.npy --eta .1 --joint",
-            "--similarities similarities.npy --eta .1 --mu .7 --sigma .5 --json",
+            "--similarities similarities.npy --eta .1 --joint --mu .7 --sigma .5 --json",
         ),
     )
     add = found.group("similarities").add_argument
