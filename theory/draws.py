@@ -138,7 +138,7 @@ def require_channel(world: AnyWorld) -> None:
 def densities(channel: Channel, data: NaturalData) -> Array:
     """Over the nodes, the density of each datum's views; shape (size, N), every row sums to 1."""
     p, kinds, sample = channel.parameters, channel.kinds, np.arange(channel.parameters.n)
-    spans = np.array([kind.classes > 1 for kind in kinds])[data.kind]
+    spans = np.array([kind.span > 1 for kind in kinds])[data.kind]
     inside = spans[:, None] | (data.label[:, None] == np.arange(p.classes))
 
     def part(name: str, held: NDArray[Any], region: NDArray[Any]) -> Array:
@@ -149,7 +149,8 @@ def densities(channel: Channel, data: NaturalData) -> Array:
 
     found = part("difficult", data.difficult, sample < p.n_d) + part("easy", data.easy[:, None], sample >= p.n_d)
     found = (found * inside[:, :, None]).reshape(len(data.kind), p.nodes)
-    return found / found.sum(axis=1, keepdims=True)
+    found /= found.sum(axis=1, keepdims=True)
+    return found
 
 
 def _sampled_channel(world: AnyWorld, draws: int, seed: int, clean: bool) -> Array:
@@ -172,7 +173,7 @@ def _distinct(channel: Channel, data: NaturalData) -> tuple[NaturalData, NDArray
     spans, easy, difficult = (
         np.array(values)[data.kind]
         for values in (
-            [kind.classes > 1 for kind in kinds],
+            [kind.span > 1 for kind in kinds],
             [kind.easy.members == 1 for kind in kinds],
             [kind.difficult.members == 1 for kind in kinds],
         )

@@ -253,10 +253,8 @@ def target(
 def _normalised(world: AnyWorld) -> Iterator[tuple[Indices, Array, Array]]:
     """Rows of the population's normalised adjacency and of the clean one's, some at a time."""
     every = np.arange(world.nodes)
-    scale, goal = (
-        (1 / np.sqrt(_row_sums(lambda chunk, rows=rows: rows(chunk, every), world.nodes))).astype(np.float32)
-        for rows in (world.rows, world.clean_rows)
-    )
+    scale = (1 / np.sqrt(_row_sums(lambda chunk: world.rows(chunk, every), world.nodes))).astype(np.float32)
+    goal = (1 / np.sqrt(_row_sums(lambda chunk: world.clean_rows(chunk, every), world.nodes))).astype(np.float32)
     for chunk in _chunks(world.nodes):
         now = world.rows(chunk, every) * scale[chunk][:, None] * scale
         clean = world.clean_rows(chunk, every) * goal[chunk][:, None] * goal
