@@ -16,6 +16,7 @@ NAMES = (
     "adjacency",
     "bound_gap",
     "damage_window",
+    "domain_map",
     "phase_map",
     "convergence",
     "similarity_histogram",

@@ -16,6 +16,7 @@ from figures import (
     adjacency,
     bound_gap,
     damage_window,
+    domain_map,
     phase_map,
     predicted_measured,
     similarity_histogram,
@@ -32,6 +33,7 @@ from theory.plan import Plan, plan_from_parameters
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "figures"
 TEXT = (FIGURES / "phase_map.txt").read_text(encoding="utf-8")
+DOMAIN_TEXT = (FIGURES / "domain_map.txt").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -248,4 +250,43 @@ def test_agreement_follows_from_the_data():
 
 
 def test_the_page_quotes_the_numbers():
-    assert TEXT.strip() in (ROOT / "docs" / "simulation.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "simulation.md").read_text(encoding="utf-8")
+    assert TEXT.strip() in page
+    assert DOMAIN_TEXT.strip() in page
+
+
+def test_domain_numbers_follow_from_the_data():
+    changes = domain_map.data()
+    assert domain_map.from_cells(changes) in DOMAIN_TEXT
+    assert domain_map.domain(changes).to_string(index=False, float_format="{:.3f}".format) in DOMAIN_TEXT
+
+
+def test_holm_against_its_definition():
+    p = pd.Series([0.02, 0.001, 0.9, 0.03, 0.02], index=list("abcde"))
+    expected = {"b": 0.005, "a": 0.08, "e": 0.08, "d": 0.08, "c": 0.9}
+    assert domain_map.holm(p).to_dict() == pytest.approx(expected)
+
+
+def test_domain_comparison_of_a_small_table():
+    rows = []
+    for seed in range(6):
+        for remedy in (
+            "nothing",
+            "clean",
+            "margin",
+            "temperature",
+            "temperature_unweighted",
+            "removal",
+            "random_removal",
+        ):
+            error = 0.2 + 0.01 * seed - 0.1 * (remedy == "margin") + 0.001 * seed * (remedy == "clean")
+            cell = {"noise": "channel", "draws": 9, "difficult": 2, "gamma": 0.3, "beta": 0.2, "dim": 4, "seed": seed}
+            found = {"error": error, "error_shared": error, "eigenvalue_next": 0.1 + 0.1 * (remedy == "clean")}
+            rows.append({**cell, **found, "remedy": remedy, "bound": 1.0, "in_domain": True})
+    changes = domain_map.compare(pd.DataFrame(rows)).set_index("comparison")
+    assert changes.change["margin"] == pytest.approx(-0.1)
+    assert changes.change["difficult"] == pytest.approx(-0.0025)
+    assert changes.eigenvalue["difficult"] == pytest.approx(-0.1)
+    assert changes.high["difficult"] < 0
+    assert changes.p["difficult"] == pytest.approx(0.022, abs=0.001)  # t = 3.27 with 5 degrees of freedom
+    assert changes.p["removal"] == 1

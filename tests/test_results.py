@@ -10,11 +10,13 @@ from scipy import stats
 
 from empirical.findings import claims as findings
 from empirical.study.parts import PARTS
+from figures import domain_map
 from theory import formulas, kinds
 from theory.simulate import summary
 
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs" / "simulation.md").read_text(encoding="utf-8").replace("\n", " ")
+DOMAIN = (ROOT / "figures" / "domain_map.txt").read_text(encoding="utf-8")
+PAGE = " ".join((ROOT / "docs" / "simulation.md").read_text(encoding="utf-8").split())
 
 
 def results(name):
@@ -53,7 +55,7 @@ def test_removal():
 def test_worlds(world, words):
     table = summary(results("worlds"))
     arms = table[(table.world == world) & (table.dim == 16) & (table.correlated == 0)].set_index("remedy")
-    names = ("clean", "margin", "temperature", "removal", "random_removal")
+    names = ("clean", "margin", "temperature_unweighted", "removal", "random_removal")
     cells = [f"{short(arms.change[name], '+')} ± {short(arms.change_error[name])}" for name in names]
     assert f"| {words} | {' | '.join(cells)} |" in PAGE
 
@@ -66,10 +68,78 @@ def test_measured_similarities():
         row = rows.loc[rows.change.abs().idxmax()]
         return f"{100 * abs(row.change):.1f} ± {100 * row.change_error:.1f}"
 
-    assert f"at most {largest('margin', 'temperature')} points" in PAGE
+    assert f"at most {largest('margin', 'temperature_unweighted')} points" in PAGE
     assert f"the clean graph by at most {largest('clean')}" in PAGE
     assert f"removal by at most {largest('removal')}" in PAGE
     assert f"removing random samples by up to {largest('random_removal')}" in PAGE
+
+
+def test_inside_the_domain():
+    changes = domain_map.data()
+    cells = changes[changes.excess > 0]
+    found = domain_map.counts(changes).set_index(["noise", "comparison"])
+
+    def interval(noise, comparison, digits=3):
+        line = next(x for x in DOMAIN.splitlines() if x.split()[:2] == [noise, comparison] and len(x.split()) == 5)
+        numbers = [f"{float(x):+.{digits}f}".replace("0.", ".", 1).replace("-", "−") for x in line.split()[2:]]
+        return numbers[0], f"{numbers[1]} to {numbers[2]}"
+
+    def at(comparison, noise):
+        return cells[(cells.comparison == comparison) & (cells.noise == noise)]
+
+    wishart, channel = (found.loc[noise] for noise in ("wishart", "channel"))
+    harm = {noise: at("temperature", noise)[at("temperature", noise).bound > 0] for noise in ("wishart", "channel")}
+    hurt = at("difficult", "channel")
+    worse = hurt[hurt.significant & (hurt.low > 0)]
+    assert set(worse.dim) == {6}
+    assert set(worse.difficult) == {8}
+    assert set(worse.excess) == {0.056}
+    helped = at("removal", "channel")
+    helped = helped[helped.significant & (helped.high < 0)]
+    assert set(zip(helped.dim, helped.difficult, helped.excess, strict=True)) == {(6, 8, 0.056)}
+    rank = {
+        noise: group.bound.corr(group.change, method="spearman")
+        for noise, group in cells[(cells.comparison == "difficult") & (cells.dim == 6)].groupby("noise")
+    }
+    beyond = at("difficult", "wishart")[at("difficult", "wishart").dim > 6]
+    late = hurt[hurt.dim == 12]
+    silent = cells[(cells.comparison == "difficult") & (cells.dim > 6)]
+    assert silent.bound.abs().max() < 1e-9
+    assert not (late.significant & (late.high < 0)).any()
+    sentences = [
+        f"Wishart: {wishart.worse['difficult']} of 54 points are worse after correction and none is better",
+        f"(mean {interval('wishart', 'difficult')[0]}, interval {interval('wishart', 'difficult')[1]})",
+        f"Channel: {channel.worse['difficult']} of 54 are worse after correction",
+        f"by up to {short(worse.change.max(), '+')}",
+        f"({interval('channel', 'difficult')[0]}, interval {interval('channel', 'difficult')[1]})",
+        f"({(late.high < 0).sum()} of {len(late)} points alone, none after correction)",
+        f"by {rank['wishart']:+.2f} (Wishart) and {rank['channel']:+.2f} (channel; Spearman, 18".replace("0.", "."),
+        f"{(beyond.significant & (beyond.low > 0)).sum()} of {len(beyond)} Wishart points are worse after correction",
+        f"by {wishart.rank_eigenvalue['difficult']:+.2f} (Wishart) and "
+        f"{channel.rank_eigenvalue['difficult']:+.2f} (channel)".replace("0.", "."),
+        f"after correction on {wishart.better['margin']} (Wishart) and {channel.better['margin']} (channel) of 54",
+        "the mean is {} ({}) and {} ({})".format(*interval("wishart", "margin"), *interval("channel", "margin")),
+        "as good as the clean graph ({}, {})".format(*interval("wishart", "margin_or_clean")),
+        "better than it ({}, {})".format(*interval("channel", "margin_or_clean")),
+        f"after correction on {wishart.better['temperature']} and {channel.better['temperature']} of 54",
+        "differs by {} ({}) and {} ({})".format(
+            *interval("wishart", "temperature_weights", 4), *interval("channel", "temperature_weights", 4)
+        ),
+        f"of {len(harm['wishart'])} points at which it predicts harm, {(harm['wishart'].high < 0).sum()} (Wishart) and "
+        f"{(harm['channel'].high < 0).sum()} (channel)",
+        f"it helps on {channel.better['removal']} channel points, by up to {short(helped.change.min(), '+')}, "
+        f"and hurts on {channel.worse['removal']}",
+        f"Wishart: helps on {wishart.better['removal']}, hurts on {wishart.worse['removal']}",
+        "hurts ({}, {}; Wishart {}, {})".format(*interval("channel", "removal"), *interval("wishart", "removal")),
+        "Wishart world ({}, {})".format(*interval("wishart", "removal_or_random")),
+        "channel's ({}, {})".format(*interval("channel", "removal_or_random")),
+    ]
+    for sentence in sentences:
+        assert sentence.replace("+0.", "+.").replace("-0.", "−.") in PAGE, sentence
+    for comparison in ("margin", "temperature"):
+        assert not wishart.worse[comparison]
+        assert not channel.worse[comparison]
+    assert (cells.groupby("noise").in_domain.mean() > 0.95).all()
 
 
 @pytest.mark.parametrize("name", ["sampled", "sampled_cosine"])

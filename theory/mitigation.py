@@ -209,6 +209,30 @@ class Factorisation:
         return self.losses[0] / self.clean_loss
 
 
+def weighted_minimum(goal: Array, weights: Array, start: Array, tolerance: float = 1e-14) -> tuple[Array, float]:
+    """The F near ``start`` that minimises Σ weights·(F·Fᵀ − goal)², and its loss; L-BFGS.
+
+    Parameters
+    ----------
+    goal, weights : array, shape (N, N)
+        Symmetric.
+    start : array, shape (N, k)
+    tolerance : float
+        Relative change of the loss below which to stop.
+    """
+    from scipy.optimize import minimize
+
+    def loss(flat: Array) -> tuple[float, Array]:
+        features = flat.reshape(start.shape)
+        residual = features @ features.T - goal
+        weighted = weights * residual
+        return float((weighted * residual).sum()), (4 * weighted @ features).ravel()
+
+    options = {"maxiter": 10_000, "maxfun": 20_000, "ftol": tolerance, "gtol": 1e-9}
+    found = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=options)
+    return found.x.reshape(start.shape), float(found.fun)
+
+
 def weighted_factorisation(p: GraphParameters, dim: int, starts: int = 3, seed: int = 0) -> Factorisation:
     """Minimise Σ (1/T²)(F·Fᵀ − T∘Ā)² over the N×k matrices F, with the temperature theorem's T.
 
@@ -228,28 +252,18 @@ def weighted_factorisation(p: GraphParameters, dim: int, starts: int = 3, seed: 
     ParameterError
         If the graph has no difficult pair, beta = 0, or dim or starts is outside its range.
     """
-    from scipy.optimize import minimize
-
     dim = require_integer("dim", dim, 1, p.nodes - 1, limit=", fewer than the N samples")
     starts = require_integer("starts", starts, 1)
     weights = _temperatures(p).combine(lambda t: 1 / t**2).matrix(p)
     goal = target(p).temperature().matrix()
     shape = (p.nodes, dim)
 
-    def loss(flat: Array) -> tuple[float, Array]:
-        features = flat.reshape(shape)
-        residual = features @ features.T - goal
-        weighted = weights * residual
-        return float((weighted * residual).sum()), (4 * weighted @ features).ravel()
-
     eigenvalues, vectors = np.linalg.eigh(goal)
     rng, scale = np.random.default_rng(seed), math.sqrt(np.trace(goal) / (p.nodes * dim))
     initial = [vectors[:, -dim:] * np.sqrt(eigenvalues[-dim:])]
     initial += [scale * rng.standard_normal(shape) for _ in range(starts - 1)]
-    options = {"maxiter": 10_000, "maxfun": 20_000, "ftol": 1e-14, "gtol": 1e-9}
-    found = [minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=options) for start in initial]
-    found.sort(key=lambda result: float(result.fun))
-    features = found[0].x.reshape(shape)
+    found = sorted((weighted_minimum(goal, weights, start) for start in initial), key=lambda minimum: minimum[1])
+    features = found[0][0]
 
     degrees = SimilarityGraph(p).degrees()
     labels = np.repeat(np.eye(p.classes), p.n, axis=0) * np.sqrt(degrees / degrees.sum())[:, None]
@@ -257,7 +271,7 @@ def weighted_factorisation(p: GraphParameters, dim: int, starts: int = 3, seed: 
     factor = 1 + (p.n_d / p.n) ** 2 * ((p.gamma / p.beta) ** 2 - 1)
     return Factorisation(
         features=features,
-        losses=tuple(float(result.fun) for result in found),
+        losses=tuple(loss for _, loss in found),
         clean_loss=float((eigenvalues[:-dim] ** 2).sum()),
         mean_weight=float(weights.mean()),
         stated_factor=float(factor),

@@ -11,12 +11,15 @@ from tests.theory.graphs import REFERENCE
 from theory import formulas, mitigation
 from theory.bounds import error_bounds
 from theory.checks import ParameterError
+from theory.draws import Noise
 from theory.graph import SimilarityGraph
 from theory.params import GraphParameters
 from theory.simulate import (
     REMEDIES,
+    USUAL_REMEDIES,
     Cell,
     Experiment,
+    embed,
     leading_eigenpairs,
     least_squares,
     logistic,
@@ -33,7 +36,7 @@ from theory.spectrum import nth_mode, spectrum
 from theory.worlds import synthetic
 
 BLOCK = replace(REFERENCE, pairing="block")
-SMALL = GraphParameters(0.4, 0.1, 0.2, samples_per_class=20, classes=4, difficult=4)
+SMALL = GraphParameters(0.4, 0.1, 0.2, samples_per_class=20, classes=4, difficult=4, pairing="matched")
 CELL = Cell("three_level", **SMALL.as_dict(), epsilon=0.2, correlated=0.0)
 
 
@@ -55,7 +58,9 @@ def test_eigenpairs_hold_every_copy_of_a_multiple_eigenvalue(p, dim, dense):
 
 
 def test_iterative_and_dense_eigenpairs_agree_in_noise():
-    matrix, _ = target(synthetic(replace(SMALL, samples_per_class=100, difficult=20)), "nothing", 0.3)
+    matrix = target(
+        synthetic(replace(SMALL, samples_per_class=100, difficult=20)), "nothing", Noise(epsilon=0.3)
+    ).matrix
     exact, iterative = (leading_eigenpairs(matrix, 20, dense) for dense in (True, False))
     np.testing.assert_allclose(iterative.values, exact.values, rtol=1e-2)
     # Away from the cut the spaces agree, too: these four are separated from the noise.
@@ -83,35 +88,93 @@ def test_targets_are_the_remedies_as_operators(p):
         "nothing": mitigation.target(p),
         "margin": mitigation.target(p).margin(),
         "temperature": mitigation.target(p).temperature(),
+        "temperature_unweighted": mitigation.target(p).temperature(),
         "clean": mitigation.target(p.clean()),
     }.items():
-        matrix, degrees = target(world, remedy)
+        matrix, degrees, weights, *domain = target(world, remedy)
+        assert (weights is not None) == (remedy == "temperature")
+        assert domain == [0, True]
         np.testing.assert_allclose(matrix, expected.matrix(), atol=1e-6)
         np.testing.assert_allclose(degrees, SimilarityGraph(p.clean() if remedy == "clean" else p).degrees(), rtol=1e-6)
 
 
 def test_removal_leaves_the_smaller_graph():
     world = synthetic(BLOCK)
-    matrix, degrees = target(world, "removal", kept=~world.difficult)
+    matrix, degrees, *_ = target(world, "removal", kept=~world.difficult)
     rest = SimilarityGraph(BLOCK.without_difficult())
     np.testing.assert_allclose(matrix, rest.normalized_adjacency(), atol=1e-6)
     np.testing.assert_allclose(degrees, rest.degrees(), rtol=1e-6)
 
 
 def test_remedies_share_the_noise():
-    world, epsilon = synthetic(BLOCK), 0.3
-    clean, _ = target(world, "margin", epsilon, seed=5)
-    noise = clean - target(world, "margin")[0]
+    world, drawn = synthetic(BLOCK), Noise(epsilon=0.3)
+    noise = target(world, "margin", drawn, seed=5).matrix - target(world, "margin").matrix
     for remedy in ("nothing", "clean", "temperature"):
-        matrix, _ = target(world, remedy, epsilon, seed=5)
-        own = matrix - target(world, remedy)[0]
-        drawn = ~np.eye(world.nodes, dtype=bool)
-        np.testing.assert_allclose(own[drawn] / noise[drawn], 1, atol=0.2)  # other degrees, the same draws
+        own = target(world, remedy, drawn, seed=5).matrix - target(world, remedy).matrix
+        pairs = ~np.eye(world.nodes, dtype=bool)
+        np.testing.assert_allclose(own[pairs] / noise[pairs], 1, atol=0.2)  # other degrees, the same draws
 
 
 def test_no_temperature_without_similarity_across():
     with pytest.raises(ParameterError, match="temperature"):
         target(synthetic(replace(REFERENCE, beta=0.0)), "temperature")
+
+
+def test_the_temperature_arm_minimises_the_weighted_loss():
+    p = replace(BLOCK, alpha=0.5, beta=0.1, gamma=0.25)
+    world, noise, dim = synthetic(p), Noise("channel", draws=4000), 4
+    goal, plain = (target(world, name, noise, 2) for name in ("temperature", "temperature_unweighted"))
+    np.testing.assert_array_equal(goal.matrix, plain.matrix)
+    now, clean = (mitigation.target(graph).matrix() for graph in (p, p.clean()))
+    np.testing.assert_allclose(goal.weights, (now / clean) ** 2, rtol=1e-5)
+
+    def loss(factor):
+        total = 0.0
+        for i in range(p.nodes):
+            for j in range(p.nodes):
+                total += goal.weights[i, j] * (factor[i] @ factor[j] - goal.matrix[i, j]) ** 2
+        return total
+
+    pairs = leading_eigenpairs(goal.matrix, dim)
+    start = pairs.vectors * np.sqrt(pairs.values[:-1])
+    found = embed(goal, pairs, dim) * np.sqrt(goal.degrees)[:, None]
+    factor, reached = mitigation.weighted_minimum(goal.matrix.astype(float), goal.weights.astype(float), start)
+    assert reached == pytest.approx(loss(factor), rel=1e-5)
+    assert loss(found) == pytest.approx(reached, rel=1e-5)
+    assert loss(found) < loss(start) * 0.999
+    rng = np.random.default_rng(0)
+    for _ in range(10):  # stationary: small steps change the loss in second order
+        step = 1e-3 * rng.standard_normal(factor.shape) * np.abs(factor).max()
+        assert loss(factor + step) > reached
+    np.testing.assert_allclose(embed(plain, pairs, dim), start / np.sqrt(plain.degrees)[:, None])
+
+
+def test_sampled_graphs_have_their_own_degrees():
+    world, noise = synthetic(BLOCK), Noise("channel", draws=3000)
+    drawn = noise.weights(world, 1)
+    goal = target(world, "nothing", noise, 1)
+    np.testing.assert_allclose(goal.degrees, drawn.sum(axis=1, dtype=float))
+    np.testing.assert_allclose(goal.matrix, drawn / np.sqrt(np.outer(goal.degrees, goal.degrees)), rtol=1e-5)
+    assert np.linalg.eigvalsh(goal.matrix.astype(float))[-1] == pytest.approx(1, abs=1e-6)
+    assert goal.in_domain
+    kept = ~world.difficult
+    rest = target(world, "removal", noise, 1, kept)
+    np.testing.assert_allclose(rest.degrees, drawn[np.ix_(kept, kept)].sum(axis=1, dtype=float))
+
+
+def test_rows_say_whether_the_drawn_graph_is_in_the_domain():
+    wigner = pd.DataFrame(simulate_cell(CELL, [4], ["nothing"], [0, 1]))
+    assert (wigner.negative_share > 0.1).all()
+    assert not wigner.in_domain.any()
+    for kind, draws in (("channel", 3000), ("wishart", 4000)):
+        sampled = replace(CELL, epsilon=0.0, noise=kind, draws=draws)
+        table = pd.DataFrame(simulate_cell(sampled, [4], ["nothing", "margin", "removal"], [0, 1]))
+        assert (table.negative_share == 0).all()
+        assert table.positive_semidefinite.all()
+        assert table.in_domain.all()
+        assert set(table.draws) == {draws}
+        assert table.bound_noisy.isna().all()
+        assert table.bound.notna().all()
 
 
 # --- probe -----------------------------------------------------------------------------------------
@@ -153,6 +216,16 @@ def test_least_squares_does_not_depend_on_the_scale():
     np.testing.assert_array_equal(least_squares(features * [1e-4, 1, 3, 10, 1e4] + 7, labels, train), expected)
 
 
+def test_a_constant_feature_is_no_more_than_the_intercept():
+    rng = np.random.default_rng(2)
+    labels, features = np.repeat([0, 1, 2], 20), rng.standard_normal((60, 4))
+    train = np.arange(60) % 2 == 0
+    constant = 0.3 + 1e-9 * rng.standard_normal(60)
+    np.testing.assert_array_equal(
+        least_squares(np.column_stack([constant, features]), labels, train), least_squares(features, labels, train)
+    )
+
+
 # --- one cell --------------------------------------------------------------------------------------
 
 
@@ -185,14 +258,14 @@ def test_shared_nodes_are_easy_test_nodes_that_random_removal_keeps():
     expected = (test & ~world.difficult & random_removal(world.labels, world.difficult, 3)).sum()
     rows = simulate_cell(CELL, [4], REMEDIES, [3])
     assert {row["shared"] for row in rows} == {expected}
-    assert [row["nodes"] for row in rows] == [80, 80, 80, 80, 64, 64]
+    assert [row["nodes"] for row in rows] == [80, 80, 80, 80, 64, 64, 80]
 
 
 @pytest.mark.parametrize("structure", ["graded", "confusable", "imbalanced"])
 def test_structured_worlds_have_a_bound_from_their_own_matrix(structure):
     rows = simulate_cell(replace(CELL, world=structure), [6], ["nothing", "clean", "removal"], [0])
     world = synthetic(SMALL, structure)
-    matrix, _ = target(world, "nothing")
+    matrix = target(world, "nothing").matrix
     weights = world.rows(np.arange(world.nodes), np.arange(world.nodes))
     delta = weights[world.labels[:, None] != world.labels].sum() / weights.sum()
     value = np.linalg.eigvalsh(matrix.astype(float))[-7]
@@ -228,8 +301,8 @@ def test_difficult_examples_raise_the_error_and_removal_more():
 
 @pytest.mark.parametrize("p", [SMALL, replace(SMALL, pairing="block", gamma=0.15)], ids=["matched", "block"])
 def test_predictions_are_the_bounds_of_the_theory(p):
-    delta = formulas.labelling_error(p)
-    found, stated = predictions(p, 5, 0.0), error_bounds(p, 5, delta)
+    delta = formulas.cross_mass(p)
+    found, stated = predictions(p, 5, Noise()), error_bounds(p, 5, delta)
     for remedy, name in (("nothing", "difficult"), ("clean", "clean"), ("margin", "margin"), ("removal", "removal")):
         expected = formulas.probing_bound(stated[name].eigenvalue_exact, delta)
         assert found[remedy].bound == pytest.approx(expected)
@@ -239,12 +312,13 @@ def test_predictions_are_the_bounds_of_the_theory(p):
 
 
 def test_no_bound_below_the_number_of_classes():
-    assert np.isnan(predictions(SMALL, 3, 0.1)["nothing"].bound)
+    assert np.isnan(predictions(SMALL, 3, Noise(epsilon=0.1))["nothing"].bound)
 
 
 # --- experiments -----------------------------------------------------------------------------------
 
 FILE = """
+pairing = "matched"
 alpha = 0.4
 beta = 0.1
 excess = [0.05, 0.1]
@@ -291,6 +365,23 @@ def test_resumed_run_keeps_finished_cells_and_equals_an_uninterrupted_one(experi
     assert (halted / "cells/00002.csv").stat().st_mtime_ns == kept
 
 
+def test_sampled_experiments_are_resumed_like_the_others(experiment, tmp_path):
+    sampled = 'noise = ["wigner", "wishart", "channel"]\nepsilon = 0.2\ndraws = [900, 2000]'
+    experiment.write_text(FILE.replace("epsilon = 0.2", sampled).replace("[4, 8]", "4"))
+    settings, whole, halted = Experiment.load(experiment), tmp_path / "whole", tmp_path / "halted"
+    assert [(cell.noise, cell.draws) for cell in settings.cells()[:5]] == [
+        ("wigner", None), ("wishart", 900), ("wishart", 2000), ("channel", 900), ("channel", 2000)
+    ]  # fmt: skip
+    expected = run_experiment(settings, whole)
+    (halted / "cells").mkdir(parents=True)
+    for name in ("experiment.json", "cells/00001.csv", "cells/00004.csv"):
+        (halted / name).write_bytes((whole / name).read_bytes())
+    pd.testing.assert_frame_equal(run_experiment(settings, halted), expected)
+    changes = summary(expected)
+    assert len(changes) == 4 * 5 * 2
+    assert changes.change.notna().all()
+
+
 def test_resuming_with_other_settings_names_the_difference(experiment, tmp_path, capsys):
     out = tmp_path / "out"
     assert main([str(experiment), "--out", str(out)]) == 0
@@ -308,7 +399,17 @@ def test_resuming_with_other_settings_names_the_difference(experiment, tmp_path,
         (("seeds = 2", "seed = 2"), "unknown seed;"),
         (("seeds = 2", "seeds = 0"), "seeds = 0"),
         (("seeds = 2", "seeds = [2]"), "seeds = [2] violates a single value"),
-        (("epsilon = 0.2", ""), "epsilon = missing"),
+        (("epsilon = 0.2", ""), "epsilon = missing violates a value with the noise wigner"),
+        (
+            ("epsilon = 0.2", "epsilon = 0.2\ndraws = 9"),
+            "draws = [9] violates no value without the noise channel or wish",
+        ),
+        (("epsilon = 0.2", "noise = 'wishart'"), "draws = missing violates a value with the noise wishart"),
+        (("epsilon = 0.2", "noise = 'loud'"), "noise = loud violates one of wigner, channel, wishart"),
+        (
+            ("epsilon = 0.2", "noise = 'channel'\ndraws = 900\nworld = 'graded'"),
+            "world = graded violates three_level with the noise channel",
+        ),
         (("epsilon = 0.2", "epsilon = -1"), "epsilon = -1 violates epsilon >= 0"),
         (("epsilon = 0.2", 'epsilon = "much"'), "epsilon = much"),
         (("excess = [0.05, 0.1]", ""), "either gamma or excess"),
@@ -324,7 +425,7 @@ def test_resuming_with_other_settings_names_the_difference(experiment, tmp_path,
         (("alpha = 0.4", "alpha = 0.4\ntest_share = 0.001"), "test_share = 0.001 violates test and train nodes"),
         (("alpha = 0.4", "alpha = 0.4\nprobe = 'nearest'"), "probe = nearest"),
         (("alpha = 0.4", "alpha ="), "is not TOML"),
-        (("beta = 0.1", "beta = 0.1\npairing = 'block'\ngamma = 0.39"), "either gamma or excess"),
+        (("beta = 0.1", "beta = 0.1\ngamma = 0.39"), "either gamma or excess"),
         (('["nothing", "removal"]', '["prayer"]'), "remedies = prayer violates one of nothing"),
         (('["nothing", "removal"]', "[]"), "remedies = [] violates at least one value"),
     ],
@@ -358,7 +459,7 @@ def test_measured_world(tmp_path):
     path = tmp_path / "experiment.toml"
     path.write_text('world = "measured"\nfeatures = "features.npz"\nepsilon = [0, 0.02]\ndim = 6\nseeds = 2\n')
     table = run_experiment(Experiment.load(path), tmp_path / "out")
-    assert len(table) == 2 * 2 * len(REMEDIES)
+    assert len(table) == 2 * 2 * len(USUAL_REMEDIES)
     assert table.error.between(0, 0.5).all()
     settings = json.loads((tmp_path / "out" / "experiment.json").read_text())
     assert settings["features"].startswith("sha256:")

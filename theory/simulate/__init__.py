@@ -1,17 +1,21 @@
 """Simulation at population level: from a noisy similarity graph to the error of a linear probe, beside the bounds.
 
 One cell of an experiment is one world at one noise level. For every seed it draws the noise and a train/test
-split once, and for each remedy takes the k leading eigenvectors V of the normalised adjacency (degrees of the
-population, as in the bounds), the features D^{-1/2}·V·√λ, and fits a linear probe on the train nodes:
+split once, and for each remedy takes the k leading eigenvectors V of the normalised adjacency (with Wigner noise,
+degrees of the population; of a sampled graph, its own), the features D^{-1/2}·V·√λ, and fits a linear probe on the
+train nodes:
 
     nothing          the noisy graph as it is
     clean            the same noise on the graph with γ = β
     margin           Ā − M̄ with the margins that turn the population's Ā into the clean one
-    temperature      T∘Ā with the temperatures that do so; T acts on the noise, too. These are the eigenvectors of
-                     the goal, without the weights 1/T² of the temperature theorem's norm
+    temperature      the minimiser F of Σ (1/T²)(F·Fᵀ − T∘Ā)² with the temperatures that do so, next to the
+                     leading eigenvectors of T∘Ā; T acts on the noise, too
+    temperature_unweighted
+                     those eigenvectors themselves, without the weights 1/T² of the temperature theorem
     removal          the graph without the difficult nodes
     random_removal   without as many random nodes of each class
 
+Each row says whether the drawn graph lies in the domain of the theory: weights >= 0, positive semidefinite.
 ``error`` is over all test nodes that the remedy keeps; ``error_shared`` over the easy test nodes that random
 removal keeps, the same for all remedies: compare remedies there. Run as ``python -m theory.simulate``.
 """
@@ -33,19 +37,34 @@ import numpy as np
 
 from theory import formulas
 from theory.checks import ParameterError, is_finite, require, require_integer, require_share
+from theory.draws import (
+    NOISES,
+    ROWS,
+    SAMPLED,
+    Noise,
+    is_positive_semidefinite,
+    negative_share,
+    population,
+    require_channel,
+)
 from theory.engine import workers
 from theory.files import claim, read_toml, write_bytes, write_text
 from theory.kinds import PAIRINGS
+from theory.mitigation import weighted_minimum
 from theory.noise import noisy_eigenvalue
 from theory.params import GraphParameters
 from theory.spectrum import NotRealisable, nth_mode, spectrum
-from theory.worlds import STRUCTURES, AnyWorld, Array, Indices, Mask, add_noise, load_measured, synthetic
+from theory.worlds import STRUCTURES, AnyWorld, Array, Indices, Mask, load_measured, synthetic
 
 GRAPH_KEYS = ("pairing", "alpha", "beta", "gamma", "samples_per_class", "classes", "difficult")
-REMEDIES = ("nothing", "clean", "margin", "temperature", "removal", "random_removal")
+USUAL_REMEDIES = ("nothing", "clean", "margin", "temperature", "removal", "random_removal")
+REMEDIES = (*USUAL_REMEDIES, "temperature_unweighted")
+ON_ALL_NODES = ("nothing", "clean", "margin", "temperature", "temperature_unweighted")
 DENSE_NODES = 2000  # up to here all eigenvalues, with multiplicities exact; beyond, iteratively
-ROWS = 512  # of a matrix at a time
+NO_NOISE = Noise()
 TOLERANCE = 1e-2  # relative residual of iterative eigenpairs
+CONSTANT = 1e-6  # share of a feature's norm that single precision makes of nothing
+LOSS_TOLERANCE = 1e-9  # relative change of the temperature loss at which its minimisation ends
 
 # --- eigenvectors ----------------------------------------------------------------------------------
 
@@ -145,68 +164,110 @@ def _chunks(nodes: int) -> Iterator[Indices]:
         yield np.arange(start, min(start + ROWS, nodes))
 
 
-def _fill(rows: Callable[[Indices, Indices], Array], nodes: int) -> Array:
-    matrix, every = np.empty((nodes, nodes), dtype=np.float32), np.arange(nodes)
-    for chunk in _chunks(nodes):
-        matrix[chunk[0] : chunk[-1] + 1] = rows(chunk, every)
-    return matrix
-
-
-def _row_sums(matrix: Array, kept: Mask | None = None) -> Array:
+def _row_sums(rows: Callable[[Indices], Array], nodes: int, kept: Mask | None = None) -> Array:
     """Sums over the kept columns, in double precision."""
     columns = slice(None) if kept is None else kept
-    return np.concatenate([matrix[chunk][:, columns].sum(axis=1, dtype=np.float64) for chunk in _chunks(len(matrix))])
+    return np.concatenate([rows(chunk)[:, columns].sum(axis=1, dtype=np.float64) for chunk in _chunks(nodes)])
+
+
+class Target(NamedTuple):
+    """What the features of one remedy are made from.
+
+    Attributes
+    ----------
+    matrix : array, shape (N', N'), float32
+        Their inner products F·Fᵀ are fitted to it.
+    degrees : array, shape (N',)
+    weights : array, shape (N', N'), or None
+        Of the squared errors; None stands for ones.
+    negative_share : float
+        Share of negative weights in the drawn graph.
+    positive_semidefinite : bool or None
+        Whether the drawn graph is; None beyond 2,000 nodes.
+    """
+
+    matrix: Array
+    degrees: Array
+    weights: Array | None
+    negative_share: float
+    positive_semidefinite: bool | None
+
+    @property
+    def in_domain(self) -> bool | None:
+        """Whether the drawn graph has the properties that the theorems ask of one; None where it is not known."""
+        return False if self.negative_share else self.positive_semidefinite
 
 
 def target(
-    world: AnyWorld, remedy: str, epsilon: float = 0.0, seed: int = 0, correlated: float = 0.0, kept: Mask | None = None
-) -> tuple[Array, Array]:
-    """The matrix whose eigenvectors are the features under a remedy, and the degrees of its nodes.
+    world: AnyWorld,
+    remedy: str,
+    noise: Noise = NO_NOISE,
+    seed: int = 0,
+    kept: Mask | None = None,
+) -> Target:
+    """Draw the graph and apply a remedy.
 
     Parameters
     ----------
     world : World or MeasuredWorld
     remedy : str
         From ``REMEDIES``; for both removals the nodes that stay are in ``kept``.
-    epsilon, seed, correlated
-        The noise, see ``theory.worlds.add_noise``.
+    noise, seed
+        See ``theory.draws.Noise``.
     kept : bool array, shape (N,), optional
-
-    Returns
-    -------
-    array, shape (N', N'), float32, and array, shape (N',)
 
     Raises
     ------
     ParameterError
-        If a node's similarities do not sum to something positive, or a temperature would have to be 0.
+        If a node's similarities do not sum to something positive, a temperature would have to be 0, or the noise
+        does not exist in this world.
     """
-    matrix = _fill(world.clean_rows if remedy == "clean" else world.rows, world.nodes)
-    degrees = _row_sums(matrix, kept)
-    require(bool((degrees > 0).all()), "degree", f"{degrees.min():.3g}", "positive sums of similarities")
-    add_noise(matrix, epsilon, seed, correlated)
+    rows, every = world.clean_rows if remedy == "clean" else world.rows, np.arange(world.nodes)
+    matrix = noise.weights(world, seed, remedy == "clean")
+    of_degrees = matrix.__getitem__ if noise.own_degrees else lambda chunk: rows(chunk, every)
+    degrees = _row_sums(of_degrees, world.nodes, kept)
     if kept is not None:
         matrix, degrees = matrix[np.ix_(kept, kept)], degrees[kept]
+    require(bool((degrees > 0).all()), "degree", f"{degrees.min():.3g}", "positive sums of similarities")
+    share = negative_share(matrix)
+    definite = is_positive_semidefinite(matrix) if len(matrix) <= DENSE_NODES else None
     scale = (1 / np.sqrt(degrees)).astype(np.float32)
     matrix *= scale[:, None]
     matrix *= scale
-    if remedy in ("margin", "temperature"):
-        every = np.arange(world.nodes)
-        clean_sums = np.concatenate(
-            [world.clean_rows(c, every).sum(axis=1, dtype=np.float64) for c in _chunks(world.nodes)]
-        )
-        goal = (1 / np.sqrt(clean_sums)).astype(np.float32)
-        for chunk in _chunks(world.nodes):
-            now = world.rows(chunk, every) * scale[chunk][:, None] * scale
-            clean = world.clean_rows(chunk, every) * goal[chunk][:, None] * goal
+    weights = np.empty_like(matrix) if remedy == "temperature" else None
+    if remedy in ("margin", "temperature", "temperature_unweighted"):
+        for chunk, now, clean in _normalised(world):
             block = matrix[chunk[0] : chunk[-1] + 1]
             if remedy == "margin":
                 block -= now - clean
-            else:
-                possible = (now > 0) & (clean > 0) | (now == clean)
-                require(bool(possible.all()), "temperature", 0, "positive similarities, with and without difficulty")
-                block *= np.divide(clean, now, out=np.ones_like(now), where=now != 0)
-    return matrix, degrees
+                continue
+            possible = (now > 0) & (clean > 0) | (now == clean)
+            require(bool(possible.all()), "temperature", 0, "positive similarities, with and without difficulty")
+            factors = np.divide(clean, now, out=np.ones_like(now), where=now != 0)
+            block *= factors
+            if weights is not None:
+                weights[chunk] = factors**-2.0
+    return Target(matrix, degrees, weights, share, definite)
+
+
+def _normalised(world: AnyWorld) -> Iterator[tuple[Indices, Array, Array]]:
+    """Rows of the population's normalised adjacency and of the clean one's, some at a time."""
+    every = np.arange(world.nodes)
+    scale = (1 / np.sqrt(_row_sums(lambda chunk: world.rows(chunk, every), world.nodes))).astype(np.float32)
+    goal = (1 / np.sqrt(_row_sums(lambda chunk: world.clean_rows(chunk, every), world.nodes))).astype(np.float32)
+    for chunk in _chunks(world.nodes):
+        now = world.rows(chunk, every) * scale[chunk][:, None] * scale
+        clean = world.clean_rows(chunk, every) * goal[chunk][:, None] * goal
+        yield chunk, now, clean
+
+
+def embed(goal: Target, pairs: Eigenpairs, dim: int) -> Array:
+    """The features of the nodes: of the best fit of rank k, each over the root of its degree."""
+    factor = pairs.vectors[:, :dim] * np.sqrt(pairs.values[:dim])
+    if goal.weights is not None:
+        matrix, weights = goal.matrix.astype(np.float64), goal.weights.astype(np.float64)
+        factor, _ = weighted_minimum(matrix, weights, factor, LOSS_TOLERANCE)
+    return factor / np.sqrt(goal.degrees)[:, None]
 
 
 # --- probe -----------------------------------------------------------------------------------------
@@ -250,9 +311,11 @@ def least_squares(features: Array, labels: Indices, train: Mask) -> Indices:
     """Predicted labels: least squares with intercept on one-hot labels.
 
     The default probe: the bounds are proved through its squared error; it has no strength of regularisation to
-    choose, does not depend on the features' scale, and takes a closed form.
+    choose, does not depend on the features' scale, and takes a closed form. A feature that is constant up to
+    rounding, as the first one is in a graph with its own degrees, is the intercept and no more.
     """
     centred = features - features[train].mean(axis=0)
+    centred = centred[:, np.linalg.norm(centred, axis=0) > CONSTANT * np.linalg.norm(features, axis=0)]
     one_hot = np.eye(labels.max() + 1)[labels[train]]
     mean = one_hot.mean(axis=0)
     weights = np.linalg.lstsq(centred[train], one_hot - mean)[0]
@@ -297,49 +360,50 @@ class Prediction(NamedTuple):
 NO_PREDICTION = Prediction(math.nan, math.nan, math.nan)
 
 
-def predictions(p: GraphParameters, dim: int, epsilon: float) -> dict[str, Prediction]:
-    """The bounds by remedy on a three-level graph.
+def predictions(p: GraphParameters, dim: int, noise: Noise) -> dict[str, Prediction]:
+    """The bounds by remedy on a three-level graph; ``bound_noisy`` with Wigner noise only.
 
     The temperature's carries what its theorem adds. Random removal leaves, in expectation, a graph with the same
     share of difficult samples; nothing is known where that is no whole number, so it is rounded.
     """
     delta = float(formulas.cross_mass(p))
     found = dict.fromkeys(REMEDIES, NO_PREDICTION)
-    graphs = {"nothing": p, **dict.fromkeys(("clean", "margin", "temperature"), p.clean())}
+    graphs = {"nothing": p, **dict.fromkeys(ON_ALL_NODES[1:], p.clean())}
     if p.n_d < p.n:
         left = p.n - p.n_d
         graphs["removal"] = p.without_difficult()
         graphs["random_removal"] = replace(p, samples_per_class=left, difficult=round(p.n_d * left / p.n))
     if p.beta == 0 and not p.is_clean:
-        del graphs["temperature"]
+        del graphs["temperature"], graphs["temperature_unweighted"]
     for remedy, graph in graphs.items():
         if not p.r < dim < graph.nodes:
             continue
         exact = float(nth_mode(spectrum(graph), dim + 1).eigenvalue)
-        noisy = noisy_eigenvalue(graph, dim + 1, epsilon)
-        own = delta if remedy in ("margin", "temperature") else float(formulas.cross_mass(graph))
-        extra = formulas.temperature_excess(p, delta) if remedy == "temperature" and not p.is_clean else 0.0
+        noisy = noisy_eigenvalue(graph, dim + 1, noise.epsilon) if noise.kind == "wigner" else math.nan
+        own = delta if remedy in ON_ALL_NODES[2:] else float(formulas.cross_mass(graph))
+        heated = remedy.startswith("temperature") and not p.is_clean
+        extra = formulas.temperature_excess(p, delta) if heated else 0.0
         found[remedy] = Prediction(
             *(formulas.probing_bound(x, d) + extra for x, d in ((exact, delta), (exact, own), (noisy, delta)))
         )
     return found
 
 
-def _predictions(world: AnyWorld, dims: Sequence[int], epsilon: float, remedies: Sequence[str]) -> Any:
+def _predictions(world: AnyWorld, dims: Sequence[int], noise: Noise, remedies: Sequence[str]) -> Any:
     """``predictions`` by dim; where there is no closed form, from the population's matrix, ``bound`` only."""
     if world.graph is not None:
-        return {dim: predictions(world.graph, dim, epsilon) for dim in dims}
+        return {dim: predictions(world.graph, dim, noise) for dim in dims}
     found = {dim: dict.fromkeys(REMEDIES, NO_PREDICTION) for dim in dims}
     if world.nodes > DENSE_NODES:
         return found
-    weights = _fill(world.rows, world.nodes)
+    weights = population(world)
     across = world.labels[:, None] != world.labels
     delta = float(weights[across].sum(dtype=np.float64) / weights.sum(dtype=np.float64))
     for remedy in remedies:
-        if remedy in ("temperature", "random_removal"):  # the first has no bound here, the second is random
+        if remedy.startswith("temperature") or remedy == "random_removal":  # no bound here; random
             continue
-        matrix, _ = target(world, remedy, kept=~world.difficult if remedy == "removal" else None)
-        values = np.linalg.eigvalsh(matrix.astype(np.float64))[::-1]
+        goal = target(world, remedy, kept=~world.difficult if remedy == "removal" else None)
+        values = np.linalg.eigvalsh(goal.matrix.astype(np.float64))[::-1]
         for dim in dims:
             if len(np.unique(world.labels)) <= dim < len(values):
                 found[dim][remedy] = Prediction(formulas.probing_bound(values[dim], delta), math.nan, math.nan)
@@ -363,6 +427,13 @@ class Cell:
     difficult: int | None
     epsilon: float
     correlated: float
+    noise: str = "wigner"
+    draws: int | None = None
+
+    @property
+    def drawing(self) -> Noise:
+        """How its graph is drawn."""
+        return Noise(self.noise, self.epsilon, self.correlated, self.draws)
 
     def make(self, features: Path | None = None) -> AnyWorld:
         """Its world; ParameterError if no augmentation produces it."""
@@ -402,7 +473,8 @@ def simulate_cell(
         The cell's fields, ``dim, seed, remedy``, ``nodes`` (N after the remedy), ``error``, ``error_shared``,
         ``shared`` (the number of nodes it is over), ``eigenvalue_next`` (λ_{k+1} of the noisy matrix), ``gap``
         ((λ_k − λ_{k+1})/λ_k: near 0 where k cuts through a multiple eigenvalue, so that the features are not
-        unique) and the fields of ``Prediction``.
+        unique), ``negative_share``, ``positive_semidefinite`` and ``in_domain`` of the drawn graph (see
+        ``Target``) and the fields of ``Prediction``.
 
     Raises
     ------
@@ -411,7 +483,7 @@ def simulate_cell(
         test or train nodes.
     """
     world = cell.make(features)
-    predicted = _predictions(world, dims, cell.epsilon, remedies)
+    predicted = _predictions(world, dims, cell.drawing, remedies)
     rows = []
     for seed in seeds:
         test = split(world.labels, world.difficult, test_share, seed)
@@ -419,14 +491,12 @@ def simulate_cell(
         shared = test & ~world.difficult & survivors
         for remedy in remedies:
             kept = {"removal": ~world.difficult, "random_removal": survivors}.get(remedy)
-            matrix, degrees = target(world, remedy, cell.epsilon, seed, cell.correlated, kept)
+            goal = target(world, remedy, cell.drawing, seed, kept)
             nodes = np.flatnonzero(kept) if kept is not None else np.arange(world.nodes)
             labels, on_test, on_shared = world.labels[nodes], test[nodes], shared[nodes]
-            pairs = leading_eigenpairs(matrix, max(dims))
-            del matrix
-            embedding = pairs.vectors * np.sqrt(pairs.values[:-1]) / np.sqrt(degrees)[:, None]
+            pairs = leading_eigenpairs(goal.matrix, max(dims))
             for dim in dims:
-                wrong = PROBES[probe](embedding[:, :dim], labels, ~on_test) != labels
+                wrong = PROBES[probe](embed(goal, pairs, dim), labels, ~on_test) != labels
                 rows.append(
                     {
                         **asdict(cell),
@@ -439,13 +509,16 @@ def simulate_cell(
                         "shared": int(on_shared.sum()),
                         "eigenvalue_next": float(pairs.values[dim]),
                         "gap": float(1 - pairs.values[dim] / pairs.values[dim - 1]),
+                        "negative_share": goal.negative_share,
+                        "positive_semidefinite": goal.positive_semidefinite,
+                        "in_domain": goal.in_domain,
                         **predicted[dim][remedy]._asdict(),
                     }
                 )
     return rows
 
 
-INTEGERS = ("samples_per_class", "classes", "difficult", "dim")
+INTEGERS = ("samples_per_class", "classes", "difficult", "dim", "draws")
 
 
 @dataclass(frozen=True)
@@ -458,6 +531,8 @@ class Experiment:
         The grid. In the file, ``excess`` (γ − β) may take gamma's place. ``correlated`` is the share of the noise's
         variance that a node's pairs have in common.
     excess : tuple
+    noise, draws : tuples
+        Kinds of noise, see ``theory.draws``; ``draws`` is the grid of those that have draws in place of epsilon.
     features : str or None
         An .npz with ``features`` and ``labels`` (or .npy, see ``theory.worlds.load_measured``) for the world
         ``measured``, which has no grid over the graph's parameters.
@@ -471,10 +546,10 @@ class Experiment:
         Leave out grid points that no augmentation produces, rather than refuse the experiment.
     """
 
-    epsilon: tuple[float, ...]
     dim: tuple[int, ...]
+    epsilon: tuple[float, ...] = ()
     world: tuple[str, ...] = ("three_level",)
-    pairing: tuple[str, ...] = ("matched",)
+    pairing: tuple[str, ...] = ("block",)
     alpha: tuple[float, ...] = ()
     beta: tuple[float, ...] = ()
     gamma: tuple[float, ...] = ()
@@ -483,8 +558,10 @@ class Experiment:
     classes: tuple[int, ...] = ()
     difficult: tuple[int, ...] = ()
     correlated: tuple[float, ...] = (0.0,)
+    noise: tuple[str, ...] = ("wigner",)
+    draws: tuple[int, ...] = ()
     features: str | None = None
-    remedies: tuple[str, ...] = REMEDIES
+    remedies: tuple[str, ...] = USUAL_REMEDIES
     seeds: int = 10
     test_share: float = 0.5
     probe: str = "least_squares"
@@ -503,8 +580,7 @@ class Experiment:
             many = str(known[name].type).startswith("tuple")
             require(many or not isinstance(value, list | dict), name, value, "a single value")
             values[name] = (tuple(value) if isinstance(value, list) else (value,)) if many else value
-        for name in ("epsilon", "dim"):
-            require(name in values, name, "missing", f"a value in {path}")
+        require("dim" in values, "dim", "missing", f"a value in {path}")
         if values.get("features") is not None:
             require(isinstance(values["features"], str), "features", values["features"], "a file name")
             values["features"] = str(Path(path).parent / values["features"])
@@ -523,15 +599,26 @@ class Experiment:
                     else:
                         require(isinstance(entry, str), field.name, entry, "a name")
                 require(len(set(value)) == len(value), field.name, list(value), "each value once")
-        for name in ("epsilon", "dim", "world", "pairing", "correlated", "remedies"):
+        for name in ("dim", "world", "pairing", "correlated", "noise", "remedies"):
             require(len(getattr(self, name)) > 0, name, "[]", "at least one value")
         for entry in self.epsilon:
             require(entry >= 0, "epsilon", entry, "epsilon >= 0")
         for entry in self.correlated:
             require_share("correlated", entry)
-        for name, allowed in (("world", (*STRUCTURES, "measured")), ("pairing", PAIRINGS), ("remedies", REMEDIES)):
+        for name, allowed in (
+            ("world", (*STRUCTURES, "measured")),
+            ("pairing", PAIRINGS),
+            ("noise", NOISES),
+            ("remedies", REMEDIES),
+        ):
             for entry in getattr(self, name):
                 require(entry in allowed, name, entry, "one of " + ", ".join(allowed))
+        for name, kinds in (("epsilon", {"wigner"}), ("draws", set(SAMPLED))):
+            given, wanted = list(getattr(self, name)), sorted(kinds & set(self.noise))
+            why = "a value with the noise" if wanted else "no value without the noise"
+            require(
+                bool(given) == bool(wanted), name, given or "missing", f"{why} {' or '.join(wanted or sorted(kinds))}"
+            )
         require_integer("seeds", self.seeds, 1)
         require(
             is_finite(self.test_share) and 0 < self.test_share < 1, "test_share", self.test_share, "0 < test_share < 1"
@@ -561,18 +648,15 @@ class Experiment:
         """
         if self.features is not None:
             nothing: Any = dict.fromkeys(GRAPH_KEYS)
-            cells = [
-                Cell("measured", **nothing, epsilon=e, correlated=c) for e in self.epsilon for c in self.correlated
-            ]
             self._check(load_measured(Path(self.features)))
-            return cells
+            return [Cell("measured", **nothing, **level) for level in self._levels()]
         cells = []
         names = ("world", "pairing", "alpha", "beta", "samples_per_class", "classes", "difficult")
         grid = [getattr(self, name) for name in names]
         for *point, level in itertools.product(*grid, self.gamma or self.excess):
             graph = dict(zip(names, point, strict=True))
             graph["gamma"] = level if self.gamma else graph["beta"] + level
-            group = [Cell(**graph, epsilon=e, correlated=c) for e in self.epsilon for c in self.correlated]
+            group = [Cell(**graph, **level) for level in self._levels()]
             try:
                 world = group[0].make()
             except NotRealisable:
@@ -584,7 +668,20 @@ class Experiment:
         require(len(cells) > 0, "gamma", list(self.gamma or self.excess), "at least one graph that can be realised")
         return cells
 
+    def _levels(self) -> list[dict[str, Any]]:
+        """The noise of each cell of one graph."""
+        independent = [{"epsilon": e, "correlated": c} for e in self.epsilon for c in self.correlated]
+        sampled = [
+            {"epsilon": 0.0, "correlated": 0.0, "noise": kind, "draws": draws}
+            for kind in self.noise
+            for draws in self.draws
+            if kind in SAMPLED
+        ]
+        return independent + sampled
+
     def _check(self, world: AnyWorld) -> None:
+        if "channel" in self.noise:
+            require_channel(world)
         split(world.labels, world.difficult, self.test_share, 0)
         removes = {"removal", "random_removal"} & set(self.remedies)
         left = world.nodes - int(world.difficult.sum()) if removes else world.nodes
@@ -670,11 +767,11 @@ def summary(table: Any) -> Any:
         With ``error``, ``error_shared``, ``change`` and ``change_error``, its standard error over the seeds.
         For ``clean`` the change is over all test nodes, the difficult ones included.
     """
-    columns = [field.name for field in fields(Cell)] + ["dim"]
+    columns = [field.name for field in fields(Cell) if field.name in table] + ["dim"]  # tables from before draws
     keys = [*columns, "seed"]
     base = table.loc[table.remedy == "nothing", [*keys, "error", "error_shared"]]
     joined = table.merge(base, on=keys, how="left", suffixes=("", "_nothing"))
-    same = np.where(joined.remedy.isin(("clean", "margin", "temperature")), "error", "error_shared")
+    same = np.where(joined.remedy.isin(ON_ALL_NODES), "error", "error_shared")
     joined["change"] = np.where(
         same == "error", joined.error - joined.error_nothing, joined.error_shared - joined.error_shared_nothing
     )
