@@ -283,7 +283,7 @@ def test_nonsense_is_one_line(room, nonsense, tmp_path, monkeypatch, capsys):
         ("bounds --classes 2.5", "--classes 2.5: not an integer"),
         ("bounds --exact --alpha half", "--alpha half: not a fraction such as 1/3"),
         ("bounds --alpha", "--alpha needs a value: similarity within a class; 0 <= beta <= gamma < alpha < 1"),
-        ("bounds --pairing blok", "--pairing blok: not one of matched, block (did you mean block?)"),
+        ("bounds --pairing blok", "--pairing blok: not one of block, any, matched, clean (did you mean block?)"),
         ("bounds --alpha .5 --beta -1e-3 --gamma .2", "beta = -0.001 violates beta >= 0"),
         ("bounds --json=1", "--json: ignored explicit argument '1'"),
         ("bounds one", "unexpected argument one"),

@@ -5,7 +5,7 @@ A world is a similarity matrix together with labels and the set of difficult nod
     A = 1 on the diagonal, α within a class, β + g·q(i, j)·s_i·s_j across classes,
 
 g = γ − β, with a closeness to the boundary 0 <= s <= 1 for every node and a mask q of the pairs that may be
-confused:
+confused (pairing ``any``: 1 − (1 − s_i)(1 − s_j) in place of s_i·s_j):
 
     three_level   the paper's graph: s = 1 on the first n_d samples of a class, 0 on the others
     graded        s_l = 2^(−(l + ½)/n_d): difficulty fades with the distance to the boundary, half-way at n_d
@@ -87,12 +87,14 @@ class World:
         weights = self.clean_rows(nodes, columns)
         if p.is_clean:
             return weights
-        close = np.flatnonzero(self.closeness[columns])
+        either = p.pairing == "any"  # then one difficult node is enough
+        close = np.arange(len(columns)) if either else np.flatnonzero(self.closeness[columns])
         other = columns[close]
         paired = self.confused[self.labels[nodes][:, None], self.labels[other]]
         if p.pairing == "matched":
             paired &= self.samples[nodes][:, None] == self.samples[other]
-        excess = float(p.gamma - p.beta) * np.outer(self.closeness[nodes], self.closeness[other])
+        row, column = self.closeness[nodes][:, None], self.closeness[other]
+        excess = float(p.gamma - p.beta) * (row + column - row * column if either else row * column)
         weights[:, close] += (excess * paired).astype(np.float32)
         return weights
 

@@ -29,7 +29,7 @@ TINY = GraphParameters(0.5, 0.2, 0.4, 2, 2, 1)
 # Class modes above the bridge, and turned by 12° against the clean ones.
 TURNED = GraphParameters(0.6, 0.1, 0.49, 4, 3, 1)
 # A bridge above the class modes: of the five class directions k = 6 = r + 1 holds four.
-BRIDGED = GraphParameters(0.6, 0.2, 0.55, 3, 6, 2)
+BRIDGED = GraphParameters(0.6, 0.2, 0.55, 3, 6, 2, pairing="matched")
 REMEDIES = ("nothing", "margin", "temperature")
 
 
@@ -350,7 +350,7 @@ def test_other_settings_in_the_same_folder_are_refused_by_name(tmp_path, capsys)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (["--difficult", "2", "--gamma", ".55"], "above which no augmentation produces the matched graph"),
+        (["--difficult", "2", "--gamma", ".55"], "above which no augmentation produces the block graph"),
         (["--dim", "12"], "dim = 12 violates an integer in [1, 11], fewer than the N = 12 nodes"),
         (["--lr", "0"], "lr = 0.0 violates a finite lr > 0"),
         (["--lr", "inf"], "lr = inf violates"),
