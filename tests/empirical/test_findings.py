@@ -51,8 +51,8 @@ def test_a_published_value_outside_the_interval_is_said_to_be():
     baseline = (0.50, 0.51, 0.50)
     near = runs_of(baseline=baseline, margin=(0.51, 0.51, 0.50))
     far = runs_of(baseline=baseline, margin=(0.48, 0.49, 0.48))
-    assert "| +0.64 |" in TABLES["verdicts"](near, {})
-    assert "| +0.64, outside the interval |" in TABLES["verdicts"](far, {})
+    assert "| +0.90 |" in TABLES["verdicts"](near, {})
+    assert "| +0.90, outside the interval |" in TABLES["verdicts"](far, {})
 
 
 def test_interval_in_words():
