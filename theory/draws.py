@@ -147,7 +147,7 @@ def densities(channel: Channel, data: NaturalData) -> Array:
         found: Array = density[:, None, None] * (chosen & region)
         return found
 
-    found = part("difficult", data.difficult, sample < p.n_d) + part("easy", data.easy[:, None], sample >= p.n_d)
+    found: Array = part("difficult", data.difficult, sample < p.n_d) + part("easy", data.easy[:, None], sample >= p.n_d)
     found = (found * inside[:, :, None]).reshape(len(data.kind), p.nodes)
     found /= found.sum(axis=1, keepdims=True)
     return found
