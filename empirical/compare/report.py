@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -44,7 +44,9 @@ from empirical.statistics import (
 )
 from theory.command import format_number
 from theory.files import write_json, write_text
-from theory.plan import LEVELS, MEASURED, THREE_LEVEL
+from theory.kinds import Pairing
+from theory.plan import LEVELS, MEASURED, THREE_LEVEL, Plan, Profile
+from theory.sharper import SharperBounds, flipped_labels, sharper_bounds
 
 UNDECIDED = {WITHIN_NOISE: ": within noise, neither confirmed nor refuted", NO_VERDICT: " (one seed: no verdict)"}
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
@@ -242,5 +244,16 @@ def _bound_rows(condition: Condition, pairing: str) -> list[dict[str, Any]]:
     rows = []
     for name, plan in condition.plans.items():
         reason = plan.reasons.get(f"{pairing} bounds")
-        rows.append({"name": _row_name(name, "encoder"), "bounds": plan.predictions[pairing], "reason": reason})
+        row = {"name": _row_name(name, "encoder"), "bounds": plan.predictions[pairing], "reason": reason}
+        rows.append(row | {"sharper": _sharper(condition.profiles[name], plan, pairing)})
     return rows
+
+
+def _sharper(profile: Profile, plan: Plan, pairing: str) -> SharperBounds | None:
+    """Of the graph that the row's bounds are about; None where it has negative weights or there is no bound."""
+    if plan.predictions[pairing] is None:
+        return None
+    graph = profile.measured("encoder") if pairing == MEASURED else profile.graph("encoder", cast(Pairing, pairing))
+    if min(graph.weights) < 0:
+        return None
+    return sharper_bounds(graph, plan.parameters["dim"], flipped_labels(plan.parameters["delta"]))
