@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from theory.checks import ParameterError, require
 from theory.files import unreadable
+from theory.worlds import unit_rows
 
 CHUNK_VALUES = 1 << 24
 Mapper: TypeAlias = Callable[..., Iterable[Any]]  # applies a function to items in order: ``map``, or that of a pool
@@ -99,11 +100,8 @@ class Chunk:
             row = int(np.flatnonzero(bad)[0])
             problem = "is all zero, it has no direction" if largest[row, 0] == 0 else "is NaN or infinite"
             raise ParameterError(f"{self._place(int(np.arange(self.stop - self.start)[chosen][row]))} {problem}")
-        rows: NDArray[np.float32] = (raw / largest).astype(
-            np.float32, copy=False
-        )  # in [−1, 1]: squares neither over- nor underflow
-        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-        return rows
+        rows = (raw / largest).astype(np.float32, copy=False)  # in [−1, 1]: squares neither over- nor underflow
+        return unit_rows(rows)
 
     def _place(self, row: int) -> str:
         """The row's file, and where it is in there."""
