@@ -206,13 +206,13 @@ class Remote(Pool):
     def unordered(
         self, function: Callable[[T], R], items: Iterable[T], heard: Heard = _ignore
     ) -> Iterator[tuple[int, R]]:
-        call, items = uuid.uuid4().hex, list(items)
+        call, left = uuid.uuid4().hex, 0
         inbox = self._inboxes.setdefault(call, queue.SimpleQueue())
         try:
             for index, item in enumerate(items):
                 future = self.pending[call, index] = self.submit(call, index, function, item)
                 future.add_done_callback(partial(self.deliver, call, index))
-            left = len(items)
+                left += 1
             while left:
                 index, event = inbox.get()
                 if isinstance(event, int | float):
