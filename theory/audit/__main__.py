@@ -11,7 +11,7 @@ from theory.audit import PAPER, THEOREMS, audit, is_assumption, matches_record
 from theory.audit.evidence import WORDS, Verdict
 from theory.command import Parser, run
 
-COLUMNS = "{:<22}{:<22}{:<12}{:<12}{:<10}{}"
+COLUMNS = "{:<22}{:<24}{:<12}{:<12}{:<10}{}"
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m theory.audit") -> int:
