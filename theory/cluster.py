@@ -37,7 +37,7 @@ R = TypeVar("R")
 
 @contextlib.contextmanager
 def connected(scheduler: str, out: Path | None = None) -> Iterator[Cluster]:
-    """The cluster behind ``--scheduler``, its workers checked; see ``theory.engine.workers``."""
+    """The cluster behind ``--scheduler``, its workers checked; see ``theory.workers.workers``."""
     with _client(scheduler) as client, _probe(out) as probe:
         cluster = Cluster(client, scheduler, probe)
         cluster.require_admitted()

@@ -191,7 +191,7 @@ def run(
 
 
 def add_workers(parser: Parser) -> None:
-    """The options ``--jobs`` and ``--scheduler``, see ``theory.engine.workers``."""
+    """The options ``--jobs`` and ``--scheduler``, see ``theory.workers.workers``."""
     where = parser.group("workers").add_mutually_exclusive_group()
     jobs = "single-threaded worker processes, >= 1 (1: this process with all threads)"
     where.add_argument("--jobs", type=int, metavar="N", help=jobs)
@@ -200,7 +200,7 @@ def add_workers(parser: Parser) -> None:
 
 
 def chosen_workers(args: argparse.Namespace) -> dict[str, Any]:
-    """What was given for ``add_workers``, as arguments of ``theory.engine.workers``."""
+    """What was given for ``add_workers``, as arguments of ``theory.workers.workers``."""
     return {"jobs": 1 if args.jobs is None else args.jobs, "scheduler": args.scheduler}
 
 

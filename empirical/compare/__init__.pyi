@@ -1,8 +1,5 @@
-from .experiment import claim as claim
 from .experiment import compare as compare
 from .experiment import first_tasks as first_tasks
-from .experiment import folder as folder
-from .experiment import load_experiment as load_experiment
 from .experiment import planned as planned
 from .presets import PRESETS as PRESETS
 from .presets import Experiment as Experiment
@@ -10,3 +7,6 @@ from .report import write_report as write_report
 from .results import Condition as Condition
 from .results import load_runs as load_runs
 from .results import summarise as summarise
+from .saved import claim as claim
+from .saved import folder as folder
+from .saved import load_experiment as load_experiment

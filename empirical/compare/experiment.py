@@ -14,24 +14,17 @@ import numpy as np
 
 from empirical.arms import ARMS, NotApplicable, pair_remedy
 from empirical.compare.presets import Experiment
+from empirical.compare.report import write_report
+from empirical.compare.saved import claim, folder, write_reasons
 from empirical.evaluate.protocol import Protocol
 from empirical.runs import Task, dropped, run_tasks
 from empirical.train.settings import ALONE, Running, Settings
-from theory import files
 from theory.checks import require, require_integer
-from theory.engine import workers
-from theory.files import read_document, write_json
 from theory.plan import Plan
+from theory.workers import workers
 
-EXPERIMENT_SCHEMA = "difficult-examples/experiment/1"
-REASONS, REASONS_SCHEMA = "inapplicable.json", "difficult-examples/inapplicable/1"
 WARMUP_SEED = 10_000  # of no compared run, so that the plan is not fitted to one of them
 LARGEST_RAW = 1 << 28  # pixels times channels of all training images: a probe on more costs more than the runs
-
-
-def folder(out: Path, omega: float) -> Path:
-    """Folder of one condition."""
-    return out / f"omega-{float(omega)!r}"
 
 
 def compare(
@@ -45,7 +38,7 @@ def compare(
     out : Path
         Folder for the runs, results.csv, results.json and report.html.
     jobs, scheduler
-        Where, see ``theory.engine.workers``.
+        Where, see ``theory.workers.workers``.
     running : Running
         How each run is executed.
 
@@ -67,10 +60,8 @@ def compare(
         run_tasks(first_tasks(experiment, out, running), pool, "warm-up, references")
         tasks, inapplicable = planned(experiment, out, running)
         for omega, reasons in inapplicable.items():
-            write_json(folder(out, omega) / REASONS, {"schema": REASONS_SCHEMA, "reasons": reasons})
+            write_reasons(out, omega, reasons)
         run_tasks(tasks, pool, "arms")
-    from empirical.compare.report import write_report
-
     return write_report(out)
 
 
@@ -125,14 +116,6 @@ def planned(
     return tasks, inapplicable
 
 
-def read_reasons(out: Path, omega: float) -> dict[str, str]:
-    """Why some arms are not applicable at ω, by arm; ParameterError if the arms have not been planned yet."""
-    path = folder(out, omega) / REASONS
-    missing = f"a planned experiment: {path} is missing, the command that began it writes it"
-    require(path.exists(), "out", out, missing)
-    return dict(read_document(path, REASONS_SCHEMA, {"reasons"})["reasons"])
-
-
 def _check_data(experiment: Experiment, running: Running) -> None:
     """Fail on unusable data or sizes before anything is written."""
     from empirical.train.parts import make_fabric, require_fit
@@ -149,17 +132,3 @@ def _check_data(experiment: Experiment, running: Running) -> None:
     require(int(sizes.min()) >= 4, "train", count, f"at least 4 images in each of the {classes} classes")
     if experiment.labels_per_class is not None:
         require_integer("labels_per_class", experiment.labels_per_class, 1, int(sizes.min()))
-
-
-def claim(experiment: Experiment, out: Path) -> None:
-    """Record the experiment in its folder; refuse a folder that holds another one, naming the difference."""
-    files.claim(out / "experiment.json", experiment.to_json(), files.belongs_to("experiment", out), EXPERIMENT_SCHEMA)
-
-
-def load_experiment(out: Path) -> Experiment:
-    """The experiment recorded in a folder."""
-    keys = set(Experiment.__dataclass_fields__)
-    fields = read_document(out / "experiment.json", EXPERIMENT_SCHEMA, keys)
-    fields.pop("schema")
-    lists = {"arms": tuple(fields["arms"]), "omegas": tuple(fields["omegas"])}
-    return Experiment(**{**fields, **lists, "base": Settings.from_json(fields["base"])})

@@ -10,7 +10,6 @@ from typing import Any, cast
 import pandas as pd
 
 from empirical.arms import ARMS
-from empirical.compare.experiment import load_experiment
 from empirical.compare.pictures import (
     cosine_matrix,
     difference_figure,
@@ -30,6 +29,7 @@ from empirical.compare.results import (
     require_finished,
     summarise,
 )
+from empirical.compare.saved import load_experiment
 from empirical.profile.reading import verdict
 from empirical.runs import REFERENCES
 from empirical.statistics import (

@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from empirical.arms import ARMS
-from empirical.compare.experiment import folder, read_reasons
 from empirical.compare.presets import Experiment
+from empirical.compare.saved import folder, read_reasons
 from empirical.data.arrays import read_npz
 from empirical.runs import REFERENCES
 from empirical.statistics import detectable_difference, mean_interval, paired, rank_correlation

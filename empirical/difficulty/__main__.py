@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from empirical.choices import FILES_HELP, ROUNDS, SCORES, SHARE
 from theory.checks import ParameterError
 from theory.command import Parser, add_workers, chosen_workers, run
-from theory.engine import workers
 from theory.files import require_writable
 from theory.plan import SPACES, Plan
+from theory.workers import workers
 
 if TYPE_CHECKING:
     from empirical.difficulty.scores import Labels

@@ -12,9 +12,9 @@ from empirical.choices import FILES_HELP, SHARE
 from empirical.profile.reading import describe
 from theory.checks import ParameterError
 from theory.command import Parser, add_workers, chosen_workers, run
-from theory.engine import workers
 from theory.files import require_writable
 from theory.plan import plan_from_profile
+from theory.workers import workers
 
 if TYPE_CHECKING:
     from empirical.data.features import Mapper

@@ -30,11 +30,12 @@ from empirical.simulate.settings import Settings
 from theory import formulas
 from theory.channel import Channel
 from theory.checks import require
-from theory.engine import Pool, report, workers
+from theory.engine import Pool, report
 from theory.files import belongs_to, claim, write_bytes, write_text
 from theory.graph import SimilarityGraph
 from theory.kinds import paper_weights
 from theory.params import GraphParameters
+from theory.workers import workers
 
 SCHEMA = "difficult-examples/simulation/1"
 COLUMNS = ("step", "loss", "angle_clean", "angle_difficult", "angle_exact", "probe_error")
@@ -352,7 +353,7 @@ def simulate(settings: Settings, out: Path, jobs: int = 1, scheduler: str | None
     out : Path
         Folder; finished seeds in it are kept, an interrupted one goes on.
     jobs, scheduler
-        Where, see ``theory.engine.workers``.
+        Where, see ``theory.workers.workers``.
 
     Returns
     -------
@@ -411,7 +412,7 @@ def run_experiment(runs: Sequence[Settings], out: Path, jobs: int = 1, scheduler
     out : Path
         What is finished in it is kept; folders with other settings are refused.
     jobs, scheduler
-        Where, see ``theory.engine.workers``.
+        Where, see ``theory.workers.workers``.
 
     Returns
     -------

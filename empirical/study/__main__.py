@@ -13,8 +13,8 @@ from empirical.train.options import add_arguments, given, require_alone
 from empirical.train.settings import Running, Settings, settings_from_arguments
 from theory.checks import ParameterError
 from theory.command import Parser, add_workers, chosen_workers, run
-from theory.engine import workers
 from theory.files import require_writable
+from theory.workers import workers
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.study") -> int:

@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 
 from empirical.arms import NotApplicable
-from empirical.compare.experiment import WARMUP_SEED, claim, load_experiment, task
+from empirical.compare.experiment import WARMUP_SEED, task
 from empirical.compare.presets import Experiment
+from empirical.compare.saved import claim, load_experiment
 from empirical.runs import Task, dropped, run_tasks
 from empirical.study.parts import PARTS, Condition, Part
 from empirical.train.settings import ALONE, Running, Settings
@@ -106,7 +107,7 @@ def run_part(study: Study, name: str, seeds: int | None = None, pool: Pool = HER
     seeds : int, optional
         Runs per condition; by default the part's.
     pool : Pool
-        Where, see ``theory.engine.workers``; by default in this process.
+        Where, see ``theory.workers.workers``; by default in this process.
 
     Raises
     ------

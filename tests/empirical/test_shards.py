@@ -18,7 +18,7 @@ from empirical.profile.levels import GroupSum, Sums, Weighted, measure_space, po
 from tests.empirical.test_difficulty import cosines
 from tests.empirical.test_profile import blobs, naive_levels
 from theory.checks import ParameterError
-from theory.engine import workers
+from theory.workers import workers
 
 
 def save_shards(folder, name, array, ends):

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 from theory.checks import ParameterError
-from theory.engine import report, stoppable, workers
+from theory.engine import report, stoppable
+from theory.workers import workers
 
 
 def square(x):

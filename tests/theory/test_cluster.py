@@ -21,9 +21,9 @@ from tests.theory import tasks
 from tests.theory.test_simulate import FILE
 from theory import cluster as module
 from theory.checks import ParameterError
-from theory.engine import workers
 from theory.simulate import Experiment, run_experiment
 from theory.simulate.__main__ import main
+from theory.workers import workers
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,8 @@ import pytest
 
 from tests.theory import tasks
 from theory.checks import ParameterError
-from theory.engine import HERE, report, workers
+from theory.engine import HERE, report
+from theory.workers import workers
 
 CHOICES = ({}, {"jobs": 2}, {"scheduler": "local:2"})
 

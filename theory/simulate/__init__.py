@@ -47,13 +47,13 @@ from theory.draws import (
     population,
     require_channel,
 )
-from theory.engine import workers
 from theory.files import claim, read_toml, write_bytes, write_text
 from theory.kinds import PAIRINGS
 from theory.mitigation import weighted_minimum
 from theory.noise import noisy_eigenvalue
 from theory.params import GraphParameters
 from theory.spectrum import NotRealisable, nth_mode, spectrum
+from theory.workers import workers
 from theory.worlds import STRUCTURES, AnyWorld, Array, Indices, Mask, load_measured, synthetic
 
 GRAPH_KEYS = ("pairing", "alpha", "beta", "gamma", "samples_per_class", "classes", "difficult")
@@ -714,7 +714,7 @@ def run_experiment(experiment: Experiment, out: Path, jobs: int = 1, scheduler: 
     out : Path
         Folder for experiment.json, cells/ (one file each, written when complete) and the results.
     jobs, scheduler
-        Where, see ``theory.engine.workers``.
+        Where, see ``theory.workers.workers``.
 
     Returns
     -------

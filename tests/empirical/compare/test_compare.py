@@ -13,8 +13,9 @@ import pytest
 from empirical import runs as module
 from empirical.arms import ARMS
 from empirical.compare.__main__ import main
-from empirical.compare.experiment import WARMUP_SEED, compare, load_experiment, planned
+from empirical.compare.experiment import WARMUP_SEED, compare, planned
 from empirical.compare.presets import PRESETS, Experiment
+from empirical.compare.saved import load_experiment
 from empirical.data import load
 from tests.empirical.train.test_loop import TINY
 from theory.checks import ParameterError
