@@ -66,6 +66,7 @@ def save_or_fail(item):
 def run_until_stopped(out, **where):
     """A main process that tests interrupt."""
     out = Path(out)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which what a shell runs in the background lacks
     with workers(**where) as pool:
         try:
             print(list(pool.map(save_when_asked, [(x, out) for x in range(6)])))
