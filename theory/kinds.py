@@ -7,7 +7,7 @@ remedies and the audit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, get_args
 
 if TYPE_CHECKING:
@@ -128,6 +128,12 @@ def paper_weights(alpha: Number, beta: Number, gamma: Number, pairing: Pairing) 
         alpha,
         beta,
     )
+
+
+def six_weights(within: Sequence[Number], across: Sequence[Number]) -> PerKind:
+    """The graph of six levels: similarity of easy–easy, easy–difficult and difficult–difficult pairs, by classes."""
+    (same_easy, same_mixed, same_difficult), (easy, mixed, difficult) = within, across
+    return PerKind(difficult, 1, same_difficult, difficult, same_mixed, mixed, 1, same_easy, easy)
 
 
 class RowLevels(NamedTuple):

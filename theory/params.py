@@ -9,7 +9,7 @@ from operator import mul
 from typing import Any, NamedTuple
 
 from theory.checks import is_finite, require, require_integer
-from theory.kinds import PAIRINGS, Degrees, Pairing, PerKind, degrees, neighbours, paper_weights
+from theory.kinds import PAIRINGS, Degrees, Pairing, PerKind, degrees, neighbours, paper_weights, six_weights
 
 LARGEST_SIZE = 10**12  # of n and of the classes: their product stays exact in a float
 
@@ -193,10 +193,7 @@ class SixLevels(_Sizes):
     @cached_property
     def weights(self) -> PerKind:
         """Weights by kind of pair."""
-        same, other = self.within, self.across
-        return PerKind(
-            other.difficult, 1, same.difficult, other.difficult, same.mixed, other.mixed, 1, same.easy, other.easy
-        )
+        return six_weights(self.within, self.across)
 
     @property
     def neighbours(self) -> int:

@@ -84,7 +84,7 @@ def _entry(mode: Callable[[Any], Any]) -> dict[str, Any]:
 SPACES = (
     Space(
         ("trivial", "contrast"),
-        lambda p, _: (1 + 0 * p.alpha, formulas.contrast(p)),
+        lambda p, _: (1 + 0 * p.weights.same_class_both_easy, formulas.contrast(p)),
         lambda p, by: (1 + 0 * p.n_d, _mixed(p, by)),
         lambda p: formulas.block(p, p.r),
     ),
@@ -181,7 +181,7 @@ def is_positive_semidefinite(p: Any) -> Any:
     It is, if and only if on every invariant space the weights are: what a kind of sample has more with itself than
     with its kind, and for ``across`` = r and −1 the diagonal and the determinant of the 2×2 block.
     """
-    zero = 0 if hasattr(p.alpha, "numerator") else -ROUNDING
+    zero = 0 if hasattr(p.degrees.easy, "numerator") else -ROUNDING
     n_d, n_e = p.n_d, p.n - p.n_d
     holds: Any = True
     for across in (p.r, -1):

@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from theory import formulas, palette
 from theory.augmentation import least_labelling_error
 from theory.bounds import DEFAULTS, DIFFICULT_SHARE, error_bounds, rules
-from theory.checks import ParameterError, require
-from theory.kinds import PAIRINGS, Pairing, degrees, neighbours, paper_weights
-from theory.params import LARGEST_SIZE, GraphParameters
+from theory.checks import ParameterError, require, require_integer
+from theory.kinds import PAIRINGS, Pairing, degrees, neighbours, paper_weights, six_weights
+from theory.params import LARGEST_SIZE, GraphParameters, Levels, SixLevels
 from theory.sharper import even_labels, flipped_labels, probe_error, spread
 from theory.spectrum import ROUNDING, Arithmetic, above_zero, is_positive_semidefinite, modes
 
@@ -130,7 +130,78 @@ class Points:
         self.degrees = degrees(self.weights, n, r, n_d)
 
 
+class SixPoints:
+    """Many graphs of six levels as arrays."""
+
+    pairing: Pairing = "block"
+
+    def __init__(self, within: Sequence[Array], across: Sequence[Array], n: Array, r: Array, n_d: Array):
+        self.n, self.r, self.n_d = n, r, n_d
+        self.weights = six_weights(within, across)
+        self.degrees = degrees(self.weights, n, r, n_d)
+
+
 ARRAYS = Arithmetic(np.sqrt, np.where, above_zero)
+
+
+def evaluate_six(
+    within: Sequence[ArrayLike],
+    across: Sequence[ArrayLike],
+    samples_per_class: ArrayLike,
+    classes: ArrayLike,
+    difficult: ArrayLike,
+    dim: ArrayLike,
+) -> Table:
+    """Degrees and spectrum of many graphs of six levels at once.
+
+    Parameters
+    ----------
+    within, across : three array_like each
+        As in ``theory.params.SixLevels``; all arguments broadcast against each other.
+    samples_per_class, classes, difficult, dim : array_like of integers
+
+    Returns
+    -------
+    dict of arrays, each of the broadcast shape
+        ``degree.*``, ``eigenvalue.*``, ``multiplicity.*`` and ``realisable`` as from ``evaluate``, and
+        ``lambda_exact``, λ_{k+1} of the graph.
+
+    Raises
+    ------
+    ParameterError
+        If there is no point, or ``SixLevels`` refuses one, or its dim is outside 1 to N − 1; the first is named.
+    ValueError
+        If the shapes do not broadcast.
+    """
+    given = (*within, *across, samples_per_class, classes, difficult, dim)
+    arrays = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in given))
+    *levels, n, c, n_d, k = arrays
+    require(k.size > 0, "shape of the points", k.shape, "at least one point")
+    points = SixPoints(levels[:3], levels[3:], n, c - 1, n_d)
+    easy, difficult_degree = (value + 0 * k for value in points.degrees)
+    accepted = ((easy > 0) | (n == n_d)) & ((difficult_degree > 0) | (n_d == 0)) & (k >= 1) & (k < n * c)
+    accepted &= (n >= 1) & (n <= LARGEST_SIZE) & (c >= 2) & (c <= LARGEST_SIZE) & (n_d >= 0) & (n_d <= n)
+    for level in levels:
+        accepted &= np.abs(level) <= 1
+    for whole in (n, c, n_d, k):
+        accepted &= whole == np.floor(whole)
+    if not accepted.all():
+        index = np.unravel_index(int(np.argmin(accepted)), k.shape)
+        _refuse_six([float(array[index]) for array in arrays], _point(index) if k.shape else None)
+    with np.errstate(all="ignore"):  # where a mode does not exist
+        columns, found = _spectrum(points, k)
+        columns["lambda_exact"] = _nth_largest([(eigenvalue, count) for _, eigenvalue, count in found], k + 1)
+        return columns | {"realisable": is_positive_semidefinite(points) & (k > 0)}
+
+
+def _refuse_six(point: Sequence[float], place: str | None) -> NoReturn:
+    sizes = [int(value) if value.is_integer() else value for value in point[6:]]
+    try:
+        graph = SixLevels(Levels(*point[:3]), Levels(*point[3:6]), *sizes[:3])  # type: ignore[arg-type]
+        require_integer("dim", sizes[3], 1, graph.nodes - 1, limit=", fewer than the N samples")
+    except ParameterError as error:
+        raise (error if place is None else error.at(place)) from None
+    raise AssertionError(f"SixLevels accepts {point}")
 
 
 def _accepted(p: Points, k: Array, d: Array) -> NDArray[np.bool_]:
@@ -164,13 +235,7 @@ def _refuse(point: Sequence[float], pairing: Pairing, place: str | None) -> NoRe
 
 def _columns(p: Points, k: Array, d: Array) -> Table:
     """The table of ``evaluate`` for one chunk of accepted points."""
-    found = [
-        (mode, np.where(count > 0, eigenvalue, np.nan), count + np.zeros_like(k))
-        for mode, eigenvalue, count in modes(p, ARRAYS)
-    ]
-    columns: Table = {"degree.easy": p.degrees.easy, "degree.difficult": p.degrees.difficult}
-    columns |= {f"eigenvalue.{mode}": eigenvalue for mode, eigenvalue, _ in found}
-    columns |= {f"multiplicity.{mode}": count.astype(np.int64) for mode, _, count in found}
+    columns, found = _spectrum(p, k)
     exact = _nth_largest([(eigenvalue, count) for _, eigenvalue, count in found], k + 1)
     clean: Array = formulas.clean_bulk(p)
     columns["realisable"] = is_positive_semidefinite(p)
@@ -187,6 +252,18 @@ def _columns(p: Points, k: Array, d: Array) -> Table:
         columns |= {f"{name}.{field}": np.where(rule.exists, column, np.nan) for field, column in numbers.items()}
         columns |= {f"{name}.applies": rule.applies, f"{name}.vacuous": (value > 1) & rule.exists}
     return columns | _sharper(p, k, d, exact, found)
+
+
+def _spectrum(p: Points | SixPoints, k: Array) -> tuple[Table, list[tuple[str, Array, Array]]]:
+    """Columns of degrees and modes, and the modes with their eigenvalues and multiplicities."""
+    found = [
+        (mode, np.where(count > 0, eigenvalue, np.nan), count + np.zeros_like(k))
+        for mode, eigenvalue, count in modes(p, ARRAYS)
+    ]
+    columns: Table = {"degree.easy": p.degrees.easy, "degree.difficult": p.degrees.difficult}
+    columns |= {f"eigenvalue.{mode}": eigenvalue for mode, eigenvalue, _ in found}
+    columns |= {f"multiplicity.{mode}": count.astype(np.int64) for mode, _, count in found}
+    return columns, found
 
 
 def _sharper(p: Points, k: Array, d: Array, exact: Array, found: Sequence[tuple[str, Array, Array]]) -> Table:

@@ -14,7 +14,7 @@ import sympy as sp
 
 from theory import formulas, kinds
 from theory.checks import require
-from theory.kinds import PAIRINGS, Pairing, PerKind, neighbours, paper_weights
+from theory.kinds import PAIRINGS, Pairing, PerKind, neighbours, paper_weights, six_weights
 from theory.spectrum import Arithmetic, choose, modes, spaces
 
 alpha, beta, gamma = sp.symbols("alpha beta gamma", nonnegative=True)
@@ -40,6 +40,27 @@ class Symbols:
         self.neighbours = sp.sympify(neighbours(self.n_d, pairing))
         self.weights = paper_weights(self.alpha, self.beta, self.gamma, pairing)
         self.degrees = kinds.degrees(self.weights, self.n, self.r, self.n_d)
+
+
+class SixSymbols:
+    """The general graph: six levels as symbols, ``within`` a class and ``across`` classes, for ``eigenvalues``.
+
+    Attributes
+    ----------
+    within, across : tuple of sympy.Symbol
+        Similarity of easy–easy, easy–difficult and difficult–difficult pairs.
+    n, r, n_d : sympy.Symbol
+        As those of ``Symbols``.
+    """
+
+    pairing: Pairing = "block"  # six levels do not tell paired difficult samples from others
+
+    def __init__(self) -> None:
+        self.within = sp.symbols("w_ee w_ed w_dd", real=True)
+        self.across = sp.symbols("v_ee v_ed v_dd", real=True)
+        self.n, self.r, self.n_d = n, r, n_d
+        self.weights = six_weights(self.within, self.across)
+        self.degrees = kinds.degrees(self.weights, n, r, n_d)
 
 
 GENERIC = Arithmetic(sp.sqrt, choose, lambda count: True)  # 1 <= n_d < n

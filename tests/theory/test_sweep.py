@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.theory.graphs import REFERENCE, graphs
+from tests.theory.test_kinds import six_levels
 from theory import sweep
 from theory.augmentation import labelling_errors
 from theory.bounds import error_bounds
@@ -19,7 +20,7 @@ from theory.checks import ParameterError
 from theory.kinds import PAIRINGS
 from theory.params import GraphParameters
 from theory.sharper import flipped_labels, sharper_bounds
-from theory.spectrum import is_positive_semidefinite, spectrum
+from theory.spectrum import is_positive_semidefinite, nth_mode, spectrum
 
 FIXED = {"alpha": 0.4, "beta": 0.1, "samples_per_class": 20, "classes": 4, "difficult": 3, "dim": 5, "delta": 0.01}
 
@@ -111,6 +112,50 @@ def test_the_modes_sum_to_the_trace_and_hold_the_exact_eigenvalue(drawn):
         trace = p.classes * ((p.n - p.n_d) / table["degree.easy"][i] + p.n_d / table["degree.difficult"][i])
         assert math.fsum(eigenvalues) == pytest.approx(trace, rel=1e-12)
         assert table["difficult.lambda_exact"][i] == np.sort(eigenvalues)[::-1][dim]
+
+
+@given(st.lists(six_levels(), min_size=1, max_size=4), st.randoms(use_true_random=False))
+def test_six_levels_at_every_point_are_those_of_the_scalar_functions(drawn, random):
+    dims = [random.randint(1, p.nodes - 1) for p in drawn]
+    levels = np.array([(*p.within, *p.across) for p in drawn], dtype=float).T
+    sizes = np.array([(p.n, p.classes, p.n_d) for p in drawn]).T
+    table = sweep.evaluate_six(levels[:3], levels[3:], *sizes, dims)
+    for at, (p, dim) in enumerate(zip(drawn, dims, strict=True)):
+        floats = replace(p, within=tuple(map(float, p.within)), across=tuple(map(float, p.across)))
+        found = {mode.mode: mode for mode in spectrum(floats)}
+        for name in [column[11:] for column in table if column.startswith("eigenvalue.")]:
+            count = found[name].multiplicity if name in found else 0
+            assert table[f"multiplicity.{name}"][at] == count
+            if count:
+                assert table[f"eigenvalue.{name}"][at] == pytest.approx(found[name].eigenvalue, rel=1e-12, abs=1e-15)
+        expected = nth_mode(spectrum(floats), dim + 1).eigenvalue
+        assert table["lambda_exact"][at] == pytest.approx(expected, rel=1e-12, abs=1e-15)
+        assert table["realisable"][at] == is_positive_semidefinite(floats)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"within": (0.5, [0.4, 1.5], 0.4)}, "within.mixed = 1.5 at point 1 violates a number in [-1, 1]"),
+        ({"across": (-1.0, -0.5, 0.1)}, "degree of easy samples = "),
+        ({"dim": 60}, "dim = 60 violates an integer in [1, 59], fewer than the N samples"),
+        ({"difficult": 2.5}, "difficult = 2.5 violates"),
+        ({"dim": []}, "at least one point"),
+    ],
+)
+def test_a_graph_of_six_levels_is_refused_as_the_scalar_one(change, message):
+    arguments = {
+        "within": (0.5, 0.45, 0.4),
+        "across": (0.05, 0.06, 0.08),
+        "samples_per_class": 20,
+        "classes": 3,
+        "difficult": 5,
+        "dim": 4,
+    }
+    assert sweep.evaluate_six(**arguments)["realisable"].shape == ()
+    with pytest.raises(ParameterError) as error:
+        sweep.evaluate_six(**(arguments | change))
+    assert message in str(error.value)
 
 
 def test_arguments_broadcast_and_chunks_do_not_show(monkeypatch):

@@ -11,7 +11,8 @@ from theory.bounds import error_bounds
 from theory.checks import ParameterError
 from theory.graph import SimilarityGraph
 from theory.kinds import PAIRINGS
-from theory.params import GraphParameters
+from theory.params import GraphParameters, SixLevels
+from theory.spectrum import spectrum
 
 POINT = GraphParameters(Fraction(387, 1000), Fraction(208, 1000), Fraction(241, 1000), 8, 3, 2)
 VALUES = {
@@ -47,6 +48,18 @@ def test_multiplicities_sum_to_the_number_of_nodes(pairing):
     p = symbolic.Symbols(pairing)
     assert sp.expand(sum(symbolic.multiplicities(p).values()) - p.n * (p.r + 1)) == 0
     assert set(symbolic.multiplicities(p)) == set(symbolic.eigenvalues(p))
+
+
+def test_six_levels_take_the_numeric_values():
+    six, p = symbolic.SixSymbols(), SixLevels((0.62, 0.58, 0.55), (0.05, 0.06, 0.09), 12, 3, 4)
+    values = dict(zip((*six.within, *six.across), (*p.within, *p.across), strict=True))
+    values |= {symbolic.n: p.n, symbolic.r: p.r, symbolic.n_d: p.n_d}
+    counts = symbolic.multiplicities(six)
+    found = {
+        mode: (float(e.subs(values)), int(sp.sympify(counts[mode]).subs(values)))
+        for mode, e in symbolic.eigenvalues(six).items()
+    }
+    assert found == {mode: (pytest.approx(eigenvalue, rel=1e-12), count) for mode, eigenvalue, count in spectrum(p)}
 
 
 def test_expressions_take_the_numeric_values():
