@@ -200,7 +200,9 @@ def difference_to_scalar(points: dict[str, Any], table: dict[str, Any], pairing:
         values = {name: points[name][i].item() for name in NAMES}
         dim, delta = values.pop("dim"), values.pop("delta")
         for name, bound in error_bounds(GraphParameters(**values, pairing=pairing), dim, delta).items():
-            for field, value in bound.to_json().items():
+            numbers = bound.to_json()
+            del numbers["source"]
+            for field, value in numbers.items():
                 found = table[f"{name}.{field}"][i].item()
                 differences.append(float(not np.isnan(found)) if value is None else abs(found - value))
     return float(np.max(differences))
@@ -272,7 +274,7 @@ def targets(document: dict[str, Any]) -> Rows:
 
 def graph(nodes: int) -> GraphParameters:
     """Ten classes, 8 % difficult."""
-    return GraphParameters(0.5, 0.05, 0.2, nodes // 10, 10, round(0.08 * nodes / 10))
+    return GraphParameters(0.5, 0.05, 0.2, nodes // 10, 10, round(0.08 * nodes / 10), "matched")
 
 
 def random_points(count: int, pairing: str) -> dict[str, Any]:

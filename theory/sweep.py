@@ -110,6 +110,8 @@ def _evaluate(arguments: Sequence[ArrayLike], pairing: Pairing, place: Callable[
                 first = int(np.argmin(accepted))
                 index = np.unravel_index(start + first, shape)
                 _refuse([float(column[first]) for column in chunk], pairing, place(index) if shape else None)
+            if pairing == "clean":  # as in GraphParameters, no pair has γ
+                points = Points(a, b, b, n, c - 1, n_d, pairing)
             stop = start + k.size
             for name, column in _columns(points, k, d).items():
                 if name not in table:

@@ -158,6 +158,14 @@ def test_a_graph_of_six_levels_is_refused_as_the_scalar_one(change, message):
     assert message in str(error.value)
 
 
+def test_in_a_clean_graph_gamma_has_no_effect():
+    table = sweep.evaluate(0.4, 0.1, 0.3, 20, 4, 3, [3, 5, 30], 0.01, "clean")
+    expected = sweep.evaluate(0.4, 0.1, 0.1, 20, 4, 3, [3, 5, 30], 0.01)
+    for name in expected:
+        np.testing.assert_array_equal(table[name], expected[name])
+    assert table["difficult.applies"].tolist() == [False, True, True]
+
+
 def test_arguments_broadcast_and_chunks_do_not_show(monkeypatch):
     gamma, difficult = np.linspace(0.1, 0.35, 13), np.arange(21)
     varied = {**FIXED, "gamma": gamma[:, None], "difficult": difficult}
