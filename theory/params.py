@@ -21,22 +21,22 @@ class _Sizes:
     classes: int
     difficult: int
 
-    @property
+    @cached_property
     def n(self) -> int:
         """Samples per class."""
         return self.samples_per_class
 
-    @property
+    @cached_property
     def r(self) -> int:
         """Other classes, that is classes - 1."""
         return self.classes - 1
 
-    @property
+    @cached_property
     def n_d(self) -> int:
         """Difficult samples per class."""
         return self.difficult
 
-    @property
+    @cached_property
     def nodes(self) -> int:
         """N = n (r + 1)."""
         return self.samples_per_class * self.classes
