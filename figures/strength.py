@@ -17,7 +17,7 @@ from empirical.study.parts import PARTS
 from figures import study, style
 
 ROLES = {"margin": (style.MARGIN, "margin, σ/σ*"), "temperature": (style.TEMPERATURE, "temperature, log ρ/log ρ*")}
-PUBLISHED = {claim.larger: float(claim.published) for claim in CLAIMS if claim.larger in ROLES and claim.published}
+PUBLISHED = {c.larger: float(c.published) for c in CLAIMS if c.larger in ROLES and c.smaller == "baseline"}
 ASIDE = 1.06  # of the strength, so that seeds are seen beside their mean
 
 

@@ -216,7 +216,7 @@ def test_strengths_are_in_units_of_the_derived_one(runs):
     found = table.groupby("condition").strength.first().to_dict()
     assert found == pytest.approx({"margin": 1, "margin-x4": 4, "temperature": 1, "temperature-power2": 2})
     assert table.change[table.condition == "margin-x4"].to_numpy() == pytest.approx(5.0)  # row 6 minus row 1
-    assert strength.PUBLISHED == {"margin": 0.64, "temperature": 0.86}
+    assert strength.PUBLISHED == {"margin": 0.90, "temperature": 0.98}
 
 
 def test_sweeps_hold_both_arms_at_every_value(runs):
