@@ -9,7 +9,6 @@ ENCODERS = ("convnet", "resnet18", "resnet50", "vit")
 PROTOCOLS = ("lbfgs", "sgd", "both")  # of the linear probe
 SCORES = ("gap", "flags")  # what makes a sample difficult: a probe's gap, its number of flagged pairs
 SHARE = 0.08  # of each class that counts as difficult (Zhang et al., ICLR 2026)
-FILES_HELP = "several files or patterns, such as 'shards/*.npy', are one matrix sorted by name (part-10 after part-9)"
 ROUNDS = 10  # random partitions into batches in which pairs are flagged
 
 POSITIVE, NOT_NEGATIVE = Range(0, above=True), Range(0)

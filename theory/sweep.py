@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from theory import formulas, palette
 from theory.augmentation import least_labelling_error
 from theory.bounds import DEFAULTS, DIFFICULT_SHARE, error_bounds, rules
-from theory.checks import ParameterError, require, require_integer
+from theory.checks import ParameterError, nearest, require, require_integer
 from theory.kinds import PAIRINGS, Pairing, degrees, neighbours, paper_weights, six_weights
 from theory.params import LARGEST_SIZE, GraphParameters, Levels, SixLevels
 from theory.sharper import even_labels, flipped_labels, probe_error, spread
@@ -318,7 +318,7 @@ def parse_sweep(text: str) -> Sweep:
     """
     name, _, numbers = text.partition("=")
     name = name.strip().replace("-", "_")
-    require(name in NAMES, "sweep", text, "a name among " + ", ".join(NAMES))
+    require(name in NAMES, "sweep", text, "a name among " + ", ".join(NAMES) + nearest(name, NAMES))
     try:
         start, stop, step = (Decimal(number) for number in numbers.split(":"))
     except (ValueError, InvalidOperation):

@@ -8,7 +8,7 @@ from typing import Any
 from empirical.arms import ARMS, BANDS
 from empirical.choices import SCORES
 from empirical.train.settings import Settings
-from theory.checks import require, require_integer, require_known, require_share
+from theory.checks import ParameterError, require, require_integer, require_known, require_share
 from theory.kinds import Pairing
 
 
@@ -49,7 +49,10 @@ class Experiment:
         for arm in self.arms:
             require_known("arms", arm, ARMS)
         require(len(set(self.arms)) == len(self.arms), "arms", ",".join(self.arms), "no arm twice")
-        require("baseline" in self.arms, "arms", ",".join(self.arms), "baseline among the arms")
+        if "baseline" not in self.arms:
+            raise ParameterError(
+                f"arms {','.join(self.arms)}: baseline is missing, against which all others are compared"
+            )
         require_integer("seeds", self.seeds, 1)
         require_integer("draws", self.draws, 1)
         require(bool(self.omegas), "omegas", "", "at least one value")

@@ -9,7 +9,8 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from empirical.choices import FILES_HELP, ROUNDS, SCORES, SHARE
+from empirical.choices import ROUNDS, SCORES, SHARE
+from empirical.options import add_source, require_source
 from theory.checks import ParameterError
 from theory.command import Parser, add_workers, chosen_workers, run
 from theory.files import require_writable
@@ -36,16 +37,8 @@ def parser(prog: str) -> Parser:
             "--checkpoint runs/digits/checkpoint.pt --by flags --json",
         ),
     )
+    add_source(found, "−1 for none; without any, flags decide")
     add = found.group("what is measured").add_argument
-    add("--features", nargs="+", metavar="FILE", help=f".npy of features, floats of shape (N, d); {FILES_HELP}")
-    add(
-        "--labels",
-        nargs="+",
-        metavar="FILE",
-        help=".npy of integer labels, shape (N,), −1 for none, or likewise several",
-    )
-    add("--classes", type=int, help="number of classes, >= 2, where there are no labels (an estimate)")
-    add("--checkpoint", type=Path, help="checkpoint.pt of empirical.train: its network on its training images")
     add("--space", choices=SPACES, default="encoder", help="features of the checkpoint: " + ", ".join(SPACES))
     add("--mislabelled", type=Path, help=".npy of indices of samples known to be mislabelled")
     add = found.group("samples").add_argument
@@ -65,12 +58,7 @@ def parser(prog: str) -> Parser:
 
 
 def _command(args: Namespace) -> None:
-    if (args.checkpoint is None) == (args.features is None):
-        raise ParameterError("one of --checkpoint and --features is required")
-    if args.checkpoint is not None and (args.labels is not None or args.classes is not None):
-        raise ParameterError("--checkpoint brings its own labels: --labels and --classes go with --features")
-    if args.labels is not None and args.classes is not None:
-        raise ParameterError("--classes and --labels exclude each other")
+    require_source(args)
     if args.space != "encoder" and args.checkpoint is None:
         raise ParameterError(f"--space {args.space} goes with --checkpoint: features are of one space")
     if args.out is not None:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from empirical.choices import FILES_HELP, SHARE
+from empirical.choices import SHARE
+from empirical.options import add_source, require_source
 from empirical.profile.reading import describe
-from theory.checks import ParameterError
 from theory.command import Parser, add_workers, chosen_workers, run
 from theory.files import require_writable
 from theory.plan import plan_from_profile
@@ -37,11 +37,8 @@ def parser(prog: str) -> Parser:
             "--features examples/features.npy --classes 10",
         ),
     )
+    add_source(found, "without, clusters")
     add = found.group("what is measured").add_argument
-    add("--features", nargs="+", metavar="FILE", help=f".npy of features, floats of shape (N, d); {FILES_HELP}")
-    add("--labels", nargs="+", metavar="FILE", help=".npy of integer labels, shape (N,), or several; without, clusters")
-    add("--classes", type=int, help="number of clusters, >= 2, where there are no labels (an estimate)")
-    add("--checkpoint", type=Path, help="checkpoint.pt of empirical.train: its network on its training images")
     add("--difficult-share", type=float, default=SHARE, help="share of each class taken for difficult, 0 to 1")
     add = found.group("output").add_argument
     add("--out", type=Path, help="write the profile, for theory.bounds, to this JSON file")
@@ -52,12 +49,7 @@ def parser(prog: str) -> Parser:
 
 
 def _command(args: Namespace) -> None:
-    if (args.checkpoint is None) == (args.features is None):
-        raise ParameterError("one of --checkpoint and --features is required")
-    if args.labels is not None and args.classes is not None:
-        raise ParameterError("--classes and --labels exclude each other")
-    if args.checkpoint is not None and (args.labels is not None or args.classes is not None):
-        raise ParameterError("--checkpoint brings its own labels: --labels and --classes go with --features")
+    require_source(args)
     for path in (args.out, args.difficult_out):
         if path is not None:
             require_writable(path)

@@ -266,6 +266,7 @@ def test_the_documented_range():
         ("gamma", "violates the form"),
         ("", "violates a name among alpha, beta"),
         ("gama=.05:.4:.01", "sweep = gama=.05:.4:.01 violates a name among alpha, beta, gamma"),
+        ("gama=.05:.4:.01", r"difficult, dim, delta \(did you mean gamma\?\)"),
         ("pairing=.05:.4:.01", "violates a name among"),
     ],
 )

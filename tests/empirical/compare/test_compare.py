@@ -231,7 +231,7 @@ def test_presets_are_valid_and_the_demo_lies_in_the_theorems_range():
         (["--data", "npz:none.npz"], "cannot read none.npz"),
         (["--preset", "photos-cpu"], "--data is required"),
         (["--arms", "baseline,magic"], "arms = magic violates one of"),
-        (["--arms", "margin"], "baseline among the arms"),
+        (["--arms", "margin"], "arms margin: baseline is missing, against which all others are compared"),
         (["--omegas", "0,x"], "--omegas 0,x: not numbers separated by commas"),
         (["--omegas", "2"], "omega = 2.0"),
         (["--seeds", "0"], "seeds = 0"),
