@@ -165,14 +165,16 @@ class Profile:
     def levels(self, space: str, pairing: Pairing) -> tuple[float, float, float]:
         """α, β, γ of a three-level reading: ``any`` as the paper measures them, else γ of two difficult samples.
 
-        For ``block`` and ``matched`` β is then the mean over all other pairs of different classes.
+        For ``block`` and ``matched`` β is then the mean over all other pairs of different classes, to six digits as
+        the levels that it is made of.
         """
         s, d = self.spaces[space], self.difficult
         if pairing == "any" or d == 0:
             return s.alpha.value, s.beta.value, s.gamma.value
         easy, mixed, both = s.across.values
         e = self.samples_per_class - d
-        return s.alpha.value, (e * easy + 2 * d * mixed) / (e + 2 * d) if e else both, both
+        others = (e * easy + 2 * d * mixed) / (e + 2 * d) if e else both
+        return s.alpha.value, float(f"{others:.6g}"), both
 
     def graph(self, space: str, pairing: Pairing) -> GraphParameters:
         """The measured three-level graph; ParameterError if the levels are not in the paper's order."""

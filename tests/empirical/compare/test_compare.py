@@ -19,7 +19,9 @@ from empirical.compare.saved import load_experiment
 from empirical.data import load
 from tests.empirical.train.test_loop import TINY
 from theory.checks import ParameterError
-from theory.plan import Plan
+from theory.command import format_number
+from theory.plan import Plan, Profile
+from theory.sharper import flipped_labels, sharper_bounds
 
 SMALL = Experiment(
     base=replace(TINY, epochs=1),
@@ -175,6 +177,19 @@ def without_data(tmp_path_factory):
     data.rename(place / "elsewhere.npz")
     load.cache_clear()
     return place / "out", {name: (place / "out" / name).read_bytes() for name in REPORT}
+
+
+def test_a_report_has_the_sharper_bounds(without_data):
+    out, files = without_data
+    warmup = out / "omega-0.0" / "warmup"
+    profile, plan = Profile.load(warmup / "profile.json"), Plan.load(warmup / "plan.json")
+    labels = flipped_labels(plan.parameters["delta"])
+    found = sharper_bounds(profile.graph("encoder", "block"), plan.parameters["dim"], labels)
+    cells = f"<td>block</td>\n<td>{found.squared:.4f}</td><td>{found.plug_in:.4f}</td>\n<td>yes</td>"
+    assert (
+        f"<td>trained encoder</td>{cells}\n<td>{format_number(found.error, '.4f')}</td>"
+        in files["report.html"].decode()
+    )
 
 
 def test_a_report_needs_no_data(without_data, capsys):
