@@ -78,10 +78,11 @@ def evaluate(
         If the shapes do not broadcast.
     """
     arguments = (alpha, beta, gamma, samples_per_class, classes, difficult, dim, delta)
-    return _evaluate(arguments, pairing, _point)
+    return _evaluate(arguments, pairing, point_name)
 
 
-def _point(index: tuple[Any, ...]) -> str:
+def point_name(index: tuple[Any, ...]) -> str:
+    """A point of a sweep, as errors call it."""
     place = ", ".join(str(i) for i in index)
     return f"point {place if len(index) == 1 else f'({place})'}"
 
@@ -189,7 +190,7 @@ def evaluate_six(
         accepted &= whole == np.floor(whole)
     if not accepted.all():
         index = np.unravel_index(int(np.argmin(accepted)), k.shape)
-        _refuse_six([float(array[index]) for array in arrays], _point(index) if k.shape else None)
+        _refuse_six([float(array[index]) for array in arrays], point_name(index) if k.shape else None)
     with np.errstate(all="ignore"):  # where a mode does not exist
         columns, found = _spectrum(points, k)
         columns["lambda_exact"] = _nth_largest([(eigenvalue, count) for _, eigenvalue, count in found], k + 1)
@@ -377,7 +378,7 @@ def sweep_table(fixed: Mapping[str, Any], sweeps: Sequence[Sweep]) -> Table:
 
     def place(index: tuple[Any, ...]) -> str:
         if len(sweeps) == 1:
-            return _point(index)
+            return point_name(index)
         indices = np.unravel_index(index[0], sizes)
         return ", ".join(f"{name} = {values[i]:g}" for (name, values), i in zip(sweeps, indices, strict=True))
 

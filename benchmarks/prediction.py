@@ -1,0 +1,247 @@
+"""Predicted against simulated accuracy on random noisy graphs: ``python -m benchmarks.prediction``.
+
+Every graph is drawn at random, its noise, split and probe many times, without a formula of ``theory.predict``:
+dense eigenvectors, rows over √degree, a probe on some of the nodes, its accuracy on the others. The prediction is
+computed when the table is made, so that a finished simulation serves every later version of it.
+
+    python -m benchmarks.prediction --out runs/prediction --jobs 2 --publish results/prediction.csv
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.linalg import eigh
+
+from theory.checks import ParameterError
+from theory.command import Parser, add_workers, chosen_workers, run
+from theory.draws import Noise
+from theory.files import claim, write_json, write_text
+from theory.params import GraphParameters
+from theory.simulate import logistic
+from theory.spectrum import largest_gamma
+from theory.workers import workers
+from theory.worlds import Array, synthetic
+
+SEED = 16
+LARGEST = 1500  # nodes
+NODES_DRAWN = 40_000  # over all draws of a graph
+KINDS = {
+    "graph": 200,
+    "graded": 24,
+    "confusable": 24,
+    "imbalanced": 24,
+    "correlated": 24,
+    "channel": 30,
+    "logistic": 40,
+    "gap": 60,
+}
+PAIRINGS = {kind: ("block", "matched") for kind in KINDS} | {
+    "graph": ("block", "matched", "any"),
+    "confusable": ("block", "any"),
+    "imbalanced": ("block", "any"),
+}
+REMEDIES = ("nothing", "clean", "margin", "temperature_unweighted", "removal")
+
+
+@dataclass(frozen=True)
+class Design:
+    """One random graph: what is drawn of it, and how it is probed."""
+
+    kind: str
+    number: int
+    pairing: str
+    alpha: float
+    beta: float
+    gamma: float
+    samples_per_class: int
+    classes: int
+    difficult: int
+    epsilon: float
+    correlated: float
+    draws: int | None
+    dims: tuple[int, ...]
+    label_share: float
+    seeds: int
+
+    @property
+    def parameters(self) -> GraphParameters:
+        """The three-level graph behind it."""
+        names = ("alpha", "beta", "gamma", "samples_per_class", "classes", "difficult", "pairing")
+        return GraphParameters(**{name: getattr(self, name) for name in names})
+
+    @property
+    def structure(self) -> Any:
+        """Name of its world."""
+        return self.kind if self.kind in ("graded", "confusable", "imbalanced") else "three_level"
+
+
+def design(kind: str, number: int) -> Design:
+    """A random graph whose class modes lie between far above and far below the noise."""
+    rng = np.random.default_rng([SEED, list(KINDS).index(kind), number])
+    while True:
+        r = round(float(np.exp(rng.uniform(0, np.log(20)))) - 0.5)
+        r = max(1, 2 * (r // 2) + 1 if kind == "confusable" else r)
+        n = round(float(np.exp(rng.uniform(np.log(30), np.log(400)))))
+        nodes = n * (r + 1)
+        if nodes > (600 if kind in ("logistic", "channel", "gap") else LARGEST) or nodes < 60:
+            continue
+        share = 0.0 if rng.random() < 0.1 else rng.random()
+        share = rng.uniform(0.05, 0.5) if kind == "gap" else share
+        n_d = round(share * n * (0.4 if kind == "graded" else 1))
+        alpha = rng.uniform(0.3, 0.9)
+        beta = alpha * rng.uniform(0.1, 0.9)
+        pairing: Any = PAIRINGS[kind][rng.integers(len(PAIRINGS[kind]))]
+        p = GraphParameters(alpha, beta, beta, n, r + 1, n_d, pairing)
+        top = min(largest_gamma(p), alpha) if n_d else alpha
+        gamma = float(beta + rng.uniform(0.7 if kind == "gap" else 0, 0.98) * (top - beta))
+        transition = n * (alpha - beta) / np.sqrt(nodes)  # of the class modes
+        epsilon = float(transition * np.exp(rng.uniform(np.log(0.25), np.log(1.5))))
+        label_share = float(rng.uniform(0.2, 0.7))
+        most = min(120.0, 0.7 * label_share * nodes * (1 - n_d / n if n_d < n else 1), nodes / 2)
+        if most < r + 3:
+            continue
+        dims = sorted({round(float(np.exp(rng.uniform(np.log(r + 1), np.log(most))))) for _ in range(3)})
+        seeds = int(np.clip((4 if kind == "gap" else 1) * NODES_DRAWN / nodes, 24, 600))
+        correlated = float(rng.uniform(0.05, 0.9)) if kind == "correlated" else 0.0
+        draws = round(nodes * float(np.exp(rng.uniform(np.log(0.5), np.log(30))))) if kind == "channel" else None
+        epsilon = 0.0 if draws else epsilon
+        found = Design(
+            *(kind, number, pairing, alpha, beta, gamma, n, r + 1, n_d),
+            *(epsilon, correlated, draws, tuple(dims), label_share, seeds),
+        )
+        try:
+            synthetic(found.parameters, found.structure)
+        except ParameterError:
+            continue
+        return found
+
+
+def remedies(one: Design) -> tuple[str, ...]:
+    """What is simulated besides the graph as it is."""
+    if one.kind not in ("graph", "graded", "confusable", "imbalanced") or one.difficult == 0:
+        return ("nothing",)
+    return REMEDIES if one.difficult < one.samples_per_class else REMEDIES[:-1]
+
+
+def measure(one: Design) -> list[dict[str, Any]]:
+    """Accuracy of the probe by k and remedy: of all nodes without a label, the easy and the difficult ones."""
+    world = synthetic(one.parameters, one.structure)
+    noise = Noise("channel", draws=one.draws) if one.draws else Noise("wigner", one.epsilon, one.correlated)
+    every = np.arange(world.nodes)
+    now, clean = (rows(every, every).astype(np.float64) for rows in (world.rows, world.clean_rows))
+    difficult = world.difficult
+    samples: dict[tuple[str, int], list[list[float]]] = {}
+    for seed in range(one.seeds):
+        drawn = noise.weights(world, seed).astype(np.float64)
+        labelled = _split(world.labels, difficult, one.label_share, seed)
+        for remedy in remedies(one):
+            kept = ~difficult if remedy == "removal" else np.ones(world.nodes, dtype=bool)
+            matrix, degrees = _treated(remedy, drawn, now, clean, kept, noise.own_degrees)
+            _, vectors = eigh(matrix, subset_by_index=(len(matrix) - max(one.dims), len(matrix) - 1))
+            rows = vectors[:, ::-1] / np.sqrt(degrees)[:, None]
+            for dim in one.dims:
+                right = _probe(rows[:, :dim], world.labels[kept], labelled[kept], one.kind == "logistic")
+                test, hard = ~labelled[kept], difficult[kept]
+                parts = (test, test & ~hard, test & hard)
+                found = [float(right[part].mean()) if part.any() else np.nan for part in parts]
+                samples.setdefault((remedy, dim), []).append(found)
+    table = []
+    for (remedy, dim), values in samples.items():
+        row: dict[str, Any] = {**asdict(one), "dim": dim, "remedy": remedy}
+        del row["dims"]
+        for name, column in zip(("all", "easy", "hard"), np.array(values).T, strict=True):
+            known = not np.isnan(column).any()
+            row[f"measured_{name}"] = float(column.mean()) if known else None
+            row[f"error_{name}"] = float(column.std(ddof=1) / np.sqrt(len(column))) if known else None
+        table.append(row)
+    return table
+
+
+def _split(labels: Array, difficult: Array, share: float, seed: int) -> Array:
+    """The labelled nodes: the same share of the easy and of the difficult ones of every class."""
+    rng = np.random.default_rng([seed, 2])
+    chosen = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        for kind in (False, True):
+            nodes = np.flatnonzero((labels == label) & (difficult == kind))
+            chosen[rng.permutation(nodes)[: round(share * len(nodes))]] = True
+    return chosen
+
+
+def _treated(
+    remedy: str, drawn: Array, now: Array, clean: Array, kept: Array, own_degrees: bool
+) -> tuple[Array, Array]:
+    """The normalised noisy matrix under a remedy, and the degrees of its rows."""
+    population = clean if remedy == "clean" else now
+    if remedy == "clean":
+        drawn = drawn - now + clean
+    degrees = drawn.sum(axis=1) if own_degrees else population[:, kept].sum(axis=1)
+    degrees, drawn = degrees[kept], drawn[np.ix_(kept, kept)]
+    matrix = drawn / np.sqrt(np.outer(degrees, degrees))
+    if remedy in ("margin", "temperature_unweighted"):
+        before = now / np.sqrt(np.outer(now.sum(axis=1), now.sum(axis=1)))
+        after = clean / np.sqrt(np.outer(clean.sum(axis=1), clean.sum(axis=1)))
+        matrix = matrix - (before - after) if remedy == "margin" else matrix * after / before
+    return matrix, degrees
+
+
+def _probe(rows: Array, labels: Array, labelled: Array, use_logistic: bool) -> Array:
+    """Whether the probe's answer is right, for every node."""
+    if use_logistic:
+        return np.asarray(logistic(rows, labels, labelled) == labels)
+    centred = rows - rows[labelled].mean(axis=0)
+    one_hot = np.eye(labels.max() + 1)[labels]
+    mean = one_hot[labelled].mean(axis=0)
+    answer = centred @ np.linalg.lstsq(centred[labelled], one_hot[labelled] - mean)[0] + mean
+    return np.asarray(answer.argmax(axis=1) == labels)
+
+
+def _finish(out: Path, one: Design) -> None:
+    write_json(out / f"{one.kind}-{one.number:03d}.json", measure(one))
+
+
+def main(argv: Sequence[str] | None = None, prog: str = "python -m benchmarks.prediction") -> int:
+    """Entry point of ``python -m benchmarks.prediction``."""
+    parser = Parser(prog, __doc__, "--out FOLDER [options]")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", required=True, help="one file a graph; resumed")
+    parser.add_argument("--kinds", nargs="+", choices=tuple(KINDS), default=list(KINDS), help="which graphs")
+    parser.add_argument(
+        "--publish", type=Path, metavar="FILE", help="write the table, with the predictions, to this .csv"
+    )
+    add_workers(parser)
+    return run(parser, _command, argv, resumable=True)
+
+
+def _command(args: Namespace) -> None:
+    with workers(**chosen_workers(args), out=args.out) as pool:
+        claim(args.out / "experiment.json", {"seed": SEED, "nodes": NODES_DRAWN}, _another)
+        designs = [design(kind, number) for kind in args.kinds for number in range(KINDS[kind])]
+        missing = [one for one in designs if not (args.out / f"{one.kind}-{one.number:03d}.json").exists()]
+        sizes = [float(one.samples_per_class * one.classes) for one in missing]
+        pool.run(partial(_finish, args.out), missing, sizes, 0.0, unit="node")
+    rows = [
+        row
+        for one in designs
+        for row in json.loads((args.out / f"{one.kind}-{one.number:03d}.json").read_text(encoding="utf-8"))
+    ]
+    import pandas as pd
+
+    if args.publish:
+        write_text(args.publish, pd.DataFrame(rows).to_csv(index=False))
+
+
+def _another(name: str, before: str, now: str) -> ParameterError:
+    return ParameterError(f"the folder holds a run with {name} = {before}, not {now}: choose another")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,238 @@
+"""Predictions for three-level graphs and graphs of six levels, one or many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from theory.checks import ParameterError, is_finite, require, require_known, require_share
+from theory.kinds import PAIRINGS, Pairing
+from theory.noise import LARGEST_NOISE
+from theory.params import GraphParameters, SixLevels
+from theory.predict.accuracy import Accuracy, accuracy
+from theory.predict.remedies import REMEDIES, Problem, three_levels, treated
+from theory.predict.structure import Array, Structure, of_graph
+from theory.sweep import Points, point_name
+
+CHUNK = 256  # graphs at a time
+FEWEST_NODES = 60  # the asymptotics were tested down to here
+FEWEST_LABELS = 2  # a class
+LABELLED = 0.5  # of all nodes, unless told otherwise
+
+Place = Callable[[int], str | None]  # the name of a point, None of a single one
+
+
+class Prediction(NamedTuple):
+    """Predicted accuracy on the nodes without a label.
+
+    Attributes
+    ----------
+    accuracy : float
+        Of all.
+    easy, difficult : float or None
+        Of the easy and of the difficult ones; None where there are none.
+    """
+
+    accuracy: float
+    easy: float | None
+    difficult: float | None
+
+    @property
+    def gap(self) -> float | None:
+        """How much better easy nodes are told apart than difficult ones."""
+        return None if self.easy is None or self.difficult is None else self.easy - self.difficult
+
+
+def predict(
+    p: GraphParameters | SixLevels,
+    epsilon: float,
+    dim: int,
+    labels_per_class: float | None = None,
+    ridge: float = 0.0,
+    remedy: str = "nothing",
+    correlated: float = 0.0,
+) -> Prediction:
+    """The probe's expected accuracy on one noisy graph.
+
+    Parameters
+    ----------
+    p : GraphParameters or SixLevels
+        Positive semidefinite or not.
+    epsilon : float
+        ε >= 0, standard deviation of the similarities within a group; 0 is the limit of little noise.
+    dim : int
+        k, number of eigenvectors: at least the number of classes, and fewer than the labels.
+    labels_per_class : float, optional
+        Labelled samples a class, 2 to n, the same share of easy and difficult ones; by default half of them.
+        Removal takes its share of them.
+    ridge : float
+        λ >= 0 on the probe's coefficients, for eigenvectors of length 1; 0 is least squares.
+    remedy : str
+        From ``theory.predict.REMEDIES``; six levels have ``nothing``, ``removal`` and ``random_removal``.
+    correlated : float
+        Share of the noise's variance that is of low rank, in [0, 1], as in ``theory.worlds.add_noise``.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is outside its range, or removal leaves no sample.
+    """
+    require_known("remedy", remedy, REMEDIES)
+    _require_noise(epsilon, correlated)
+    labels = LABELLED * p.n if labels_per_class is None else labels_per_class
+    k, m, lam = (np.array([value], dtype=np.float64) for value in (dim, labels, ridge))
+    found, s = _answer(_problem(p, epsilon, correlated, remedy), remedy, p, k, m, lam, lambda _: None)
+    present = s.counts[0] > 0
+    easy, difficult = (float(x) if there else None for x, there in zip(found.by_type[0], present, strict=True))
+    return Prediction(float(found.mean[0]), easy, difficult)
+
+
+def evaluate(
+    alpha: ArrayLike,
+    beta: ArrayLike,
+    gamma: ArrayLike,
+    samples_per_class: ArrayLike,
+    classes: ArrayLike,
+    difficult: ArrayLike,
+    dim: ArrayLike,
+    epsilon: ArrayLike,
+    labels_per_class: ArrayLike | None = None,
+    ridge: ArrayLike = 0.0,
+    pairing: Pairing = "block",
+    remedy: str = "nothing",
+) -> dict[str, Array]:
+    """``predict`` for many three-level graphs at once.
+
+    Parameters
+    ----------
+    alpha, beta, gamma, samples_per_class, classes, difficult, dim : array_like
+        As in ``theory.sweep.evaluate``; all arguments broadcast against each other.
+    epsilon, labels_per_class, ridge : array_like
+        As in ``predict``.
+    pairing : {"block", "any", "matched", "clean"}
+    remedy : str
+
+    Returns
+    -------
+    dict of arrays, each of the broadcast shape
+        ``accuracy``, ``easy`` and ``difficult``; NaN where a graph has no such node.
+
+    Raises
+    ------
+    ParameterError
+        If there is no point, or ``GraphParameters`` or ``predict`` refuses one; the first is named by its index.
+    ValueError
+        If the shapes do not broadcast.
+    """
+    require(pairing in PAIRINGS, "pairing", pairing, "one of " + ", ".join(PAIRINGS))
+    require_known("remedy", remedy, REMEDIES)
+    labels = LABELLED * np.asarray(samples_per_class) if labels_per_class is None else labels_per_class
+    given = (alpha, beta, gamma, samples_per_class, classes, difficult, dim, epsilon, labels, ridge)
+    arrays = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in given))
+    shape = arrays[0].shape
+    require(0 not in shape, "shape of the points", shape, "at least one point")
+    flat = np.stack([array.reshape(-1) for array in arrays])
+
+    parts = []
+    for start in range(0, flat.shape[1], CHUNK):
+        place = partial(_place, shape, start)
+        columns = flat[:, start : start + CHUNK]
+        points = _points(columns[:6], pairing, place)
+        parts.append(_evaluate(points, columns[6:], remedy, place))
+    names = ("accuracy", "easy", "difficult")
+    return {
+        name: np.concatenate(part).reshape(shape) for name, part in zip(names, zip(*parts, strict=True), strict=True)
+    }
+
+
+def _place(shape: tuple[int, ...], start: int, index: int) -> str | None:
+    """The name of a point; none for a single one."""
+    return point_name(np.unravel_index(start + index, shape)) if shape else None
+
+
+def _points(columns: Array, pairing: Pairing, place: Place) -> Points:
+    """The graphs as arrays, each checked."""
+    for index, (a, b, g, n, c, n_d) in enumerate(columns.T.tolist()):
+        try:
+            GraphParameters(a, b, g, n, c, n_d, pairing)
+        except ParameterError as error:
+            raise _at(error, place(index)) from None
+    alpha, beta, gamma, n, c, n_d = columns
+    return Points(alpha, beta, beta if pairing == "clean" else gamma, n, c - 1, n_d, pairing)
+
+
+def _evaluate(p: Points, columns: Array, remedy: str, place: Place) -> tuple[Array, Array, Array]:
+    dim, epsilon, labels, ridge = columns
+    for index, level in enumerate(epsilon.tolist()):
+        try:
+            _require_noise(level, 0)
+        except ParameterError as error:
+            raise _at(error, place(index)) from None
+    found, s = _answer(three_levels(p, epsilon), remedy, p, dim, labels, ridge, place)
+    easy, difficult = (np.where(s.counts[:, kind] > 0, found.by_type[:, kind], np.nan) for kind in (0, 1))
+    return found.mean, easy, difficult
+
+
+def _at(error: ParameterError, place: str | None) -> ParameterError:
+    return error if place is None else error.at(place)
+
+
+def _require_noise(epsilon: Any, correlated: Any) -> None:
+    inside = is_finite(epsilon) and 0 <= epsilon <= LARGEST_NOISE
+    require(inside, "epsilon", epsilon, f"0 <= epsilon <= {LARGEST_NOISE:g}")
+    require_share("correlated", correlated)
+
+
+def _problem(p: GraphParameters | SixLevels, epsilon: float, correlated: float, remedy: str) -> Problem:
+    if isinstance(p, GraphParameters):
+        return three_levels(p, epsilon, correlated)
+    kept = ("nothing", "removal", "random_removal")
+    require(remedy in kept, "remedy", remedy, ", ".join(kept) + ": six levels have no clean graph")
+    now = of_graph(p, epsilon, correlated)
+    return Problem(now, now, np.ones_like(now.variance), np.array([False, True]))
+
+
+def _answer(
+    problem: Problem,
+    remedy: str,
+    p: Any,
+    dim: Array,
+    labels: Array,
+    ridge: Array,
+    place: Place,
+) -> tuple[Accuracy, Structure]:
+    """The accuracy under a remedy, and what the remedy leaves; ParameterError at the first point without one."""
+
+    def check(holds: Any, name: str, values: Array, condition: Callable[[int], str]) -> None:
+        holds = np.broadcast_to(holds, values.shape)
+        if not holds.all():
+            first = int(np.argmin(holds))
+            value = values[first]
+            shown = int(value) if value == np.floor(value) else float(value)
+            raise ParameterError(name, shown, condition(first), place(first))
+
+    n, n_d, classes = (np.broadcast_to(x, dim.shape) for x in (p.n, p.n_d, p.r + 1))
+    if remedy in ("removal", "random_removal"):
+        check(n_d < n, "difficult", n_d, lambda i: f"difficult < {n[i]:g}: all would go")
+    s = treated(problem, remedy)
+    left = s.counts.sum(axis=1)
+    share = labels / n
+    check(np.isfinite(labels) & (labels * left / n >= FEWEST_LABELS), "labels_per_class", labels, _fewest(left, n))
+    check(labels < n, "labels_per_class", labels, lambda i: f"labels_per_class < {n[i]:g}: others are to be predicted")
+    check(np.isfinite(ridge) & (ridge >= 0), "ridge", ridge, lambda _: "ridge >= 0")
+    check(dim == np.floor(dim), "dim", dim, lambda _: "an integer")
+    check(dim >= classes, "dim", dim, lambda i: f"dim >= {classes[i]:g}, the classes: fewer modes miss some of them")
+    total = share * s.nodes
+    check(dim < total - 1, "dim", dim, lambda i: f"dim < {total[i]:g} - 1, one less than the labels")
+    return accuracy(s, dim, share[:, None] * s.totals, ridge), s
+
+
+def _fewest(left: Array, n: Array) -> Callable[[int], str]:
+    return lambda i: (
+        f"at least {FEWEST_LABELS} labels in each class of {left[i]:g} samples"
+        + (f", of {n[i]:g} before the removal" if left[i] < n[i] else "")
+    )
