@@ -221,7 +221,7 @@ def require_augmentation_graph(p: Any) -> None:
     """Raise NotRealisable, naming the largest γ, if the graph is not positive semidefinite."""
     if is_positive_semidefinite(p):
         return
-    if not hasattr(p, "gamma"):
+    if hasattr(p, "levels"):
         raise NotRealisable("levels", p.levels, "a positive semidefinite graph: no augmentation produces others")
     condition = f"gamma <= {float(largest_gamma(p)):.6g}, above which no augmentation produces the {p.pairing} graph"
     raise NotRealisable("gamma", p.gamma, f"{condition} (it is not positive semidefinite)")
