@@ -37,7 +37,7 @@ from theory import formulas
 from theory.checks import ParameterError, require
 from theory.kinds import own_levels, row_levels
 from theory.params import GraphParameters, SixLevels
-from theory.spectrum import ROUNDING, NotRealisable, require_augmentation_graph
+from theory.spectrum import ROUNDING, NotRealisable, has_negative_weight, require_augmentation_graph
 
 Array = NDArray[np.float64]
 GRID = 32  # angles in a turn
@@ -80,8 +80,8 @@ class Column:
     @property
     def views(self) -> Array:
         """Total density of these five."""
-        densities: Array = np.array([self.itself, *self.own, *self.other])
-        return densities * np.array(self.members, dtype=float)
+        found: Array = np.array([self.itself, *self.own, *self.other]) * np.array(self.members, dtype=float)
+        return found
 
     @property
     def mass(self) -> float:
@@ -140,7 +140,8 @@ def factor(p: GraphParameters | SixLevels) -> tuple[Column, ...]:
     """
     require(p.pairing != "matched", "pairing", p.pairing, "a graph of six levels: block, any or clean")
     require_augmentation_graph(p)
-    _require_no_negative_weight(p)
+    if has_negative_weight(p):
+        raise NotRealisable(*_called(p), "weights >= 0: no augmentation produces negative ones")
     roots = _roots(p)
     angles = np.zeros(2)
     if roots.least(angles) < -ROUNDING and 0 < p.n_d < p.n:
@@ -154,20 +155,6 @@ def factor(p: GraphParameters | SixLevels) -> tuple[Column, ...]:
 def _called(p: GraphParameters | SixLevels) -> tuple[str, object]:
     """What to name in an error about the graph as a whole."""
     return ("gamma", p.gamma) if isinstance(p, GraphParameters) else ("levels", p.levels)
-
-
-def _require_no_negative_weight(p: GraphParameters | SixLevels) -> None:
-    w, n_d, n_e = p.weights, p.n_d, p.n - p.n_d
-    weights = (
-        (n_e > 1, w.same_class_both_easy),
-        (n_d > 1, w.same_class_both_difficult),
-        (n_e > 0, w.different_class_both_easy),
-        (n_d > 0, w.unpaired_both_difficult),
-        (n_d > 0 and n_e > 0, w.same_class_one_difficult),
-        (n_d > 0 and n_e > 0, w.different_class_one_difficult),
-    )
-    if any(weight < 0 for there, weight in weights if there):
-        raise NotRealisable(*_called(p), "weights >= 0: no augmentation produces negative ones")
 
 
 def _roots(p: GraphParameters | SixLevels) -> _Roots:
