@@ -17,7 +17,8 @@ difficult samples are all paired (block, or n_d = 1) is until h := g − o/n_d r
 and other data realise it that far: the difficult groups keep g − h, all difficult samples together get h,
 and the share h/s of the first and third row turns into easy samples that also augment into their class's
 difficult ones, with density a/(o + n_e·a) each, and classes that hold these with density n_e·a/(o + n_e·a).
-So **the graph comes from an augmentation exactly if it is positive semidefinite**.
+So **a graph of pairing block, matched or clean comes from an augmentation exactly if it is positive semidefinite**. For
+the pairing any and for six levels that is necessary; ``theory.factor`` has natural data for most of these.
 
 It comes from many. *Even* data, as above, hold one class or all alike. *Tilted* data replace those of single
 classes and those of all: density u in the class that labels a datum and s in every other. Over the classes the two
@@ -30,7 +31,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from theory import formulas
 from theory.checks import require, require_share
@@ -115,10 +116,10 @@ def natural_data(p: GraphParameters, tilt: Number = 0, sqrt: Sqrt = math.sqrt) -
     ------
     ParameterError
         If the graph is not positive semidefinite (no augmentation produces it), it has the pairing ``any``
-        (no natural data are constructed for it), or tilt is outside its range.
+        (see ``theory.factor``), or tilt is outside its range.
     """
     require_augmentation_graph(p)
-    require(_constructed(p), "pairing", p.pairing, "block, matched or clean, for which natural data are constructed")
+    require(_constructed(p), "pairing", p.pairing, "block, matched or clean (theory.factor has natural data for any)")
     require_share("tilt", tilt)
     even = [kind for kind in _even(p) if kind.mass > 0]
     if not tilt:
@@ -169,7 +170,18 @@ def _tilted(single: Kind, spanning: Kind, r: int, tilt: Number, sqrt: Sqrt) -> K
     return Kind(name, count, weight, span, single.difficult, single.easy)
 
 
-def labelling_error(data: Sequence[Kind]) -> Number:
+class Data(Protocol):
+    """Natural data of one kind, of whatever construction."""
+
+    @property
+    def mass(self) -> Number:
+        """Their share of the sum of all edge weights."""
+
+    def leaving(self, mass: Number) -> Number:
+        """How much of a mass of views lies in other classes than its datum's."""
+
+
+def labelling_error(data: Sequence[Data]) -> Number:
     """δ: how often a view's class is not its datum's label."""
     return sum(kind.leaving(kind.mass) for kind in data) / sum(kind.mass for kind in data)
 
@@ -195,8 +207,9 @@ class LabellingErrors(NamedTuple):
     least : number
         No augmentation is below; at least φ/2. For clean graphs one reaches it.
     tilted : number or None
-        Reached by the tilted data of ``natural_data``, and by mixtures everything from here to φ; None where no
-        augmentation is constructed.
+        Reached by the tilted data of ``natural_data``, and by mixtures with even ones everything from here to φ.
+        None where neither are known: pairing any, six levels, and graphs that are not positive semidefinite. (Where
+        ``theory.factor`` has natural data, they have a δ of the interval, but no even ones stand beside them.)
     most : number
         φ = ``formulas.cross_mass``, the share of edge weight that joins classes: reached by even data.
     """

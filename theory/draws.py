@@ -15,19 +15,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
-from theory.channel import Channel, NaturalData
+from theory.channel import Channel
 from theory.checks import require, require_integer, require_share
 from theory.worlds import ROUNDING, AnyWorld, Array, add_noise
 
 NoiseKind = Literal["wigner", "channel", "wishart"]
 NOISES: tuple[NoiseKind, ...] = get_args(NoiseKind)
 SAMPLED = ("channel", "wishart")  # with a number of draws in place of ε
-CHANNEL_PAIRINGS = ("block", "matched", "clean")
 ROWS = 512  # of a matrix at a time
 
 
@@ -81,7 +79,7 @@ class Noise:
         Raises
         ------
         ParameterError
-            With ``channel``, if the world's augmentation is not known: all but three_level, and the pairing any.
+            With ``channel``, if the world's augmentation is not known: all but three_level, and see ``theory.factor``.
         """
         if self.kind in SAMPLED:
             return _sampled(self, world, seed, clean).copy()
@@ -128,62 +126,20 @@ def _sampled(noise: Noise, world: AnyWorld, seed: int, clean: bool) -> Array:
 # --- the sampled channel ---------------------------------------------------------------------------
 
 
-def require_channel(world: AnyWorld) -> None:
-    """Raise ParameterError unless the world's augmentation channel is known."""
+def require_channel(world: AnyWorld, clean: bool = False) -> Channel:
+    """The augmentation channel of a world, or of its clean graph; ParameterError if none is known."""
     require(world.structure == "three_level", "world", world.structure, "three_level with the noise channel")
-    pairing = world.graph.pairing if world.graph else None
-    require(pairing in CHANNEL_PAIRINGS, "pairing", pairing, "block, matched or clean with the noise channel")
-
-
-def densities(channel: Channel, data: NaturalData) -> Array:
-    """Over the nodes, the density of each datum's views; shape (size, N), every row sums to 1."""
-    p, kinds, sample = channel.parameters, channel.kinds, np.arange(channel.parameters.n)
-    spans = np.array([kind.span > 1 for kind in kinds])[data.kind]
-    inside = spans[:, None] | (data.label[:, None] == np.arange(p.classes))
-
-    def part(name: str, held: NDArray[Any], region: NDArray[Any]) -> Array:
-        members, density = np.array([[float(x) for x in getattr(kind, name)] for kind in kinds])[data.kind].T
-        chosen = (members > 1)[:, None, None] | (held[:, :, None] == sample)
-        found: Array = density[:, None, None] * (chosen & region)
-        return found
-
-    found: Array = part("difficult", data.difficult, sample < p.n_d) + part("easy", data.easy[:, None], sample >= p.n_d)
-    found = (found * inside[:, :, None]).reshape(len(data.kind), p.nodes)
-    found /= found.sum(axis=1, keepdims=True)
-    return found
+    assert world.graph is not None
+    return Channel(world.graph.clean() if clean else world.graph)
 
 
 def _sampled_channel(world: AnyWorld, draws: int, seed: int, clean: bool) -> Array:
-    require_channel(world)
-    assert world.graph is not None
-    channel = Channel(world.graph.clean() if clean else world.graph)
-    data, counts = _distinct(channel, channel.draw(draws, np.random.default_rng([seed, 4])))
-    views = densities(channel, data)
+    channel = require_channel(world, clean)
+    data, counts = channel.distinct(channel.draw(draws, np.random.default_rng([seed, 4])))
+    views = channel.densities(data)
     total = sum(float(kind.mass) for kind in channel.kinds)  # ΣA
     weights: Array = ((views.T * (counts * (total / draws))) @ views).astype(np.float32)
     return weights
-
-
-def _distinct(channel: Channel, data: NaturalData) -> tuple[NaturalData, NDArray[np.int64]]:
-    """The different ones among the data, and how often each was drawn.
-
-    Data that hold one difficult sample of every class are left as they are, once each: hardly two are equal.
-    """
-    kinds, p = channel.kinds, channel.parameters
-    spans, easy, difficult = (
-        np.array(values)[data.kind]
-        for values in (
-            [kind.span > 1 for kind in kinds],
-            [kind.easy.members == 1 for kind in kinds],
-            [kind.difficult.members == 1 for kind in kinds],
-        )
-    )
-    own = data.difficult[np.arange(len(spans)), data.label]
-    parts = (data.kind, data.label * ~spans, data.easy * easy, own * difficult)
-    code = np.ravel_multi_index(parts, (len(kinds), p.classes, p.n, p.n))
-    code = np.where(spans & difficult, -1 - np.arange(len(code)), code)
-    _, first, counts = np.unique(code, return_index=True, return_counts=True)
-    return NaturalData(*(column[first] for column in data)), counts
 
 
 def _wishart(population: Array, draws: int, seed: int) -> Array:

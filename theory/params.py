@@ -196,6 +196,11 @@ class SixLevels(_Sizes):
         return six_weights(self.within, self.across)
 
     @property
+    def levels(self) -> tuple[Any, ...]:
+        """The six, those within a class first."""
+        return (*self.within, *self.across)
+
+    @property
     def neighbours(self) -> int:
         """m, as for the block pairing."""
         return self.difficult

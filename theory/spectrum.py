@@ -196,6 +196,15 @@ def is_positive_semidefinite(p: Any) -> Any:
     return holds
 
 
+def has_negative_weight(p: Any) -> Any:
+    """Whether two samples that there are have a negative weight, as no augmentation gives; elementwise for arrays."""
+    w, n_d, n_e = p.weights, p.n_d, p.n - p.n_d
+    mixed = (w.same_class_one_difficult < 0) | (w.different_class_one_difficult < 0)
+    easy = ((n_e > 1) & (w.same_class_both_easy < 0)) | ((n_e > 0) & (w.different_class_both_easy < 0))
+    difficult = ((n_d > 1) & (w.same_class_both_difficult < 0)) | ((n_d > 0) & (w.unpaired_both_difficult < 0))
+    return easy | difficult | ((n_e > 0) & (n_d > 0) & mixed)
+
+
 def largest_gamma(p: Any) -> Any:
     """The γ up to which the three-level graph is positive semidefinite; needs n_d >= 1.
 
@@ -221,7 +230,7 @@ def require_augmentation_graph(p: Any) -> None:
     """Raise NotRealisable, naming the largest γ, if the graph is not positive semidefinite."""
     if is_positive_semidefinite(p):
         return
-    if not hasattr(p, "gamma"):
+    if hasattr(p, "levels"):
         raise NotRealisable("levels", p.levels, "a positive semidefinite graph: no augmentation produces others")
     condition = f"gamma <= {float(largest_gamma(p)):.6g}, above which no augmentation produces the {p.pairing} graph"
     raise NotRealisable("gamma", p.gamma, f"{condition} (it is not positive semidefinite)")

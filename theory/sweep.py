@@ -6,9 +6,11 @@ import csv
 import io
 import json
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, NoReturn
+from functools import reduce
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,11 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 from theory import formulas, palette
 from theory.augmentation import least_labelling_error
 from theory.bounds import DEFAULTS, DIFFICULT_SHARE, error_bounds, rules
-from theory.checks import ParameterError, nearest, require, require_integer
+from theory.checks import ParameterError, nearest, require, require_integer, require_share
 from theory.kinds import PAIRINGS, Pairing, degrees, neighbours, paper_weights, six_weights
 from theory.params import LARGEST_SIZE, GraphParameters, Levels, SixLevels
+from theory.plan import MEASURED
 from theory.sharper import even_labels, flipped_labels, probe_error, spread
-from theory.spectrum import ROUNDING, Arithmetic, above_zero, is_positive_semidefinite, modes
+from theory.spectrum import ROUNDING, Arithmetic, above_zero, has_negative_weight, is_positive_semidefinite, modes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 SCHEMA = "difficult-examples/sweep/2"
 NAMES = ("alpha", "beta", "gamma", "samples_per_class", "classes", "difficult", "dim", "delta")
 INTEGERS = ("samples_per_class", "classes", "difficult", "dim")
+SIX = tuple(f"{where}.{kind}" for where in ("within", "across") for kind in Levels._fields)
+SIX_NAMES = (*SIX, *NAMES[3:])
 BOUNDS = ("clean", "difficult", "removal", "margin", "temperature")
 MOST_POINTS = 1_000_000
 CHUNK = 8192  # points at a time: what is computed about them stays in the processor's cache
@@ -65,7 +70,8 @@ def evaluate(
         - ``degree.easy``, ``degree.difficult``;
         - ``eigenvalue.MODE`` and ``multiplicity.MODE`` for the modes of ``theory.spectrum.spectrum``; a mode
           that a graph lacks has multiplicity 0 and eigenvalue NaN;
-        - ``realisable``, whether an augmentation produces the graph;
+        - ``realisable``, whether the graph is positive semidefinite without negative weights: whether an augmentation
+          produces it, or, with the pairing ``any`` and six levels, may (``theory.factor``);
         - ``BOUND.lambda`` (as printed), ``.lambda_exact``, ``.bound``, ``.bound_exact``, ``.excess_over_clean`` (NaN
           where there is none), ``.applies`` and ``.vacuous`` for the bounds of ``theory.bounds.error_bounds``.
 
@@ -78,7 +84,7 @@ def evaluate(
         If the shapes do not broadcast.
     """
     arguments = (alpha, beta, gamma, samples_per_class, classes, difficult, dim, delta)
-    return _evaluate(arguments, pairing, point_name)
+    return _evaluate(arguments, _three(pairing), point_name)
 
 
 def point_name(index: tuple[Any, ...]) -> str:
@@ -87,9 +93,16 @@ def point_name(index: tuple[Any, ...]) -> str:
     return f"point {place if len(index) == 1 else f'({place})'}"
 
 
-def _evaluate(arguments: Sequence[ArrayLike], pairing: Pairing, place: Callable[[tuple[Any, ...]], str]) -> Table:
+class Form(NamedTuple):
+    """What the points of a table are; all but ``points`` take the columns of k and δ, too."""
+
+    points: Callable[..., Any]  # a Graph of arrays with alpha, beta and gamma
+    accepted: Callable[..., NDArray[np.bool_]]  # whether the scalar functions accept each
+    refuse: Callable[[Sequence[float], str | None], NoReturn]  # their error for one that they refuse, with its place
+
+
+def _evaluate(arguments: Sequence[ArrayLike], form: Form, place: Callable[[tuple[Any, ...]], str]) -> Table:
     """``evaluate``; ``place`` names the point of an index where one is refused."""
-    require(pairing in PAIRINGS, "pairing", pairing, "one of " + ", ".join(PAIRINGS))
     arrays = [np.asarray(argument, dtype=np.float64) for argument in arguments]
     shape = np.broadcast_shapes(*(array.shape for array in arrays))
     require(0 not in shape, "shape of the points", shape, "at least one point")
@@ -104,17 +117,14 @@ def _evaluate(arguments: Sequence[ArrayLike], pairing: Pairing, place: Callable[
     start = 0
     with np.errstate(all="ignore"):  # where a bound or a mode does not exist
         for chunk in chunks:
-            a, b, g, n, c, n_d, k, d = chunk
-            points = Points(a, b, g, n, c - 1, n_d, pairing)
-            accepted = _accepted(points, k, d)
+            accepted = form.accepted(*chunk)
             if not accepted.all():
                 first = int(np.argmin(accepted))
                 index = np.unravel_index(start + first, shape)
-                _refuse([float(column[first]) for column in chunk], pairing, place(index) if shape else None)
-            if pairing == "clean":  # as in GraphParameters, no pair has γ
-                points = Points(a, b, b, n, c - 1, n_d, pairing)
+                form.refuse([float(column[first]) for column in chunk], place(index) if shape else None)
+            *_, k, d = chunk
             stop = start + k.size
-            for name, column in _columns(points, k, d).items():
+            for name, column in _columns(form.points(*chunk[:-2]), k, d).items():
                 if name not in table:
                     table[name] = np.empty(shape, dtype=column.dtype)
                 table[name].reshape(-1)[start:stop] = column
@@ -134,7 +144,7 @@ class Points:
 
 
 class SixPoints:
-    """Many graphs of six levels as arrays."""
+    """Many graphs of six levels as arrays; ``alpha``, ``beta`` and ``gamma`` as those of ``SixLevels``."""
 
     pairing: Pairing = "block"
 
@@ -142,6 +152,17 @@ class SixPoints:
         self.n, self.r, self.n_d = n, r, n_d
         self.weights = six_weights(within, across)
         self.degrees = degrees(self.weights, n, r, n_d)
+        n_e = n - n_d
+        pairs = n_e * (n_e - 1), 2 * n_e * n_d, n_d * (n_d - 1)
+        self.alpha = np.where(n > 1, _weighted(pairs, within), within[0])
+        self.beta = np.where(n_e > 0, across[0], across[2])
+        self.gamma = np.where(n_d > 0, _weighted((2 * n_e * n_d, n_d * n_d), across[1:]), self.beta)
+
+
+def _weighted(weights: Sequence[Array], values: Sequence[Array]) -> Array:
+    sums: Any = sum(weight * value for weight, value in zip(weights, values, strict=True))
+    mean: Array = sums / sum(weights)
+    return mean
 
 
 ARRAYS = Arithmetic(np.sqrt, np.where, above_zero)
@@ -154,75 +175,90 @@ def evaluate_six(
     classes: ArrayLike,
     difficult: ArrayLike,
     dim: ArrayLike,
+    delta: ArrayLike = DEFAULTS["delta"],
 ) -> Table:
-    """Degrees and spectrum of many graphs of six levels at once.
+    """Degrees, spectrum and bounds of many graphs of six levels at once.
 
     Parameters
     ----------
     within, across : three array_like each
         As in ``theory.params.SixLevels``; all arguments broadcast against each other.
     samples_per_class, classes, difficult, dim : array_like of integers
+    delta : array_like
 
     Returns
     -------
     dict of arrays, each of the broadcast shape
-        ``degree.*``, ``eigenvalue.*``, ``multiplicity.*`` and ``realisable`` as from ``evaluate``, and
-        ``lambda_exact``, λ_{k+1} of the graph.
+        The columns of ``evaluate``: as in ``theory.bounds.error_bounds`` the printed bounds see the paper's α, β and γ.
+        They are NaN where that has no clean bound, the sharper ones where weights are negative. And ``lambda_exact``,
+        λ_{k+1} of the graph.
 
     Raises
     ------
     ParameterError
-        If there is no point, or ``SixLevels`` refuses one, or its dim is outside 1 to N − 1; the first is named.
+        If there is no point, or ``SixLevels`` refuses one, its dim is outside 1 to N − 1 or its delta outside 0 to 1;
+        the first is named.
     ValueError
         If the shapes do not broadcast.
     """
-    given = (*within, *across, samples_per_class, classes, difficult, dim)
-    arrays = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in given))
-    *levels, n, c, n_d, k = arrays
-    require(k.size > 0, "shape of the points", k.shape, "at least one point")
-    points = SixPoints(levels[:3], levels[3:], n, c - 1, n_d)
-    easy, difficult_degree = (value + 0 * k for value in points.degrees)
-    accepted = ((easy > 0) | (n == n_d)) & ((difficult_degree > 0) | (n_d == 0)) & (k >= 1) & (k < n * c)
-    accepted &= (n >= 1) & (n <= LARGEST_SIZE) & (c >= 2) & (c <= LARGEST_SIZE) & (n_d >= 0) & (n_d <= n)
-    for level in levels:
+    arguments = (*within, *across, samples_per_class, classes, difficult, dim, delta)
+    table = _evaluate(arguments, SIX_LEVELS, point_name)
+    return table | {"lambda_exact": table["difficult.lambda_exact"]}
+
+
+def _six_points(*columns: Array) -> SixPoints:
+    n, c, n_d = columns[6:9]
+    return SixPoints(columns[:3], columns[3:6], n, c - 1, n_d)
+
+
+def _six_accepted(*columns: Array) -> NDArray[np.bool_]:
+    n, c, n_d, k, d = columns[6:]
+    easy, difficult = _six_points(*columns).degrees
+    accepted: NDArray[np.bool_] = (
+        ((easy > 0) | (n == n_d)) & ((difficult > 0) | (n_d == 0)) & _sizes_accepted(n, c, n_d, k, d)
+    )
+    for level in columns[:6]:
         accepted &= np.abs(level) <= 1
-    for whole in (n, c, n_d, k):
-        accepted &= whole == np.floor(whole)
-    if not accepted.all():
-        index = np.unravel_index(int(np.argmin(accepted)), k.shape)
-        _refuse_six([float(array[index]) for array in arrays], point_name(index) if k.shape else None)
-    with np.errstate(all="ignore"):  # where a mode does not exist
-        columns, found = _spectrum(points, k)
-        columns["lambda_exact"] = _nth_largest([(eigenvalue, count) for _, eigenvalue, count in found], k + 1)
-        return columns | {"realisable": is_positive_semidefinite(points) & (k > 0)}
+    return accepted
 
 
-def _refuse_six(point: Sequence[float], place: str | None) -> NoReturn:
-    sizes = [int(value) if value.is_integer() else value for value in point[6:]]
+def _six_refuse(point: Sequence[float], place: str | None) -> NoReturn:
+    n, classes, difficult, dim = (int(value) if value.is_integer() else value for value in point[6:10])
     try:
-        graph = SixLevels(Levels(*point[:3]), Levels(*point[3:6]), *sizes[:3])  # type: ignore[arg-type]
-        require_integer("dim", sizes[3], 1, graph.nodes - 1, limit=", fewer than the N samples")
+        graph = SixLevels(Levels(*point[:3]), Levels(*point[3:6]), n, classes, difficult)  # type: ignore[arg-type]
+        require_integer("dim", dim, 1, graph.nodes - 1, limit=", fewer than the N samples")
+        require_share("delta", point[10])
     except ParameterError as error:
         raise (error if place is None else error.at(place)) from None
     raise AssertionError(f"SixLevels accepts {point}")
 
 
-def _accepted(p: Points, k: Array, d: Array) -> NDArray[np.bool_]:
+SIX_LEVELS = Form(_six_points, _six_accepted, _six_refuse)
+
+
+def _three(pairing: Pairing) -> Form:
+    require(pairing in PAIRINGS, "pairing", pairing, "one of " + ", ".join(PAIRINGS))
+
+    def points(a: Array, b: Array, g: Array, n: Array, c: Array, n_d: Array) -> Points:
+        return Points(a, b, b if pairing == "clean" else g, n, c - 1, n_d, pairing)  # as in GraphParameters
+
+    return Form(points, _accepted, lambda point, place: _refuse(point, pairing, place))
+
+
+def _accepted(a: Array, b: Array, g: Array, n: Array, c: Array, n_d: Array, k: Array, d: Array) -> NDArray[np.bool_]:
     """Whether ``GraphParameters`` and ``error_bounds`` accept a point; NaN fails every comparison."""
-    in_range = (p.beta >= 0) & (p.beta <= p.gamma) & (p.gamma < p.alpha) & (p.alpha < 1) & (d >= 0) & (d <= 1)
-    in_range &= (
-        (p.n >= 1)
-        & (p.n <= LARGEST_SIZE)
-        & (p.r >= 1)
-        & (p.r < LARGEST_SIZE)
-        & (p.n_d >= 0)
-        & (p.n_d <= p.n)
-        & (k >= 1)
-        & (k < p.n * (p.r + 1))
+    accepted: NDArray[np.bool_] = (b >= 0) & (b <= g) & (g < a) & (a < 1) & _sizes_accepted(n, c, n_d, k, d)
+    return accepted
+
+
+def _sizes_accepted(n: Array, c: Array, n_d: Array, k: Array, d: Array) -> NDArray[np.bool_]:
+    accepted: NDArray[np.bool_] = (
+        (n >= 1) & (n <= LARGEST_SIZE) & (c >= 2) & (c <= LARGEST_SIZE) & (n_d >= 0) & (n_d <= n)
     )
-    for whole in (p.n, p.r, p.n_d, k):
-        in_range &= (whole == np.floor(whole)) & (whole < np.inf)
-    return in_range
+    accepted &= (k >= 1) & (k < n * c) & (d >= 0) & (d <= 1)
+    for whole in (n, c, n_d, k):
+        accepted &= whole == np.floor(whole)
+    return accepted
 
 
 def _refuse(point: Sequence[float], pairing: Pairing, place: str | None) -> NoReturn:
@@ -236,24 +272,25 @@ def _refuse(point: Sequence[float], pairing: Pairing, place: str | None) -> NoRe
     raise AssertionError(f"the scalar functions accept {values}")
 
 
-def _columns(p: Points, k: Array, d: Array) -> Table:
-    """The table of ``evaluate`` for one chunk of accepted points."""
+def _columns(p: Points | SixPoints, k: Array, d: Array) -> Table:
+    """The table for one chunk of accepted points."""
     columns, found = _spectrum(p, k)
     exact = _nth_largest([(eigenvalue, count) for _, eigenvalue, count in found], k + 1)
     clean: Array = formulas.clean_bulk(p)
-    columns["realisable"] = is_positive_semidefinite(p)
+    columns["realisable"] = is_positive_semidefinite(p) & ~has_negative_weight(p)
     for name, rule in rules(p, k, d, exact, ARRAYS).items():
         stated, added = rule.eigenvalue, rule.added
-        value = formulas.probing_bound(stated, d) + added
+        value, exists = formulas.probing_bound(stated, d) + added, rule.exists & (clean < 1) & np.isfinite(rule.added)
+        exactly = formulas.probing_bound(rule.exact, d) + added * ((1 - stated) / (1 - rule.exact))
         numbers = {
             "lambda": stated,
             "lambda_exact": rule.exact,
             "bound": value,
-            "bound_exact": formulas.probing_bound(rule.exact, d) + added * ((1 - stated) / (1 - rule.exact)),
+            "bound_exact": np.where(rule.exact < 1, exactly, np.nan),
             "excess_over_clean": formulas.probing_excess(stated, clean, d) + added,
         }
-        columns |= {f"{name}.{field}": np.where(rule.exists, column, np.nan) for field, column in numbers.items()}
-        columns |= {f"{name}.applies": rule.applies, f"{name}.vacuous": (value > 1) & rule.exists}
+        columns |= {f"{name}.{field}": np.where(exists, column, np.nan) for field, column in numbers.items()}
+        columns |= {f"{name}.applies": rule.applies & exists, f"{name}.vacuous": (value > 1) & exists}
     return columns | _sharper(p, k, d, exact, found)
 
 
@@ -269,16 +306,20 @@ def _spectrum(p: Points | SixPoints, k: Array) -> tuple[Table, list[tuple[str, A
     return columns, found
 
 
-def _sharper(p: Points, k: Array, d: Array, exact: Array, found: Sequence[tuple[str, Array, Array]]) -> Table:
+def _sharper(
+    p: Points | SixPoints, k: Array, d: Array, exact: Array, found: Sequence[tuple[str, Array, Array]]
+) -> Table:
     """The columns of ``theory.sharper``."""
     cross_mass = formulas.cross_mass(p)
+    possible = (reduce(np.minimum, p.weights) >= 0) & (cross_mass * (p.r + 1) <= p.r * (1 + ROUNDING))
+    cross_mass = np.where(possible, cross_mass, np.nan)
     least = least_labelling_error(cross_mass, p.r, lambda value: np.sqrt(np.maximum(value, 0)))
     columns: Table = {"delta.least": least, "delta.most": cross_mass}
-    eigenvalue = np.where(exact < 1 - ROUNDING, np.maximum(exact, 0), np.nan)
+    eigenvalue = np.where(possible & (exact < 1 - ROUNDING), np.maximum(exact, 0), np.nan)
     for name, labels in (("given", flipped_labels(d)), ("even", even_labels(p))):
         squared, plug_in = spread(p, labels, ARRAYS).bounds(eigenvalue, np.sqrt)
         error, ambiguous = probe_error(p, labels, k, found, ARRAYS)
-        error = np.where(ambiguous, np.nan, error)
+        error = np.where(possible & ~ambiguous, error, np.nan)
         columns |= {f"{name}.squared": squared, f"{name}.plug_in": plug_in, f"{name}.error": error}
     return columns
 
@@ -308,7 +349,7 @@ def parse_sweep(text: str) -> Sweep:
     Returns
     -------
     name : str
-        One of ``NAMES``.
+        One of ``NAMES`` or ``SIX_NAMES``.
     values : array, shape (points,)
 
     Raises
@@ -319,7 +360,8 @@ def parse_sweep(text: str) -> Sweep:
     """
     name, _, numbers = text.partition("=")
     name = name.strip().replace("-", "_")
-    require(name in NAMES, "sweep", text, "a name among " + ", ".join(NAMES) + nearest(name, NAMES))
+    known = (*NAMES[:3], *SIX_NAMES)
+    require(name in known, "sweep", text, "a name among " + ", ".join(known) + nearest(name, known))
     try:
         start, stop, step = (Decimal(number) for number in numbers.split(":"))
     except (ValueError, InvalidOperation):
@@ -339,14 +381,16 @@ def sweep_table(fixed: Mapping[str, Any], sweeps: Sequence[Sweep]) -> Table:
     ----------
     fixed : mapping
         The parameters that are not swept, by the names in ``NAMES``, and ``pairing``. None, or a name left out,
-        means the default of the bounds command; alpha, beta and gamma have none.
+        means the default of the bounds command; alpha, beta and gamma have none. Or, in place of these and the
+        pairing, ``within`` and ``across``, three levels each, of which those that are swept do not count.
     sweeps : sequence of (name, values)
         One or two; the last one varies fastest.
 
     Returns
     -------
     dict of arrays, each of shape (points,)
-        The parameters, ``pairing``, and the columns of ``evaluate``.
+        The parameters, ``pairing``, and the columns of ``evaluate``. Of six levels the parameters include the
+        paper's alpha, beta and gamma, which the printed bounds see, and ``pairing`` is measured, as in a plan.
 
     Raises
     ------
@@ -355,14 +399,18 @@ def sweep_table(fixed: Mapping[str, Any], sweeps: Sequence[Sweep]) -> Table:
         ``MOST_POINTS`` points together, or a point is outside its range.
     """
     given = {name: value for name, value in fixed.items() if value is not None}
-    pairing = given.pop("pairing", PAIRINGS[0])
     swept = [name for name, _ in sweeps]
     require(1 <= len(sweeps) <= 2, "sweeps", len(sweeps), "one or two")
     require(len(set(swept)) == len(swept), "sweeps", " and ".join(swept), "two different parameters")
+    levels = [level for where in ("within", "across") for level in given.pop(where, ())]
+    pairing, names = given.pop("pairing", PAIRINGS[0]), SIX_NAMES if levels else NAMES
     for name in swept:
         if name in given:
             raise ParameterError(f"--{name.replace('_', '-')} and a sweep over it exclude each other")
-    for name in ("alpha", "beta", "gamma"):
+        if name not in names:
+            other = "excludes --within and --across" if levels else "needs --within and --across"
+            raise ParameterError(f"a sweep over {name} {other}")
+    for name in () if levels else NAMES[:3]:
         if name not in given and name not in swept:
             raise ParameterError(f"--{name} is required, or a sweep over it")
     sizes = [values.size for _, values in sweeps]
@@ -371,6 +419,7 @@ def sweep_table(fixed: Mapping[str, Any], sweeps: Sequence[Sweep]) -> Table:
     grids = np.meshgrid(*(values for _, values in sweeps), indexing="ij")
     columns: dict[str, Any] = {
         **DEFAULTS,
+        **dict(zip(SIX if levels else (), levels, strict=True)),
         **given,
         **{name: grid.ravel() for name, grid in zip(swept, grids, strict=True)},
     }
@@ -382,11 +431,14 @@ def sweep_table(fixed: Mapping[str, Any], sweeps: Sequence[Sweep]) -> Table:
         indices = np.unravel_index(index[0], sizes)
         return ", ".join(f"{name} = {values[i]:g}" for (name, values), i in zip(sweeps, indices, strict=True))
 
-    table = _evaluate([columns[name] for name in NAMES], pairing, place)
+    table = _evaluate([columns[name] for name in names], SIX_LEVELS if levels else _three(pairing), place)
     parameters = {
         name: np.broadcast_to(np.asarray(columns[name], dtype=np.int64 if name in INTEGERS else np.float64), points)
-        for name in NAMES
+        for name in names
     }
+    if levels:
+        pairing, graphs = MEASURED, _six_points(*(parameters[name].astype(float) for name in names))
+        parameters |= {name: getattr(graphs, name) for name in NAMES[:3]}
     return {**parameters, "pairing": np.broadcast_to(pairing, points), **table}
 
 
@@ -412,6 +464,7 @@ def _cells(column: NDArray[Any]) -> list[Any]:
 # --- plot ------------------------------------------------------------------------------------------
 
 SYMBOLS = dict(zip(NAMES, ("α", "β", "γ", "n", "r + 1", "n_d", "k", "δ"), strict=True))
+SYMBOLS |= dict(zip(SIX, ("w_ee", "w_ed", "w_dd", "w′_ee", "w′_ed", "w′_dd"), strict=True))  # as in docs/theory.md
 
 
 def excess_figure(table: Table, sweeps: Sequence[Sweep]) -> Figure:
@@ -454,9 +507,11 @@ def excess_figure(table: Table, sweeps: Sequence[Sweep]) -> Figure:
             plot.clabel(lines, fmt={0: "removal = difficult"})
         plot.set_ylabel(SYMBOLS[y_name])
     drawn = {name for name, _ in axes}
-    constant = [name for name in NAMES if name not in drawn and (table[name] == table[name][0]).all()]
+    names = SIX_NAMES if SIX[0] in table else NAMES
+    constant = [name for name in names if name not in drawn and (table[name] == table[name][0]).all()]
     fixed = ", ".join(f"{SYMBOLS[name]} = {table[name][0]:g}" for name in constant)
     outside = np.isnan(excess["difficult"]).any() and len(axes) == 2
     note = "; grey: k outside the range" * bool(outside)
-    figure.suptitle(f"{fixed}, {table['pairing'][0]} pairing{note}", fontsize="small")
+    kind = "" if names is SIX_NAMES else f", {table['pairing'][0]} pairing"
+    figure.suptitle(textwrap.fill(fixed + kind + note, 90), fontsize="small")
     return figure

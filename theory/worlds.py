@@ -165,8 +165,8 @@ def synthetic(p: GraphParameters, structure: Structure = "three_level") -> World
     Raises
     ------
     ParameterError
-        If the matrix is not positive semidefinite: no augmentation produces it. (Of the three-level graph this
-        condition is also sufficient, see ``theory.channel``.)
+        If the matrix is not positive semidefinite: no augmentation produces it. (Of the three-level graph of pairing
+        block, matched or clean this condition is also sufficient, see ``theory.augmentation``.)
     """
     require(structure in STRUCTURES, "world", structure, "one of " + ", ".join(STRUCTURES))
     if structure == "three_level":

@@ -223,10 +223,10 @@ def test_reference_graph():
     assert (round(least, 3), round(tilted, 3), round(most, 3)) == (0.310, 0.322, 0.475)
 
 
-def test_what_is_not_constructed_is_said():
+def test_graphs_without_even_data_are_said():
     p = replace(REFERENCE, pairing="any")
     assert labelling_errors(p).tilted is None
-    with pytest.raises(ParameterError, match="pairing = any violates block, matched or clean"):
+    with pytest.raises(ParameterError, match=r"pairing = any violates block, matched or clean \(theory.factor"):
         natural_data(p)
     assert labelling_errors(GraphParameters(0.9, 0.1, 0.8, 8, 3, 4)).tilted is None
     with pytest.raises(ParameterError, match="tilt = 2 violates"):

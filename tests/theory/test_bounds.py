@@ -15,6 +15,7 @@ from theory.checks import ParameterError
 from theory.graph import SimilarityGraph
 from theory.params import GraphParameters, SixLevels
 from theory.sharper import comparison
+from theory.spectrum import is_positive_semidefinite
 
 COMMAND = ["--alpha", ".5", "--beta", ".05", "--gamma", ".2"]
 
@@ -194,16 +195,35 @@ def test_six_levels_on_the_command_line(capsys):
     p = SixLevels((0.5, 0.48, 0.45), (0.05, 0.06, 0.1), 50, 10, 4)
     assert report["bounds"]["difficult"] == error_bounds(p, 10, 0.01)["difficult"].to_json()
     assert main(six) == 0
-    assert "Similarity graph, six levels" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "Similarity graph, six levels" in out
+    assert "realisable: true, as far as is known (positive semidefinite, no negative weight)" in out
     for extra, message in (
         (["--alpha", ".5"], "--alpha and --within exclude each other"),
-        (["--sweep", "gamma=.1:.2:.1"], "--within and --across go together, without --profile and --sweep"),
+        (["--sweep", "gamma=.1:.2:.1"], "a sweep over gamma excludes --within and --across"),
+        (["--profile", "profile.json"], "--within and --across go together, without --profile"),
         (["--noise", ".1"], "three-level graph"),
     ):
         assert main([*six, *extra]) == 2
         out, err = capsys.readouterr()
         assert out == ""
         assert message in err
+
+
+def test_a_negative_weight_is_not_realisable(capsys):
+    """A graph of six levels may be positive semidefinite then, but an augmentation has none."""
+    six = ["--within", ".5", ".48", ".45", "--across", "-.01", "0", ".1", "--samples-per-class", "50", "--dim", "10"]
+    assert main([*six, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["realisable"] is False
+    assert main(six) == 0
+    assert "realisable: false (not positive semidefinite or has negative weights, so no" in capsys.readouterr().out
+    assert is_positive_semidefinite(SixLevels((0.5, 0.48, 0.45), (-0.01, 0, 0.1), 50, 10, 4))
+
+
+@pytest.mark.parametrize(("pairing", "known"), [("block", "true\n"), ("any", "true, as far as is known (")])
+def test_the_pairing_decides_what_realisable_means(pairing, known, capsys):
+    assert main(["--alpha", ".5", "--beta", ".05", "--gamma", ".0501", "--pairing", pairing]) == 0
+    assert f"realisable: {known}" in capsys.readouterr().out
 
 
 def test_command_imports_no_heavy_package():

@@ -8,7 +8,7 @@ import pytest
 from tests.theory.graphs import REFERENCE
 from theory.channel import Channel
 from theory.checks import ParameterError
-from theory.draws import Noise, densities, is_positive_semidefinite, negative_share, population
+from theory.draws import Noise, is_positive_semidefinite, negative_share, population
 from theory.params import GraphParameters
 from theory.spectrum import largest_gamma
 from theory.worlds import add_noise, synthetic
@@ -18,7 +18,8 @@ LARGE = replace(BLOCK, alpha=0.5, beta=0.2, difficult=6)
 LARGE = replace(LARGE, gamma=0.98 * largest_gamma(LARGE))  # where all difficult samples are a natural datum, too
 MATCHED = GraphParameters(0.5, 0.1, 0.3, samples_per_class=5, classes=3, difficult=3, pairing="matched")
 CLEAN = replace(BLOCK, difficult=0)
-GRAPHS = {"block": BLOCK, "large": LARGE, "matched": MATCHED, "clean": CLEAN}
+ANY = GraphParameters(0.5, 0.1, 0.16, samples_per_class=5, classes=3, difficult=2, pairing="any")
+GRAPHS = {"block": BLOCK, "large": LARGE, "matched": MATCHED, "clean": CLEAN, "any": ANY}
 
 
 def sums(values):
@@ -43,7 +44,7 @@ def test_densities_are_those_of_the_views(p):
     channel = Channel(p)
     assert (p is LARGE) == ("all_difficult" in [kind.name for kind in channel.kinds])
     data = channel.draw(40, np.random.default_rng(0))
-    expected = densities(channel, data)
+    expected = channel.densities(data)
     np.testing.assert_allclose(expected.sum(axis=1), 1)
     repeated = type(data)(*(np.repeat(column, 2000, axis=0) for column in data))
     views = channel.augment(repeated, np.random.default_rng(1)).reshape(40, 2000)
@@ -52,11 +53,12 @@ def test_densities_are_those_of_the_views(p):
     assert (np.abs(counts - 2000 * expected) <= 5.5 * np.sqrt(2000 * expected) + 1e-9).all()
 
 
-def test_the_channel_graph_is_the_mean_of_outer_products():
-    world, channel = synthetic(BLOCK), Channel(BLOCK)
+@pytest.mark.parametrize("p", [BLOCK, ANY])
+def test_the_channel_graph_is_the_mean_of_outer_products(p):
+    world, channel = synthetic(p), Channel(p)
     data = channel.draw(500, np.random.default_rng([7, 4]))
-    expected = np.zeros((BLOCK.nodes, BLOCK.nodes))
-    for density in densities(channel, data):
+    expected = np.zeros((p.nodes, p.nodes))
+    for density in channel.densities(data):
         expected += np.outer(density, density) / 500
     expected *= population(world).sum(dtype=float)
     np.testing.assert_allclose(Noise("channel", draws=500).weights(world, 7), expected, rtol=1e-5, atol=1e-6)
@@ -135,6 +137,8 @@ def test_bad_noise(options, message):
 
 def test_only_the_paper_world_has_a_known_channel():
     noise = Noise("channel", draws=10)
-    for world in (synthetic(BLOCK, "graded"), synthetic(replace(BLOCK, pairing="any"))):
-        with pytest.raises(ParameterError, match="with the noise channel"):
-            noise.weights(world, 0)
+    with pytest.raises(ParameterError, match="with the noise channel"):
+        noise.weights(synthetic(BLOCK, "graded"), 0)
+    undecided = GraphParameters(0.136, 0, 0.1, samples_per_class=9, classes=5, difficult=1, pairing="any")
+    with pytest.raises(ParameterError, match=r"gamma = 0\.1 violates a non-negative factor .* undecided"):
+        noise.weights(synthetic(undecided), 0)

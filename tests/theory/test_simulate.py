@@ -441,6 +441,19 @@ def test_bad_experiments_are_one_line_and_write_nothing(experiment, tmp_path, ca
     assert not (tmp_path / "out").exists()
 
 
+def test_pairing_any_is_sampled_where_its_channel_is_known(experiment, tmp_path, capsys):
+    sampled = FILE.replace("epsilon = 0.2", 'noise = "channel"\ndraws = 900').replace('"matched"', '"any"')
+    experiment.write_text(sampled.replace("[0.05, 0.1]", "0.01"))
+    assert len(run_experiment(Experiment.load(experiment), tmp_path / "any")) == 2 * 2 * 2 * 2
+    for old, new in (("alpha = 0.4", "alpha = 0.136"), ("beta = 0.1", "beta = 0"), ("classes = 4", "classes = 5")):
+        sampled = sampled.replace(old, new)
+    sampled = sampled.replace("class = 20", "class = 9").replace("difficult = [2, 4]", "difficult = 1")
+    experiment.write_text(sampled)
+    assert main([str(experiment), "--out", str(tmp_path / "out")]) == 2
+    assert "undecided" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_unrealisable_graphs_are_refused_or_skipped(experiment, tmp_path, capsys):
     text = FILE.replace("alpha = 0.4", "alpha = 0.8").replace("[0.05, 0.1]", "[0.05, 0.6]")
     experiment.write_text(text)

@@ -18,9 +18,9 @@ from theory.bounds import error_bounds
 from theory.bounds.__main__ import main
 from theory.checks import ParameterError
 from theory.kinds import PAIRINGS
-from theory.params import GraphParameters
-from theory.sharper import flipped_labels, sharper_bounds
-from theory.spectrum import is_positive_semidefinite, nth_mode, spectrum
+from theory.params import GraphParameters, SixLevels
+from theory.sharper import comparison, flipped_labels, sharper_bounds
+from theory.spectrum import has_negative_weight, is_positive_semidefinite, nth_mode, spectrum
 
 FIXED = {"alpha": 0.4, "beta": 0.1, "samples_per_class": 20, "classes": 4, "difficult": 3, "dim": 5, "delta": 0.01}
 
@@ -130,7 +130,64 @@ def test_six_levels_at_every_point_are_those_of_the_scalar_functions(drawn, rand
                 assert table[f"eigenvalue.{name}"][at] == pytest.approx(found[name].eigenvalue, rel=1e-12, abs=1e-15)
         expected = nth_mode(spectrum(floats), dim + 1).eigenvalue
         assert table["lambda_exact"][at] == pytest.approx(expected, rel=1e-12, abs=1e-15)
-        assert table["realisable"][at] == is_positive_semidefinite(floats)
+        assert table["realisable"][at] == (is_positive_semidefinite(floats) and not has_negative_weight(floats))
+
+
+@given(
+    st.lists(six_levels(), min_size=1, max_size=4),
+    st.floats(0, 1, allow_subnormal=False),
+    st.randoms(use_true_random=False),
+)
+def test_six_levels_have_the_bounds_of_the_scalar_functions(drawn, delta, random):
+    dims = [random.randint(1, p.nodes - 1) for p in drawn]
+    levels = np.array([p.levels for p in drawn], dtype=float).T
+    sizes = np.array([(p.n, p.classes, p.n_d) for p in drawn]).T
+    table = sweep.evaluate_six(levels[:3], levels[3:], *sizes, dims, delta)
+    for at, (p, dim) in enumerate(zip(drawn, dims, strict=True)):
+        printed = scalar(lambda p=p, dim=dim: error_bounds(p, dim, delta))
+        for name in sweep.BOUNDS:
+            fields = dict.fromkeys(("lambda", "bound", "bound_exact", "excess_over_clean"))
+            if printed is not None:
+                fields = printed[name].to_json()
+                assert table[f"{name}.applies"][at] == fields["applies"]
+                assert table[f"{name}.vacuous"][at] == fields["vacuous"]
+            for field in ("lambda", "bound", "bound_exact", "excess_over_clean"):
+                value = np.nan if fields[field] is None else fields[field]
+                assert table[f"{name}.{field}"][at] == pytest.approx(value, rel=1e-9, abs=1e-12, nan_ok=True)
+        compared = scalar(lambda p=p, dim=dim: comparison(p, dim, delta))
+        interval = dict.fromkeys(("least", "most")) if compared is None else compared["labelling_errors"]
+        for end in ("least", "most"):
+            value = np.nan if interval[end] is None else interval[end]
+            assert table[f"delta.{end}"][at] == pytest.approx(value, rel=1e-9, abs=1e-12, nan_ok=True)
+        for name in ("given", "even"):
+            fields = dict.fromkeys(("squared", "plug_in", "error"))
+            if compared is not None:
+                found = sharper_bounds(p, dim, flipped_labels(delta) if name == "given" else None)
+                fields = found._asdict()
+            for field in ("squared", "plug_in", "error"):
+                value = np.nan if fields[field] is None else fields[field]
+                assert table[f"{name}.{field}"][at] == pytest.approx(value, rel=1e-6, abs=1e-9, nan_ok=True)
+
+
+def scalar(function):
+    """What a scalar function returns, None if it refuses the graph."""
+    try:
+        return function()
+    except ParameterError:
+        return None
+
+
+def test_block_as_six_levels_has_the_same_table():
+    gamma = np.array([0.1, 0.15, 0.2])
+    expected = sweep.evaluate(**FIXED, gamma=gamma)
+    a, b = FIXED["alpha"], FIXED["beta"]
+    sizes = [FIXED[name] for name in ("samples_per_class", "classes", "difficult", "dim", "delta")]
+    table = sweep.evaluate_six((a, a, a), (b, b, gamma), *sizes)
+    assert set(table) == {*expected, "lambda_exact"}
+    for name in expected:
+        of_gamma = name.split(".")[0] in ("difficult", "temperature") and not name.endswith("lambda_exact")
+        if not of_gamma:  # the printed ones see the paper's γ (A.5), a mean over the pairs with a difficult sample
+            np.testing.assert_allclose(table[name], expected[name], rtol=1e-9, err_msg=name)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +198,8 @@ def test_six_levels_at_every_point_are_those_of_the_scalar_functions(drawn, rand
         ({"dim": 60}, "dim = 60 violates an integer in [1, 59], fewer than the N samples"),
         ({"difficult": 2.5}, "difficult = 2.5 violates"),
         ({"dim": []}, "at least one point"),
+        ({"delta": [0.1, 1.1]}, "delta = 1.1 at point 1 violates 0 <= delta <= 1"),
+        ({"classes": [3, math.nan]}, "classes = nan at point 1 violates"),
     ],
 )
 def test_a_graph_of_six_levels_is_refused_as_the_scalar_one(change, message):
@@ -268,6 +327,7 @@ def test_the_documented_range():
         ("gama=.05:.4:.01", "sweep = gama=.05:.4:.01 violates a name among alpha, beta, gamma"),
         ("gama=.05:.4:.01", r"difficult, dim, delta \(did you mean gamma\?\)"),
         ("pairing=.05:.4:.01", "violates a name among"),
+        ("across.dificult=.05:.4:.01", r"\(did you mean across.difficult\?\)"),
     ],
 )
 def test_bad_ranges_are_named(text, message):
@@ -295,7 +355,44 @@ def test_what_is_not_given_has_the_defaults_of_the_bounds_command():
     assert [table[name][1] for name in ("classes", "dim", "delta")] == [10, 128, 0.01]
 
 
+SIX = {"within": (0.5, 0.48, 0.45), "across": (0.05, 0.06, 0.1), "samples_per_class": 20, "classes": 4, "dim": 5}
+
+
+def test_a_sweep_of_six_levels_replaces_those_that_are_given():
+    sweeps = [("across.difficult", np.array([0.1, 0.2])), ("within.mixed", np.array([0.4, 0.45, 0.5]))]
+    table = sweep.sweep_table(SIX, sweeps)
+    assert list(table)[:15] == [*sweep.SIX_NAMES, "alpha", "beta", "gamma", "pairing"]
+    assert list(table["across.difficult"]) == [0.1] * 3 + [0.2] * 3
+    assert list(table["within.mixed"]) == [0.4, 0.45, 0.5] * 2
+    assert set(table["across.easy"]) == {0.05}
+    assert set(table["difficult"]) == {2}
+    assert set(table["pairing"]) == {"measured"}
+    for at in range(6):
+        levels = [float(table[name][at]) for name in sweep.SIX]
+        p = SixLevels(tuple(levels[:3]), tuple(levels[3:]), 20, 4, 2)
+        for name in ("alpha", "beta", "gamma"):
+            assert table[name][at] == pytest.approx(getattr(p, name))
+        assert table["difficult.bound"][at] == pytest.approx(error_bounds(p, 5, 0.01)["difficult"].bound)
+    figure = sweep.excess_figure(table, sweeps)
+    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("w′_dd", "w_ed")
+    assert figure.get_suptitle().startswith("w_ee = 0.5, w_dd = 0.45, w′_ee = 0.05")
+    assert "pairing" not in figure.get_suptitle()
+
+
 ONE = np.array([0.2])
+
+
+@pytest.mark.parametrize(
+    ("fixed", "swept", "message"),
+    [
+        (SIX, "gamma", "a sweep over gamma excludes --within and --across"),
+        (FIXED, "across.easy", "a sweep over across.easy needs --within and --across"),
+        (SIX, "dim", "--dim and a sweep over it exclude each other"),
+    ],
+)
+def test_sweeps_of_another_kind_of_graph_are_named(fixed, swept, message):
+    with pytest.raises(ParameterError, match=message):
+        sweep.sweep_table(fixed, [(swept, ONE)])
 
 
 @pytest.mark.parametrize(
@@ -427,6 +524,17 @@ def test_bad_input_is_one_line_and_nothing_is_written(argv, message, capsys, tmp
     assert message in err
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_sweeps_six_levels(capsys):
+    given = ["--within", ".5", ".48", ".45", "--across", ".05", ".06", ".1", "--samples-per-class", "20"]
+    argv = [*given, "--classes", "4", "--dim", "5"]
+    assert main([*argv, "--sweep", "across.difficult=.1:.2:.05"]) == 0
+    expected = sweep.table_text(sweep.sweep_table(SIX, [("across.difficult", np.array([0.1, 0.15, 0.2]))]), ".csv")
+    assert capsys.readouterr().out == expected
+    assert main([*argv, "--sweep", "across.difficult=.8:1.2:.2"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "error: across.difficult = 1.2 at point 2 violates a number in [-1, 1]\n")
 
 
 @pytest.mark.parametrize("option", ["out", "plot"])

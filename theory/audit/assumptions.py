@@ -9,7 +9,7 @@ from theory import formulas
 from theory.audit import theorems
 from theory.audit.evidence import Search, Verdict, Words, proved, search, small_graphs, written
 from theory.audit.statements import LOST, Formula
-from theory.channel import Channel
+from theory.augmentation import natural_data
 from theory.params import GraphParameters
 from theory.spectrum import is_positive_semidefinite
 
@@ -19,7 +19,7 @@ def realisability(assumed: Callable[[GraphParameters], bool] = is_positive_semid
     every = small_graphs(9, semidefinite=False)
     found = search(lambda p, _: assumed(p), every)
     agree = search(lambda p, _: assumed(p) == (formulas.semidefinite_slack(p) >= 0), every)
-    realised = search(lambda p, _: all(kind.weight > 0 for kind in Channel(p).kinds), small_graphs(8))
+    realised = search(lambda p, _: all(kind.weight > 0 for kind in natural_data(p)), small_graphs(8))
     known = agree.clean and realised.clean and proved("psd_class_modes", "psd_all_difficult")
     return Verdict(
         "realisability",

@@ -19,7 +19,7 @@ from theory.kinds import PAIRINGS
 from theory.params import GraphParameters, Levels, SixLevels
 from theory.plan import MEASURED, Plan, Profile, graph_of, plan_from_parameters, plan_from_profile
 from theory.sharper import comparison
-from theory.spectrum import is_positive_semidefinite, largest_gamma, spectrum
+from theory.spectrum import has_negative_weight, is_positive_semidefinite, largest_gamma, spectrum
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,7 +66,8 @@ def parser(prog: str, level: Any = float) -> Parser:
         "--sweep",
         action="append",
         metavar="NAME=START:STOP:STEP",
-        help="vary alpha, beta, gamma or any other number above; at most twice",
+        help="vary alpha, beta, gamma, a level such as across.difficult (within. or across., then easy, mixed or "
+        "difficult; it replaces the given one) or any other number above; at most twice",
     )
     add("--out", type=Path, help="write the sweep's table to this .csv or .json file")
     add("--plot", type=Path, help="draw the excess over the clean bound to this .png or .svg file")
@@ -82,8 +83,8 @@ def _command(args: Namespace) -> None:
     for name in given[:3] if six else ():
         if getattr(args, name) is not None:
             raise ParameterError(f"--{name} and --{six[0]} exclude each other")
-    if len(six) == 1 or (six and (args.profile or args.sweep)):
-        raise ParameterError("--within and --across go together, without --profile and --sweep")
+    if len(six) == 1 or (six and args.profile):
+        raise ParameterError("--within and --across go together, without --profile")
     if args.exact and (args.profile or args.sweep):
         raise ParameterError("--exact goes with parameters given on the command line")
     for option in ("profile", "plan", "noise", "noise_seed") if args.sweep else ("out", "plot"):
@@ -92,7 +93,7 @@ def _command(args: Namespace) -> None:
                 f"--{option.replace('_', '-')} " + ("and --sweep exclude each other" if args.sweep else "needs --sweep")
             )
     if args.sweep:
-        _sweep(args, {name: getattr(args, name) for name in (*given, "dim", "delta", "pairing")})
+        _sweep(args, {name: getattr(args, name) for name in (*given, *six, "dim", "delta", "pairing")})
         return
     if args.profile:
         for name in given:
@@ -208,7 +209,7 @@ def _report(plan: Any) -> dict[str, Any]:
             "levels": _levels(graph),
             "degrees": graph.degrees._asdict(),
             "cross_mass": formulas.cross_mass(graph),
-            "realisable": bool(is_positive_semidefinite(graph)),
+            "realisable": bool(is_positive_semidefinite(graph) and not has_negative_weight(graph)),
         }
         if isinstance(graph, GraphParameters):
             report["largest_gamma"] = min(largest_gamma(graph), graph.alpha) if graph.n_d else graph.alpha
@@ -297,10 +298,13 @@ def _graph_lines(report: dict[str, Any]) -> list[str]:
 
 
 def _realisable(report: dict[str, Any]) -> str:
+    largest, six = report["largest_gamma"], report["largest_gamma"] is None
     if report["realisable"]:
-        return "true"
-    largest = "" if report["largest_gamma"] is None else f"; the largest γ is {report['largest_gamma']:.6g}"
-    return f"false (not positive semidefinite, so no augmentation produces it{largest})"
+        undecided = six or report["parameters"]["pairing"] == "any"
+        return "true, as far as is known (positive semidefinite, no negative weight)" if undecided else "true"
+    condition = " or has negative weights" if six else ""
+    bound = "" if six else f"; the largest γ is {largest:.6g}"
+    return f"false (not positive semidefinite{condition}, so no augmentation produces it{bound})"
 
 
 def _bound_lines(bounds: dict[str, Any]) -> list[str]:
