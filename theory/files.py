@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from theory.checks import ParameterError, require
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Refusal = Callable[[str, str, str], ParameterError]  # of a setting's name, what it was and what it is now
 
@@ -42,6 +46,13 @@ def write_bytes(path: Path, content: bytes, keep: Path | None = None) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise ParameterError(f"cannot write {path}: {error.strerror}") from error
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Write a figure in the format of the file's suffix, see ``write_bytes``."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=path.suffix[1:], dpi=150)
+    write_bytes(path, buffer.getvalue())
 
 
 def _sync_folder(folder: Path) -> None:

@@ -9,7 +9,7 @@ import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -338,18 +338,20 @@ def _nth_largest(found: Sequence[tuple[Array, Array]], j: Array) -> Array:
 Sweep = tuple[str, Array]
 
 
-def parse_sweep(text: str) -> Sweep:
+def parse_sweep(text: str, known: Sequence[str] = (*NAMES[:3], *SIX_NAMES)) -> Sweep:
     """Read ``NAME=START:STOP:STEP``, for example ``gamma=.05:.4:.01``.
 
     Parameters
     ----------
     text : str
         STOP is included if it is a whole number of steps from START; decimal arithmetic keeps the steps exact.
+    known : sequence of str
+        What may be swept.
 
     Returns
     -------
     name : str
-        One of ``NAMES`` or ``SIX_NAMES``.
+        One of them.
     values : array, shape (points,)
 
     Raises
@@ -360,7 +362,6 @@ def parse_sweep(text: str) -> Sweep:
     """
     name, _, numbers = text.partition("=")
     name = name.strip().replace("-", "_")
-    known = (*NAMES[:3], *SIX_NAMES)
     require(name in known, "sweep", text, "a name among " + ", ".join(known) + nearest(name, known))
     try:
         start, stop, step = (Decimal(number) for number in numbers.split(":"))
@@ -372,6 +373,32 @@ def parse_sweep(text: str) -> Sweep:
     points = (stop - start) / step + 1
     require(points < MOST_POINTS + 1, f"points of {name}", f"{points:.3g}", f"at most {MOST_POINTS}")
     return name, np.array([float(start + index * step) for index in range(int(points))])
+
+
+def grid(sweeps: Sequence[Sweep]) -> tuple[list[int], dict[str, Array]]:
+    """The number of values of one or two sweeps, and the columns of their product; the last one varies fastest.
+
+    Raises
+    ------
+    ParameterError
+        If there are not one or two, over different parameters, or they have more than ``MOST_POINTS`` points together.
+    """
+    names = [name for name, _ in sweeps]
+    require(1 <= len(sweeps) <= 2, "sweeps", len(sweeps), "one or two")
+    require(len(set(names)) == len(names), "sweeps", " and ".join(names), "two different parameters")
+    sizes = [values.size for _, values in sweeps]
+    points = math.prod(sizes)
+    require(points <= MOST_POINTS, "points", points, f"at most {MOST_POINTS}")
+    columns = np.meshgrid(*(values for _, values in sweeps), indexing="ij")
+    return sizes, {name: column.ravel() for name, column in zip(names, columns, strict=True)}
+
+
+def grid_point(sweeps: Sequence[Sweep], index: tuple[Any, ...]) -> str:
+    """A point of ``grid``, as errors call it."""
+    if len(sweeps) == 1:
+        return point_name(index)
+    indices = np.unravel_index(index[0], [values.size for _, values in sweeps])
+    return ", ".join(f"{name} = {values[i]:g}" for (name, values), i in zip(sweeps, indices, strict=True))
 
 
 def sweep_table(fixed: Mapping[str, Any], sweeps: Sequence[Sweep]) -> Table:
@@ -399,9 +426,7 @@ def sweep_table(fixed: Mapping[str, Any], sweeps: Sequence[Sweep]) -> Table:
         ``MOST_POINTS`` points together, or a point is outside its range.
     """
     given = {name: value for name, value in fixed.items() if value is not None}
-    swept = [name for name, _ in sweeps]
-    require(1 <= len(sweeps) <= 2, "sweeps", len(sweeps), "one or two")
-    require(len(set(swept)) == len(swept), "sweeps", " and ".join(swept), "two different parameters")
+    sizes, swept = grid(sweeps)
     levels = [level for where in ("within", "across") for level in given.pop(where, ())]
     pairing, names = given.pop("pairing", PAIRINGS[0]), SIX_NAMES if levels else NAMES
     for name in swept:
@@ -413,24 +438,16 @@ def sweep_table(fixed: Mapping[str, Any], sweeps: Sequence[Sweep]) -> Table:
     for name in () if levels else NAMES[:3]:
         if name not in given and name not in swept:
             raise ParameterError(f"--{name} is required, or a sweep over it")
-    sizes = [values.size for _, values in sweeps]
     points = int(np.prod(sizes))
-    require(points <= MOST_POINTS, "points", points, f"at most {MOST_POINTS}")
-    grids = np.meshgrid(*(values for _, values in sweeps), indexing="ij")
     columns: dict[str, Any] = {
         **DEFAULTS,
         **dict(zip(SIX if levels else (), levels, strict=True)),
         **given,
-        **{name: grid.ravel() for name, grid in zip(swept, grids, strict=True)},
+        **swept,
     }
     columns.setdefault("difficult", np.rint(DIFFICULT_SHARE * np.asarray(columns["samples_per_class"])))
 
-    def place(index: tuple[Any, ...]) -> str:
-        if len(sweeps) == 1:
-            return point_name(index)
-        indices = np.unravel_index(index[0], sizes)
-        return ", ".join(f"{name} = {values[i]:g}" for (name, values), i in zip(sweeps, indices, strict=True))
-
+    place = partial(grid_point, sweeps)
     table = _evaluate([columns[name] for name in names], SIX_LEVELS if levels else _three(pairing), place)
     parameters = {
         name: np.broadcast_to(np.asarray(columns[name], dtype=np.int64 if name in INTEGERS else np.float64), points)

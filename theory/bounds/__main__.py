@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from theory import formulas
-from theory.bounds import DEFAULTS, DIFFICULT_SHARE, SCHEMA
+from theory.bounds import DEFAULTS, SCHEMA
 from theory.checks import ParameterError, require, require_integer
 from theory.command import Parser, format_number, run
-from theory.files import require_writable, write_bytes, write_text
-from theory.kinds import PAIRINGS
-from theory.params import GraphParameters, Levels, SixLevels
+from theory.files import require_writable, write_figure, write_text
+from theory.options import GIVEN, add_graph, given_six, graph_of_options
+from theory.params import GraphParameters, SixLevels
 from theory.plan import MEASURED, Plan, Profile, graph_of, plan_from_parameters, plan_from_profile
 from theory.sharper import comparison
 from theory.spectrum import has_negative_weight, is_positive_semidefinite, largest_gamma, spectrum
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m theory.bounds") -> int:
@@ -42,19 +38,7 @@ def parser(prog: str, level: Any = float) -> Parser:
             "--alpha .5 --beta .05 --sweep gamma=.05:.4:.01 --out gamma.csv",
         ),
     )
-    add = found.group("graph").add_argument
-    add("--alpha", type=level, metavar="X", help="similarity within a class; 0 <= beta <= gamma < alpha < 1")
-    add("--beta", type=level, metavar="X", help="similarity across classes")
-    add("--gamma", type=level, metavar="X", help="similarity of difficult pairs")
-    add("--samples-per-class", type=int, help=f"n, >= 1 ({DEFAULTS['samples_per_class']})")
-    add("--classes", type=int, help=f"r + 1, >= 2 ({DEFAULTS['classes']})")
-    add("--difficult", type=int, help=f"difficult samples per class, 0 to n ({100 * DIFFICULT_SHARE:g} %% of n)")
-    pairings = "block: of two difficult samples, any: with a difficult sample, matched: of paired ones, clean: none"
-    add("--pairing", choices=PAIRINGS, default="block", help=f"which pairs of different classes have γ; {pairings}")
-    six = "in place of alpha, beta, gamma: similarities of easy–easy, easy–difficult and difficult–difficult pairs"
-    add("--within", type=level, nargs=3, metavar=("EE", "ED", "DD"), help=f"{six} within a class, -1 to 1")
-    add("--across", type=level, nargs=3, metavar=("EE", "ED", "DD"), help="the same across classes")
-    add("--profile", type=Path, help="take all these from a profile of measured features")
+    add_graph(found, level)
     add = found.group("bounds and plan").add_argument
     add("--dim", type=int, help=f"k, output width of the network the loss is applied to, >= 1 ({DEFAULTS['dim']})")
     add("--delta", type=level, metavar="X", help=f"labelling error, 0 to 1 ({DEFAULTS['delta']})")
@@ -78,13 +62,7 @@ def parser(prog: str, level: Any = float) -> Parser:
 
 
 def _command(args: Namespace) -> None:
-    given = ("alpha", "beta", "gamma", "samples_per_class", "classes", "difficult")
-    six = [name for name in ("within", "across") if getattr(args, name) is not None]
-    for name in given[:3] if six else ():
-        if getattr(args, name) is not None:
-            raise ParameterError(f"--{name} and --{six[0]} exclude each other")
-    if len(six) == 1 or (six and args.profile):
-        raise ParameterError("--within and --across go together, without --profile")
+    six = given_six(args)
     if args.exact and (args.profile or args.sweep):
         raise ParameterError("--exact goes with parameters given on the command line")
     for option in ("profile", "plan", "noise", "noise_seed") if args.sweep else ("out", "plot"):
@@ -93,29 +71,14 @@ def _command(args: Namespace) -> None:
                 f"--{option.replace('_', '-')} " + ("and --sweep exclude each other" if args.sweep else "needs --sweep")
             )
     if args.sweep:
-        _sweep(args, {name: getattr(args, name) for name in (*given, *six, "dim", "delta", "pairing")})
+        _sweep(args, {name: getattr(args, name) for name in (*GIVEN, *six, "dim", "delta", "pairing")})
         return
     if args.profile:
-        for name in given:
-            if getattr(args, name) is not None:
-                raise ParameterError(f"--{name.replace('_', '-')} and --profile exclude each other")
         plan = plan_from_profile(Profile.load(args.profile), args.pairing, args.dim, args.delta)
     else:
-        for name in () if six else given[:3]:
-            if getattr(args, name) is None:
-                raise ParameterError(f"--{name} is required (or --within and --across, or --profile)")
-        n, classes, dim, delta = (
-            value if (value := getattr(args, name)) is not None else default for name, default in DEFAULTS.items()
-        )
-        difficult = round(DIFFICULT_SHARE * n) if args.difficult is None else args.difficult
-        if args.exact:
-            delta = _fraction(str(delta))
-        graph: GraphParameters | SixLevels
-        if six:
-            graph = SixLevels(Levels(*args.within), Levels(*args.across), n, classes, difficult)
-        else:
-            graph = GraphParameters(args.alpha, args.beta, args.gamma, n, classes, difficult, args.pairing)
-        plan = plan_from_parameters(graph, dim, delta)
+        dim = DEFAULTS["dim"] if args.dim is None else args.dim
+        delta = DEFAULTS["delta"] if args.delta is None else args.delta
+        plan = plan_from_parameters(graph_of_options(args), dim, _fraction(str(delta)) if args.exact else delta)
     report = _report(plan)
     if args.noise is not None:
         report["noise"] = _noise(report, args.noise, args.noise_seed)
@@ -145,18 +108,11 @@ def _sweep(args: Namespace, fixed: Mapping[str, Any]) -> None:
     if args.out:
         write_text(args.out, table_text(table, args.out.suffix))
     if args.plot:
-        _write_figure(args.plot, excess_figure(table, sweeps))
+        write_figure(args.plot, excess_figure(table, sweeps))
     for path in filter(None, (args.out, args.plot)):
         print(f"{path}: {len(table['alpha'])} points")
     if not args.out and not args.plot:
         print(table_text(table, ".json" if args.json else ".csv"), end="")
-
-
-def _write_figure(path: Path, figure: Figure) -> None:
-    """Write a figure in the format of the file's suffix."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=path.suffix[1:], dpi=150)
-    write_bytes(path, buffer.getvalue())
 
 
 def _fraction(text: str) -> Any:

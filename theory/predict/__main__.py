@@ -9,19 +9,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from theory.checks import ParameterError, require
-from theory.command import Parser, run
+from theory.bounds import DEFAULTS
+from theory.checks import ParameterError, require, require_known
+from theory.command import Parser, format_number, run
 from theory.files import require_writable, write_figure, write_text
-from theory.options import add_graph, read_graph
+from theory.options import add_graph, given_six, graph_of_options
 from theory.params import GraphParameters, SixLevels
 
 if TYPE_CHECKING:
-    from theory.predict import Mechanism, Prediction, Threshold
+    pass
 
 SCHEMA = "difficult-examples/prediction/1"
 REMEDIES = ("nothing", "clean", "margin", "temperature_unweighted", "removal", "random_removal")
 OF_SIX = ("nothing", "removal", "random_removal")
-PROBES = ("least_squares", "logistic")
 MEASURED = "of measured cosines this is indicative only: python -m empirical.prediction predicts from features"
 PARTS = {
     "class_block": "class modes",
@@ -43,13 +43,14 @@ def parser(prog: str) -> Parser:
         __doc__,
         "(--alpha X --beta X --gamma X | --within EE ED DD --across EE ED DD | --profile FILE) --epsilon X [options]",
         (
-            "--alpha .6 --beta .3 --gamma .345 --samples-per-class 100 --difficult 10 --epsilon .7 --dim 20",
-            "--alpha .6 --beta .3 --gamma .3 --epsilon 1 --sweep gamma=.3:.36:.002 --plot gamma.png",
+            "--alpha .6 --beta .3 --gamma .34 --samples-per-class 100 --difficult 10 --epsilon .7 --dim 20",
+            "--alpha .6 --beta .3 --epsilon 20 --sweep gamma=.3:.36:.002 --plot gamma.png",
         ),
     )
     add_graph(found)
     add = found.group("probe").add_argument
     add("--epsilon", type=float, metavar="X", help="standard deviation of the noise on a similarity, >= 0")
+    add("--dim", type=int, help=f"k, number of eigenvectors, at least the classes ({DEFAULTS['dim']})")
     add("--labels-per-class", type=float, metavar="M", help="labelled samples per class, 2 to below n (n/2)")
     add("--ridge", type=float, default=0.0, metavar="X", help="on the coefficients of eigenvectors of length 1, >= 0")
     add("--remedy", choices=REMEDIES, default="nothing", help=f"what is done to the graph: {', '.join(REMEDIES)}")
@@ -65,3 +66,148 @@ def parser(prog: str) -> Parser:
     add("--plot", type=Path, help="draw the predicted accuracy to this .png or .svg file")
     found.group("output").add_argument("--json", action="store_true", help="print JSON")
     return found
+
+
+def _command(args: Namespace) -> None:
+    six = given_six(args)
+    for option in ("profile", "within") if args.sweep else ("out", "plot"):
+        if getattr(args, option) is not None:
+            why = "and --sweep exclude each other" if args.sweep else "needs --sweep"
+            raise ParameterError(f"--{option} {why}")
+    if args.sweep:
+        _sweep(args)
+        return
+    if args.epsilon is None:
+        raise ParameterError("--epsilon is required: the standard deviation of the noise on a similarity")
+    graph, dim = _graph(args)
+    report = _report(args, graph, dim, OF_SIX if isinstance(graph, SixLevels) else REMEDIES)
+    if args.profile:
+        report["warnings"] = [MEASURED]
+    print(json.dumps(report, indent=2, allow_nan=False, default=float) if args.json else _text(report, bool(six)))
+
+
+def _graph(args: Namespace) -> tuple[GraphParameters | SixLevels, int]:
+    if not args.profile:
+        return graph_of_options(args), DEFAULTS["dim"] if args.dim is None else args.dim
+    from theory.plan import Profile, graph_of, plan_from_profile
+
+    parameters = plan_from_profile(Profile.load(args.profile), args.pairing, args.dim).parameters
+    return graph_of({**parameters, "pairing": args.pairing}), int(parameters["dim"])
+
+
+def _sweep(args: Namespace) -> None:
+    """Write what the sweeps of ``args`` ask for, or print the table (as JSON with ``--json``)."""
+    from theory.predict.sweep import NAMES, accuracy_figure, prediction_table
+    from theory.sweep import parse_sweep, table_text
+
+    for option, path, suffixes in (("out", args.out, (".csv", ".json")), ("plot", args.plot, (".png", ".svg"))):
+        allowed = "a name ending in " + " or ".join(suffixes)
+        require(path is None or path.suffix in suffixes, f"--{option}", path, allowed)
+    sweeps = [parse_sweep(text, NAMES) for text in args.sweep]
+    swept = {name for name, _ in sweeps}
+    fixed = {name: getattr(args, name) for name in NAMES if not (name == "ridge" and name in swept)}
+    table = prediction_table(fixed, sweeps, args.pairing, args.remedy)
+    files = [path for path in (args.out, args.plot) if path]
+    for path in files:
+        require_writable(path)
+    if args.out:
+        write_text(args.out, table_text(table, args.out.suffix))
+    if args.plot:
+        write_figure(args.plot, accuracy_figure(table, sweeps, args.remedy))
+    for path in files:
+        print(f"{path}: {len(table['alpha'])} points")
+    if not files:
+        print(table_text(table, ".json" if args.json else ".csv"), end="")
+
+
+def _report(args: Namespace, graph: GraphParameters | SixLevels, dim: int, remedies: Sequence[str]) -> dict[str, Any]:
+    """The command's output as the documented JSON object."""
+    from theory.predict import mechanism, predict, thresholds
+
+    require_known("remedy", args.remedy, remedies)
+    probe = (args.epsilon, dim, args.labels_per_class, args.ridge)
+    found = {args.remedy: predict(graph, *probe, args.remedy, args.correlated)}
+    reasons: dict[str, str] = {}
+    for remedy in remedies:
+        try:
+            found.setdefault(remedy, predict(graph, *probe, remedy, args.correlated))
+        except ParameterError as error:
+            reasons[remedy] = str(error)
+    report: dict[str, Any] = {
+        "schema": SCHEMA,
+        **found[args.remedy]._asdict(),
+        "parameters": _parameters(args, graph, dim),
+        "remedies": {name: found[name]._asdict() if name in found else None for name in remedies},
+        "mechanism": None,
+        "thresholds": None,
+        "reasons": reasons,
+        "warnings": [],
+    }
+    if isinstance(graph, GraphParameters) and not args.correlated:
+        report["mechanism"] = mechanism(graph, *probe)._asdict()
+        report["thresholds"] = {name: where._asdict() for name, where in thresholds(graph, *probe).items()}
+    return report
+
+
+def _parameters(args: Namespace, graph: GraphParameters | SixLevels, dim: int) -> dict[str, Any]:
+    names = ("alpha", "beta", "gamma", "samples_per_class", "classes", "difficult")
+    labels = graph.n / 2 if args.labels_per_class is None else args.labels_per_class
+    six = {"within": list(graph.within), "across": list(graph.across)} if isinstance(graph, SixLevels) else {}
+    return {
+        **{name: getattr(graph, name) for name in names},
+        **six,
+        "pairing": "measured" if six else graph.pairing,
+        "dim": dim,
+        "epsilon": args.epsilon,
+        "correlated": args.correlated,
+        "labels_per_class": labels,
+        "ridge": args.ridge,
+        "remedy": args.remedy,
+    }
+
+
+def _text(report: dict[str, Any], six: bool) -> str:
+    p = report["parameters"]
+    kind = "six levels" if six else f"{p['pairing']} pairing"
+    lines = [
+        f"Noisy similarity graph, {kind}: {p['classes']} classes × {p['samples_per_class']} samples, "
+        f"{p['difficult']} difficult per class",
+        f"  α = {p['alpha']:g}   β = {p['beta']:g}   γ = {p['gamma']:g}   ε = {p['epsilon']:g}   k = {p['dim']}"
+        f"   labels per class = {p['labels_per_class']:g}",
+        *(f"  {warning}" for warning in report["warnings"]),
+        "",
+        f"Accuracy to expect of a linear probe (least squares; chance is {1 / p['classes']:.3g})",
+        f"  {'remedy':<24}{'all':>9}{'easy':>9}{'difficult':>11}",
+    ]
+    for name, found in report["remedies"].items():
+        if found is not None:
+            values = (format_number(found[key], ".4f") for key in ("accuracy", "easy", "difficult"))
+            lines.append("  {:<24}{:>9}{:>9}{:>11}".format(name.replace("_", " "), *values))
+    lines += [f"  {name.replace('_', ' ')}: {reason}" for name, reason in report["reasons"].items()]
+    if report["mechanism"] is not None:
+        lines += _mechanism_lines(report["mechanism"]) + _threshold_lines(report["thresholds"])
+    return "\n".join(lines)
+
+
+def _mechanism_lines(found: dict[str, Any]) -> list[str]:
+    parts = ", ".join(f"{PARTS[name]} {100 * value:+.2f}" for name, value in found["parts"].items())
+    weakening, first_order = (f"{100 * found[name]:+.3g} %" for name in ("weakening", "first_order"))
+    return [
+        "",
+        "What difficult pairs cost, in points of accuracy, and through what (each part switched on alone)",
+        f"  all {100 * found['total']:+.2f}: {parts}",
+        f"  the class modes change by {weakening} (first order {first_order})",
+    ]
+
+
+def _threshold_lines(found: dict[str, Any]) -> list[str]:
+    lines = ["", "Where difficult pairs begin to cost one point, all else equal"]
+    for name, symbol in (("excess", "γ − β"), ("difficult", "n_d"), ("epsilon", "ε")):
+        value, low, high = (found[name][key] for key in ("value", "low", "high"))
+        where = "nowhere" if value is None else f"at {value:.3g}"
+        lines.append(f"  {symbol:<7} {where} between {low:g} and {high:.3g}")
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -104,6 +104,7 @@ def evaluate(
     ridge: ArrayLike = 0.0,
     pairing: Pairing = "block",
     remedy: str = "nothing",
+    name: Callable[[tuple[Any, ...]], str] = point_name,
 ) -> dict[str, Array]:
     """``predict`` for many three-level graphs at once.
 
@@ -115,6 +116,8 @@ def evaluate(
         As in ``predict``.
     pairing : {"block", "any", "matched", "clean"}
     remedy : str
+    name : callable
+        How errors call the point of an index.
 
     Returns
     -------
@@ -139,19 +142,17 @@ def evaluate(
 
     parts = []
     for start in range(0, flat.shape[1], CHUNK):
-        place = partial(_place, shape, start)
+        place = partial(_place, name, shape, start)
         columns = flat[:, start : start + CHUNK]
         points = _points(columns[:6], pairing, place)
         parts.append(_evaluate(points, columns[6:], remedy, place))
-    names = ("accuracy", "easy", "difficult")
-    return {
-        name: np.concatenate(part).reshape(shape) for name, part in zip(names, zip(*parts, strict=True), strict=True)
-    }
+    found = (np.concatenate(part).reshape(shape) for part in zip(*parts, strict=True))
+    return dict(zip(("accuracy", "easy", "difficult"), found, strict=True))
 
 
-def _place(shape: tuple[int, ...], start: int, index: int) -> str | None:
+def _place(name: Callable[[tuple[Any, ...]], str], shape: tuple[int, ...], start: int, index: int) -> str | None:
     """The name of a point; none for a single one."""
-    return point_name(np.unravel_index(start + index, shape)) if shape else None
+    return name(np.unravel_index(start + index, shape)) if shape else None
 
 
 def _points(columns: Array, pairing: Pairing, place: Place) -> Points:
