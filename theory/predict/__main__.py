@@ -44,7 +44,7 @@ def parser(prog: str) -> Parser:
         "(--alpha X --beta X --gamma X | --within EE ED DD --across EE ED DD | --profile FILE) --epsilon X [options]",
         (
             "--alpha .6 --beta .3 --gamma .34 --samples-per-class 100 --difficult 10 --epsilon .7 --dim 20",
-            "--alpha .6 --beta .3 --epsilon 20 --sweep gamma=.3:.36:.002 --plot gamma.png",
+            "--alpha .6 --beta .3 --epsilon 4 --sweep gamma=.3:.36:.002 --plot gamma.png",
         ),
     )
     add_graph(found)

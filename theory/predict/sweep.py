@@ -21,6 +21,7 @@ NAMES = (
     *("alpha", "beta", "gamma", "samples_per_class", "classes", "difficult", "dim"),
     *("epsilon", "labels_per_class", "ridge"),
 )
+SHORTEST = 0.02  # range of an axis of accuracies
 COLUMNS = ("accuracy", "easy", "difficult_accuracy", "clean_accuracy")
 SYMBOLS = dict(zip(NAMES, ("α", "β", "γ", "n", "r + 1", "n_d", "k", "ε", "labels per class", "ridge"), strict=True))
 
@@ -85,7 +86,10 @@ def accuracy_figure(table: Table, sweeps: Sequence[Sweep], remedy: str) -> Figur
         label = "with difficult pairs" if remedy == "nothing" else remedy.replace("_", " ")
         plot.plot(values, lines[0], color=palette.VERMILION, label=label)
         plot.plot(values, table["clean_accuracy"], "--", color=palette.BLUE, label="without difficult pairs")
-    plot.set(xlabel=SYMBOLS[inner], ylabel="predicted accuracy of the probe")
+    low, high = plot.get_ylim()
+    spare = max(0.0, SHORTEST - (high - low)) / 2  # so that an effect of nothing looks like nothing
+    plot.set(xlabel=SYMBOLS[inner], ylabel="predicted accuracy of the probe", ylim=(low - spare, high + spare))
+    plot.ticklabel_format(useOffset=False)
     plot.spines[["top", "right"]].set_visible(False)
     plot.legend(frameon=False)
     return figure
