@@ -40,7 +40,6 @@ def parser(prog: str, level: Any = float) -> Parser:
         (
             "--alpha .5 --beta .05 --gamma .2 --plan plan.json",
             "--alpha .5 --beta .05 --sweep gamma=.05:.4:.01 --out gamma.csv",
-            "--within .5 .5 .4 --across .05 .06 .1 --sweep across.difficult=.06:.1:.01",
         ),
     )
     add = found.group("graph").add_argument
