@@ -133,7 +133,7 @@ def probe_error(
     )
     has_lower = by.positive(p.n_d) & by.positive(p.n - p.n_d)
     signals = _signals(p, labels)
-    one = upper - lower <= TIE
+    one = has_lower & (upper - lower <= TIE)
     error: list[Number] = []
     ambiguous: Any = False
     for own, whole, step in zip(labels, signals, _step(p, signals), strict=True):

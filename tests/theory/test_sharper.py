@@ -271,9 +271,9 @@ def test_reference_graph():
     assert sharper_bounds(REFERENCE, 3).bound == pytest.approx(0.770, abs=5e-4)
 
 
-@given(graphs(), st.integers(1, 40))
-def test_printed_and_tight_bound_have_the_exact_eigenvalue_and_phi(p, dim):
-    assume(dim < p.nodes)
+@given(graphs(), st.integers(0, 40))
+def test_printed_and_tight_bound_have_the_exact_eigenvalue_and_phi(p, number):
+    dim = 1 + number % (p.nodes - 1)
     found = sharper_bounds(p, dim)
     cross_mass, exact = formulas.cross_mass(p), error_bounds(p, dim, 0.1)["difficult"].eigenvalue_exact
     assert found.eigenvalue == exact
@@ -294,6 +294,13 @@ def test_the_first_term_without_delta_bounds_the_classes_distance_from_the_featu
     classes = np.repeat(np.eye(p.classes), p.n, axis=0) * np.sqrt(degrees / degrees.sum())[:, None]
     distance = ((classes - features @ (features.T @ classes)) ** 2).sum()
     assert 2 * distance + 8 * bounds.delta <= bounds.tight + 1e-12
+
+
+def test_labels_that_say_nothing_are_guessed_wherever_k_cuts():
+    """All samples are difficult: there is one class mode, tied with one that the labels have no part in."""
+    p = SixLevels((0.5, 0.5, 0.5), (0, 0, 0.5), 2, 2, 2)
+    assert [sharper_bounds(p, dim, flipped_labels(0.5)).error for dim in (1, 2, 3)] == [0.5] * 3
+    assert sharper_bounds(p, 2, flipped_labels(0.1)).error is None
 
 
 def test_comparison_has_the_three_graphs_and_says_where_there_is_none():
