@@ -84,6 +84,7 @@ READINGS_IN_WORDS = {
 }
 NEGLIGIBLE = 1e-12  # difference between two bounds
 LARGE, MIDDLE = 11.5, 10.5  # sizes of text, for a picture that is shown at 800 pixels
+HEIGHT, STEP, TALL = 12.1, 1.7, 1.36  # inches: of the picture, from row to row, of a map
 TABLE = ROOT / "figures" / "phase_map.csv"
 CELL = ["pairing", "difficult", "excess", "epsilon", "dim"]
 POINT = [*CELL, "samples_per_class"]
@@ -280,50 +281,58 @@ def data() -> pd.DataFrame:
 
 @style.styled
 def draw(changes: pd.DataFrame) -> Figure:
-    """One row a comparison, the measured change beside the predicted; ε and k along x, the graphs along y."""
-    figure = style.figure(12.3)
-    heights = [0.5, *[1.75] * (len(COMPARISONS) - 1), 2.1, 0.98]
-    bands: Any = figure.subfigures(len(heights), 1, height_ratios=heights)
-    head, *rows, foot = bands
-    head.suptitle(
+    """One row a comparison, the measured change beside the predicted; ε and k along x, the graphs along y.
+
+    Every place is given: a layout that is solved for may differ in the last digit from one run to the next.
+    """
+    figure = style.figure(HEIGHT)
+    figure.set_layout_engine("none")
+    figure.text(
+        0.5,
+        1 - 0.08 / HEIGHT,
         "Change in the probe's error: measured (left), predicted (right)\n"
         "orange: worse   purple: better   grey: within noise   ×: sign predicted wrong",
+        ha="center",
+        va="top",
         fontsize=LARGE,
     )
     table = signs(changes)
     table = table[table.pairing == "both"].set_index("comparison")
-    for band, (comparison, title) in zip(rows, TITLES.items(), strict=True):
-        found = table.loc[comparison]
+    for number, (comparison, title) in enumerate(TITLES.items()):
+        found, bottom = table.loc[comparison], HEIGHT - 0.6 - (number + 1) * STEP
         message = f"sign right at {found.right} of {found.significant} points (the bound: {found.bound_right})"
-        band.suptitle(f"{title}: {message}", x=0.02, ha="left", fontsize=LARGE)
-        _row(band, changes[changes.comparison == comparison], last=band is rows[-1])
+        figure.text(0.02, (bottom + TALL + 0.07) / HEIGHT, f"{title}: {message}", fontsize=LARGE)
+        _row(figure, bottom, changes[changes.comparison == comparison], last=number == len(TITLES) - 1)
     ks, excesses, shares = (
         ", ".join(f"{value:g}" for value in sorted(values.unique()))
         for values in (changes.dim, changes.excess, changes.difficult / changes.samples_per_class)
     )
-    foot.text(
+    figure.text(
         0.02,
-        0.9,
+        0.1 / HEIGHT,
         f"In each box, to the right: k = {ks}.\n"
         f"For each pairing, upwards: $n_d/n$ = {shares}, and for each of these\n"
         f"γ − β = {excesses}, as far as realisable.\n"
         "27 to 43 % of the weights are negative: OUTSIDE THE DOMAIN of the paper's bounds.",
-        va="top",
         fontsize=MIDDLE,
     )
     return figure
 
 
-def _row(band: Any, cells: pd.DataFrame, last: bool) -> None:
-    """Two maps on one scale."""
+def _row(figure: Figure, bottom: float, cells: pd.DataFrame, last: bool) -> None:
+    """Two maps on one scale, ``bottom`` inches up."""
     x_levels = sorted(set(zip(cells.epsilon, cells.dim, strict=True)))
     y_levels = sorted(set(zip(cells.pairing, cells.difficult, cells.excess, strict=True)))
     x = [x_levels.index(level) for level in zip(cells.epsilon, cells.dim, strict=True)]
     y = [y_levels.index(level) for level in zip(cells.pairing, cells.difficult, cells.excess, strict=True)]
     seen = significant(cells)
     largest = 100 * cells.change.abs().quantile(0.98) or 1.0
-    axes = band.subplots(1, 2, sharey=True)
-    for plot, values in zip(axes, (cells.change.where(seen), cells.predicted), strict=True):
+
+    def place(left: float, width: float) -> Any:
+        return figure.add_axes((left / style.WIDTH, bottom / HEIGHT, width / style.WIDTH, TALL / HEIGHT))
+
+    for left, values in zip((0.75, 3.53), (cells.change.where(seen), cells.predicted), strict=True):
+        plot = place(left, 2.7)
         grid = np.full((len(y_levels), len(x_levels)), np.nan)
         grid[y, x] = 100 * values
         plot.set_facecolor(style.SHADE)
@@ -333,10 +342,11 @@ def _row(band: Any, cells: pd.DataFrame, last: bool) -> None:
         _group(plot.yaxis, plot.axhline, [pairing for pairing, *_ in y_levels])
         plot.set_xlabel("ε" * last, fontsize=MIDDLE)
         plot.tick_params(labelsize=MIDDLE, length=0, labelbottom=last)
+    plot.tick_params(labelleft=False)
     wrong = (seen & (np.sign(cells.predicted) != np.sign(cells.change))).to_numpy()
     plot.plot(np.array(x)[wrong], np.array(y)[wrong], "x", color="black", ms=5, mew=1.2)
-    bar = band.colorbar(mesh, ax=list(axes), extend="both", pad=0.01)
-    bar.set_label("percent", fontsize=MIDDLE)
+    bar = figure.colorbar(mesh, cax=place(6.31, 0.1), extend="both")
+    bar.set_label("percent", fontsize=MIDDLE, labelpad=0)
     bar.ax.tick_params(labelsize=MIDDLE)
 
 
