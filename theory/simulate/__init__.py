@@ -486,12 +486,12 @@ def simulate_cell(
         If the world is not realisable, k exceeds a remedy's number of positive eigenvalues, or a class lacks
         test or train nodes.
     """
-    from theory.simulate.expected import UNKNOWN, expected  # half a second
+    from theory.simulate.expected import UNKNOWN, expected_errors  # half a second
 
     world = cell.make(features)
     bounds = _bounded(world, dims, cell.drawing, remedies)
     train = ~split(world.labels, world.difficult, test_share, 0)  # every seed has as many
-    predicted = expected(world, dims, cell.drawing, train, remedies) if probe == "least_squares" else {}
+    predicted = expected_errors(world, dims, cell.drawing, train, remedies) if probe == "least_squares" else {}
     rows = []
     for seed in seeds:
         test = split(world.labels, world.difficult, test_share, seed)

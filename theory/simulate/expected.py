@@ -37,7 +37,7 @@ class Expected(NamedTuple):
 UNKNOWN = Expected(math.nan, math.nan, math.nan)
 
 
-def expected(
+def expected_errors(
     world: AnyWorld, dims: Sequence[int], noise: Noise, labelled: Mask, remedies: Sequence[str]
 ) -> dict[int, dict[str, Expected]]:
     """The error of least squares by k and remedy.
