@@ -37,7 +37,7 @@ def _command(args: Namespace) -> None:
     shown = means[["world", "pairing", "difficult", "gamma", "epsilon", "dim", "remedy"]].copy()
     for name in ("error", "predicted", "error_shared", "change", "predicted_change", "change_error", "bound"):
         if name in means:  # else every cell is from before the predictions
-            shown[name] = means[name].map("{:.4g}".format)
+            shown[name] = means[name].map("{:.4g}".format).replace("nan", "—")
     print(shown.to_string(index=False) if len(shown) <= 60 else f"{len(table)} rows")
     print(args.out / "results.csv")
 
