@@ -1,27 +1,25 @@
-"""The phase map: where difficult examples and remedies change the measured error, beside the bound's sign.
+"""The phase map: where difficult examples and remedies change the error, measured beside predicted.
 
-Its independent entries take the graph outside the theory's domain (negative weights, negative eigenvalues);
-``figures/domain_map.py`` has the samples inside it.
+Its independent entries take the graph outside the domain of the paper's bounds (negative weights, negative
+eigenvalues), not of the prediction; ``figures/domain_map.py`` has the samples inside it.
 
     python figures/phase_map.py --coarse --jobs 2
 
-runs the simulation (resumable, in runs/), writes phase_map.csv and the numbers of docs/simulation.md, phase_map.txt,
-and draws the map; ``python -m figures phase_map`` draws the committed one.
+runs the simulation (resumable, in runs/), computes the predictions, writes phase_map.csv and the numbers of
+docs/simulation.md, phase_map.txt, and draws the map. ``--predict`` keeps the measured changes of phase_map.csv and
+computes the predictions anew (minutes); ``python -m figures phase_map`` draws the committed map.
 """
 
 from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -30,7 +28,8 @@ from empirical.statistics import WITHIN_NOISE, half_width, judge  # noqa: E402
 from figures import style  # noqa: E402
 from theory.command import Parser, run  # noqa: E402
 from theory.files import write_text  # noqa: E402
-from theory.simulate import Experiment, Prediction, run_experiment  # noqa: E402
+from theory.predict import evaluate  # noqa: E402
+from theory.simulate import Bounded, Experiment, run_experiment  # noqa: E402
 
 GRAPH: dict[str, Any] = {
     "alpha": (0.4,),
@@ -59,24 +58,37 @@ FULL = Experiment(
     seeds=40,
     skip_unrealisable=True,
 )
-# Which error is compared: a remedy that removes nodes, on the easy test nodes that all arms keep.
+# With which arm, without which, and on which test nodes: all, or the easy ones that every arm keeps.
 COMPARISONS = {
-    "difficult": ("difficult − clean", "error"),
-    "margin": ("margin − nothing", "error"),
-    "temperature_unweighted": ("temperature, unweighted − nothing", "error"),
-    "removal": ("removal − nothing", "error_shared"),
-    "random_removal": ("random removal − nothing", "error_shared"),
-    "removal_or_random": ("removal − random removal", "error_shared"),
+    "difficult": ("nothing", "clean", "error"),
+    "margin": ("margin", "nothing", "error"),
+    "temperature_unweighted": ("temperature_unweighted", "nothing", "error"),
+    "removal": ("removal", "nothing", "error_shared"),
+    "random_removal": ("random_removal", "nothing", "error_shared"),
+    "removal_or_random": ("removal", "random_removal", "error_shared"),
 }
-READINGS = Prediction._fields
+TITLES = {
+    "difficult": "Difficult − clean",
+    "margin": "Margin",
+    "temperature_unweighted": "Temperature, unweighted",
+    "removal": "Removal",
+    "random_removal": "Random removal",
+    "removal_or_random": "Removal − random removal",
+}
+PREDICTED = {"error": "accuracy", "error_shared": "easy"}  # of the nodes that an error is over
+READINGS = Bounded._fields
 READINGS_IN_WORDS = {
     "bound": "exact λ of the noise-free graph, δ fixed",
     "bound_own": "exact λ, δ = φ of each graph",
     "bound_noisy": "expected λ of the noisy graph, δ fixed",
 }
 NEGLIGIBLE = 1e-12  # difference between two bounds
+LARGE, MIDDLE = 11.5, 10.5  # sizes of text, for a picture that is shown at 800 pixels
+HEIGHT, STEP, TALL = 12.1, 1.7, 1.36  # inches: of the picture, from row to row, of a map
 TABLE = ROOT / "figures" / "phase_map.csv"
 CELL = ["pairing", "difficult", "excess", "epsilon", "dim"]
+POINT = [*CELL, "samples_per_class"]
+FROM_CELLS = "Sign of the change"  # where the part of phase_map.txt begins that phase_map.csv alone gives
 
 
 def compare(table: pd.DataFrame) -> pd.DataFrame:
@@ -87,10 +99,8 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
     """
     table = table.assign(excess=(table.gamma - table.beta).round(12))
     parts = []
-    for name, (_, error) in COMPARISONS.items():
-        arms = {"difficult": ("nothing", "clean"), "removal_or_random": ("removal", "random_removal")}
-        with_arm, without_arm = arms.get(name, (name, "nothing"))
-        keys = [*CELL, "samples_per_class", "seed"]
+    for name, (with_arm, without_arm, error) in COMPARISONS.items():
+        keys = [*POINT, "seed"]
         wide = [table[table.remedy == arm].set_index(keys)[[error, *READINGS]] for arm in (with_arm, without_arm)]
         change = (wide[0] - wide[1]).dropna(subset=[error])
         grouped = change.groupby(keys[:-1], sort=False)
@@ -106,6 +116,77 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
         part.insert(0, "comparison", name)
         parts.append(part.reset_index())
     return pd.concat(parts, ignore_index=True)
+
+
+def predicted(changes: pd.DataFrame) -> pd.Series:
+    """The change in error to expect at each row of ``compare``, from ``theory.predict``; 25 ms a point and arm."""
+    found = pd.Series(np.nan, index=changes.index)
+    labels = 1 - FULL.test_share
+    for pairing in changes.pairing.unique():
+        rows = changes[changes.pairing == pairing]
+        points = rows[POINT].drop_duplicates()
+        place = pd.MultiIndex.from_frame(points).get_indexer(pd.MultiIndex.from_frame(rows[POINT]))
+        arms = {arm for comparison in rows.comparison.unique() for arm in COMPARISONS[comparison][:2]}
+        answers = {
+            arm: evaluate(
+                GRAPH["alpha"][0],
+                GRAPH["beta"][0],
+                GRAPH["beta"][0] + points.excess.to_numpy(),
+                points.samples_per_class.to_numpy(),
+                GRAPH["classes"][0],
+                points.difficult.to_numpy(),
+                points.dim.to_numpy(),
+                points.epsilon.to_numpy(),
+                labels * points.samples_per_class.to_numpy(),
+                pairing=pairing,
+                remedy=arm,
+            )
+            for arm in sorted(arms)
+        }
+        for comparison, (with_arm, without_arm, error) in COMPARISONS.items():
+            chosen = (rows.comparison == comparison).to_numpy()
+            if chosen.any():
+                right = [answers[arm][PREDICTED[error]][place[chosen]] for arm in (with_arm, without_arm)]
+                found[rows.index[chosen]] = right[1] - right[0]
+    return found
+
+
+def significant(changes: pd.DataFrame) -> pd.Series:
+    """Where the 95 % interval of the measured change excludes 0."""
+    return (changes.low > 0) | (changes.high < 0)
+
+
+def signs(changes: pd.DataFrame) -> pd.DataFrame:
+    """By comparison and pairing: significant points, and how many of their signs are predicted and bounded right.
+
+    ``off`` and ``off_all`` are the median distances of the predicted from the measured change, in points of accuracy,
+    on the significant and on all points; ``rank_correlation`` is Spearman's, over all points.
+    """
+    from scipy.stats import spearmanr
+
+    rows = []
+    for comparison in COMPARISONS:
+        of_both = changes[changes.comparison == comparison]
+        for pairing in (*of_both.pairing.unique(), "both"):
+            group = of_both if pairing == "both" else of_both[of_both.pairing == pairing]
+            seen = group[significant(group)]
+            right = np.sign(seen.predicted) == np.sign(seen.change)
+            distance = 100 * (group.predicted - group.change).abs()
+            row = {
+                "comparison": comparison,
+                "pairing": pairing,
+                "points": len(group),
+                "significant": len(seen),
+                "right": int(right.sum()),
+                "share_right": right.mean(),
+                "bound_right": int((seen.verdict_bound == "right").sum()),
+                "bound_share": (seen.verdict_bound == "right").mean(),
+                "off": distance[seen.index].median(),
+                "off_all": distance.median(),
+                "rank_correlation": spearmanr(group.predicted, group.change)[0],
+            }
+            rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def agreement(changes: pd.DataFrame, reading: str = "bound") -> pd.DataFrame:
@@ -145,10 +226,8 @@ def mean_changes(table: pd.DataFrame) -> pd.DataFrame:
     """Change in error averaged over the cells, with its standard error over the seeds and its range over the cells."""
     table = table.assign(excess=(table.gamma - table.beta).round(12))
     rows = []
-    arms = {"difficult": ("nothing", "clean"), "removal_or_random": ("removal", "random_removal")}
-    for name, (_, error) in COMPARISONS.items():
+    for name, (with_arm, without_arm, error) in COMPARISONS.items():
         wide = table.pivot(index=[*CELL, "seed"], columns="remedy", values=error)
-        with_arm, without_arm = arms.get(name, (name, "nothing"))
         change = (wide[with_arm] - wide[without_arm]).dropna()
         by_seed, by_cell = change.groupby("seed").mean(), change.groupby(CELL).mean()
         rows.append(
@@ -170,85 +249,105 @@ def smaller_eigenvalue_share(table: pd.DataFrame) -> float:
     return float((wide["nothing"] < wide["clean"]).mean())
 
 
-def numbers(table: pd.DataFrame, changes: pd.DataFrame) -> str:
-    """The text of phase_map.txt, from all results and from the contents of phase_map.csv."""
-    cells = len(changes[changes.comparison == "difficult"])
-    seeds = sorted(changes[changes.comparison == "difficult"].seeds.unique())
-    parts = [f"{cells} points (realisable graph, ε, k), paired seeds a point: {', '.join(map(str, seeds))}"]
+def from_runs(table: pd.DataFrame, changes: pd.DataFrame) -> str:
+    """The part of phase_map.txt that takes all results."""
+    cells = changes[changes.comparison == "difficult"]
+    parts = [f"{len(cells)} points (realisable graph, ε, k), paired seeds a point: "]
+    parts[0] += ", ".join(map(str, sorted(cells.seeds.unique())))
     parts.append("Change in error, mean over the points ± standard error over the seeds, and range over the points")
     parts.append(mean_changes(table).to_string(index=False, float_format="{:+.4f}".format))
     share = smaller_eigenvalue_share(table)
     parts.append(f"λ_{{k+1}} of the noisy difficult graph is below the noisy clean graph's in {share:.1%} of the draws")
+    return "\n\n".join(parts) + "\n\n"
+
+
+def from_cells(changes: pd.DataFrame) -> str:
+    """The part of phase_map.txt that phase_map.csv alone gives."""
+    shown: dict[str, Any] = {"index": False, "float_format": "{:.3f}".format}
+    parts = [
+        f"{FROM_CELLS}, predicted against measured, on the points whose 95 % interval excludes 0",
+        signs(changes).to_string(**shown),
+    ]
     for reading, words in READINGS_IN_WORDS.items():
-        table_ = agreement(changes, reading).to_string(index=False, float_format="{:.2f}".format)
-        parts += [f"Sign of the bound against the measured sign: {words}", table_]
+        table = agreement(changes, reading).to_string(index=False, float_format="{:.2f}".format)
+        parts += [f"Sign of the bound against the measured sign: {words}", table]
     return "\n\n".join(parts) + "\n"
 
 
 def data() -> pd.DataFrame:
-    """The committed changes, as ``compare`` gives them."""
+    """The committed changes, as ``compare`` gives them, and the predicted ones."""
     return pd.read_csv(TABLE)
 
 
 @style.styled
 def draw(changes: pd.DataFrame) -> Figure:
-    """One panel a pairing and comparison; ε and k along x, n_d/n and γ − β along y."""
-    pairings = list(changes.pairing.unique())
-    figure = style.figure(1.75 * len(COMPARISONS) + 1.2)
-    axes = figure.subplots(len(COMPARISONS), len(pairings), squeeze=False, sharex=True, sharey="col")
-    for row, (comparison, (title, _)) in zip(axes, COMPARISONS.items(), strict=True):
-        shown = changes[changes.comparison == comparison]
-        largest = shown.change.abs().quantile(0.98) or 1.0
-        for plot, pairing in zip(row, pairings, strict=True):
-            mesh = _panel(plot, shown[shown.pairing == pairing], largest)
-            plot.set_title(f"{pairing}: {title}")
-        figure.colorbar(mesh, ax=list(row), extend="both", label="change in error", pad=0.01)
-    for plot in axes[:, 0]:
-        plot.set_ylabel("$n_d/n$")
-    ks, excesses = (sorted(changes[name].unique()) for name in ("dim", "excess"))
-    for plot in axes[-1]:
-        plot.set_xlabel("ε")
-    keys = [
-        Line2D([], [], ls="", marker="x", color="black", label="the bound predicts the other sign"),
-        Line2D([], [], ls="", marker="_", color="black", label="the bound predicts no change"),
-        Line2D([], [], ls="", marker=".", color="black", label=f"{WITHIN_NOISE} (95 % interval)"),
-        Patch(facecolor="white", edgecolor="black", label="no mark: the bound's sign is right"),
-        Patch(facecolor=style.SHADE, label="no value"),
-    ]
-    figure.legend(handles=keys, loc="outside lower center", ncols=2)
-    figure.suptitle(
-        "OUTSIDE THE THEORY'S DOMAIN (27 to 43 % of the weights are negative, and eigenvalues, too)\n"
-        "Change in measured error (orange: worse, purple: better; each row has its own scale)\n"
-        f"in each box of the grid k = {', '.join(map(str, ks))} to the right,\n"
-        f"and γ − β = {', '.join(f'{g:g}' for g in excesses)} upwards, as far as realisable",
-        fontsize="medium",
+    """One row a comparison, the measured change beside the predicted; ε and k along x, the graphs along y.
+
+    Every place is given: a layout that is solved for may differ in the last digit from one run to the next.
+    """
+    figure = style.figure(HEIGHT)
+    figure.set_layout_engine("none")
+    figure.text(
+        0.5,
+        1 - 0.08 / HEIGHT,
+        "Change in the probe's error: measured (left), predicted (right)\n"
+        "orange: worse   purple: better   grey: within noise   ×: sign predicted wrong",
+        ha="center",
+        va="top",
+        fontsize=LARGE,
+    )
+    table = signs(changes)
+    table = table[table.pairing == "both"].set_index("comparison")
+    for number, (comparison, title) in enumerate(TITLES.items()):
+        found, bottom = table.loc[comparison], HEIGHT - 0.6 - (number + 1) * STEP
+        message = f"sign right at {found.right} of {found.significant} points (the bound: {found.bound_right})"
+        figure.text(0.02, (bottom + TALL + 0.07) / HEIGHT, f"{title}: {message}", fontsize=LARGE)
+        _row(figure, bottom, changes[changes.comparison == comparison], last=number == len(TITLES) - 1)
+    ks, excesses, shares = (
+        ", ".join(f"{value:g}" for value in sorted(values.unique()))
+        for values in (changes.dim, changes.excess, changes.difficult / changes.samples_per_class)
+    )
+    figure.text(
+        0.02,
+        0.1 / HEIGHT,
+        f"In each box, to the right: k = {ks}.\n"
+        f"For each pairing, upwards: $n_d/n$ = {shares}, and for each of these\n"
+        f"γ − β = {excesses}, as far as realisable.\n"
+        "27 to 43 % of the weights are negative: OUTSIDE THE DOMAIN of the paper's bounds.",
+        fontsize=MIDDLE,
     )
     return figure
 
 
-def _panel(plot: Any, cells: pd.DataFrame, largest: float) -> Any:
-    """One map with its marks; grid lines between the values of ε and of n_d."""
+def _row(figure: Figure, bottom: float, cells: pd.DataFrame, last: bool) -> None:
+    """Two maps on one scale, ``bottom`` inches up."""
     x_levels = sorted(set(zip(cells.epsilon, cells.dim, strict=True)))
-    y_levels = sorted(set(zip(cells.difficult, cells.excess, strict=True)))
+    y_levels = sorted(set(zip(cells.pairing, cells.difficult, cells.excess, strict=True)))
     x = [x_levels.index(level) for level in zip(cells.epsilon, cells.dim, strict=True)]
-    y = [y_levels.index(level) for level in zip(cells.difficult, cells.excess, strict=True)]
-    cells = cells.assign(x=x, y=y)
-    values = np.full((len(y_levels), len(x_levels)), np.nan)
-    values[cells.y, cells.x] = cells.change
-    plot.set_facecolor(style.SHADE)
-    limits = {"vmin": -largest, "vmax": largest}
-    mesh = plot.imshow(values, origin="lower", aspect="auto", cmap=style.DIVERGING, interpolation="none", **limits)
-    noise = judge(cells.low, cells.high, "worse", "better") == WITHIN_NOISE
-    marks = {".": noise, "_": (cells.verdict_bound == "silent") & ~noise, "x": cells.verdict_bound == "wrong"}
-    dark = cells.change.abs() > 0.7 * largest
-    for (symbol, marked), (colour, shade) in product(marks.items(), (("white", dark), ("black", ~dark))):
-        chosen = cells[marked & shade]
-        many = symbol == "."  # most of the marks: as pixels in the SVG too
-        plot.plot(chosen.x, chosen.y, symbol, color=colour, ms=1.5 if many else 3, mew=0.6, rasterized=many)
-    n = cells.samples_per_class.iloc[0]
-    _group(plot.xaxis, plot.axvline, [f"{epsilon:g}" for epsilon, _ in x_levels])
-    _group(plot.yaxis, plot.axhline, [f"{n_d / n:.2g}" for n_d, _ in y_levels])
-    return mesh
+    y = [y_levels.index(level) for level in zip(cells.pairing, cells.difficult, cells.excess, strict=True)]
+    seen = significant(cells)
+    largest = 100 * cells.change.abs().quantile(0.98) or 1.0
+
+    def place(left: float, width: float) -> Any:
+        return figure.add_axes((left / style.WIDTH, bottom / HEIGHT, width / style.WIDTH, TALL / HEIGHT))
+
+    for left, values in zip((0.75, 3.53), (cells.change.where(seen), cells.predicted), strict=True):
+        plot = place(left, 2.7)
+        grid = np.full((len(y_levels), len(x_levels)), np.nan)
+        grid[y, x] = 100 * values
+        plot.set_facecolor(style.SHADE)
+        limits = {"vmin": -largest, "vmax": largest}
+        mesh = plot.imshow(grid, origin="lower", aspect="auto", cmap=style.DIVERGING, interpolation="none", **limits)
+        _group(plot.xaxis, plot.axvline, [f"{epsilon:g}" for epsilon, _ in x_levels])
+        _group(plot.yaxis, plot.axhline, [pairing for pairing, *_ in y_levels])
+        plot.set_xlabel("ε" * last, fontsize=MIDDLE)
+        plot.tick_params(labelsize=MIDDLE, length=0, labelbottom=last)
+    plot.tick_params(labelleft=False)
+    wrong = (seen & (np.sign(cells.predicted) != np.sign(cells.change))).to_numpy()
+    plot.plot(np.array(x)[wrong], np.array(y)[wrong], "x", color="black", ms=5, mew=1.2)
+    bar = figure.colorbar(mesh, cax=place(6.31, 0.1), extend="both")
+    bar.set_label("percent", fontsize=MIDDLE, labelpad=0)
+    bar.ax.tick_params(labelsize=MIDDLE)
 
 
 def _group(axis: Any, line: Any, labels: list[str]) -> None:
@@ -256,7 +355,6 @@ def _group(axis: Any, line: Any, labels: list[str]) -> None:
     starts = [i for i, label in enumerate(labels) if i == 0 or labels[i - 1] != label]
     ends = [*starts[1:], len(labels)]
     axis.set_ticks([(a + b - 1) / 2 for a, b in zip(starts, ends, strict=True)], [labels[i] for i in starts])
-    axis.set_tick_params(length=0)
     for start in starts[1:]:
         line(start - 0.5, color=style.GREY, lw=0.8)
 
@@ -264,6 +362,7 @@ def _group(axis: Any, line: Any, labels: list[str]) -> None:
 def _parser() -> Parser:
     parser = Parser("python figures/phase_map.py", description="Regenerate the phase map, data and picture.")
     parser.add_argument("--coarse", action="store_true", help="a smaller grid, minutes on 2 cores")
+    parser.add_argument("--predict", action="store_true", help="only the predictions, for the measured changes there")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--out", type=Path, default=ROOT / "figures", help="folder of the results (figures)")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder of the finished cells (runs)")
@@ -271,14 +370,20 @@ def _parser() -> Parser:
 
 
 def _command(args: Namespace) -> None:
-    experiment = COARSE if args.coarse else FULL
-    table = run_experiment(experiment, args.runs / f"phase_map{'_coarse' * args.coarse}", args.jobs)
-    changes = compare(table)
-    write_text(args.out / "phase_map.csv", changes.to_csv(index=False, float_format="%.6g"))
-    committed = pd.read_csv(args.out / "phase_map.csv")
+    path, text_path = args.out / "phase_map.csv", args.out / "phase_map.txt"
+    if args.predict:
+        changes = pd.read_csv(path)
+        measured, _, _ = text_path.read_text(encoding="utf-8").partition(FROM_CELLS)
+    else:
+        experiment = COARSE if args.coarse else FULL
+        table = run_experiment(experiment, args.runs / f"phase_map{'_coarse' * args.coarse}", args.jobs)
+        changes = compare(table)
+        measured = from_runs(table, changes)
+    write_text(path, changes.assign(predicted=predicted(changes)).to_csv(index=False, float_format="%.6g"))
+    committed = pd.read_csv(path)
     style.save(draw(committed), "phase_map", args.out)
-    text = numbers(table, committed)
-    write_text(args.out / "phase_map.txt", text)
+    text = measured + from_cells(committed)
+    write_text(text_path, text)
     print(text)
 
 

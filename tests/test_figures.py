@@ -29,6 +29,8 @@ from figures.__main__ import NAMES, main
 from theory.bounds import difficult_range, error_bounds
 from theory.params import GraphParameters
 from theory.plan import Plan, plan_from_parameters
+from theory.predict import predict
+from theory.simulate import Cell, simulate_cell
 
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "figures"
@@ -247,6 +249,75 @@ def test_agreement_follows_from_the_data():
     for reading in phase_map.READINGS:
         table = phase_map.agreement(changes, reading).to_string(index=False, float_format="{:.2f}".format)
         assert table in TEXT
+
+
+def test_the_numbers_of_the_cells_follow_from_the_data():
+    assert TEXT.endswith("\n\n" + phase_map.from_cells(phase_map.data()))
+
+
+def test_predicted_changes_are_those_of_the_theory():
+    changes = phase_map.data()
+    some = changes.sample(24, random_state=0)
+    assert set(some.comparison) == set(phase_map.COMPARISONS)
+    assert phase_map.predicted(some).to_numpy() == pytest.approx(some.predicted.to_numpy(), abs=1e-6)
+    (row,) = changes[
+        (changes.pairing == "block")
+        & (changes.difficult == 16)
+        & (changes.excess == 0.05)
+        & (changes.epsilon == 0.5)
+        & (changes.dim == 16)
+        & (changes.comparison == "removal")
+    ].itertuples()
+    p = GraphParameters(0.4, 0.1, 0.15, 40, 10, 16)
+    before, after = (predict(p, 0.5, 16, 20, remedy=remedy).easy for remedy in ("nothing", "removal"))
+    assert row.predicted == pytest.approx(before - after, abs=1e-6)
+
+
+def test_predicted_changes_are_the_differences_of_the_rows_predicted_errors():
+    p = GraphParameters(0.4, 0.1, 0.15, samples_per_class=20, classes=10, difficult=4)
+    cell = Cell("three_level", **p.as_dict(), epsilon=0.4, correlated=0.0)
+    table = pd.DataFrame(simulate_cell(cell, [12], phase_map.GRAPH["remedies"], [0, 1]))
+    changes = phase_map.compare(table)
+    found = phase_map.predicted(changes)
+    arms = table.groupby("remedy")[["predicted", "predicted_easy"]].first()
+    for row, value in zip(changes.itertuples(), found, strict=True):
+        with_arm, without_arm, error = phase_map.COMPARISONS[row.comparison]
+        errors = arms["predicted" if error == "error" else "predicted_easy"]
+        assert value == pytest.approx(errors[with_arm] - errors[without_arm], abs=1e-9)
+
+
+def test_signs_of_a_small_table():
+    rows = [
+        (0.02, 0.01, 0.03, 0.03, "right"),
+        (0.02, 0.01, 0.03, -0.01, "silent"),
+        (-0.02, -0.03, -0.01, -0.01, "wrong"),
+        (0.01, -0.01, 0.03, 0.05, "within noise"),
+    ]
+    names = ["change", "low", "high", "predicted", "verdict_bound"]
+    cells = pd.DataFrame(rows, columns=names).assign(pairing="block")
+    changes = pd.concat([cells.assign(comparison=name) for name in phase_map.COMPARISONS])
+    changes.index = range(len(changes))
+    found = phase_map.signs(changes)
+    assert len(found) == 2 * len(phase_map.COMPARISONS)
+    for row in found.itertuples():
+        assert (row.points, row.significant, row.right, row.bound_right) == (4, 3, 2, 1)
+        assert (row.share_right, row.bound_share) == pytest.approx((2 / 3, 1 / 3))
+        assert row.off == pytest.approx(1)  # of 1, 3 and 1 points
+        assert row.off_all == pytest.approx(2)  # and 4
+    assert set(found.pairing) == {"block", "both"}
+
+
+def test_predictions_are_computed_anew_beside_the_same_measurements(tmp_path, capsys):
+    changes = phase_map.data()
+    some = changes[(changes.epsilon == 0.5) & (changes.difficult == 16) & changes.dim.isin([10, 12])]
+    some.assign(predicted=7.0).to_csv(tmp_path / "phase_map.csv", index=False)
+    (tmp_path / "phase_map.txt").write_text("Measured.\n\n" + phase_map.from_cells(changes), encoding="utf-8")
+    phase_map._command(phase_map._parser().parse_args(["--predict", "--out", str(tmp_path)]))
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "phase_map.csv"), some.reset_index(drop=True), rtol=1e-4)
+    text = (tmp_path / "phase_map.txt").read_text(encoding="utf-8")
+    assert text == "Measured.\n\n" + phase_map.from_cells(pd.read_csv(tmp_path / "phase_map.csv"))
+    assert text.strip() in capsys.readouterr().out
+    assert (tmp_path / "phase_map.png").exists()
 
 
 def test_the_page_quotes_the_numbers():

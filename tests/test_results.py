@@ -10,7 +10,7 @@ from scipy import stats
 
 from empirical.findings import claims as findings
 from empirical.study.parts import PARTS
-from figures import domain_map
+from figures import domain_map, phase_map
 from theory import formulas, kinds
 from theory.simulate import summary
 
@@ -30,17 +30,26 @@ def short(value, sign=""):
 
 def test_removal():
     arms = summary(results("removal")).set_index("remedy")
-    rows = [
-        f"| clean graph | {short(arms.error['clean'])} | |",
-        f"| difficult graph | {short(arms.error['nothing'])} | {short(-arms.change['clean'], '+')} "
-        f"± {short(arms.change_error['clean'])} |",
-        f"| easy nodes, nothing removed | {short(arms.error_shared['nothing'])} | |",
-    ]
+    now, rows = arms.loc["nothing"], []
+    rows.append(f"| clean graph | {short(arms.error['clean'])} | {short(arms.predicted['clean'])} | | |")
+    change = f"{short(-arms.change['clean'], '+')} ± {short(arms.change_error['clean'])}"
+    rows.append(
+        f"| difficult graph | {short(now.error)} | {short(now.predicted)} | {change} "
+        f"| {short(-arms.predicted_change['clean'], '+')} |"
+    )
+    rows.append(f"| easy nodes, nothing removed | {short(now.error_shared)} | {short(now.predicted_easy)} | | |")
     for arm, words in (("removal", "difficult ones"), ("random_removal", "as many random ones")):
-        change = f"{short(arms.change[arm], '+')} ± {short(arms.change_error[arm])}"
-        rows.append(f"| easy nodes, {words} removed | {short(arms.error_shared[arm])} | {change} |")
+        one = arms.loc[arm]
+        rows.append(
+            f"| easy nodes, {words} removed | {short(one.error_shared)} | {short(one.predicted_easy)} "
+            f"| {short(one.change, '+')} ± {short(one.change_error)} | {short(one.predicted_change, '+')} |"
+        )
     for row in rows:
         assert row in PAGE
+    measured, predicted = (
+        arms[name][["nothing", "removal", "random_removal"]] for name in ("error_shared", "predicted_easy")
+    )
+    assert list(measured.sort_values().index) == list(predicted.sort_values().index)
 
 
 @pytest.mark.parametrize(
@@ -55,9 +64,42 @@ def test_removal():
 def test_worlds(world, words):
     table = summary(results("worlds"))
     arms = table[(table.world == world) & (table.dim == 16) & (table.correlated == 0)].set_index("remedy")
-    names = ("clean", "margin", "temperature_unweighted", "removal", "random_removal")
-    cells = [f"{short(arms.change[name], '+')} ± {short(arms.change_error[name])}" for name in names]
+    cells = []
+    for name in ("clean", "margin", "temperature_unweighted", "removal", "random_removal"):
+        predicted = arms.predicted_change[name]
+        shown = "—" if pd.isna(predicted) else short(predicted, "+")
+        cells.append(f"{short(arms.change[name], '+')} ± {short(arms.change_error[name])} ({shown})")
     assert f"| {words} | {' | '.join(cells)} |" in PAGE
+
+
+def test_errors_to_expect():
+    table = summary(results("worlds"))
+    off = 100 * (table.predicted - table.error).abs()
+    by_dim = off.groupby(table.dim).median()
+    said = f"{off.count()} arms that have one are off by {off.median():.1f} points in the median"
+    assert f"{said} and by {off.max():.1f} at most" in PAGE
+    assert "by {:.1f} at k = 10 = r+1, {:.1f} at 16 and {:.1f} at 32".format(*by_dim[[10, 16, 32]]) in PAGE
+    plain = table[(table.world == "three_level") & (table.dim == 16) & (table.remedy == "nothing")]
+    measured, predicted = (plain.set_index("correlated")[name] for name in ("error", "predicted"))
+    levels = [short(values[share]) for values in (measured, predicted) for share in (0, 0.5)]
+    assert "falls from {} to {} (predicted: {} and {})".format(*levels) in PAGE
+
+    found = phase_map.signs(phase_map.data())
+    found = found[found.pairing == "both"].set_index("comparison")
+    rows = {
+        "difficult": "difficult − clean",
+        "margin": "margin − nothing",
+        "temperature_unweighted": "temperature, unweighted − nothing",
+        "removal": "removal − nothing",
+        "random_removal": "random removal − nothing",
+        "removal_or_random": "removal − random removal",
+    }
+    for name, words in rows.items():
+        row = found.loc[name]
+        right = f"{row.right:,} ({100 * row.share_right:.1f} %) | {row.bound_right:,} ({100 * row.bound_share:.1f} %)"
+        assert f"| {words} | {row.significant:,} | {right} | {row.off:.2f} |" in PAGE
+    assert found.share_right["difficult"] >= 0.95
+    assert found.share_right[["margin", "temperature_unweighted", "removal"]].min() >= 0.99
 
 
 def test_measured_similarities():

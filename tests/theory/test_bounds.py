@@ -14,6 +14,7 @@ from theory.bounds.__main__ import main
 from theory.checks import ParameterError
 from theory.graph import SimilarityGraph
 from theory.params import GraphParameters, SixLevels
+from theory.predict import predict
 from theory.sharper import comparison
 from theory.spectrum import is_positive_semidefinite
 
@@ -349,6 +350,47 @@ def test_noise_is_reported_with_its_guarantee(capsys):
     out = capsys.readouterr().out
     assert "class_upper: detectable" in out
     assert "λ guaranteed" in out
+
+
+NOISY = ["--alpha", ".5", "--beta", ".1", "--gamma", ".2", "--samples-per-class", "40", "--classes", "4"]
+
+
+def test_noise_has_the_accuracy_to_expect(capsys):
+    small = [*NOISY, "--difficult", "10", "--noise", ".8", "--dim", "6"]
+    assert main([*small, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    p = GraphParameters(0.5, 0.1, 0.2, 40, 4, 10)
+    assert list(report["prediction"]) == ["nothing", "clean", "margin", "removal"]
+    for remedy, found in report["prediction"].items():
+        assert found == predict(p, 0.8, 6, remedy=remedy)._asdict()
+    assert report["prediction"]["removal"]["difficult"] is None
+    assert report["reasons"] == {}
+    assert main(small) == 0
+    accuracies = ", ".join(f"{name} {found['accuracy']:.4f}" for name, found in report["prediction"].items())
+    assert f"expected accuracy of a linear probe on half of the nodes: {accuracies}" in capsys.readouterr().out
+    assert main([*small, "--exact", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["prediction"] == report["prediction"]
+    assert main([*NOISY, "--difficult", "10", "--dim", "6", "--json"]) == 0
+    assert "prediction" not in json.loads(capsys.readouterr().out)
+
+
+def test_noise_says_why_there_is_no_accuracy_to_expect(capsys):
+    most = [*NOISY, "--difficult", "10", "--noise", ".8", "--dim"]
+    assert main([*most, "79", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["prediction"] is None
+    assert report["reasons"]["prediction"] == "dim = 79 violates dim < 80 - 1, one less than the labels"
+    assert main([*most, "79"]) == 0
+    out = capsys.readouterr().out
+    assert "prediction: dim = 79" in out
+    assert "expected accuracy" not in out
+    assert main([*most, "70", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["prediction"]["removal"] is None
+    assert report["prediction"]["nothing"]["accuracy"] > 0.25
+    assert report["reasons"] == {"prediction with removal": "dim = 70 violates dim < 60 - 1, one less than the labels"}
+    assert main([*most, "70"]) == 0
+    assert "removal —" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -14,16 +14,20 @@ from theory.checks import ParameterError
 from theory.draws import Noise
 from theory.graph import SimilarityGraph
 from theory.params import GraphParameters
+from theory.predict import REMEDIES as PREDICTABLE
+from theory.predict import predict
+from theory.predict.accuracy import accuracy
+from theory.predict.worlds import problem
 from theory.simulate import (
     REMEDIES,
     USUAL_REMEDIES,
     Cell,
     Experiment,
+    bounded,
     embed,
     leading_eigenpairs,
     least_squares,
     logistic,
-    predictions,
     random_removal,
     run_experiment,
     simulate_cell,
@@ -32,6 +36,7 @@ from theory.simulate import (
     target,
 )
 from theory.simulate.__main__ import main
+from theory.simulate.expected import UNKNOWN, expected_errors
 from theory.spectrum import nth_mode, spectrum
 from theory.worlds import synthetic
 
@@ -300,9 +305,9 @@ def test_difficult_examples_raise_the_error_and_removal_more():
 
 
 @pytest.mark.parametrize("p", [SMALL, replace(SMALL, pairing="block", gamma=0.15)], ids=["matched", "block"])
-def test_predictions_are_the_bounds_of_the_theory(p):
+def test_the_bounds_are_those_of_the_theory(p):
     delta = formulas.cross_mass(p)
-    found, stated = predictions(p, 5, Noise()), error_bounds(p, 5, delta)
+    found, stated = bounded(p, 5, Noise()), error_bounds(p, 5, delta)
     for remedy, name in (("nothing", "difficult"), ("clean", "clean"), ("margin", "margin"), ("removal", "removal")):
         expected = formulas.probing_bound(stated[name].eigenvalue_exact, delta)
         assert found[remedy].bound == pytest.approx(expected)
@@ -312,7 +317,104 @@ def test_predictions_are_the_bounds_of_the_theory(p):
 
 
 def test_no_bound_below_the_number_of_classes():
-    assert np.isnan(predictions(SMALL, 3, Noise(epsilon=0.1))["nothing"].bound)
+    assert np.isnan(bounded(SMALL, 3, Noise(epsilon=0.1))["nothing"].bound)
+
+
+# --- the error to expect ---------------------------------------------------------------------------
+
+EXPECTED = ("predicted", "predicted_easy", "predicted_difficult")
+
+
+@pytest.mark.parametrize("correlated", [0.0, 0.4])
+@pytest.mark.parametrize("pairing", ["block", "any", "matched"])
+def test_predicted_errors_are_those_of_the_theory(pairing, correlated):
+    p = replace(SMALL, pairing=pairing, gamma=0.15)
+    cell = Cell("three_level", **p.as_dict(), epsilon=0.25, correlated=correlated)
+    table = pd.DataFrame(simulate_cell(cell, [4, 9], PREDICTABLE, [0]))
+    for row in table.itertuples():
+        found = predict(p, 0.25, row.dim, remedy=row.remedy, correlated=correlated)
+        assert row.predicted == pytest.approx(1 - found.accuracy, abs=1e-9)
+        assert row.predicted_easy == pytest.approx(1 - found.easy, abs=1e-9)
+        if row.remedy == "removal":
+            assert found.difficult is None
+            assert np.isnan(row.predicted_difficult)
+        else:
+            assert row.predicted_difficult == pytest.approx(1 - found.difficult, abs=1e-9)
+
+
+def test_predictions_have_the_labels_of_the_split_and_the_weights_of_the_test_nodes():
+    world = synthetic(replace(SMALL, difficult=5, gamma=0.13))
+    labelled = ~split(world.labels, world.difficult, 0.3, 3)  # 10 of 15 easy and 3 of 5 difficult nodes of a class
+    found = expected_errors(world, [6], Noise(epsilon=0.3), labelled, ["nothing"])[6]["nothing"]
+    s = problem(world, 0.3).problem.now
+    right = accuracy(s, 6, np.array([[12.0, 40.0]])).by_type[0]  # the first samples of a class are the difficult ones
+    assert found.predicted_difficult == pytest.approx(1 - right[0])
+    assert found.predicted_easy == pytest.approx(1 - right[1])
+    assert found.predicted == pytest.approx((2 * found.predicted_difficult + 5 * found.predicted_easy) / 7)
+
+
+@pytest.mark.parametrize("world", ["three_level", "graded", "confusable", "imbalanced"])
+def test_measured_errors_are_the_predicted_ones(world):
+    p = GraphParameters(0.4, 0.1, 0.15, samples_per_class=48, classes=6, difficult=12, pairing="block")
+    cell = Cell(world, **p.as_dict(), epsilon=0.5, correlated=0.0)
+    table = pd.DataFrame(simulate_cell(cell, [12], ["nothing", "margin", "removal"], range(16)))
+    for _, rows in table.groupby("remedy"):
+        for name in ("error", "error_easy"):
+            predicted = rows[name.replace("error", "predicted")].iloc[0]
+            assert rows[name].mean() == pytest.approx(predicted, abs=0.015 + 3 * rows[name].sem())
+    # Which is not for want of differences: removal raises both.
+    errors = table.groupby("remedy")[["error", "predicted"]].mean()
+    assert (errors.loc["removal"] - errors.loc["nothing"]).min() > 0.02
+
+
+def test_the_temperatures_weights_lower_the_error_below_what_is_predicted_without_them():
+    p = GraphParameters(0.4, 0.1, 0.39, samples_per_class=40, classes=6, difficult=16, pairing="matched")
+    cell = Cell("three_level", **p.as_dict(), epsilon=0.5, correlated=0.0)
+    table = pd.DataFrame(simulate_cell(cell, [6], ["temperature", "temperature_unweighted"], range(40)))
+    errors = table.pivot(index="seed", columns="remedy", values="error")
+    plain, change = errors.temperature_unweighted, errors.temperature - errors.temperature_unweighted
+    predicted = table.groupby("remedy").predicted.first()
+    assert plain.mean() == pytest.approx(predicted["temperature_unweighted"], abs=2 * plain.sem())
+    assert change.mean() < -2.5 * change.sem()
+    assert np.isnan(predicted["temperature"])
+
+
+def test_no_prediction_where_the_theory_has_none():
+    def known(cell, dim=5, remedies=("nothing", "removal"), **settings):
+        rows = simulate_cell(cell, [dim], remedies, [0], **settings)
+        return {row["remedy"]: not np.isnan(row["predicted"]) for row in rows}
+
+    assert known(CELL) == {"nothing": True, "removal": True}
+    assert known(CELL, probe="logistic") == {"nothing": False, "removal": False}
+    assert known(CELL, dim=3) == {"nothing": False, "removal": False}
+    assert known(CELL, dim=30, test_share=0.6) == {"nothing": True, "removal": False}
+    assert known(replace(CELL, epsilon=0.0, noise="wishart", draws=400)) == {"nothing": False, "removal": False}
+    assert known(replace(CELL, world="confusable")) == {"nothing": False, "removal": False}  # matched
+    assert known(replace(CELL, world="graded")) == {"nothing": True, "removal": True}
+    few = replace(CELL, world="imbalanced", pairing="block", gamma=0.11)
+    assert known(few) == {"nothing": False, "removal": False}  # the smallest class has 2 nodes
+    assert known(CELL, remedies=("temperature", "random_removal")) == {"temperature": False, "random_removal": True}
+
+
+def test_iterations_that_do_not_converge_leave_no_number(monkeypatch):
+    def diverges(*_, **__):
+        raise FloatingPointError
+
+    monkeypatch.setattr("theory.simulate.expected.accuracy", diverges)
+    rows = simulate_cell(CELL, [5], ["nothing"], [0])
+    assert all(np.isnan(rows[0][name]) for name in UNKNOWN._fields)
+    assert 0 <= rows[0]["error"] <= 1
+
+
+def test_errors_by_difficulty_add_up():
+    rows = simulate_cell(replace(CELL, epsilon=0.5), [5], ["nothing", "removal"], [0, 1])
+    for row in rows:
+        if row["remedy"] == "removal":
+            assert np.isnan(row["error_difficult"])
+            assert row["error"] == row["error_easy"]
+        else:
+            assert row["error"] == pytest.approx((8 * row["error_easy"] + 2 * row["error_difficult"]) / 10)
+    assert any(row["error"] != row["error_easy"] for row in rows)
 
 
 # --- experiments -----------------------------------------------------------------------------------
@@ -346,12 +448,29 @@ def test_command_writes_every_cell_once(experiment, tmp_path, capsys):
     assert len(table) == 2 * 2 * 2 * 2 * 2
     assert set(table.gamma.round(6)) == {0.15, 0.2}
     assert not table.duplicated(["gamma", "difficult", "dim", "seed", "remedy"]).any()
-    assert "results.csv" in capsys.readouterr().out
+    out_text = capsys.readouterr().out
+    assert "results.csv" in out_text
+    assert " predicted " in out_text
     changes = summary(table)
     removal = (
         table[table.remedy == "removal"].error_shared.mean() - table[table.remedy == "nothing"].error_shared.mean()
     )
     assert changes[changes.remedy == "removal"].change.mean() == pytest.approx(removal)
+
+
+def test_summaries_have_the_predicted_change_where_there_are_predictions():
+    table = pd.DataFrame(simulate_cell(CELL, [4], ["nothing", "clean", "removal", "temperature"], [0, 1]))
+    found = summary(table).set_index("remedy")
+    now = found.loc["nothing"]
+    assert found.predicted_change["clean"] == pytest.approx(found.predicted["clean"] - now.predicted)
+    assert found.predicted_change["removal"] == pytest.approx(found.predicted_easy["removal"] - now.predicted_easy)
+    assert now.predicted_change == 0
+    assert np.isnan(found.predicted_change["temperature"])
+    assert found.error_difficult["nothing"] == table[table.remedy == "nothing"].error_difficult.mean()
+
+    old = table.drop(columns=[*EXPECTED, "error_easy", "error_difficult"])
+    new = [*EXPECTED, "predicted_change", "error_easy", "error_difficult"]
+    pd.testing.assert_frame_equal(summary(old), summary(table).drop(columns=new))
 
 
 def test_resumed_run_keeps_finished_cells_and_equals_an_uninterrupted_one(experiment, tmp_path):

@@ -82,6 +82,7 @@ def _command(args: Namespace) -> None:
     report = _report(plan)
     if args.noise is not None:
         report["noise"] = _noise(report, args.noise, args.noise_seed)
+        report["prediction"] = _prediction(report, args.noise)
     elif args.noise_seed is not None:
         raise ParameterError("--noise-seed needs --noise")
     if args.json:
@@ -139,8 +140,7 @@ def _noise(report: dict[str, Any], epsilon: float, seed: int | None) -> dict[str
         raise ParameterError("--noise needs bounds, and this profile's graph has none: it is not in the model")
     if fields["pairing"] == MEASURED:
         raise ParameterError("noise", epsilon, "a three-level graph: the noisy bounds are not printed for six levels")
-    levels = {name: float(fields[name]) for name in ("alpha", "beta", "gamma")}
-    graph = GraphParameters(**{**{name: fields[name] for name in GraphParameters.__dataclass_fields__}, **levels})
+    graph = _three_levels(fields)
     norm = None
     if seed is not None:
         import numpy as np
@@ -149,6 +149,29 @@ def _noise(report: dict[str, Any], epsilon: float, seed: int | None) -> dict[str
             noise.sample_noise(graph.nodes, np.random.default_rng(require_integer("noise_seed", seed, 0)))
         )
     return noise.noisy_bounds(graph, fields["dim"], float(fields["delta"]), epsilon, norm).to_json()
+
+
+def _three_levels(fields: Mapping[str, Any]) -> GraphParameters:
+    """The graph of a report's parameters, exact ones as floats."""
+    levels = {name: float(fields[name]) for name in ("alpha", "beta", "gamma")}
+    return GraphParameters(**{**{name: fields[name] for name in GraphParameters.__dataclass_fields__}, **levels})
+
+
+def _prediction(report: dict[str, Any], epsilon: float) -> dict[str, Any] | None:
+    """The accuracy to expect with half of the nodes labelled, by remedy; why one is None goes to the reasons."""
+    from theory.predict import predict
+
+    graph, found = _three_levels(report["parameters"]), dict[str, Any]()
+    for remedy in ("nothing", "clean", "margin", "removal"):
+        try:
+            found[remedy] = predict(graph, epsilon, report["parameters"]["dim"], remedy=remedy)._asdict()
+        except (ParameterError, FloatingPointError) as error:
+            if remedy == "nothing":  # then there is none with a remedy either
+                report["reasons"]["prediction"] = str(error)
+                return None
+            found[remedy] = None
+            report["reasons"][f"prediction with {remedy}"] = str(error)
+    return found
 
 
 def _report(plan: Any) -> dict[str, Any]:
@@ -225,6 +248,8 @@ def _text(report: dict[str, Any]) -> str:
     lines += [f"  {name.replace('_', ' ')}: {reason}" for name, reason in report["reasons"].items()]
     if "noise" in report:
         lines += _noise_lines(report["noise"])
+        if report["prediction"] is not None:
+            lines.append(_prediction_line(report["prediction"]))
     return "\n".join(lines)
 
 
@@ -352,6 +377,12 @@ def _noise_lines(noise: dict[str, Any]) -> list[str]:
         verdict = "detectable" if found["detectable"] else "lost in the noise"
         lines.append(f"  {mode}: {verdict} (limit ε = {found['limit']:.4g}, asymptotic)")
     return lines
+
+
+def _prediction_line(prediction: dict[str, Any]) -> str:
+    accuracies = {name: None if found is None else found["accuracy"] for name, found in prediction.items()}
+    shown = ", ".join(f"{name} {format_number(value, '.4f')}" for name, value in accuracies.items())
+    return f"  expected accuracy of a linear probe on half of the nodes: {shown}"
 
 
 def _row(name: str, source: str, *cells: str) -> str:

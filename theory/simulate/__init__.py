@@ -17,7 +17,8 @@ train nodes:
 
 Each row says whether the drawn graph lies in the domain of the theory: weights >= 0, positive semidefinite.
 ``error`` is over all test nodes that the remedy keeps; ``error_shared`` over the easy test nodes that random
-removal keeps, the same for all remedies: compare remedies there. Run as ``python -m theory.simulate``.
+removal keeps, the same for all remedies: compare remedies there. ``predicted`` is the error to expect, from
+``theory.predict``, where it has a number. Run as ``python -m theory.simulate``.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ DENSE_NODES = 2000  # up to here all eigenvalues, with multiplicities exact; bey
 NO_NOISE = Noise()
 TOLERANCE = 1e-2  # relative residual of iterative eigenpairs
 CONSTANT = 1e-6  # share of a feature's norm that single precision makes of nothing
+BY_DIFFICULTY = ("error_easy", "error_difficult")
+PREDICTED = ("predicted", "predicted_easy", "predicted_difficult")
 LOSS_TOLERANCE = 1e-9  # relative change of the temperature loss at which its minimisation ends
 
 # --- eigenvectors ----------------------------------------------------------------------------------
@@ -339,7 +342,7 @@ PROBES = {"least_squares": least_squares, "logistic": logistic}
 # --- bounds ----------------------------------------------------------------------------------------
 
 
-class Prediction(NamedTuple):
+class Bounded(NamedTuple):
     """The error bound of one remedy, 4δ/(1−λ) + 8δ, in three readings; NaN where there is none.
 
     Attributes
@@ -357,17 +360,17 @@ class Prediction(NamedTuple):
     bound_noisy: float
 
 
-NO_PREDICTION = Prediction(math.nan, math.nan, math.nan)
+NO_BOUND = Bounded(math.nan, math.nan, math.nan)
 
 
-def predictions(p: GraphParameters, dim: int, noise: Noise) -> dict[str, Prediction]:
+def bounded(p: GraphParameters, dim: int, noise: Noise) -> dict[str, Bounded]:
     """The bounds by remedy on a three-level graph; ``bound_noisy`` with Wigner noise only.
 
     The temperature's carries what its theorem adds. Random removal leaves, in expectation, a graph with the same
     share of difficult samples; nothing is known where that is no whole number, so it is rounded.
     """
     delta = float(formulas.cross_mass(p))
-    found = dict.fromkeys(REMEDIES, NO_PREDICTION)
+    found = dict.fromkeys(REMEDIES, NO_BOUND)
     graphs = {"nothing": p, **dict.fromkeys(ON_ALL_NODES[1:], p.clean())}
     if p.n_d < p.n:
         left = p.n - p.n_d
@@ -383,17 +386,17 @@ def predictions(p: GraphParameters, dim: int, noise: Noise) -> dict[str, Predict
         own = delta if remedy in ON_ALL_NODES[2:] else float(formulas.cross_mass(graph))
         heated = remedy.startswith("temperature") and not p.is_clean
         extra = formulas.temperature_excess(p, delta) if heated else 0.0
-        found[remedy] = Prediction(
+        found[remedy] = Bounded(
             *(formulas.probing_bound(x, d) + extra for x, d in ((exact, delta), (exact, own), (noisy, delta)))
         )
     return found
 
 
-def _predictions(world: AnyWorld, dims: Sequence[int], noise: Noise, remedies: Sequence[str]) -> Any:
-    """``predictions`` by dim; where there is no closed form, from the population's matrix, ``bound`` only."""
+def _bounded(world: AnyWorld, dims: Sequence[int], noise: Noise, remedies: Sequence[str]) -> Any:
+    """``bounded`` by dim; where there is no closed form, from the population's matrix, ``bound`` only."""
     if world.graph is not None:
-        return {dim: predictions(world.graph, dim, noise) for dim in dims}
-    found = {dim: dict.fromkeys(REMEDIES, NO_PREDICTION) for dim in dims}
+        return {dim: bounded(world.graph, dim, noise) for dim in dims}
+    found = {dim: dict.fromkeys(REMEDIES, NO_BOUND) for dim in dims}
     if world.nodes > DENSE_NODES:
         return found
     weights = population(world)
@@ -406,7 +409,7 @@ def _predictions(world: AnyWorld, dims: Sequence[int], noise: Noise, remedies: S
         values = np.linalg.eigvalsh(goal.matrix.astype(np.float64))[::-1]
         for dim in dims:
             if len(np.unique(world.labels)) <= dim < len(values):
-                found[dim][remedy] = Prediction(formulas.probing_bound(values[dim], delta), math.nan, math.nan)
+                found[dim][remedy] = Bounded(formulas.probing_bound(values[dim], delta), math.nan, math.nan)
     return found
 
 
@@ -470,11 +473,12 @@ def simulate_cell(
     Returns
     -------
     list of dict
-        The cell's fields, ``dim, seed, remedy``, ``nodes`` (N after the remedy), ``error``, ``error_shared``,
-        ``shared`` (the number of nodes it is over), ``eigenvalue_next`` (λ_{k+1} of the noisy matrix), ``gap``
+        The cell's fields, ``dim, seed, remedy``, ``nodes`` (N after the remedy), ``error`` and, over the easy and
+        the difficult test nodes alone, ``error_easy`` and ``error_difficult``; ``error_shared``, ``shared`` (the
+        number of nodes it is over), ``eigenvalue_next`` (λ_{k+1} of the noisy matrix), ``gap``
         ((λ_k − λ_{k+1})/λ_k: near 0 where k cuts through a multiple eigenvalue, so that the features are not
         unique), ``negative_share``, ``positive_semidefinite`` and ``in_domain`` of the drawn graph (see
-        ``Target``) and the fields of ``Prediction``.
+        ``Target``) and the fields of ``Bounded`` and ``theory.simulate.expected.Expected``.
 
     Raises
     ------
@@ -482,8 +486,12 @@ def simulate_cell(
         If the world is not realisable, k exceeds a remedy's number of positive eigenvalues, or a class lacks
         test or train nodes.
     """
+    from theory.simulate.expected import UNKNOWN, expected_errors  # half a second
+
     world = cell.make(features)
-    predicted = _predictions(world, dims, cell.drawing, remedies)
+    bounds = _bounded(world, dims, cell.drawing, remedies)
+    train = ~split(world.labels, world.difficult, test_share, 0)  # every seed has as many
+    predicted = expected_errors(world, dims, cell.drawing, train, remedies) if probe == "least_squares" else {}
     rows = []
     for seed in seeds:
         test = split(world.labels, world.difficult, test_share, seed)
@@ -494,6 +502,7 @@ def simulate_cell(
             goal = target(world, remedy, cell.drawing, seed, kept)
             nodes = np.flatnonzero(kept) if kept is not None else np.arange(world.nodes)
             labels, on_test, on_shared = world.labels[nodes], test[nodes], shared[nodes]
+            easy, difficult = on_test & ~world.difficult[nodes], on_test & world.difficult[nodes]
             pairs = leading_eigenpairs(goal.matrix, max(dims))
             for dim in dims:
                 wrong = PROBES[probe](embed(goal, pairs, dim), labels, ~on_test) != labels
@@ -504,18 +513,26 @@ def simulate_cell(
                         "seed": seed,
                         "remedy": remedy,
                         "nodes": len(nodes),
-                        "error": float(wrong[on_test].mean()),
-                        "error_shared": float(wrong[on_shared].mean()) if on_shared.any() else math.nan,
+                        "error": _share(wrong, on_test),
+                        "error_easy": _share(wrong, easy),
+                        "error_difficult": _share(wrong, difficult),
+                        "error_shared": _share(wrong, on_shared),
                         "shared": int(on_shared.sum()),
                         "eigenvalue_next": float(pairs.values[dim]),
                         "gap": float(1 - pairs.values[dim] / pairs.values[dim - 1]),
                         "negative_share": goal.negative_share,
                         "positive_semidefinite": goal.positive_semidefinite,
                         "in_domain": goal.in_domain,
-                        **predicted[dim][remedy]._asdict(),
+                        **bounds[dim][remedy]._asdict(),
+                        **predicted.get(dim, {}).get(remedy, UNKNOWN)._asdict(),
                     }
                 )
     return rows
+
+
+def _share(wrong: Mask, nodes: Mask) -> float:
+    """The share of some nodes that is wrong; NaN of none."""
+    return float(wrong[nodes].mean()) if nodes.any() else math.nan
 
 
 INTEGERS = ("samples_per_class", "classes", "difficult", "dim", "draws")
@@ -759,23 +776,28 @@ def summary(table: Any) -> Any:
     Parameters
     ----------
     table : pandas.DataFrame
-        From ``run_experiment``.
+        From ``run_experiment``; an older one may lack the columns of the draws and of the predictions.
 
     Returns
     -------
     pandas.DataFrame
-        With ``error``, ``error_shared``, ``change`` and ``change_error``, its standard error over the seeds.
+        With ``error``, ``error_shared``, ``change`` and ``change_error``, its standard error over the seeds; where
+        the table has predictions, ``predicted`` and the errors of easy and of difficult nodes, both measured and
+        predicted, and ``predicted_change``.
         For ``clean`` the change is over all test nodes, the difficult ones included.
     """
-    columns = [field.name for field in fields(Cell) if field.name in table] + ["dim"]  # tables from before draws
+    columns = [field.name for field in fields(Cell) if field.name in table] + ["dim"]
     keys = [*columns, "seed"]
-    base = table.loc[table.remedy == "nothing", [*keys, "error", "error_shared"]]
+    errors = [name for name in ("error", *BY_DIFFICULTY, "error_shared", *PREDICTED) if name in table]
+    base = table.loc[table.remedy == "nothing", [*keys, *errors]]
     joined = table.merge(base, on=keys, how="left", suffixes=("", "_nothing"))
-    same = np.where(joined.remedy.isin(ON_ALL_NODES), "error", "error_shared")
-    joined["change"] = np.where(
-        same == "error", joined.error - joined.error_nothing, joined.error_shared - joined.error_shared_nothing
-    )
+    whole = joined.remedy.isin(ON_ALL_NODES)
+    changes = {"change": ("error", "error_shared")}
+    if "predicted" in table:
+        changes["predicted_change"] = ("predicted", "predicted_easy")  # all shared nodes are easy
+    for name, pair in changes.items():
+        joined[name] = np.where(whole, *(joined[column] - joined[f"{column}_nothing"] for column in pair))
     grouped = joined.groupby([*columns, "remedy"], dropna=False, sort=False)
-    result = grouped[["error", "error_shared", "change", *Prediction._fields]].mean()
+    result = grouped[[*errors, *changes, *Bounded._fields]].mean()
     result["change_error"] = grouped["change"].sem()
     return result.reset_index()

@@ -33,9 +33,11 @@ def parser(prog: str) -> Parser:
 
 def _command(args: Namespace) -> None:
     table = run_experiment(Experiment.load(args.experiment), args.out, **chosen_workers(args))
-    shown = summary(table)[["world", "pairing", "difficult", "gamma", "epsilon", "dim", "remedy"]].copy()
-    for name in ("error", "error_shared", "change", "change_error", "bound"):
-        shown[name] = summary(table)[name].map("{:.4g}".format)
+    means = summary(table)
+    shown = means[["world", "pairing", "difficult", "gamma", "epsilon", "dim", "remedy"]].copy()
+    for name in ("error", "predicted", "error_shared", "change", "predicted_change", "change_error", "bound"):
+        if name in means:  # else every cell is from before the predictions
+            shown[name] = means[name].map("{:.4g}".format).replace("nan", "—")
     print(shown.to_string(index=False) if len(shown) <= 60 else f"{len(table)} rows")
     print(args.out / "results.csv")
 
