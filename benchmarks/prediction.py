@@ -43,6 +43,7 @@ KINDS = {
     "channel": 30,
     "logistic": 40,
     "gap": 60,
+    "wishart": 30,
 }
 PAIRINGS = {kind: ("block", "matched") for kind in KINDS} | {
     "graph": ("block", "matched", "any"),
@@ -92,13 +93,20 @@ def design(kind: str, number: int) -> Design:
         r = max(1, 2 * (r // 2) + 1 if kind == "confusable" else r)
         n = round(float(np.exp(rng.uniform(np.log(30), np.log(400)))))
         nodes = n * (r + 1)
-        if nodes > (600 if kind in ("logistic", "channel", "gap") else LARGEST) or nodes < 60:
+        if nodes > (600 if kind in ("logistic", "channel", "gap", "wishart") else LARGEST) or nodes < 60:
             continue
         share = 0.0 if rng.random() < 0.1 else rng.random()
         share = rng.uniform(0.05, 0.5) if kind == "gap" else share
         n_d = round(share * n * (0.4 if kind == "graded" else 1))
         alpha = rng.uniform(0.3, 0.9)
         beta = alpha * rng.uniform(0.1, 0.9)
+        draws = None
+        if kind == "wishart":  # whose classes a probe mistakes near their transition alone
+            draws = round(max(150.0, nodes * float(np.exp(rng.uniform(np.log(0.3), np.log(10))))))
+            transition = (1 - alpha) * np.sqrt(nodes / draws) / n
+            beta = alpha - float(transition * np.exp(rng.uniform(np.log(0.4), np.log(4))))
+            if beta < 0.1 * alpha:
+                continue
         pairing: Any = PAIRINGS[kind][rng.integers(len(PAIRINGS[kind]))]
         p = GraphParameters(alpha, beta, beta, n, r + 1, n_d, pairing)
         top = min(largest_gamma(p), alpha) if n_d else alpha
@@ -112,7 +120,8 @@ def design(kind: str, number: int) -> Design:
         dims = sorted({round(float(np.exp(rng.uniform(np.log(r + 1), np.log(most))))) for _ in range(3)})
         seeds = int(np.clip((4 if kind == "gap" else 1) * NODES_DRAWN / nodes, 24, 600))
         correlated = float(rng.uniform(0.05, 0.9)) if kind == "correlated" else 0.0
-        draws = round(nodes * float(np.exp(rng.uniform(np.log(0.5), np.log(30))))) if kind == "channel" else None
+        if kind == "channel":
+            draws = round(nodes * float(np.exp(rng.uniform(np.log(0.5), np.log(30)))))
         epsilon = 0.0 if draws else epsilon
         found = Design(
             *(kind, number, pairing, alpha, beta, gamma, n, r + 1, n_d),
@@ -135,13 +144,13 @@ def remedies(one: Design) -> tuple[str, ...]:
 def measure(one: Design) -> list[dict[str, Any]]:
     """Accuracy of the probe by k and remedy: of all nodes without a label, the easy and the difficult ones."""
     world = synthetic(one.parameters, one.structure)
-    noise = Noise("channel", draws=one.draws) if one.draws else Noise("wigner", one.epsilon, one.correlated)
+    noise = Noise(one.kind, draws=one.draws) if one.draws else Noise("wigner", one.epsilon, one.correlated)
     every = np.arange(world.nodes)
     now, clean = (rows(every, every).astype(np.float64) for rows in (world.rows, world.clean_rows))
     difficult = world.difficult
     samples: dict[tuple[str, int], list[list[float]]] = {}
     for seed in range(one.seeds):
-        drawn = noise.weights(world, seed).astype(np.float64)
+        drawn = noise.weights(world, seed, double=True).astype(np.float64)
         labelled = _split(world.labels, difficult, one.label_share, seed)
         for remedy in remedies(one):
             kept = ~difficult if remedy == "removal" else np.ones(world.nodes, dtype=bool)
