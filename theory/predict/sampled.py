@@ -4,13 +4,13 @@
 
 ``channel`` has no noise to speak of. With M natural data, a node whose own datum was drawn, Poisson(λ) times, has a
 direction of its own; all other nodes of a class and kind have the same row. Where the k eigenvectors hold every drawn
-datum, those are told apart without an error, and so are members of difficult groups. Only the nodes with a direction
-of their own *and* no label are not: their rows are orthogonal to all labelled ones, so that the probe answers its
-value at the origin, the same class b for all of them. Least squares of smallest norm makes that the class with the
-largest (n − u)·D, where u are its nodes of that sort and D the degree of its nodes, which varies with the number of
-times that the class was drawn. So
+datum, those are told apart without an error, and so are members of difficult groups. Only nodes that are alone in a
+direction *and* without a label are not (also the last of a group whose others are alone): their rows are orthogonal to
+all labelled ones, so that the probe answers its value at the origin, the same class b for all of them. Least squares
+of smallest norm makes that the class with the largest (n − u)·D, where u are its nodes of that sort and D the degree
+of its nodes, which varies with the number of times that the class was drawn. So
 
-    accuracy_t = 1 − (1 − exp(−λ_t))·(1 − P(a held node's class is b)).
+    accuracy_t = 1 − P(alone)·(1 − P(b is the class of a node that is alone)),    P(alone) = 1 − exp(−λ_t) or more.
 """
 
 from __future__ import annotations
@@ -34,6 +34,11 @@ from theory.spectrum import require_augmentation_graph
 
 DEVIATIONS = 2.0  # of the number of drawn directions, by which k is to exceed its mean
 UNSEEN = 0.05  # classes without a datum, at most
+TOLERANCE = 1e-9
+FULL = 0.75  # groups a difficult node, at most: more of them span the nodes one by one
+GROUPS = ("difficult_group", "difficult_transversal")
+FEW = {"easy", "easy_and_difficult", "difficult", *GROUPS}
+OF_CLASSES = ("class", "class_mostly_easy")
 
 
 class Drawn(NamedTuple):
@@ -42,7 +47,7 @@ class Drawn(NamedTuple):
     Attributes
     ----------
     alone : tuple of two floats
-        λ of an easy and of a difficult node: draws of the datum that is the node itself.
+        Share of the easy and of the difficult nodes that have a direction of their own.
     classes : float
         Draws of a class.
     nodes : float
@@ -64,7 +69,7 @@ def drawn(p: GraphParameters, draws: int) -> Drawn:
     Raises
     ------
     ParameterError
-        As ``natural_data``: above all if no augmentation produces the graph.
+        As ``natural_data``: above all if no augmentation produces the graph; or if difficult groups are too many.
     """
     kinds = {kind.name: kind for kind in natural_data(p)}
     total = sum(float(kind.mass) for kind in kinds.values())
@@ -75,14 +80,36 @@ def drawn(p: GraphParameters, draws: int) -> Drawn:
     def each(name: str) -> float:
         return times(name) / float(kinds[name].count) if name in kinds else 0.0
 
-    spanning = ("everything", "all_difficult")
-    few = sum(_different(kinds[name], times(name)) for name in kinds if name not in ("class", *spanning))
-    few = min(few, p.nodes)
-    of_classes = times("class") + times("class_mostly_easy")
-    known = p.classes * -math.expm1(-each("class")) - sum(math.expm1(-times(name)) for name in spanning)
-    return Drawn(
-        (each("easy"), each("difficult")), of_classes / p.classes, draws / p.nodes, known + few, math.sqrt(few)
+    own, groups = -math.expm1(-each("difficult")), sum(map(times, GROUPS))
+    if p.pairing == "block":
+        most = FULL * p.n_d * p.classes
+        require(groups <= most, "draws", draws, f"fewer draws: {groups:.3g} difficult groups are more than {most:.3g}")
+    few = sum(
+        _different(kinds[name], times(name)) * (1 - own**p.classes * (name in GROUPS)) for name in FEW & set(kinds)
     )
+    classes = sum(p.classes * -math.expm1(-each(name)) for name in OF_CLASSES)
+    # Where easy samples augment into difficult ones, so do classes in another proportion: all directions are then held.
+    easy = -math.expm1(-each("easy") - each("easy_and_difficult"))
+    return Drawn(
+        (easy, _alone(p, each("difficult"), groups / max(p.n_d, 1))),
+        sum(map(times, OF_CLASSES)) / p.classes,
+        draws / p.nodes,
+        classes + few,  # which span the data that all classes share
+        math.sqrt(few),
+    )
+
+
+def _alone(p: GraphParameters, own: float, groups: float) -> float:
+    """Share of the difficult nodes whose own datum was drawn, or a group in which all the others are alone.
+
+    Of ``own`` and ``groups`` draws a node. Matched nodes have one group; otherwise groups form trees.
+    """
+    alone = -math.expm1(-own)
+    if p.pairing == "matched":
+        return 1 - math.exp(-own) * (1 + math.expm1(-groups) * alone**p.r)
+    while (more := -math.expm1(-own - groups * alone**p.r)) > alone + TOLERANCE:
+        alone = more
+    return alone
 
 
 def _different(kind: Kind, times: float) -> float:
@@ -110,7 +137,8 @@ def held_right(held: float, nodes: float, deviation: float, others: int) -> floa
     probability: Array = np.exp(xlogy(u, held) - held - gammaln(u + 1))
     probability[-1] += pdtrc(len(u) - 1, held)
     noise = deviation**2 + held / nodes**2
-    wins = exchangeable((held - 1 - u) / nodes, np.float64(noise), np.float64(noise - deviation**2), np.float64(others))
+    lead = np.asarray((held - 1 - u) / nodes, dtype=np.float64)
+    wins = exchangeable(lead, np.array([noise]), np.array([held / nodes**2]), np.array([others], dtype=np.float64))
     return float(probability @ wins)
 
 
@@ -162,11 +190,10 @@ def _channel(p: GraphParameters, draws: int, dim: int, labelled: float) -> Predi
     require(unseen <= UNSEEN, "draws", draws, f"more draws: {unseen:.3g} classes are expected to have none")
     least = math.ceil(found.directions + DEVIATIONS * found.spread)
     require(dim >= least, "dim", dim, f"dim >= {least}, all data that are drawn, to predict the noise channel")
-    own = [-math.expm1(-rate) for rate in found.alone]
-    held = (1 - labelled) * ((p.n - p.n_d) * own[0] + p.n_d * own[1])
+    held = (1 - labelled) * ((p.n - p.n_d) * found.alone[0] + p.n_d * found.alone[1])
     deviation = math.sqrt(found.classes) / p.n / found.nodes
     wrong = 1 - held_right(held, p.n, deviation, p.r)
-    easy, difficult = (1 - share * wrong for share in own)
+    easy, difficult = (1 - share * wrong for share in found.alone)
     return _prediction(p, ((p.n - p.n_d) * easy + p.n_d * difficult) / p.n, easy, difficult)
 
 
