@@ -37,7 +37,7 @@ UNSEEN = 0.05  # classes without a datum, at most
 TOLERANCE = 1e-9
 FULL = 0.75  # groups a difficult node, at most: more of them span the nodes one by one
 GROUPS = ("difficult_group", "difficult_transversal")
-FEW = {"easy", "easy_and_difficult", "difficult", *GROUPS}
+FEW = ("easy", "easy_and_difficult", "difficult", *GROUPS)
 OF_CLASSES = ("class", "class_mostly_easy")
 
 
@@ -85,7 +85,7 @@ def drawn(p: GraphParameters, draws: int) -> Drawn:
         most = FULL * p.n_d * p.classes
         require(groups <= most, "draws", draws, f"fewer draws: {groups:.3g} difficult groups are more than {most:.3g}")
     few = sum(
-        _different(kinds[name], times(name)) * (1 - own**p.classes * (name in GROUPS)) for name in FEW & set(kinds)
+        _different(kinds[name], times(name)) * (1 - own**p.classes * (name in GROUPS)) for name in FEW if name in kinds
     )
     classes = sum(p.classes * -math.expm1(-each(name)) for name in OF_CLASSES)
     # Where easy samples augment into difficult ones, so do classes in another proportion: all directions are then held.
