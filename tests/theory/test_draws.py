@@ -140,11 +140,11 @@ def test_only_the_paper_world_has_a_known_channel():
             noise.weights(world, 0)
 
 
-@pytest.mark.parametrize(("kind", "draws"), [("channel", 300), ("wishart", 20)])
-def test_a_sample_in_64_bits_has_no_more_directions_than_draws_give_it(kind, draws):
-    world, noise = synthetic(MATCHED), Noise(kind, draws=draws)
+@pytest.mark.parametrize("kind", ["channel", "wishart"])
+def test_a_sample_in_64_bits_has_no_more_directions_than_draws(kind):
+    world, noise = synthetic(MATCHED), Noise(kind, draws=6)
     exact, rounded = noise.weights(world, 0, double=True), noise.weights(world, 0)
     assert (exact.dtype, rounded.dtype) == (np.float64, np.float32)
     np.testing.assert_array_equal(exact.astype(np.float32), rounded)
-    values = np.linalg.eigvalsh(exact) / np.linalg.norm(exact, 2)
-    assert ((values > 1e-13) == (values > 1e-5)).all() and (values < 1e-13).sum() >= 20
+    values = np.abs(np.linalg.eigvalsh(exact))
+    assert (values > 1e-13 * exact.sum()).sum() <= 6
