@@ -13,7 +13,7 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from theory.command import Parser, add_workers, chosen_workers, run
 from theory.draws import Noise
 from theory.files import claim, write_json, write_text
 from theory.params import GraphParameters
+from theory.predict.sampled import drawn
 from theory.simulate import logistic
 from theory.spectrum import largest_gamma
 from theory.workers import workers
@@ -34,6 +35,7 @@ from theory.worlds import Array, synthetic
 SEED = 16
 LARGEST = 1500  # nodes
 NODES_DRAWN = 40_000  # over all draws of a graph
+ROUNDING = 1e-8  # singular values below this share of the largest are 0: a channel's draws span few directions
 KINDS = {
     "graph": 200,
     "graded": 24,
@@ -43,7 +45,10 @@ KINDS = {
     "channel": 30,
     "logistic": 40,
     "gap": 60,
+    "wishart": 30,
+    "held": 30,
 }
+SMALL = ("logistic", "channel", "gap", "wishart", "held")
 PAIRINGS = {kind: ("block", "matched") for kind in KINDS} | {
     "graph": ("block", "matched", "any"),
     "confusable": ("block", "any"),
@@ -92,13 +97,20 @@ def design(kind: str, number: int) -> Design:
         r = max(1, 2 * (r // 2) + 1 if kind == "confusable" else r)
         n = round(float(np.exp(rng.uniform(np.log(30), np.log(400)))))
         nodes = n * (r + 1)
-        if nodes > (600 if kind in ("logistic", "channel", "gap") else LARGEST) or nodes < 60:
+        if nodes > (600 if kind in SMALL else LARGEST) or nodes < 60:
             continue
         share = 0.0 if rng.random() < 0.1 else rng.random()
         share = rng.uniform(0.05, 0.5) if kind == "gap" else share
         n_d = round(share * n * (0.4 if kind == "graded" else 1))
         alpha = rng.uniform(0.3, 0.9)
         beta = alpha * rng.uniform(0.1, 0.9)
+        draws = None
+        if kind == "wishart":  # whose classes a probe mistakes near their transition alone
+            draws = round(max(150.0, nodes * float(np.exp(rng.uniform(np.log(0.3), np.log(10))))))
+            transition = (1 - alpha) * np.sqrt(nodes / draws) / n
+            beta = alpha - float(transition * np.exp(rng.uniform(np.log(0.4), np.log(4))))
+            if beta < 0.1 * alpha:
+                continue
         pairing: Any = PAIRINGS[kind][rng.integers(len(PAIRINGS[kind]))]
         p = GraphParameters(alpha, beta, beta, n, r + 1, n_d, pairing)
         top = min(largest_gamma(p), alpha) if n_d else alpha
@@ -112,7 +124,12 @@ def design(kind: str, number: int) -> Design:
         dims = sorted({round(float(np.exp(rng.uniform(np.log(r + 1), np.log(most))))) for _ in range(3)})
         seeds = int(np.clip((4 if kind == "gap" else 1) * NODES_DRAWN / nodes, 24, 600))
         correlated = float(rng.uniform(0.05, 0.9)) if kind == "correlated" else 0.0
-        draws = round(nodes * float(np.exp(rng.uniform(np.log(0.5), np.log(30))))) if kind == "channel" else None
+        if kind == "channel":
+            draws = round(nodes * float(np.exp(rng.uniform(np.log(0.5), np.log(30)))))
+        if kind == "held":  # a channel whose data are all among the eigenvectors
+            draws, dims = _held(replace(p, gamma=gamma), rng)
+            if not draws or dims[-1] > 0.7 * label_share * nodes:
+                continue
         epsilon = 0.0 if draws else epsilon
         found = Design(
             *(kind, number, pairing, alpha, beta, gamma, n, r + 1, n_d),
@@ -125,6 +142,18 @@ def design(kind: str, number: int) -> Design:
         return found
 
 
+def _held(p: GraphParameters, rng: np.random.Generator) -> tuple[int, list[int]]:
+    """Draws, 1 to 40 % of the nodes themselves, and numbers k that hold them all; none if that is not predicted."""
+    total = p.classes * ((p.n - p.n_d) * p.degrees.easy + p.n_d * p.degrees.difficult)
+    draws = round(float(np.exp(rng.uniform(np.log(0.01), np.log(0.5))) * total / (1 - p.alpha)))
+    try:
+        found = drawn(p, draws)
+    except ParameterError:
+        return 0, []
+    least = int(np.ceil(found.directions + 2 * found.spread)) + 1
+    return (0 if p.classes * np.exp(-found.classes) > 0.05 else draws), [least, round(1.3 * least)]
+
+
 def remedies(one: Design) -> tuple[str, ...]:
     """What is simulated besides the graph as it is."""
     if one.kind not in ("graph", "graded", "confusable", "imbalanced") or one.difficult == 0:
@@ -135,13 +164,17 @@ def remedies(one: Design) -> tuple[str, ...]:
 def measure(one: Design) -> list[dict[str, Any]]:
     """Accuracy of the probe by k and remedy: of all nodes without a label, the easy and the difficult ones."""
     world = synthetic(one.parameters, one.structure)
-    noise = Noise("channel", draws=one.draws) if one.draws else Noise("wigner", one.epsilon, one.correlated)
+    noise = (
+        Noise("wishart" if one.kind == "wishart" else "channel", draws=one.draws)
+        if one.draws
+        else Noise("wigner", one.epsilon, one.correlated)
+    )
     every = np.arange(world.nodes)
     now, clean = (rows(every, every).astype(np.float64) for rows in (world.rows, world.clean_rows))
     difficult = world.difficult
     samples: dict[tuple[str, int], list[list[float]]] = {}
     for seed in range(one.seeds):
-        drawn = noise.weights(world, seed).astype(np.float64)
+        drawn = noise.weights(world, seed, double=True).astype(np.float64)
         labelled = _split(world.labels, difficult, one.label_share, seed)
         for remedy in remedies(one):
             kept = ~difficult if remedy == "removal" else np.ones(world.nodes, dtype=bool)
@@ -201,7 +234,7 @@ def _probe(rows: Array, labels: Array, labelled: Array, use_logistic: bool) -> A
     centred = rows - rows[labelled].mean(axis=0)
     one_hot = np.eye(labels.max() + 1)[labels]
     mean = one_hot[labelled].mean(axis=0)
-    answer = centred @ np.linalg.lstsq(centred[labelled], one_hot[labelled] - mean)[0] + mean
+    answer = centred @ np.linalg.lstsq(centred[labelled], one_hot[labelled] - mean, rcond=ROUNDING)[0] + mean
     return np.asarray(answer.argmax(axis=1) == labels)
 
 

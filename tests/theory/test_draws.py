@@ -142,3 +142,13 @@ def test_only_the_paper_world_has_a_known_channel():
     undecided = GraphParameters(0.136, 0, 0.1, samples_per_class=9, classes=5, difficult=1, pairing="any")
     with pytest.raises(ParameterError, match=r"gamma = 0\.1 violates a non-negative factor .* undecided"):
         noise.weights(synthetic(undecided), 0)
+
+
+@pytest.mark.parametrize("kind", ["channel", "wishart"])
+def test_a_sample_in_64_bits_has_no_more_directions_than_draws(kind):
+    world, noise = synthetic(MATCHED), Noise(kind, draws=6)
+    exact, rounded = noise.weights(world, 0, double=True), noise.weights(world, 0)
+    assert (exact.dtype, rounded.dtype) == (np.float64, np.float32)
+    np.testing.assert_array_equal(exact.astype(np.float32), rounded)
+    values = np.abs(np.linalg.eigvalsh(exact))
+    assert (values > 1e-13 * exact.sum()).sum() <= 6

@@ -12,6 +12,9 @@ a simulation of exactly that step:
     answers      the scores of new rows, and
     orthant      how often the largest is the right one
 
+Where a graph is a sample (``theory.draws``), ``covariance`` takes the place of ``resolvent``, and ``sampled`` answers
+for the augmentation channel.
+
 Run as ``python -m theory.predict``.
 """
 
@@ -19,6 +22,7 @@ from theory.predict.accuracy import Accuracy, accuracy
 from theory.predict.graphs import Prediction, evaluate, predict
 from theory.predict.mechanism import Mechanism, Threshold, mechanism, thresholds
 from theory.predict.remedies import REMEDIES
+from theory.predict.sampled import predict_sampled
 
 __all__ = [
     "REMEDIES",
@@ -30,5 +34,6 @@ __all__ = [
     "evaluate",
     "mechanism",
     "predict",
+    "predict_sampled",
     "thresholds",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -9,10 +10,12 @@ from numpy.typing import ArrayLike
 
 from theory.predict import answers
 from theory.predict.probe import scores
-from theory.predict.resolvent import capture
+from theory.predict.resolvent import Captured, capture
 from theory.predict.rows import rows
 from theory.predict.structure import Array, Structure
 from theory.worlds import Indices
+
+Capture = Callable[[Structure, Array], Captured]
 
 
 class Accuracy(NamedTuple):
@@ -38,7 +41,12 @@ class Accuracy(NamedTuple):
 
 
 def accuracy(
-    s: Structure, dim: ArrayLike, labelled: Array, ridge: ArrayLike = 0.0, classes: Indices | None = None
+    s: Structure,
+    dim: ArrayLike,
+    labelled: Array,
+    ridge: ArrayLike = 0.0,
+    classes: Indices | None = None,
+    captured: Capture = capture,
 ) -> Accuracy:
     """Predicted accuracy of least squares on the k leading eigenvectors over √degree.
 
@@ -53,9 +61,11 @@ def accuracy(
         λ >= 0, see ``theory.predict.probe.scores``.
     classes : int array, shape (T,), optional
         Class of each type, where a type is one group (``theory.predict.worlds``).
+    captured : callable
+        What the k leading eigenvectors hold; by default under noise with independent entries.
     """
     dims, ridges = (np.broadcast_to(np.asarray(value, dtype=np.float64), s.nodes.shape) for value in (dim, ridge))
-    mixture = rows(s, capture(s, dims))
+    mixture = rows(s, captured(s, dims))
     found = scores(mixture, labelled, dims, ridges)
     by_type = answers.alike(found, s.copies[:, -1]) if classes is None else answers.apart(found, classes)
     by_type = by_type.clip(0, 1)  # rounding

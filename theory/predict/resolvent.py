@@ -202,23 +202,53 @@ def _capture_noisy(s: Structure, dim: Array) -> Captured:
     return Captured(cut, *above(s, cut, high))
 
 
+class Modes(NamedTuple):
+    """Eigenvalues and eigenvectors of a graph without noise.
+
+    Attributes
+    ----------
+    values : array, shape (B, M)
+        Those of the spaces, then those of the differences between the nodes of a group.
+    many : array, shape (B, M)
+        How often each occurs, over all copies and groups; 0 where a type has no nodes.
+    vectors : array, shape (B, S, T, T)
+        Of the spaces, in columns.
+    """
+
+    values: Array
+    many: Array
+    vectors: Array
+
+
+def modes(s: Structure) -> Modes:
+    """Eigenvalues and eigenvectors of D^{-1/2}·A·D^{-1/2}."""
+    roots, batch = np.sqrt(s.degrees)[:, None], len(s.counts)
+    diagonal = s.own[..., None] * np.eye(s.counts.shape[1])
+    values, vectors = np.linalg.eigh((s.blocks + diagonal) / (roots[..., :, None] * roots[..., None, :]))
+    of_spaces = np.where(_support(vectors, s.counts), s.copies[..., None], 0.0)
+    inside = np.where((s.counts > 0)[:, None], s.copies[..., None] * (s.counts - 1)[:, None], 0.0)
+    return Modes(
+        np.concatenate([values.reshape(batch, -1), (s.own / roots**2).reshape(batch, -1)], axis=1),
+        np.concatenate([of_spaces.reshape(batch, -1), inside.reshape(batch, -1)], axis=1),
+        vectors,
+    )
+
+
+def held_of(s: Structure, found: Modes, share: Array, cut: Array) -> Captured:
+    """What k eigenvectors hold that have the ``share`` of every mode, shape (B, M)."""
+    chosen, rest = (part.reshape(s.own.shape) for part in np.split(share, 2, axis=1))
+    inside = np.split(found.many, 2, axis=1)[1].reshape(s.own.shape)
+    spaces = (found.vectors * chosen[..., None, :]) @ np.swapaxes(found.vectors, 2, 3)
+    present = (s.counts > 0)[:, None, :, None]
+    held = np.einsum("bs,bstt->bt", s.copies, spaces * present) + (inside * rest).sum(axis=1)
+    return Captured(cut, held, spaces)
+
+
 def _capture_exact(s: Structure, dim: Array) -> Captured:
     """The limit of little noise: of an eigenvalue that the cut meets, noise chooses a random part of the space."""
-    roots = np.sqrt(s.degrees)[:, None]
-    types = s.counts.shape[1]
-    diagonal = s.own[..., None] * np.eye(types)
-    values, vectors = np.linalg.eigh((s.blocks + diagonal) / (roots[..., :, None] * roots[..., None, :]))
-    alone = s.own / roots**2
-    present = (s.counts > 0)[:, None]
-    of_spaces = np.where(_support(vectors, s.counts), s.copies[..., None], 0.0)
-    inside = np.where(present, s.copies[..., None] * (s.counts - 1)[:, None], 0.0)
-    everything = np.concatenate([values.reshape(len(dim), -1), alone.reshape(len(dim), -1)], axis=1)
-    many = np.concatenate([of_spaces.reshape(len(dim), -1), inside.reshape(len(dim), -1)], axis=1)
-    share, cut = _filled(everything, many, dim)
-    chosen, rest = (part.reshape(values.shape) for part in np.split(share, 2, axis=1))
-    spaces = (vectors * chosen[..., None, :]) @ np.swapaxes(vectors, 2, 3)
-    held = np.einsum("bs,bstt->bt", s.copies, spaces * present[..., None]) + (inside * rest).sum(axis=1)
-    return Captured(cut, held, spaces)
+    found = modes(s)
+    share, cut = _filled(found.values, found.many, dim)
+    return held_of(s, found, share, cut)
 
 
 def _support(vectors: Array, counts: Array) -> NDArray[np.bool_]:
