@@ -21,7 +21,7 @@ from theory.predict.structure import Array
 DRAWS = 512
 TOLERANCE = 1e-5  # relative
 MOST_STEPS = 1000
-NEWTON = 1e-9  # relative, of a sum of probabilities
+NEWTON = 1e-7  # relative, of a sum of probabilities
 MOST_NEWTON = 60
 
 
@@ -93,7 +93,8 @@ def proximal(given: Array, step: Array, right: int = 0, start: Array | None = No
     width = np.asarray(step)[..., None]
     shifted = given + np.log(width)
     shifted[..., right] += step
-    level = logsumexp(shifted, axis=-1) - np.log(step) if start is None else start
+    highest: Array = logsumexp(shifted, axis=-1) - np.log(step)  # beyond it a step may be too long for a number
+    level = highest if start is None else np.minimum(start, highest)
     for _ in range(MOST_NEWTON):
         scaled = wrightomega(shifted - level[..., None])
         surplus = scaled.sum(axis=-1) - step
@@ -104,7 +105,7 @@ def proximal(given: Array, step: Array, right: int = 0, start: Array | None = No
 
 
 class Averages(NamedTuple):
-    """Of g = e_y − p over rows of a type; by symmetry four numbers tell all, on vectors of sum zero.
+    """Of g = e_y − p over rows of a type; by symmetry five numbers tell all, on vectors of sum zero.
 
     Attributes
     ----------
@@ -116,12 +117,15 @@ class Averages(NamedTuple):
         g·h/(C − 1).
     slope : array, shape (T,)
         −dg/dh, averaged over directions.
+    fall : array, shape (T,)
+        −d mean/d signal: the slope along e_y − 1/C.
     """
 
     mean: Array
     square: Array
     along: Array
     slope: Array
+    fall: Array
 
 
 def averages(probabilities: Array, given: Array, step: Array) -> Averages:
@@ -133,9 +137,8 @@ def averages(probabilities: Array, given: Array, step: Array) -> Averages:
     square, along = ((missing * other).sum(axis=-1).mean(axis=1) / others for other in (missing, given))
     # (1 + v·H)⁻¹·H for the softmax's H = diag p − ppᵀ, by Sherman and Morrison's formula.
     damped = probabilities / (1 + step[:, None, None] * probabilities)
-    total = damped.sum(axis=-1)
-    slope = (total - (damped**2).sum(axis=-1) / total).mean(axis=1) / others
-    return Averages(mean, square, along, slope)
+    slopes = (damped - damped**2 / damped.sum(axis=-1, keepdims=True)).mean(axis=1)
+    return Averages(mean, square, along, slopes.sum(axis=-1) / others, slopes[:, 0] * (others + 1) / others)
 
 
 class _Training(NamedTuple):
@@ -203,12 +206,14 @@ def _next(t: _Training, now: _State, g: Averages) -> _State:
 
     stiff, pull = (t.spread * slope).sum(), (t.spread * square).sum()
     hessian = np.linalg.inv(stiff * one + between(slope))
-    weights = stiff * one + between((t.counts + t.others) * free)
-    signal = np.linalg.solve(weights, modes.T @ (t.counts * g.mean * kept))
+    # A Newton's step: where classes are far apart, g falls so fast with the signal that plain iteration runs away.
+    fall = t.counts * g.fall * kept**2
+    driving = modes.T @ (t.counts * g.mean * kept + fall * now.signal)
+    signal = np.linalg.solve(stiff * one + between(fall + (t.counts + t.others) * free), driving)
     # Around their means g varies by less: a class has as many labels in every draw.
     scatter = np.maximum(square - mean / classes, 0)
     covariance = hessian @ (pull * one + between(scatter)) @ hessian
-    other = t.dim - r * len(one)  # directions
+    other = t.dim - r * len(one)  # directions of the features, besides those of the means
     response = other / stiff + r * np.trace(hessian)
     length = signal @ signal / classes + other * pull / stiff**2 + r * np.trace(covariance)
     curvature = (t.counts * g.slope).sum()  # of the intercept, which has no ridge
