@@ -8,13 +8,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from theory.predict import answers
+from theory.checks import require, require_known
+from theory.predict import answers, logistic, orthant
 from theory.predict.probe import scores
 from theory.predict.resolvent import Captured, capture
-from theory.predict.rows import rows
+from theory.predict.rows import Rows, rows
 from theory.predict.structure import Array, Structure
 from theory.worlds import Indices
 
+PROBES = {"least_squares": 0.0, "logistic": 1.0}  # and the ridge of each in theory.simulate
 Capture = Callable[[Structure, Array], Captured]
 
 
@@ -44,11 +46,12 @@ def accuracy(
     s: Structure,
     dim: ArrayLike,
     labelled: Array,
-    ridge: ArrayLike = 0.0,
+    ridge: ArrayLike | None = None,
     classes: Indices | None = None,
+    probe: str = "least_squares",
     captured: Capture = capture,
 ) -> Accuracy:
-    """Predicted accuracy of least squares on the k leading eigenvectors over √degree.
+    """Predicted accuracy of a probe on the k leading eigenvectors over √degree.
 
     Parameters
     ----------
@@ -57,16 +60,38 @@ def accuracy(
         k, at least the number of classes.
     labelled : array, shape (B, T)
         Labelled nodes by type, more than k + 1 in all.
-    ridge : array_like, shape () or (B,)
-        λ >= 0, see ``theory.predict.probe.scores``.
+    ridge : array_like, shape () or (B,), optional
+        λ, see ``theory.predict.probe.scores`` and ``theory.predict.logistic.logits``; by default 0 for least squares
+        and 1 for logistic regression.
     classes : int array, shape (T,), optional
-        Class of each type, where a type is one group (``theory.predict.worlds``).
+        Class of each type, where a type is one group (``theory.predict.worlds``); for least squares.
+    probe : {"least_squares", "logistic"}
+        As in ``theory.simulate``.
     captured : callable
         What the k leading eigenvectors hold; by default under noise with independent entries.
+
+    Raises
+    ------
+    ParameterError
+        For another probe, or the logistic one where classes are not alike.
     """
-    dims, ridges = (np.broadcast_to(np.asarray(value, dtype=np.float64), s.nodes.shape) for value in (dim, ridge))
+    require_known("probe", probe, PROBES)
+    require(classes is None or probe == "least_squares", "probe", probe, "least_squares where classes are not alike")
+    dims, ridges = (
+        np.broadcast_to(np.asarray(value, dtype=np.float64), s.nodes.shape)
+        for value in (dim, PROBES[probe] if ridge is None else ridge)
+    )
     mixture = rows(s, captured(s, dims))
-    found = scores(mixture, labelled, dims, ridges)
-    by_type = answers.alike(found, s.copies[:, -1]) if classes is None else answers.apart(found, classes)
-    by_type = by_type.clip(0, 1)  # rounding
+    train = _logistic if probe == "logistic" else _least_squares
+    by_type = train(mixture, labelled, dims, ridges, classes).clip(0, 1)  # rounding
     return Accuracy((by_type * mixture.shares).sum(axis=1), by_type)
+
+
+def _least_squares(mixture: Rows, labelled: Array, dim: Array, ridge: Array, classes: Indices | None) -> Array:
+    found = scores(mixture, labelled, dim, ridge)
+    return answers.alike(found, mixture.copies) if classes is None else answers.apart(found, classes)
+
+
+def _logistic(mixture: Rows, labelled: Array, dim: Array, ridge: Array, _: Indices | None) -> Array:
+    found = logistic.logits(mixture, labelled, dim, ridge)
+    return orthant.exchangeable(found.signal, found.noise, np.zeros_like(found.noise), mixture.copies[:, None])

@@ -13,7 +13,7 @@ from theory.checks import ParameterError, is_finite, require, require_known, req
 from theory.kinds import PAIRINGS, Pairing
 from theory.noise import LARGEST_NOISE
 from theory.params import GraphParameters, SixLevels
-from theory.predict.accuracy import Accuracy, accuracy
+from theory.predict.accuracy import PROBES, Accuracy, accuracy
 from theory.predict.remedies import REMEDIES, Problem, three_levels, treated
 from theory.predict.structure import Array, Structure, of_graph
 from theory.sweep import Points, point_name
@@ -52,9 +52,10 @@ def predict(
     epsilon: float,
     dim: int,
     labels_per_class: float | None = None,
-    ridge: float = 0.0,
+    ridge: float | None = None,
     remedy: str = "nothing",
     correlated: float = 0.0,
+    probe: str = "least_squares",
 ) -> Prediction:
     """The probe's expected accuracy on one noisy graph.
 
@@ -69,12 +70,15 @@ def predict(
     labels_per_class : float, optional
         Labelled samples a class, 2 to n, the same share of easy and difficult ones; by default half of them.
         Removal takes its share of them.
-    ridge : float
-        λ >= 0 on the probe's coefficients, for eigenvectors of length 1; 0 is least squares.
+    ridge : float, optional
+        λ >= 0 on the coefficients of least squares, for eigenvectors of length 1; by default 0. For the logistic
+        probe λ > 0 on standardised features, the inverse of scikit-learn's C; by default 1.
     remedy : str
         From ``theory.predict.REMEDIES``; six levels have ``nothing``, ``removal`` and ``random_removal``.
     correlated : float
         Share of the noise's variance that is of low rank, in [0, 1], as in ``theory.worlds.add_noise``.
+    probe : {"least_squares", "logistic"}
+        As in ``theory.simulate``.
 
     Raises
     ------
@@ -82,10 +86,12 @@ def predict(
         If a parameter is outside its range, or removal leaves no sample.
     """
     require_known("remedy", remedy, REMEDIES)
+    require_known("probe", probe, PROBES)
     _require_noise(epsilon, correlated)
     labels = LABELLED * p.n if labels_per_class is None else labels_per_class
-    k, m, lam = (np.array([value], dtype=np.float64) for value in (dim, labels, ridge))
-    found, s = _answer(_problem(p, epsilon, correlated, remedy), remedy, p, k, m, lam, lambda _: None)
+    penalty = PROBES[probe] if ridge is None else ridge
+    k, m, lam = (np.array([value], dtype=np.float64) for value in (dim, labels, penalty))
+    found, s = _answer(_problem(p, epsilon, correlated, remedy), remedy, p, k, m, lam, lambda _: None, probe)
     present = s.counts[0] > 0
     easy, difficult = (float(x) if there else None for x, there in zip(found.by_type[0], present, strict=True))
     return Prediction(float(found.mean[0]), easy, difficult)
@@ -101,9 +107,10 @@ def evaluate(
     dim: ArrayLike,
     epsilon: ArrayLike,
     labels_per_class: ArrayLike | None = None,
-    ridge: ArrayLike = 0.0,
+    ridge: ArrayLike | None = None,
     pairing: Pairing = "block",
     remedy: str = "nothing",
+    probe: str = "least_squares",
     name: Callable[[tuple[Any, ...]], str] = point_name,
 ) -> dict[str, Array]:
     """``predict`` for many three-level graphs at once.
@@ -116,6 +123,7 @@ def evaluate(
         As in ``predict``.
     pairing : {"block", "any", "matched", "clean"}
     remedy : str
+    probe : {"least_squares", "logistic"}
     name : callable
         How errors call the point of an index.
 
@@ -133,8 +141,10 @@ def evaluate(
     """
     require(pairing in PAIRINGS, "pairing", pairing, "one of " + ", ".join(PAIRINGS))
     require_known("remedy", remedy, REMEDIES)
+    require_known("probe", probe, PROBES)
     labels = LABELLED * np.asarray(samples_per_class) if labels_per_class is None else labels_per_class
-    given = (alpha, beta, gamma, samples_per_class, classes, difficult, dim, epsilon, labels, ridge)
+    penalty = PROBES[probe] if ridge is None else ridge
+    given = (alpha, beta, gamma, samples_per_class, classes, difficult, dim, epsilon, labels, penalty)
     arrays = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in given))
     shape = arrays[0].shape
     require(0 not in shape, "shape of the points", shape, "at least one point")
@@ -145,7 +155,7 @@ def evaluate(
         place = partial(_place, name, shape, start)
         columns = flat[:, start : start + CHUNK]
         points = _points(columns[:6], pairing, place)
-        parts.append(_evaluate(points, columns[6:], remedy, place))
+        parts.append(_evaluate(points, columns[6:], remedy, place, probe))
     found = (np.concatenate(part).reshape(shape) for part in zip(*parts, strict=True))
     return dict(zip(("accuracy", "easy", "difficult"), found, strict=True))
 
@@ -166,14 +176,14 @@ def _points(columns: Array, pairing: Pairing, place: Place) -> Points:
     return Points(alpha, beta, beta if pairing == "clean" else gamma, n, c - 1, n_d, pairing)
 
 
-def _evaluate(p: Points, columns: Array, remedy: str, place: Place) -> tuple[Array, Array, Array]:
+def _evaluate(p: Points, columns: Array, remedy: str, place: Place, probe: str) -> tuple[Array, Array, Array]:
     dim, epsilon, labels, ridge = columns
     for index, level in enumerate(epsilon.tolist()):
         try:
             _require_noise(level, 0)
         except ParameterError as error:
             raise _at(error, place(index)) from None
-    found, s = _answer(three_levels(p, epsilon), remedy, p, dim, labels, ridge, place)
+    found, s = _answer(three_levels(p, epsilon), remedy, p, dim, labels, ridge, place, probe)
     easy, difficult = (np.where(s.counts[:, kind] > 0, found.by_type[:, kind], np.nan) for kind in (0, 1))
     return found.mean, easy, difficult
 
@@ -205,6 +215,7 @@ def _answer(
     labels: Array,
     ridge: Array,
     place: Place,
+    probe: str,
 ) -> tuple[Accuracy, Structure]:
     """The accuracy under a remedy, and what the remedy leaves; ParameterError at the first point without one."""
 
@@ -224,12 +235,13 @@ def _answer(
     share = labels / n
     check(np.isfinite(labels) & (labels * left / n >= FEWEST_LABELS), "labels_per_class", labels, _fewest(left, n))
     check(labels < n, "labels_per_class", labels, lambda i: f"labels_per_class < {n[i]:g}: others are to be predicted")
-    check(np.isfinite(ridge) & (ridge >= 0), "ridge", ridge, lambda _: "ridge >= 0")
+    allowed = (ridge > 0, "ridge > 0 of a logistic probe") if probe == "logistic" else (ridge >= 0, "ridge >= 0")
+    check(np.isfinite(ridge) & allowed[0], "ridge", ridge, lambda _: allowed[1])
     check(dim == np.floor(dim), "dim", dim, lambda _: "an integer")
     check(dim >= classes, "dim", dim, lambda i: f"dim >= {classes[i]:g}, the classes: fewer modes miss some of them")
     total = share * s.nodes
     check(dim < total - 1, "dim", dim, lambda i: f"dim < {total[i]:g} - 1, one less than the labels")
-    return accuracy(s, dim, share[:, None] * s.totals, ridge), s
+    return accuracy(s, dim, share[:, None] * s.totals, ridge, probe=probe), s
 
 
 def _fewest(left: Array, n: Array) -> Callable[[int], str]:
