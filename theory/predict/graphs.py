@@ -21,6 +21,7 @@ from theory.sweep import Points, point_name
 CHUNK = 256  # graphs at a time
 FEWEST_NODES = 60  # the asymptotics were tested down to here
 FEWEST_LABELS = 2  # a class
+LARGEST_RIDGE = 1e50  # its squares must fit a float
 LABELLED = 0.5  # of all nodes, unless told otherwise
 
 Place = Callable[[int], str | None]  # the name of a point, None of a single one
@@ -68,8 +69,8 @@ def predict(
     dim : int
         k, number of eigenvectors: at least the number of classes, and fewer than the labels.
     labels_per_class : float, optional
-        Labelled samples a class, 2 to n, the same share of easy and difficult ones; by default half of them.
-        Removal takes its share of them.
+        Labelled samples a class, at least 2 and fewer than n, the same share of easy and difficult ones; by default
+        half of them. Removal takes its share of them.
     ridge : float, optional
         λ >= 0 on the coefficients of least squares, for eigenvectors of length 1; by default 0. For the logistic
         probe λ > 0 on standardised features, the inverse of scikit-learn's C; by default 1.
@@ -223,21 +224,30 @@ def _answer(
         holds = np.broadcast_to(holds, values.shape)
         if not holds.all():
             first = int(np.argmin(holds))
-            value = values[first]
-            shown = int(value) if value == np.floor(value) else float(value)
-            raise ParameterError(name, shown, condition(first), place(first))
+            value = float(values[first])
+            raise ParameterError(name, int(value) if value.is_integer() else value, condition(first), place(first))
 
     n, n_d, classes = (np.broadcast_to(x, dim.shape) for x in (p.n, p.n_d, p.r + 1))
     if remedy in ("removal", "random_removal"):
         check(n_d < n, "difficult", n_d, lambda i: f"difficult < {n[i]:g}: all would go")
-    s = treated(problem, remedy)
+    now, s = problem.now, treated(problem, remedy)
+    for kind, degree, count in zip(("easy", "difficult"), s.degrees.T, s.counts.T, strict=True):
+        positive = (degree > 0) | (count == 0)
+        check(
+            positive,
+            f"degree of {kind} samples",
+            degree,
+            lambda _: "degree > 0" + " after the removal" * (s is not now),
+        )
     left = s.counts.sum(axis=1)
     share = labels / n
     check(np.isfinite(labels) & (labels * left / n >= FEWEST_LABELS), "labels_per_class", labels, _fewest(left, n))
     check(labels < n, "labels_per_class", labels, lambda i: f"labels_per_class < {n[i]:g}: others are to be predicted")
-    allowed = (ridge > 0, "ridge > 0 of a logistic probe") if probe == "logistic" else (ridge >= 0, "ridge >= 0")
-    check(np.isfinite(ridge) & allowed[0], "ridge", ridge, lambda _: allowed[1])
-    check(dim == np.floor(dim), "dim", dim, lambda _: "an integer")
+    low = 0 if probe == "least_squares" else np.finfo(float).tiny
+    above = ">= 0" if probe == "least_squares" else "> 0 of a logistic probe"
+    allowed = (ridge >= low) & (ridge <= LARGEST_RIDGE)
+    check(allowed, "ridge", ridge, lambda _: f"ridge {above} and <= {LARGEST_RIDGE:g}")
+    check(np.isfinite(dim) & (dim == np.floor(dim)), "dim", dim, lambda _: "an integer")
     check(dim >= classes, "dim", dim, lambda i: f"dim >= {classes[i]:g}, the classes: fewer modes miss some of them")
     total = share * s.nodes
     check(dim < total - 1, "dim", dim, lambda i: f"dim < {total[i]:g} - 1, one less than the labels")

@@ -11,6 +11,7 @@ eigenvectors above λ, and its trace counts them.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -28,11 +29,13 @@ LEVEL = 1e-12  # relative difference of eigenvalues that are equal
 NEGLIGIBLE = 1e-4  # noise below this share of the spectrum's width is none
 NEAR = 0.01  # eigenvectors
 EDGE = 2.2  # semicircles end at 2 standard deviations
+CLEARANCE = 0.5  # of the spectrum's width, from its upper end to where the contour begins
+CLUSTER = 8.0  # e-foldings of the angle that the contour leaves to the spectrum
 
 _LEGENDRE, _WEIGHTS = np.polynomial.legendre.leggauss(NODES)
-_UNIT = (_LEGENDRE + 1) / 2
-# Angles from 0 to π, clustered at π, where the contour meets the spectrum.
-ANGLES, STEPS = np.pi * (1 - (1 - _UNIT) ** 2), np.pi * (1 - _UNIT) * _WEIGHTS
+_FALL, _LAST = np.exp(-CLUSTER * (_LEGENDRE + 1) / 2), np.exp(-CLUSTER)
+# Angles from 0 to π, geometrically dense at π, where the contour meets a spectrum that may be narrow.
+ANGLES, STEPS = np.pi * (1 - _FALL) / (1 - _LAST), np.pi * CLUSTER * _FALL / (1 - _LAST) * _WEIGHTS / 2
 
 
 class Resolvent(NamedTuple):
@@ -131,16 +134,16 @@ def _with_spike(s: Structure, traces: Complex, slopes: Complex, spaces: Complex)
 
 
 def edges(s: Structure) -> tuple[Array, Array]:
-    """Points below and above the whole spectrum; shape (B,) each."""
+    """Points below and well above the whole spectrum: there the integrand is smooth; shape (B,) each."""
     scale = 1 / np.sqrt(s.degrees)[:, None]
     diagonal = s.own[..., None] * np.eye(s.counts.shape[1])
     values = np.linalg.eigvalsh((s.blocks + diagonal) * scale[..., :, None] * scale[..., None, :])
     bulk = s.own * scale**2
     noise = EDGE * _noise(s)
-    spike = s.spike * (np.sqrt(s.nodes) + np.sqrt(s.rank)) ** 2 * scale.max(axis=(1, 2)) ** 2
     low = np.minimum(values.min(axis=(1, 2)), bulk.min(axis=(1, 2)))
     high = np.maximum(values.max(axis=(1, 2)), bulk.max(axis=(1, 2)))
-    return low - noise, high + noise + EDGE * spike
+    low, high = low - noise, high + noise + EDGE * _common(s)
+    return low, high + CLEARANCE * (high - low)
 
 
 def _noise(s: Structure) -> Array:
@@ -148,6 +151,22 @@ def _noise(s: Structure) -> Array:
     variance = s.variance * s.totals[:, None] / (s.degrees[:, :, None] * s.degrees[:, None, :])
     found: Array = np.sqrt(variance.sum(axis=2).max(axis=1))
     return found
+
+
+def _common(s: Structure) -> Array:
+    """The largest eigenvalue of the noise of low rank, at most; shape (B,)."""
+    found: Array = s.spike * (np.sqrt(s.nodes) + np.sqrt(s.rank)) ** 2 / s.degrees.min(axis=1)
+    return found
+
+
+def _stirred(s: Structure, least: Array) -> Structure:
+    """Independent noise of a standard deviation ``least`` at least, where there is noise of low rank.
+
+    That alone moves few of equal eigenvalues: without the other, the cut has to choose among the rest.
+    """
+    unit = _noise(replace(s, variance=np.ones_like(s.variance)))
+    floor = np.where(_common(s) > least, (least / unit) ** 2, 0.0)
+    return replace(s, variance=np.maximum(s.variance, floor[:, None, None]))
 
 
 def above(s: Structure, cut: Array, high: Array) -> tuple[Array, Array]:
@@ -172,7 +191,9 @@ def capture(s: Structure, dim: Array) -> Captured:
         k.
     """
     low, high = edges(s)
-    noisy = _noise(s) > NEGLIGIBLE * (high - low)
+    least = NEGLIGIBLE * (high - low)
+    s = _stirred(s, 2 * least)
+    noisy = _noise(s) > least
     if noisy.all():
         return _capture_noisy(s, dim)
     if not noisy.any():

@@ -134,9 +134,13 @@ def make(
 
 
 def _degrees(own: Array, levels: Array, counts: Array) -> Array:
-    """Row sums; the first space holds the vectors that are constant over the classes."""
+    """Row sums; the first space holds the vectors that are constant over the classes.
+
+    A type without nodes has the mean degree of the others: its own, of no meaning, need not be positive.
+    """
     found: Array = own[:, 0] + (levels[:, 0] @ counts[..., None])[..., 0]
-    return found
+    mean = (found * counts).sum(axis=1, keepdims=True) / counts.sum(axis=1, keepdims=True)
+    return np.where(counts > 0, found, mean)
 
 
 def recounted(s: Structure, counts: Array) -> Structure:
