@@ -243,10 +243,8 @@ def _answer(
     share = labels / n
     check(np.isfinite(labels) & (labels * left / n >= FEWEST_LABELS), "labels_per_class", labels, _fewest(left, n))
     check(labels < n, "labels_per_class", labels, lambda i: f"labels_per_class < {n[i]:g}: others are to be predicted")
-    low = 0 if probe == "least_squares" else np.finfo(float).tiny
-    above = ">= 0" if probe == "least_squares" else "> 0 of a logistic probe"
-    allowed = (ridge >= low) & (ridge <= LARGEST_RIDGE)
-    check(allowed, "ridge", ridge, lambda _: f"ridge {above} and <= {LARGEST_RIDGE:g}")
+    positive, sign = (ridge > 0, "<") if probe == "logistic" else (ridge >= 0, "<=")
+    check(positive & (ridge <= LARGEST_RIDGE), "ridge", ridge, lambda _: f"0 {sign} ridge <= {LARGEST_RIDGE:g}")
     check(np.isfinite(dim) & (dim == np.floor(dim)), "dim", dim, lambda _: "an integer")
     check(dim >= classes, "dim", dim, lambda i: f"dim >= {classes[i]:g}, the classes: fewer modes miss some of them")
     total = share * s.nodes

@@ -184,8 +184,8 @@ def test_without_noise_or_signal_it_is_certain_or_guesses():
     ("options", "message"),
     [
         ({"probe": "logit"}, "probe = logit violates one of least_squares, logistic"),
-        ({"probe": "logistic", "ridge": 0.0}, "ridge = 0 violates ridge > 0 of a logistic probe"),
-        ({"probe": "logistic", "ridge": np.nan}, "ridge = nan violates ridge > 0 of a logistic probe"),
+        ({"probe": "logistic", "ridge": 0.0}, "ridge = 0 violates 0 < ridge <= 1e+50"),
+        ({"probe": "logistic", "ridge": np.nan}, "ridge = nan violates 0 < ridge <= 1e+50"),
         ({"ridge": -1.0}, "ridge = -1 violates ridge >= 0"),
     ],
 )

@@ -9,7 +9,7 @@ from scipy.linalg import eigh
 from theory.augmentation import natural_data
 from theory.channel import Channel
 from theory.checks import ParameterError
-from theory.draws import Noise, densities
+from theory.draws import Noise
 from theory.params import GraphParameters
 from theory.predict.covariance import shares, shifted, wishart
 from theory.predict.resolvent import capture
@@ -129,7 +129,7 @@ def test_the_drawn_data_are_counted(p, draws):
     ranks, classes, alone = [], [], []
     for seed in range(40):
         data = channel.draw(draws, np.random.default_rng(seed))
-        views = densities(channel, data)
+        views = channel.densities(data)
         values, vectors = np.linalg.eigh(views.T @ views)
         held = vectors[:, values > 1e-9 * values.max()]
         ranks.append(held.shape[1])
