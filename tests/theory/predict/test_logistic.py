@@ -1,5 +1,7 @@
 """Logistic regression on rows of a mixture: each step against a naive one, the fit against scikit-learn's."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -186,13 +188,13 @@ def test_without_noise_or_signal_it_is_certain_or_guesses():
         ({"probe": "logit"}, "probe = logit violates one of least_squares, logistic"),
         ({"probe": "logistic", "ridge": 0.0}, "ridge = 0 violates 0 < ridge <= 1e+50"),
         ({"probe": "logistic", "ridge": np.nan}, "ridge = nan violates 0 < ridge <= 1e+50"),
-        ({"ridge": -1.0}, "ridge = -1 violates ridge >= 0"),
+        ({"ridge": -1.0}, "ridge = -1 violates 0 <= ridge <= 1e+50"),
     ],
 )
 def test_bad_input_is_named(options, message):
-    with pytest.raises(ParameterError, match=message):
+    with pytest.raises(ParameterError, match=re.escape(message)):
         predict(GRAPH, 1.0, 12, **options)
-    with pytest.raises(ParameterError, match=message):
+    with pytest.raises(ParameterError, match=re.escape(message)):
         evaluate(0.6, 0.3, 0.4, 40, 3, 10, 12, 1.0, **options)
 
 
