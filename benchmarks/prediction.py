@@ -10,6 +10,7 @@ computed when the table is made, so that a finished simulation serves every late
 from __future__ import annotations
 
 import json
+import math
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -22,12 +23,14 @@ import numpy as np
 from scipy.linalg import eigh
 
 from theory.checks import ParameterError
-from theory.command import Parser, add_workers, chosen_workers, run
+from theory.command import Parser, add_workers, chosen_workers, markdown_table, run
 from theory.draws import Noise
 from theory.files import claim, write_json, write_text
 from theory.params import GraphParameters
+from theory.predict import predict, predict_sampled
 from theory.predict.sampled import drawn
 from theory.simulate import logistic
+from theory.simulate.expected import expected_errors
 from theory.spectrum import largest_gamma
 from theory.workers import workers
 from theory.worlds import Array, synthetic
@@ -43,17 +46,23 @@ KINDS = {
     "imbalanced": 24,
     "correlated": 24,
     "channel": 30,
-    "logistic": 40,
+    "logistic": 28,
     "gap": 60,
     "wishart": 30,
     "held": 30,
 }
-SMALL = ("logistic", "channel", "gap", "wishart", "held")
+SAMPLES = ("channel", "wishart", "held")
+SMALL = ("logistic", "gap", *SAMPLES)
 PAIRINGS = {kind: ("block", "matched") for kind in KINDS} | {
     "graph": ("block", "matched", "any"),
     "confusable": ("block", "any"),
     "imbalanced": ("block", "any"),
 }
+PARTS = ("all", "easy", "hard")
+HEADER = (
+    *("graphs", "remedy", "number", "points with a prediction", "median error", "95th percentile", "largest", "bias"),
+    *("standard error of the simulation", "rank correlation"),
+)
 REMEDIES = ("nothing", "clean", "margin", "temperature_unweighted", "removal")
 
 
@@ -87,6 +96,13 @@ class Design:
     def structure(self) -> Any:
         """Name of its world."""
         return self.kind if self.kind in ("graded", "confusable", "imbalanced") else "three_level"
+
+    @property
+    def noise(self) -> Noise:
+        """How it is drawn."""
+        if self.draws:
+            return Noise("wishart" if self.kind == "wishart" else "channel", draws=self.draws)
+        return Noise("wigner", self.epsilon, self.correlated)
 
 
 def design(kind: str, number: int) -> Design:
@@ -122,7 +138,7 @@ def design(kind: str, number: int) -> Design:
         if most < r + 3:
             continue
         dims = sorted({round(float(np.exp(rng.uniform(np.log(r + 1), np.log(most))))) for _ in range(3)})
-        seeds = int(np.clip((4 if kind == "gap" else 1) * NODES_DRAWN / nodes, 24, 600))
+        seeds = int(np.clip((4 if kind == "gap" else 1) * NODES_DRAWN / nodes, 24, 60 if kind in SAMPLES else 600))
         correlated = float(rng.uniform(0.05, 0.9)) if kind == "correlated" else 0.0
         if kind == "channel":
             draws = round(nodes * float(np.exp(rng.uniform(np.log(0.5), np.log(30)))))
@@ -164,21 +180,16 @@ def remedies(one: Design) -> tuple[str, ...]:
 def measure(one: Design) -> list[dict[str, Any]]:
     """Accuracy of the probe by k and remedy: of all nodes without a label, the easy and the difficult ones."""
     world = synthetic(one.parameters, one.structure)
-    noise = (
-        Noise("wishart" if one.kind == "wishart" else "channel", draws=one.draws)
-        if one.draws
-        else Noise("wigner", one.epsilon, one.correlated)
-    )
     every = np.arange(world.nodes)
     now, clean = (rows(every, every).astype(np.float64) for rows in (world.rows, world.clean_rows))
     difficult = world.difficult
     samples: dict[tuple[str, int], list[list[float]]] = {}
     for seed in range(one.seeds):
-        drawn = noise.weights(world, seed, double=True).astype(np.float64)
+        drawn = one.noise.weights(world, seed, double=True).astype(np.float64)
         labelled = _split(world.labels, difficult, one.label_share, seed)
         for remedy in remedies(one):
             kept = ~difficult if remedy == "removal" else np.ones(world.nodes, dtype=bool)
-            matrix, degrees = _treated(remedy, drawn, now, clean, kept, noise.own_degrees)
+            matrix, degrees = _treated(remedy, drawn, now, clean, kept, one.noise.own_degrees)
             _, vectors = eigh(matrix, subset_by_index=(len(matrix) - max(one.dims), len(matrix) - 1))
             rows = vectors[:, ::-1] / np.sqrt(degrees)[:, None]
             for dim in one.dims:
@@ -191,7 +202,7 @@ def measure(one: Design) -> list[dict[str, Any]]:
     for (remedy, dim), values in samples.items():
         row: dict[str, Any] = {**asdict(one), "dim": dim, "remedy": remedy}
         del row["dims"]
-        for name, column in zip(("all", "easy", "hard"), np.array(values).T, strict=True):
+        for name, column in zip(PARTS, np.array(values).T, strict=True):
             known = not np.isnan(column).any()
             row[f"measured_{name}"] = float(column.mean()) if known else None
             row[f"error_{name}"] = float(column.std(ddof=1) / np.sqrt(len(column))) if known else None
@@ -248,28 +259,79 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m benchmarks.pr
     parser.add_argument("--out", type=Path, metavar="FOLDER", required=True, help="one file a graph; resumed")
     parser.add_argument("--kinds", nargs="+", choices=tuple(KINDS), default=list(KINDS), help="which graphs")
     parser.add_argument(
-        "--publish", type=Path, metavar="FILE", help="write the table, with the predictions, to this .csv"
+        "--publish", type=Path, metavar="FILE", help="write all points, with their predictions, to this .csv"
     )
     add_workers(parser)
     return run(parser, _command, argv, resumable=True)
 
 
 def _command(args: Namespace) -> None:
+    designs = [design(kind, number) for kind in args.kinds for number in range(KINDS[kind])]
+    files = [args.out / f"{one.kind}-{one.number:03d}.json" for one in designs]
     with workers(**chosen_workers(args), out=args.out) as pool:
         claim(args.out / "experiment.json", {"seed": SEED, "nodes": NODES_DRAWN}, _another)
-        designs = [design(kind, number) for kind in args.kinds for number in range(KINDS[kind])]
-        missing = [one for one in designs if not (args.out / f"{one.kind}-{one.number:03d}.json").exists()]
-        sizes = [float(one.samples_per_class * one.classes) for one in missing]
-        pool.run(partial(_finish, args.out), missing, sizes, 0.0, unit="node")
-    rows = [
-        row
-        for one in designs
-        for row in json.loads((args.out / f"{one.kind}-{one.number:03d}.json").read_text(encoding="utf-8"))
-    ]
+        missing = [one for one, file in zip(designs, files, strict=True) if not file.exists()]
+        sizes = [one.samples_per_class * one.classes for one in missing]
+        pool.run(partial(_finish, args.out), missing, sizes, unit="node")
+        measured = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+        rows = [row for found in pool.map(predicted, list(zip(designs, measured, strict=True))) for row in found]
     import pandas as pd
 
+    table = pd.DataFrame(rows)
     if args.publish:
-        write_text(args.publish, pd.DataFrame(rows).to_csv(index=False))
+        write_text(args.publish, table.to_csv(index=False, float_format="%.6g"))
+    print(markdown_table(HEADER, summary(table)))
+
+
+def predicted(task: tuple[Design, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The rows of ``measure`` with the accuracy that is predicted for each, None where there is no number."""
+    one, rows = task
+    world = synthetic(one.parameters, one.structure)
+    labelled = _split(world.labels, world.difficult, one.label_share, 0)
+    per_class = float(labelled.sum() / one.classes)
+    noise = Noise("wigner", one.epsilon, one.correlated)
+    errors = expected_errors(world, one.dims, noise, labelled, REMEDIES)
+    found = []
+    for row in rows:
+        values: Sequence[float | None]
+        if one.draws or one.kind == "logistic":
+            values = _answered(one, row["dim"], per_class)
+        else:
+            values = [None if math.isnan(error) else 1 - error for error in errors[row["dim"]][row["remedy"]]]
+        names = (f"predicted_{name}" for name in PARTS)
+        found.append({**row, **dict(zip(names, values, strict=True))})
+    return found
+
+
+def _answered(one: Design, dim: int, labels: float) -> Sequence[float | None]:
+    """The predictions that are not ``theory.simulate``'s: of sampled graphs, and of the logistic probe."""
+    try:
+        if one.kind == "logistic":
+            return predict(one.parameters, one.epsilon, dim, labels, probe="logistic")
+        return predict_sampled(one.parameters, one.noise, dim, labels)
+    except ParameterError:
+        return (None, None, None)
+
+
+def summary(table: Any) -> list[list[str]]:
+    """Lines of the table on docs/prediction.md: errors in points of accuracy, by kind of graph and remedy."""
+    lines = []
+    for (kind, remedy), rows in table.groupby(["kind", "remedy"], sort=False):
+        known = rows.dropna(subset="predicted_all")
+        if not len(known):
+            continue
+        off = 100 * (known.predicted_all - known.measured_all)
+        numbers = (off.abs().median(), off.abs().quantile(0.95), off.abs().max(), off.mean())
+        simulated = 100 * known.error_all.median()
+        rank = known.predicted_all.rank().corr(known.measured_all.rank())
+        lines.append(
+            [
+                *(kind, remedy.replace("_", " "), f"{known.number.nunique()}", f"{len(known)} of {len(rows)}"),
+                *(f"{number:.2f}" for number in numbers),
+                *(f"{simulated:.2f}", f"{rank:.4f}"),
+            ]
+        )
+    return lines
 
 
 def _another(name: str, before: str, now: str) -> ParameterError:
