@@ -24,7 +24,8 @@ COVARIANCES = ("own", "pooled")
 LARGEST_KAPPA = 0.9
 FOLDS = 20  # of the jackknife
 RAYS = 10_240  # over all classes, each with its opposite
-FEWEST_RAYS, MOST_RAYS = 64, 1_024
+FEWEST_RAYS, MOST_RAYS = 64, 1_024  # of a class
+ROUGH = 8  # of so many rays, one for the interval, whose replicates all have the same
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,9 @@ class Right:
     difficult_share: float
 
 
-def accuracy(scores: Scores, along: Axes, shares: Array, populations: Sequence[Sequence[Part]]) -> Right:
+def accuracy(
+    scores: Scores, along: Axes, shares: Array, populations: Sequence[Sequence[Part]], thinned: int = 1
+) -> Right:
     """Share of samples whose own score is the largest.
 
     Parameters
@@ -241,12 +244,14 @@ def accuracy(scores: Scores, along: Axes, shares: Array, populations: Sequence[S
         Of the classes, shape (C,).
     populations : sequence of sequences of Part
         Of each class, in the leading axes; in the others the pooled covariance holds.
+    thinned : int
+        A power of 2: one of so many directions is taken.
     """
     u = along.vectors
     from_axes = u @ _root(u.T @ scores.covariance @ u)
     leading = len(populations[0][0].mean)
     classes, means = len(shares), scores.means
-    count = int(np.clip(RAYS // classes, FEWEST_RAYS, MOST_RAYS))
+    count = int(np.clip(RAYS // classes, FEWEST_RAYS, MOST_RAYS)) // thinned
     rays = directions(u.shape[1], 1 << (count.bit_length() - 1))
     right, weight = np.zeros(2), np.zeros(2)
     for c, population in enumerate(populations):
@@ -295,7 +300,7 @@ def _predict(
     for k in range(FOLDS):
         kept = fold != k
         moved = _without(scores, found, along, cloud, members, kept)
-        replicates.append(accuracy(moved, along, shares, populations(kept)).all)
+        replicates.append(accuracy(moved, along, shares, populations(kept), ROUGH).all)
     half = _half_width(np.array(replicates), cloud.share)
     two = components == 2 and right.difficult_share > 0
     return Prediction(
