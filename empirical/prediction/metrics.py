@@ -116,7 +116,7 @@ def cdnv(features: NDArray[Any], labels: Labels) -> float | None:
     """
     x, means, sizes = class_moments(features, labels)
     spread = np.bincount(labels, np.square(x - means[labels]).sum(axis=1)) / sizes
-    return _over_pairs(lambda i, j: spread[i], means)
+    return _over_pairs(np.repeat(spread[:, None], len(means), axis=1), _distances(means))
 
 
 def directional_cdnv(features: NDArray[Any], labels: Labels) -> float | None:
@@ -128,23 +128,23 @@ def directional_cdnv(features: NDArray[Any], labels: Labels) -> float | None:
     ----------
     Luthra, Yang, Galanti 2025, Self-supervised contrastive learning is approximately supervised contrastive learning.
     """
-    x, means, sizes = class_moments(features, labels)
-    own = [x[labels == c] - means[c] for c in range(len(sizes))]
-
-    def along(i: int, j: int) -> float:
-        step = means[i] - means[j]
-        return float(np.square(own[i] @ step).mean() / (step @ step))
-
-    return _over_pairs(along, means)
+    x, means, _ = class_moments(features, labels)
+    along = np.stack([np.square((x[labels == c] - m) @ (m - means).T).mean(axis=0) for c, m in enumerate(means)])
+    distances = _distances(means)
+    return _over_pairs(along / np.where(distances > 0, distances, 1), distances)
 
 
-def _over_pairs(spread: Callable[[int, int], float], means: Array) -> float | None:
-    """Mean over ordered pairs of classes of a variance over the squared distance; None if one is 0."""
-    pairs = [(i, j) for i in range(len(means)) for j in range(len(means)) if i != j]
-    distances = [float(np.square(means[i] - means[j]).sum()) for i, j in pairs]
-    if not pairs or min(distances) == 0:
+def _distances(means: Array) -> Array:
+    """Squared distances of the class means, shape (C, C)."""
+    return np.stack([np.square(means - mean).sum(axis=1) for mean in means])
+
+
+def _over_pairs(spread: Array, distances: Array) -> float | None:
+    """Mean of spread over squared distance for all ordered pairs of classes; None without pairs or if one is 0."""
+    pairs = ~np.eye(len(distances), dtype=bool)
+    if not pairs.any() or distances[pairs].min() == 0:
         return None
-    return float(np.mean([spread(i, j) / d for (i, j), d in zip(pairs, distances, strict=True)]))
+    return float((spread[pairs] / distances[pairs]).mean())
 
 
 def class_alignment(features: NDArray[Any], labels: Labels) -> float | None:
