@@ -183,7 +183,7 @@ def test_singular_features_lose_directions_that_are_named():
     found = predict(more, labels)
     assert found.dimensions == 12
     assert found.notes == (
-        "dropped 1 column that do not vary: 13",
+        "dropped 1 column that does not vary: 13",
         "dropped 1 direction without variance within the classes",
     )
     assert found.accuracy == pytest.approx(predict(x, labels).accuracy, abs=0.01)
