@@ -1,0 +1,5 @@
+"""Predicted accuracy of a linear probe from training features alone: ``python -m empirical.prediction``."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
