@@ -8,7 +8,10 @@ from pathlib import Path
 import theory
 from theory.rooms import dispatch, rooms
 
-BOTH = {"empirical.simulate": "sample"}  # theory has a room of the same name
+BOTH = {  # theory has a room of the same, or nearly the same, name
+    "empirical.simulate": "sample",
+    "empirical.prediction": "foretell",
+}
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical") -> int:

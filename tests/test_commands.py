@@ -55,7 +55,7 @@ def test_a_package_lists_its_commands(package, capsys):
 def test_both_packages_together_have_one_command_a_name(capsys):
     listed = re.findall(r"^  ([a-z]+)  ", printed(capsys, empirical.__main__.main), flags=re.M)
     assert len(set(listed)) == len(listed) == len(ROOMS)
-    assert {"simulate", "sample"} < set(listed)
+    assert {"simulate", "sample", "predict", "foretell"} < set(listed)
 
 
 def test_the_documentation_lists_the_commands():

@@ -16,7 +16,7 @@ from theory.graph import SimilarityGraph
 from theory.params import GraphParameters
 from theory.predict import REMEDIES as PREDICTABLE
 from theory.predict import predict
-from theory.predict.accuracy import accuracy
+from theory.predict.chain import accuracy
 from theory.predict.worlds import problem
 from theory.simulate import (
     REMEDIES,

@@ -18,22 +18,6 @@ for the augmentation channel.
 Run as ``python -m theory.predict``.
 """
 
-from theory.predict.accuracy import Accuracy, accuracy
-from theory.predict.graphs import Prediction, evaluate, predict
-from theory.predict.mechanism import Mechanism, Threshold, mechanism, thresholds
-from theory.predict.remedies import REMEDIES
-from theory.predict.sampled import predict_sampled
+import lazy_loader
 
-__all__ = [
-    "REMEDIES",
-    "Accuracy",
-    "Mechanism",
-    "Prediction",
-    "Threshold",
-    "accuracy",
-    "evaluate",
-    "mechanism",
-    "predict",
-    "predict_sampled",
-    "thresholds",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

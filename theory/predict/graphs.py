@@ -13,7 +13,7 @@ from theory.checks import ParameterError, is_finite, require, require_known, req
 from theory.kinds import PAIRINGS, Pairing
 from theory.noise import LARGEST_NOISE
 from theory.params import GraphParameters, SixLevels
-from theory.predict.accuracy import PROBES, Accuracy, accuracy
+from theory.predict.chain import PROBES, Accuracy, accuracy
 from theory.predict.remedies import REMEDIES, Problem, three_levels, treated
 from theory.predict.structure import Array, Structure, of_graph
 from theory.sweep import Points, point_name

@@ -25,7 +25,7 @@ from theory.augmentation import Kind, natural_data
 from theory.checks import require
 from theory.draws import SAMPLED, Noise
 from theory.params import GraphParameters
-from theory.predict.accuracy import accuracy
+from theory.predict.chain import accuracy
 from theory.predict.covariance import wishart
 from theory.predict.graphs import FEWEST_LABELS, LABELLED, Prediction
 from theory.predict.orthant import exchangeable

@@ -10,7 +10,7 @@ import numpy as np
 
 from theory.checks import ParameterError
 from theory.draws import Noise
-from theory.predict.accuracy import accuracy
+from theory.predict.chain import accuracy
 from theory.predict.graphs import FEWEST_LABELS
 from theory.predict.remedies import REMEDIES, treated
 from theory.predict.structure import Structure

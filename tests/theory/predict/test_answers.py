@@ -18,7 +18,7 @@ from tests.theory.predict.simulated import (
 from tests.theory.predict.test_probe import as_rows
 from theory.params import GraphParameters
 from theory.predict import answers
-from theory.predict.accuracy import accuracy
+from theory.predict.chain import accuracy
 from theory.predict.probe import Scores, scores
 from theory.predict.rows import Rows
 from theory.predict.structure import make

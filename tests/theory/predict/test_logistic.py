@@ -11,7 +11,7 @@ from scipy.special import softmax
 from theory.checks import ParameterError
 from theory.params import GraphParameters
 from theory.predict import answers, evaluate, logistic, orthant, predict
-from theory.predict.accuracy import accuracy
+from theory.predict.chain import accuracy
 from theory.predict.probe import scores
 from theory.predict.remedies import three_levels
 from theory.predict.rows import Rows

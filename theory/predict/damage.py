@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from theory.params import GraphParameters
-from theory.predict.accuracy import accuracy
+from theory.predict.chain import accuracy
 from theory.predict.graphs import LABELLED, evaluate, predict
 from theory.predict.remedies import Problem, three_levels
 from theory.predict.structure import Array, Structure

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.theory.predict.simulated import accuracies, dense, labelled, leading, nodes, noise
 from theory.params import GraphParameters, Levels, SixLevels
-from theory.predict.accuracy import Accuracy, accuracy
+from theory.predict.chain import Accuracy, accuracy
 from theory.predict.structure import Structure, make, of_graph, stack
 
 GRAPH = GraphParameters(0.5, 0.1, 0.35, samples_per_class=40, classes=4, difficult=12)

@@ -1,0 +1,11 @@
+from .chain import Accuracy as Accuracy
+from .chain import accuracy as accuracy
+from .damage import Mechanism as Mechanism
+from .damage import Threshold as Threshold
+from .damage import mechanism as mechanism
+from .damage import thresholds as thresholds
+from .graphs import Prediction as Prediction
+from .graphs import evaluate as evaluate
+from .graphs import predict as predict
+from .remedies import REMEDIES as REMEDIES
+from .sampled import predict_sampled as predict_sampled
