@@ -121,9 +121,16 @@ def of_graph(
 def make(
     counts: Array, copies: Array, own: Array, levels: Array, epsilon: Any, correlated: Any = 0.0, rank: int = RANK
 ) -> Structure:
-    """A structure with the degrees of its own weights; ``epsilon`` and ``correlated`` have shape () or (B,)."""
-    variance = np.broadcast_to(np.asarray(epsilon, dtype=np.float64) ** 2, len(counts))
-    common = np.broadcast_to(np.asarray(correlated, dtype=np.float64), len(counts))
+    """A structure with the degrees of its own weights.
+
+    ``epsilon`` and ``correlated`` have shape () or (B,); a single graph, with a first axis of 1, is repeated.
+    """
+    batch = np.broadcast_shapes((len(counts),), np.shape(epsilon), np.shape(correlated))
+    counts, copies, own, levels = (
+        np.broadcast_to(part, batch + part.shape[1:]) for part in (counts, copies, own, levels)
+    )
+    variance = np.broadcast_to(np.asarray(epsilon, dtype=np.float64) ** 2, batch)
+    common = np.broadcast_to(np.asarray(correlated, dtype=np.float64), batch)
     types = counts.shape[1]
     spike = np.sqrt(variance * common / rank)
     degrees = _degrees(own, levels, counts)

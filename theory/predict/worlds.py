@@ -9,7 +9,7 @@ import numpy as np
 
 from theory.checks import require
 from theory.predict.remedies import Problem
-from theory.predict.structure import Array, make
+from theory.predict.structure import Array, Structure, make
 from theory.worlds import Indices, World
 
 BINS = 8  # types of a graded class
@@ -58,7 +58,7 @@ def _alike(world: World, epsilon: Any, correlated: Any) -> Problem:
     paired = np.array([excess * (bin_**2).mean() for bin_ in bins]) if p.pairing == "matched" else np.zeros(len(bins))
     own = 1 - float(p.alpha)
 
-    def structure(across: Array, bridges: Array) -> Any:
+    def structure(across: Array, bridges: Array) -> Structure:
         levels = np.stack([within + p.r * across, within - across])
         alone = np.stack([own + p.r * bridges, own - bridges])
         return make(counts[None], np.array([[1.0, p.r]]), alone[None], levels[None], epsilon, correlated)
@@ -115,17 +115,8 @@ def _apart(world: World, epsilon: Any, correlated: Any) -> Grouped:
     now = np.where(confused & joined, float(p.gamma), clean)
     own = np.full((1, 1, len(groups)), 1 - float(p.alpha))
 
-    def structure(levels: Array) -> Any:
-        batch = max(np.size(epsilon), np.size(correlated))
-        repeat = (batch, 1, 1)
-        return make(
-            np.tile(counts.astype(float), (batch, 1)),
-            np.ones((batch, 1)),
-            np.tile(own, repeat),
-            np.tile(levels, (batch, 1, 1, 1)),
-            epsilon,
-            correlated,
-        )
+    def structure(levels: Array) -> Structure:
+        return make(counts[None].astype(float), np.ones((1, 1)), own, levels[None, None], epsilon, correlated)
 
     before, after = structure(now), structure(clean)
     ratios = np.broadcast_to(_square(clean, now), (len(before.nodes), *now.shape))
