@@ -8,7 +8,7 @@ import pytest
 from tests.theory.predict.simulated import STANDARD_ERRORS, Mean, least_squares, mean
 from theory.checks import ParameterError
 from theory.params import GraphParameters
-from theory.predict.accuracy import accuracy
+from theory.predict.chain import accuracy
 from theory.predict.remedies import three_levels, treated
 from theory.predict.structure import Structure
 from theory.predict.worlds import BINS, Grouped, problem

@@ -10,7 +10,7 @@ from tests.theory.graphs import graphs
 from tests.theory.predict.simulated import dense, units
 from theory.params import GraphParameters
 from theory.predict import mechanism, predict, thresholds
-from theory.predict.mechanism import PARTS, WORTH, switched, weakening
+from theory.predict.damage import PARTS, WORTH, switched, weakening
 from theory.predict.remedies import three_levels
 from theory.spectrum import largest_gamma
 
