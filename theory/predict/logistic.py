@@ -1,8 +1,9 @@
-"""Multinomial logistic regression with a ridge on rows of a Gaussian mixture: the logits of a new row.
+"""Multinomial logistic regression with a ridge on rows of a Gaussian mixture: the logits of a row without a label.
 
-With n_t labelled rows of type t and weights W that minimise Σ loss + ½λ‖W‖² on features of unit variance, the logits
-of a row that the fit has not seen are Gaussian, m_t·(e_y − 1/C) in the mean and s_t around it; those of a row that it
-has seen are their proximal point z = h + v_t·g, g = e_y − softmax(z). Averages of g and of its slope over both give
+Weights W minimise Σ loss + ½λ‖W‖² on features of unit variance: of orthonormal columns, that is a loss of ½(λ/N)|z|²
+at the logits z of each of the N rows, besides that of the n_t labelled rows of type t. The logits h of a row that the
+fit has not seen are Gaussian, m_t·(e_y − 1/C) in the mean and of variance s_t; those of a row that it has seen are a
+proximal point, h + v_t·g with g minus the slope of its loss there. Averages of g and of its own slope over both give
 m, s and v back (mean-field equations; derived in docs/prediction.md, after Mai and Liao, arXiv:1911.02912, and
 Loureiro et al., arXiv:2106.03791).
 """
@@ -26,7 +27,7 @@ MOST_NEWTON = 60
 
 
 class Logits(NamedTuple):
-    """The logits of a new row, by type.
+    """The logits of a row without a label, by type.
 
     Attributes
     ----------
@@ -178,7 +179,7 @@ def _solve(t: _Training) -> tuple[Array, Array]:
         )
         state = _State(*((new + old) / 2 for new, old in zip(wanted, state, strict=True)))
         if settled:
-            return state.signal, state.noise
+            return kept * state.signal, kept**2 * state.noise  # the ridge has seen the rows without a label, too
     raise FloatingPointError("the equivalents of logistic regression were not found")
 
 

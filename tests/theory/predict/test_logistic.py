@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
 
 from theory.checks import ParameterError
 from theory.params import GraphParameters
@@ -44,14 +45,20 @@ def draw(rows, sizes, dim, rng):
     return np.linalg.svd(x, full_matrices=False)[0], labels, types
 
 
+def choose(labels, types, labelled):
+    """The first rows of every type and class."""
+    train = np.zeros(len(labels), dtype=bool)
+    for kind, label in np.ndindex(len(labelled), int(labels.max()) + 1):
+        train[np.flatnonzero((types == kind) & (labels == label))[: labelled[kind]]] = True
+    return train
+
+
 def simulated(rows, sizes, labelled, dim, draws):
     """Accuracy by draw, probe (logistic, least squares) and type."""
     found = []
     for seed in range(draws):
         x, labels, types = draw(rows, sizes, dim, np.random.default_rng(seed))
-        train = np.zeros(len(labels), dtype=bool)
-        for kind, label in np.ndindex(len(sizes), int(labels.max()) + 1):
-            train[np.flatnonzero((types == kind) & (labels == label))[: labelled[kind]]] = True
+        train = choose(labels, types, labelled)
         right = [probe(x, labels, train) == labels for probe in (fitted, least_squares)]
         found.append([[part[~train & (types == kind)].mean() for kind in range(len(sizes))] for part in right])
     return np.array(found)
@@ -114,6 +121,7 @@ CASES = {
     "few columns": ((60, 60), (30, 30), 3, 8, (0.8, 1.2), (0.9, 0.6)),
     "two classes": ((100, 50), (60, 30), 2, 60, (1.0, 1.0), (0.7, 0.7)),
     "many columns": ((40, 40), (25, 25), 6, 90, (1.0, 1.0), (0.9, 0.7)),
+    "few labels": ((80,), (6,), 6, 8, (1.0,), (1.2,)),
     "more columns than half of the labels": ((80, 20), (28, 7), 3, 60, (0.9, 1.4), (1.5, 1.0)),
 }
 
@@ -122,10 +130,30 @@ CASES = {
 def test_accuracy_is_that_of_scikit_learn_on_the_mixture(name):
     sizes, labelled, classes, dim, spread, lengths = CASES[name]
     rows = mixture(sizes, classes, spread, lengths)
-    measured = simulated(rows, sizes, labelled, dim, 40)[:, 0]
+    measured = simulated(rows, sizes, labelled, dim, 60)[:, 0]
     error = measured.std(axis=0, ddof=1) / np.sqrt(len(measured))
     predicted = expected(rows, np.array(labelled) * float(classes), dim)
     np.testing.assert_array_less(np.abs(measured.mean(axis=0) - predicted), 3 * error + 0.005)
+
+
+@pytest.mark.parametrize(("classes", "dim"), [(2, 100), (3, 60)])
+def test_logits_are_those_of_scikit_learn(classes, dim):
+    """Of two classes its ridge is on the difference of their coefficients: half as much would show."""
+    rows = mixture((120,), classes, (1.0,), (1.0,))
+    signals, noises = [], []
+    for seed in range(30):
+        x, labels, types = draw(rows, (120,), dim, np.random.default_rng(seed))
+        train = choose(labels, types, (80,))
+        x = (x - x[train].mean(axis=0)) / x[train].std(axis=0)
+        found = LogisticRegression(max_iter=1000).fit(x[train], labels[train]).decision_function(x[~train])
+        found = np.stack([-found / 2, found / 2], axis=1) if classes == 2 else found
+        centred, right = found - found.mean(axis=1, keepdims=True), np.eye(classes)[labels[~train]] - 1 / classes
+        signals.append((centred * right).sum(axis=1).mean() * classes / (classes - 1))
+        noises.append(((centred - signals[-1] * right) ** 2).sum() / len(right) / (classes - 1))
+    expectation = logistic.logits(rows, np.array([[80.0 * classes]]), np.array([float(dim)]), np.ones(1))
+    error = np.std(signals, ddof=1) / np.sqrt(len(signals))
+    assert expectation.signal.item() == pytest.approx(np.mean(signals), abs=3 * error)
+    assert expectation.noise.item() == pytest.approx(np.mean(noises), rel=0.1)
 
 
 def test_least_squares_would_be_points_better_where_logits_overfit():
