@@ -6,6 +6,7 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "difficult-examples/prediction/1"
 REMEDIES = ("nothing", "clean", "margin", "temperature_unweighted", "removal", "random_removal")
+PROBES = {"least_squares": 0.0, "logistic": 1.0}  # as in theory.predict.chain, which would have to be imported
 OF_SIX = ("nothing", "removal", "random_removal")
 MEASURED = "of measured cosines this is indicative only: python -m empirical.prediction predicts from features"
 PARTS = {
@@ -52,7 +54,9 @@ def parser(prog: str) -> Parser:
     add("--epsilon", type=float, metavar="X", help="standard deviation of the noise on a similarity, >= 0")
     add("--dim", type=int, help=f"k, number of eigenvectors, at least the classes ({DEFAULTS['dim']})")
     add("--labels-per-class", type=float, metavar="M", help="labelled samples per class, 2 to below n (n/2)")
-    add("--ridge", type=float, default=0.0, metavar="X", help="on the coefficients of eigenvectors of length 1, >= 0")
+    add("--probe", choices=PROBES, default="least_squares", help="least_squares, or logistic as scikit-learn's")
+    strength = "least squares: on the coefficients of eigenvectors of length 1, >= 0 (0); logistic: 1/C, above 0 (1)"
+    add("--ridge", type=float, metavar="X", help=strength)
     add("--remedy", choices=REMEDIES, default="nothing", help=f"what is done to the graph: {', '.join(REMEDIES)}")
     add("--correlated", type=float, default=0.0, metavar="X", help="share of the noise that has low rank, 0 to 1")
     add = found.group("sweep").add_argument
@@ -104,9 +108,8 @@ def _sweep(args: Namespace) -> None:
         allowed = "a name ending in " + " or ".join(suffixes)
         require(path is None or path.suffix in suffixes, f"--{option}", path, allowed)
     sweeps = [parse_sweep(text, NAMES) for text in args.sweep]
-    swept = {name for name, _ in sweeps}
-    fixed = {name: getattr(args, name) for name in NAMES if not (name == "ridge" and name in swept)}
-    table = prediction_table(fixed, sweeps, args.pairing, args.remedy)
+    fixed = {name: getattr(args, name) for name in NAMES}
+    table = prediction_table(fixed, sweeps, args.pairing, args.remedy, args.probe)
     files = [path for path in (args.out, args.plot) if path]
     for path in files:
         require_writable(path)
@@ -125,12 +128,13 @@ def _report(args: Namespace, graph: GraphParameters | SixLevels, dim: int, remed
     from theory.predict import mechanism, predict, thresholds
 
     require_known("remedy", args.remedy, remedies)
-    probe = (args.epsilon, dim, args.labels_per_class, args.ridge)
-    found = {args.remedy: predict(graph, *probe, args.remedy, args.correlated)}
+    given = (args.epsilon, dim, args.labels_per_class, args.ridge)
+    call = partial(predict, graph, *given, correlated=args.correlated, probe=args.probe)
+    found = {args.remedy: call(remedy=args.remedy)}
     reasons: dict[str, str] = {}
     for remedy in remedies:
         try:
-            found.setdefault(remedy, predict(graph, *probe, remedy, args.correlated))
+            found.setdefault(remedy, call(remedy=remedy))
         except ParameterError as error:
             reasons[remedy] = str(error)
     report: dict[str, Any] = {
@@ -144,8 +148,9 @@ def _report(args: Namespace, graph: GraphParameters | SixLevels, dim: int, remed
         "warnings": [],
     }
     if isinstance(graph, GraphParameters) and not args.correlated:
-        report["mechanism"] = mechanism(graph, *probe)._asdict()
-        report["thresholds"] = {name: where._asdict() for name, where in thresholds(graph, *probe).items()}
+        report["mechanism"] = mechanism(graph, *given, args.probe)._asdict()
+        if args.probe == "least_squares":  # the other takes too long for a search
+            report["thresholds"] = {name: where._asdict() for name, where in thresholds(graph, *given).items()}
     return report
 
 
@@ -161,7 +166,8 @@ def _parameters(args: Namespace, graph: GraphParameters | SixLevels, dim: int) -
         "epsilon": args.epsilon,
         "correlated": args.correlated,
         "labels_per_class": labels,
-        "ridge": args.ridge,
+        "probe": args.probe,
+        "ridge": PROBES[args.probe] if args.ridge is None else args.ridge,
         "remedy": args.remedy,
     }
 
@@ -176,7 +182,7 @@ def _text(report: dict[str, Any], six: bool) -> str:
         f"   labels per class = {p['labels_per_class']:g}",
         *(f"  {warning}" for warning in report["warnings"]),
         "",
-        f"Accuracy to expect of a linear probe (least squares; chance is {1 / p['classes']:.3g})",
+        f"Accuracy to expect of a linear probe ({p['probe'].replace('_', ' ')}; chance is {1 / p['classes']:.3g})",
         f"  {'remedy':<24}{'all':>9}{'easy':>9}{'difficult':>11}",
     ]
     for name, found in report["remedies"].items():
@@ -185,7 +191,9 @@ def _text(report: dict[str, Any], six: bool) -> str:
             lines.append("  {:<24}{:>9}{:>9}{:>11}".format(name.replace("_", " "), *values))
     lines += [f"  {name.replace('_', ' ')}: {reason}" for name, reason in report["reasons"].items()]
     if report["mechanism"] is not None:
-        lines += _mechanism_lines(report["mechanism"]) + _threshold_lines(report["thresholds"])
+        lines += _mechanism_lines(report["mechanism"])
+    if report["thresholds"] is not None:
+        lines += _threshold_lines(report["thresholds"])
     return "\n".join(lines)
 
 

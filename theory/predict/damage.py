@@ -68,23 +68,33 @@ class Mechanism(NamedTuple):
 
 
 def mechanism(
-    p: GraphParameters, epsilon: float, dim: int, labels_per_class: float | None = None, ridge: float = 0.0
+    p: GraphParameters,
+    epsilon: float,
+    dim: int,
+    labels_per_class: float | None = None,
+    ridge: float | None = None,
+    probe: str = "least_squares",
 ) -> Mechanism:
     """Switch on, one at a time, what difficult pairs change.
 
     Parameters
     ----------
-    p, epsilon, dim, labels_per_class, ridge
+    p, epsilon, dim, labels_per_class, ridge, probe
         As in ``theory.predict.predict``.
     """
-    before = predict(p, epsilon, dim, labels_per_class, ridge, "clean").accuracy
-    total = predict(p, epsilon, dim, labels_per_class, ridge).accuracy - before
+    before, now = (
+        predict(p, epsilon, dim, labels_per_class, ridge, remedy, probe=probe).accuracy
+        for remedy in ("clean", "nothing")
+    )
     problem = three_levels(p, epsilon)
     share = LABELLED if labels_per_class is None else labels_per_class / p.n
     labelled = share * problem.now.totals
-    parts = {part: float(accuracy(switched(problem, part), dim, labelled, ridge).mean[0]) - before for part in PARTS}
+    parts = {
+        part: float(accuracy(switched(problem, part), dim, labelled, ridge, probe=probe).mean[0]) - before
+        for part in PARTS
+    }
     first = -p.neighbours * p.n_d * float(p.gamma - p.beta) / (p.n**2 * float(p.alpha - p.beta))
-    return Mechanism(total, parts, float(weakening(problem)[0]), first)
+    return Mechanism(now - before, parts, float(weakening(problem)[0]), first)
 
 
 def weakening(problem: Problem) -> Array:
@@ -118,7 +128,7 @@ def thresholds(
     epsilon: float,
     dim: int,
     labels_per_class: float | None = None,
-    ridge: float = 0.0,
+    ridge: float | None = None,
     cost: float = WORTH,
 ) -> dict[str, Threshold]:
     """The smallest γ − β, n_d and ε at which the predicted accuracy is ``cost`` below the clean graph's.

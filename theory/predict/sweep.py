@@ -11,8 +11,9 @@ import numpy as np
 from theory import palette
 from theory.bounds import DEFAULTS, DIFFICULT_SHARE
 from theory.checks import ParameterError
+from theory.predict.chain import PROBES
 from theory.predict.graphs import LABELLED, evaluate
-from theory.sweep import Sweep, Table, grid, grid_point
+from theory.sweep import INTEGERS, Sweep, Table, grid, grid_point
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +27,9 @@ COLUMNS = ("accuracy", "easy", "difficult_accuracy", "clean_accuracy")
 SYMBOLS = dict(zip(NAMES, ("α", "β", "γ", "n", "r + 1", "n_d", "k", "ε", "labels per class", "ridge"), strict=True))
 
 
-def prediction_table(fixed: Mapping[str, Any], sweeps: Sequence[Sweep], pairing: Any, remedy: str) -> Table:
+def prediction_table(
+    fixed: Mapping[str, Any], sweeps: Sequence[Sweep], pairing: Any, remedy: str, probe: str = "least_squares"
+) -> Table:
     """Evaluate the product grid of one or two sweeps.
 
     Parameters
@@ -35,7 +38,7 @@ def prediction_table(fixed: Mapping[str, Any], sweeps: Sequence[Sweep], pairing:
         The parameters that are not swept, by the names in ``NAMES``; None or a name left out means the default of
         the command. Half of the samples are labelled unless told otherwise.
     sweeps : sequence of (name, values)
-    pairing, remedy
+    pairing, remedy, probe
         As in ``theory.predict.evaluate``.
 
     Returns
@@ -57,15 +60,22 @@ def prediction_table(fixed: Mapping[str, Any], sweeps: Sequence[Sweep], pairing:
     for name in ("alpha", "beta", "gamma", "epsilon"):
         if name not in given and name not in swept:
             raise ParameterError(f"--{name} is required, or a sweep over it")
-    columns: dict[str, Any] = {**DEFAULTS, "ridge": 0.0, **given, **swept}
+    columns: dict[str, Any] = {**DEFAULTS, "ridge": PROBES[probe], **given, **swept}
     columns.setdefault("difficult", np.rint(DIFFICULT_SHARE * np.asarray(columns["samples_per_class"])))
     columns.setdefault("labels_per_class", LABELLED * np.asarray(columns["samples_per_class"]))
     arrays = np.broadcast_arrays(*(np.asarray(columns[name], dtype=np.float64) for name in NAMES))
-    parameters: Table = dict(zip(NAMES, arrays, strict=True))
-    arguments: dict[str, Any] = {**parameters, "pairing": pairing, "name": partial(grid_point, sweeps)}
+    arguments: dict[str, Any] = {
+        **dict(zip(NAMES, arrays, strict=True)),
+        "pairing": pairing,
+        "probe": probe,
+        "name": partial(grid_point, sweeps),
+    }
     call = partial(evaluate, **arguments)
     found, clean = call(remedy=remedy), call(remedy="clean")
     columns_found = (found["accuracy"], found["easy"], found["difficult"], clean["accuracy"])
+    parameters: Table = {
+        name: array.astype(np.int64) if name in INTEGERS else array for name, array in zip(NAMES, arrays, strict=True)
+    }
     return {**parameters, **dict(zip(COLUMNS, columns_found, strict=True))}
 
 
