@@ -249,7 +249,21 @@ def _answer(
     check(dim >= classes, "dim", dim, lambda i: f"dim >= {classes[i]:g}, the classes: fewer modes miss some of them")
     total = share * s.nodes
     check(dim < total - 1, "dim", dim, lambda i: f"dim < {total[i]:g} - 1, one less than the labels")
-    return accuracy(s, dim, share[:, None] * s.totals, ridge, probe=probe), s
+    labelled = share[:, None] * s.totals
+    try:
+        return accuracy(s, dim, labelled, ridge, probe=probe), s
+    except FloatingPointError:
+        first = next(i for i in range(len(dim)) if not _solvable(s[[i]], dim[[i]], labelled[[i]], ridge[[i]], probe))
+        condition = "fewer: the labelled samples do not determine a probe on so many eigenvectors"
+        raise ParameterError("dim", int(dim[first]), condition, place(first)) from None
+
+
+def _solvable(s: Structure, dim: Array, labelled: Array, ridge: Array, probe: str) -> bool:
+    try:
+        accuracy(s, dim, labelled, ridge, probe=probe)
+    except FloatingPointError:
+        return False
+    return True
 
 
 def _fewest(left: Array, n: Array) -> Callable[[int], str]:

@@ -18,6 +18,7 @@ from theory.predict.structure import Array
 
 TOLERANCE = 1e-9  # relative: rows almost without noise leave a rounding error of 1e-10
 MOST_STEPS = 5000
+SMALLEST = 1e-100  # τ, which falls to 0 where the rows leave a direction open
 
 
 class Sample(NamedTuple):
@@ -73,7 +74,7 @@ def fit(sample: Sample) -> Fit:
     Raises
     ------
     FloatingPointError
-        If the iteration does not converge.
+        If the iteration does not converge: above all where the labelled rows leave a direction of the columns open.
     """
     weighed = sample.weights * sample.spread
     present = sample.counts > 0
@@ -82,6 +83,8 @@ def fit(sample: Sample) -> Fit:
     tau = np.maximum(rows - sample.dim, 1.0) * (weighed * sample.counts).sum(axis=1) / rows
     delta = sample.dim / tau
     for _ in range(MOST_STEPS):
+        if not (np.isfinite(delta) & (tau > SMALLEST)).all():
+            break
         slack, residual = _residual(sample, tau, delta)
         kept = np.einsum("btt->bt", residual)
         next_tau: Array = (present * weighed * ((sample.counts - r) / slack + r * kept)).sum(axis=1)

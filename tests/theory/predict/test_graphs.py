@@ -347,3 +347,14 @@ def test_bad_points_are_named(changes, message):
 def test_a_prediction_is_a_record():
     assert Prediction(0.5, 0.7, 0.4).gap == pytest.approx(0.3)
     assert Prediction(0.5, None, 0.5).gap is None
+
+
+def test_columns_that_the_labels_leave_open_are_named():
+    """Without noise 76 of the columns hold differences of easy samples, of which 60 have a label."""
+    message = "dim = 80 violates fewer: the labelled samples do not determine a probe on so many eigenvectors"
+    graph = GraphParameters(0.6, 0.3, 0.32, 60, 3, 20)
+    with pytest.raises(ParameterError) as error:
+        predict(graph, 0.0, 80)
+    assert str(error.value) == message
+    with pytest.raises(ParameterError, match="dim = 80 at point 1 violates fewer"):
+        evaluate(0.6, 0.3, 0.32, 60, 3, 20, [10, 80], 0.0)
