@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PREDICTION = (ROOT / "docs/prediction.md").read_text(encoding="utf-8")
 SESSIONS = [
     (command, output)
-    for command, output in re.findall(r"\$ python -m (theory\.\S+ .*)\n((?:.+\n|\n(?!\$))*?)```", README)
+    for command, output in re.findall(r"\$ python -m (theory\.\S+ .*)\n((?:.+\n|\n(?!\$))*?)```", README + PREDICTION)
     if output
 ]
 

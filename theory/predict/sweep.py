@@ -64,7 +64,8 @@ def prediction_table(
     columns.setdefault("difficult", np.rint(DIFFICULT_SHARE * np.asarray(columns["samples_per_class"])))
     columns.setdefault("labels_per_class", LABELLED * np.asarray(columns["samples_per_class"]))
     arrays = np.broadcast_arrays(*(np.asarray(columns[name], dtype=np.float64) for name in NAMES))
-    call = partial(evaluate, *arrays, pairing=pairing, probe=probe, name=partial(grid_point, sweeps))
+    given_by_name: dict[str, Any] = dict(zip(NAMES, arrays, strict=True))
+    call = partial(evaluate, **given_by_name, pairing=pairing, probe=probe, name=partial(grid_point, sweeps))
     found, clean = call(remedy=remedy), call(remedy="clean")
     columns_found = (found["accuracy"], found["easy"], found["difficult"], clean["accuracy"])
     parameters: Table = {
