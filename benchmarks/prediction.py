@@ -47,7 +47,7 @@ KINDS = {
     "correlated": 24,
     "channel": 30,
     "logistic": 28,
-    "gap": 60,
+    "gap": 30,
     "wishart": 30,
     "held": 30,
 }
@@ -63,6 +63,11 @@ HEADER = (
     *("graphs", "remedy", "number", "points with a prediction", "median error", "95th percentile", "largest", "bias"),
     *("standard error of the simulation", "rank correlation"),
 )
+GAP_HEADER = (
+    *("graphs", "points", "median gap", "median error", "bias", "standard error of the simulation"),
+    *("rank correlation", "of a perfect prediction"),
+)
+DRAWS = 200  # of the simulation's noise
 REMEDIES = ("nothing", "clean", "margin", "temperature_unweighted", "removal")
 
 
@@ -281,6 +286,8 @@ def _command(args: Namespace) -> None:
     if args.publish:
         write_text(args.publish, table.to_csv(index=False, float_format="%.6g"))
     print(markdown_table(HEADER, summary(table)))
+    print()
+    print(markdown_table(GAP_HEADER, gaps(table)))
 
 
 def predicted(task: tuple[Design, list[dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -331,6 +338,28 @@ def summary(table: Any) -> list[list[str]]:
                 *(f"{simulated:.2f}", f"{rank:.4f}"),
             ]
         )
+    return lines
+
+
+def gaps(table: Any) -> list[list[str]]:
+    """Lines of the table of the gap between easy and difficult nodes, in points, by kind of graph.
+
+    The last column is the rank correlation that a perfect prediction would have, with the simulation's noise.
+    """
+    lines = []
+    rng = np.random.default_rng(SEED)
+    for kind, rows in table[table.remedy == "nothing"].groupby("kind", sort=False):
+        known = rows.dropna(subset=["predicted_easy", "predicted_hard", "measured_easy", "measured_hard"])
+        if len(known) < 10:
+            continue
+        found = known.predicted_easy - known.predicted_hard
+        measured = known.measured_easy - known.measured_hard
+        noise = np.hypot(known.error_easy, known.error_hard)
+        perfect = [found.rank().corr((found + noise * rng.standard_normal(len(known))).rank()) for _ in range(DRAWS)]
+        off = 100 * (found - measured)
+        numbers = (100 * measured.median(), off.abs().median(), off.mean(), 100 * noise.median())
+        ranks = (found.rank().corr(measured.rank()), np.mean(perfect))
+        lines.append([str(kind), f"{len(known)}", *(f"{x:.2f}" for x in numbers), *(f"{x:.2f}" for x in ranks)])
     return lines
 
 

@@ -3,6 +3,12 @@
 import json
 from pathlib import Path
 
+import pandas as pd
+import pytest
+
+from benchmarks import prediction
+from theory.command import markdown_table
+
 ROOT = Path(__file__).parents[1]
 SHARE = "share of the probe's"
 SIZES = (256, 512, 1024, 2048, 4096)
@@ -77,3 +83,37 @@ def test_prediction_tables():
     shares = {row["what"]: f"{row[SHARE]:.2f}".lstrip("0") for row in document["speed"]}
     assert f"pooled {shares['pooled']} of the probe's, own {shares['own']}" in text
     assert f"{100 * min(row['coverage'] for row in document['coverage']):.1f} % of 200 samples or more" in text
+
+
+# --- predictions of simulated graphs ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def points():
+    return pd.read_csv(ROOT / "results" / "prediction.csv")
+
+
+def test_predicted_accuracy_tables(points):
+    text = page("prediction")
+    assert markdown_table(prediction.HEADER, prediction.summary(points)) in text
+    assert markdown_table(prediction.GAP_HEADER, prediction.gaps(points)) in text
+
+
+def test_the_predictions_are_what_theory_predicts(points):
+    """Of one graph of each kind, computed again."""
+    for (kind, number), rows in points[points.number == 2].groupby(["kind", "number"]):
+        one = prediction.design(kind, int(number))
+        given = rows.drop(columns=[column for column in rows if column.startswith("predicted_")])
+        again = pd.DataFrame(prediction.predicted((one, given.to_dict("records"))))
+        for part in prediction.PARTS:
+            found, stored = (table[f"predicted_{part}"].astype(float).to_numpy() for table in (again, rows))
+            assert found == pytest.approx(stored, abs=1e-5, nan_ok=True), (kind, part)
+
+
+def test_the_prediction_meets_its_targets(points):
+    graphs = points[points.kind == "graph"].dropna(subset="predicted_all")
+    off = 100 * (graphs.predicted_all - graphs.measured_all).abs()
+    assert len(graphs) > 2000
+    assert off.median() <= 0.6
+    assert off.quantile(0.95) <= 2.2
+    assert graphs.predicted_all.rank().corr(graphs.measured_all.rank()) >= 0.995
