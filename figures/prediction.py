@@ -2,10 +2,10 @@
 
     python -m figures.prediction
 
-from results/contest_cifar10.csv and results/contest_digits.csv, which ``python -m empirical.contest … --publish`` writes.
-The prediction is the Gaussian equivalent of the training features, with the covariances of each class; bars are its
-95 % intervals, the band is two points wide on both sides. Crosses are networks that were trained on the labels that the
-probe sees, so that their training features are unlike those that are tested: neither number counts them.
+from results/contest_cifar10.csv and results/contest_digits.csv, which ``python -m empirical.contest … --publish STEM``
+writes. The prediction is the Gaussian equivalent of the training features, with the covariances of each class; bars
+are its 95 % intervals, the band is two points wide on both sides. Crosses are networks that were trained on the labels
+that the probe sees, so that their training features are unlike those that are tested: neither number counts them.
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ def _points(plot: Any, part: pd.DataFrame, colour: str, marker: str) -> None:
 
 
 def _mark(marker: str, colour: str, label: str) -> Line2D:
-    return Line2D([], [], ls="", marker=marker, ms=7, color=colour, mec="white" if marker != "x" else colour, label=label)
+    return Line2D(
+        [], [], ls="", marker=marker, ms=7, color=colour, mec="white" if marker != "x" else colour, label=label
+    )
 
 
 def _count(rows: pd.DataFrame) -> str:

@@ -25,7 +25,7 @@ from empirical.contest.table import table
 from empirical.data import take
 from empirical.data.arrays import save_array
 from empirical.train.logs import environment
-from theory.checks import require
+from theory.checks import ParameterError, require
 from theory.engine import HERE, Pool, report
 from theory.files import belongs_to, claim, write_json, write_text
 
@@ -119,6 +119,8 @@ def run_contest(bench: Bench, recipes: Sequence[Recipe], pool: Pool = HERE) -> d
     ParameterError
         If the folder holds a contest on other data, or the data do not suit it.
     """
+    if bench.data == "digits" and any(recipe.family == "checkpoint" for recipe in recipes):
+        raise ParameterError("checkpoints of digits have trained on images that are tested here")
     images = bench.images  # which checks them
     fewest = int(np.bincount(images.y_train[: bench.scale.labelled].numpy(), minlength=images.classes).min())
     require(fewest >= FEW, "labelled", bench.scale.labelled, f"{FEW} images of every class (found {fewest})")

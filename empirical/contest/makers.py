@@ -17,12 +17,13 @@ from empirical.contest.pretrained import EfficientNetLite0
 from empirical.contest.sets import Recipe, Scale
 from empirical.data import Images, load, take
 from empirical.data.augment import Augmentation, to_float
+from empirical.data.sources import balanced_order
 from empirical.encoders import Network
 from empirical.train.checkpoint import load_network
 from empirical.train.loop import train
 from empirical.train.parts import make_optimizer, set_rate
 from empirical.train.settings import Settings, learning_rate
-from theory.checks import require
+from theory.checks import require, require_integer
 from theory.plan import SPACES
 
 Encode = Callable[[Tensor], dict[str, Tensor]]  # from images in [0, 1] to features, by space; "" where there is one
@@ -32,6 +33,29 @@ PATCH, PATCHES = 6, 50_000  # side of a patch, patches that whitening and cluste
 REGULARISER = 10 / 255**2  # added to a patch's variance before it is normalised (10 for pixels up to 255)
 DEPTHS = (5, 11, 16, 17)  # of the pretrained network, see ``EfficientNetLite0``
 WHITENING = 0.1  # added to the eigenvalues of the patches' covariance
+
+
+class Halved(Settings):
+    """Settings whose digits are split in random halves.
+
+    scikit-learn's digits are sorted by writer. ``empirical.data`` tests on other writers than it trains on, but a
+    prediction from training features is one for samples of the same law.
+    """
+
+    def original_images(self) -> Images:
+        """The first ``train`` images of one half and the first ``test`` of the other."""
+        whole = load("digits")
+        y = torch.cat([whole.y_train, whole.y_test])
+        assert isinstance(whole.x_train, Tensor)
+        assert isinstance(whole.x_test, Tensor)
+        x = torch.cat([whole.x_train, whole.x_test])
+        shuffled = np.random.default_rng(SEED).permutation(len(y))
+        order = torch.from_numpy(shuffled[balanced_order(y.numpy()[shuffled])])
+        rows = []
+        for name, half in (("train", order[: len(y) // 2]), ("test", order[len(y) // 2 :])):
+            limit = getattr(self, name)
+            rows.append(half[: len(half) if limit is None else require_integer(name, limit, 10, len(half))])
+        return replace(whole, x_train=x[rows[0]], y_train=y[rows[0]], x_test=x[rows[1]], y_test=y[rows[1]])
 
 
 @dataclass(frozen=True)
@@ -63,16 +87,15 @@ class Bench:
         ParameterError
             If there are too few, or some training images have no label.
         """
-        s = self.scale
-        images = load(self.data, s.labelled + s.others, self.test)
+        images = self.settings.original_images()
         require(bool((images.y_train >= 0).all()), "data", self.data, "labels of all training images")
         return images
 
     @property
     def settings(self) -> Settings:
         """Of the networks that are trained here, all with seed 0."""
-        count = self.scale.labelled + self.scale.others
-        return Settings(data=self.data, train=count, test=self.test, accelerator="cpu", **self.scale.networks)
+        count, kind = self.scale.labelled + self.scale.others, Halved if self.data == "digits" else Settings
+        return kind(data=self.data, train=count, test=self.test, accelerator="cpu", **self.scale.networks)
 
     def network(self, **changes: Any) -> Network:
         """An untrained network."""

@@ -71,16 +71,16 @@ class Scale:
 
 
 DIGITS = Scale(
-    labelled=900,
-    others=300,
+    labelled=600,
+    others=298,
     recipes={
         "pixels": (2, 4, 8),
         "pca": (2, 4, 8, 16, 32),
         "random": (4, 16, 64),
         "patches": (4, 16, 48),
-        "supervised": (1, 3, 10, 30),
+        "supervised": (3, 10, 30, 100),
         "simclr": (1, 5, 30),
-        "seen": (5, 30),
+        "seen": (10, 30),
     },
     networks={"encoder": "convnet", "width": 16, "dim": 16, "batch": 100, "lr": 0.12, "tau": 0.5},
 )
@@ -93,7 +93,7 @@ PHOTOS = Scale(
         "random": (8, 16, 32, 64),
         "patches": (25, 100, 400),
         "supervised": (1, 2, 5, 15),
-        "simclr": (1, 3, 6, 15),
+        "simclr": (1, 3, 10, 30),
         "pretrained": (128,),
         "seen": (5, 15),
     },
