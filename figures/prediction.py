@@ -25,14 +25,14 @@ PREDICTION = "gaussian"
 TABLES = {"CIFAR-10": "contest_cifar10", "digits": "contest_digits"}
 MARKERS = {"CIFAR-10": "o", "digits": "^"}
 FAMILIES = {
-    "pixels": (style.CLEAN, "pixels"),
-    "pca": (style.GREY, "principal components"),
+    "pixels": (style.CLEAN, "pixels and their principal components"),
+    "pca": (style.CLEAN, "pixels and their principal components"),
     "random": (style.REMOVAL, "untrained networks"),
     "patches": (style.OTHER, "k-means patches"),
     "supervised": (style.TEMPERATURE, "supervised on other images"),
     "simclr": (style.MARGIN, "SimCLR"),
     "pretrained": (style.COMBINED, "pretrained on ImageNet"),
-    "checkpoint": (style.SHADE, "checkpoints"),
+    "checkpoint": (style.GREY, "checkpoints of SimCLR"),
     "seen": (style.DIFFICULT, "trained on the probe's labels"),
 }
 BAND = 2  # points
@@ -70,8 +70,8 @@ def draw(sets: pd.DataFrame) -> Figure:
     for text, name in zip(first.get_texts(), MARKERS, strict=True):
         text.set_text(f"{text.get_text()}\n{caption(sets[sets.data == name])}")
     plot.add_artist(first)
-    present = [family for family in FAMILIES if (shown.family == family).any()]
-    marks = [_mark("x" if f in UNLIKE else "s", *FAMILIES[f]) for f in present]
+    present = {FAMILIES[f]: "x" if f in UNLIKE else "s" for f in FAMILIES if (shown.family == f).any()}
+    marks = [_mark(marker, *family) for family, marker in present.items()]
     plot.legend(handles=marks, loc="lower right")
     return figure
 

@@ -13,6 +13,7 @@ from empirical.statistics import RESAMPLES, rank_correlation
 from theory.command import format_number, markdown_table
 
 APART = 0.02  # accuracies that are further apart should be ordered right
+ERRORS = ("error", "error_low", "error_high", "bias", "largest", "error_least_squares", "covered")
 Line = dict[str, Any]
 
 
@@ -31,7 +32,9 @@ def table(rows: pd.DataFrame) -> list[Line]:
         ``without`` one; ``rho`` with its 95 % bootstrap interval over sets ``low``, ``high``; ``pairs`` of sets more
         than two points apart and ``ordered``, the share of them that it orders right; ``error`` with its interval,
         ``bias`` and ``largest``, mean absolute, mean and largest error in points, for predictions of the accuracy
-        itself; ``time``, the median of its time over the probe's.
+        itself, and ``error_least_squares``, the mean error against least squares on the same labels, whose
+        accuracy the theory is of; ``covered``, the share of sets whose probe lies in the prediction's interval;
+        ``time``, the median of its time over the probe's.
     """
     return [_line(rival, rows) for rival in rivals() if rival.name in rows]
 
@@ -42,20 +45,39 @@ def _line(rival: Rival, rows: pd.DataFrame) -> Line:
     better = foretold if rival.larger_is_better else -foretold
     found = rank_correlation(better.tolist(), truth.tolist(), range(len(truth)))
     pairs, ordered = order(better, truth)
-    line: Line = {"name": rival.name, "title": rival.title, "measured": rival.measured}
-    line |= {"uses_labels": rival.uses_labels, "sets": len(chosen), "without": len(rows) - len(chosen)}
-    line |= {"rho": found.rho, "low": found.low, "high": found.high, "reason": found.reason}
-    line |= {"pairs": pairs, "ordered": ordered, **dict.fromkeys(("error", "error_low", "error_high"))}
-    line |= dict.fromkeys(("bias", "largest", "covered"))
-    if rival.accuracy and len(chosen):
-        errors = 100 * (foretold - truth)
-        low, high = resampled(np.abs(errors))
-        line |= {"error": float(np.abs(errors).mean()), "error_low": low, "error_high": high}
-        line |= {"bias": float(errors.mean()), "largest": float(np.abs(errors).max())}
-        inside = (chosen[f"{rival.name}_low"] <= truth) & (truth <= chosen[f"{rival.name}_high"])
-        line["covered"] = float(inside.mean())
     times = chosen[f"{rival.name}_seconds"] / chosen.probe_seconds
-    return line | {"time": float(times.median()) if len(chosen) else None}
+    return {
+        "name": rival.name,
+        "title": rival.title,
+        "measured": rival.measured,
+        "uses_labels": rival.uses_labels,
+        "sets": len(chosen),
+        "without": len(rows) - len(chosen),
+        "rho": found.rho,
+        "low": found.low,
+        "high": found.high,
+        "reason": found.reason,
+        "pairs": pairs,
+        "ordered": ordered,
+        **(_errors(rival, chosen) if rival.accuracy and len(chosen) else dict.fromkeys(ERRORS)),
+        "time": float(times.median()) if len(chosen) else None,
+    }
+
+
+def _errors(rival: Rival, rows: pd.DataFrame) -> Line:
+    """How far a foretold accuracy is from the measured one, in points."""
+    errors = 100 * (rows[rival.name] - rows[rival.measured]).to_numpy(dtype=float)
+    least_squares = rows[rival.measured.replace("probe", "least_squares")]
+    low, high = (rows[f"{rival.name}_{end}"].astype(float) for end in ("low", "high"))
+    found = (
+        np.abs(errors).mean(),
+        *resampled(np.abs(errors)),
+        errors.mean(),
+        np.abs(errors).max(),
+        100 * (rows[rival.name] - least_squares).abs().mean(),
+        rows[rival.measured].between(low, high).mean(),
+    )
+    return dict(zip(ERRORS, map(float, found), strict=True))
 
 
 def order(better: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[int, float | None]:
@@ -76,23 +98,35 @@ def resampled(values: NDArray[np.float64], seed: int = 0) -> tuple[float, float]
 
 
 def markdown(lines: list[Line]) -> str:
-    """The lines as a table for people, the most correlated first; ours, which foretell the accuracy, above."""
-    header = ("", "labels", "sets", "rank correlation", "error, points", "largest", "pairs in order, %", "time / probe")
-    order = sorted(lines, key=lambda line: (line["measured"], line["error"] is None, -(line["rho"] or -1)))
+    """The lines as a table for people; predictions of the accuracy above, the most correlated first."""
+    errors = "error, points", "largest", "against least squares"
+    header = ("", "labels", "sets", "rank correlation", *errors, "pairs in order, %", "time / probe")
     cells = []
-    for line in order:
-        rho = "—" if line["rho"] is None else f"{line['rho']:.2f} [{line['low']:.2f}, {line['high']:.2f}]"
-        error = "—"
-        if line["error"] is not None:
-            error = f"{line['error']:.1f} [{line['error_low']:.1f}, {line['error_high']:.1f}]"
-        ordered = None if line["ordered"] is None else 100 * line["ordered"]
+    for line in sorted(lines, key=_place):
         few = ", few labels" if line["measured"].endswith("_few") else ""
         sets = f"{line['sets']}" + f" ({line['without']} without a number)" * (line["without"] > 0)
-        used = "yes" if line["uses_labels"] else "no"
-        numbers = (
-            format_number(line["largest"], ".1f"),
-            format_number(ordered, ".1f"),
-            format_number(line["time"], ".2f"),
+        ordered = None if line["ordered"] is None else 100 * line["ordered"]
+        cells.append(
+            (
+                line["title"] + few,
+                "yes" if line["uses_labels"] else "no",
+                sets,
+                _interval(line, "rho", "low", "high", ".2f"),
+                _interval(line, "error", "error_low", "error_high", ".1f"),
+                *(format_number(line[name], ".1f") for name in ("largest", "error_least_squares")),
+                format_number(ordered, ".1f"),
+                format_number(line["time"], ".2g"),
+            )
         )
-        cells.append((line["title"] + few, used, sets, rho.replace("-", "−"), error, *numbers))
     return markdown_table(header, cells)
+
+
+def _place(line: Line) -> tuple[Any, ...]:
+    return line["measured"], line["error"] is None, 1 if line["rho"] is None else -line["rho"]
+
+
+def _interval(line: Line, value: str, low: str, high: str, pattern: str) -> str:
+    if line[value] is None:
+        return "—"
+    texts = [format(line[name], pattern).replace("-", "−") for name in (value, low, high)]
+    return f"{texts[0]} [{texts[1]}, {texts[2]}]"

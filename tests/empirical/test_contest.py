@@ -196,6 +196,7 @@ def test_a_line_is_what_its_numbers_say():
     generator = np.random.default_rng(1)
     probe = generator.uniform(0.3, 0.9, 20)
     rows = pd.DataFrame({"name": range(20), "family": "pca", "probe": probe, "probe_seconds": 2.0})
+    rows = rows.assign(least_squares=probe - 0.01)
     rows = rows.assign(gaussian=probe + 0.03 * np.where(np.arange(20) % 2, 1, -1), gaussian_seconds=0.5)
     rows = rows.assign(gaussian_low=rows.gaussian - 0.01, gaussian_high=probe, delta=-probe, delta_seconds=4.0)
     rows.loc[0, "gaussian"] = np.nan
@@ -206,6 +207,7 @@ def test_a_line_is_what_its_numbers_say():
     assert found["error"] == pytest.approx(3)
     assert found["largest"] == pytest.approx(3)
     assert found["bias"] == pytest.approx(3 * (10 - 9) / 19)
+    assert found["error_least_squares"] == pytest.approx((10 * 4 + 9 * 2) / 19)
     assert found["covered"] == pytest.approx(9 / 19)  # predictions below the probe reach up to it
     kept = rows.dropna()
     assert found["rho"] == pytest.approx(stats.spearmanr(kept.gaussian, kept.probe)[0])
