@@ -83,6 +83,18 @@ class Chunk:
     stop: int
     pieces: tuple[Piece, ...]
 
+    def raw(self, chosen: NDArray[np.int64] | slice = slice(None)) -> NDArray[Any]:
+        """Its rows, or those chosen of them, as they are, in single precision or better.
+
+        Raises
+        ------
+        ParameterError
+            If one of them is not finite.
+        """
+        raw = self._read(chosen)
+        self._refuse(~np.isfinite(_largest(raw)), chosen, "is NaN or infinite")
+        return raw
+
     def unit(self, chosen: NDArray[np.int64] | slice = slice(None)) -> NDArray[np.float32]:
         """Its rows, or those chosen of them, at unit length.
 
@@ -91,17 +103,25 @@ class Chunk:
         ParameterError
             If one of them is zero or not finite.
         """
+        raw = self._read(chosen)
+        largest = _largest(raw)
+        bad = ~np.isfinite(largest) | (largest == 0)
+        zero = bool(bad.any()) and largest[int(np.argmax(bad))] == 0
+        self._refuse(bad, chosen, "is all zero, it has no direction" if zero else "is NaN or infinite")
+        # In [−1, 1]: squares neither over- nor underflow.
+        rows = (raw / largest[:, None]).astype(np.float32, copy=False)
+        return unit_rows(rows)
+
+    def _read(self, chosen: NDArray[np.int64] | slice) -> NDArray[Any]:
         read = [piece.read() for piece in self.pieces]
         raw: NDArray[Any] = (read[0] if len(read) == 1 else np.concatenate(read))[chosen]
-        raw = raw.astype(np.promote_types(raw.dtype, np.float32), copy=False)
-        largest = np.maximum(raw.max(axis=1, keepdims=True), -raw.min(axis=1, keepdims=True))
-        bad = ~np.isfinite(largest[:, 0]) | (largest[:, 0] == 0)
+        return raw.astype(np.promote_types(raw.dtype, np.float32), copy=False)
+
+    def _refuse(self, bad: NDArray[np.bool_], chosen: NDArray[np.int64] | slice, problem: str) -> None:
+        """Raise ParameterError about the first bad row, if there is one."""
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
-            problem = "is all zero, it has no direction" if largest[row, 0] == 0 else "is NaN or infinite"
             raise ParameterError(f"{self._place(int(np.arange(self.stop - self.start)[chosen][row]))} {problem}")
-        rows = (raw / largest).astype(np.float32, copy=False)  # in [−1, 1]: squares neither over- nor underflow
-        return unit_rows(rows)
 
     def _place(self, row: int) -> str:
         """The row's file, and where it is in there."""
@@ -110,6 +130,11 @@ class Chunk:
                 break
             row -= piece.rows
         return f"{piece.name}: row {piece.first + row}"
+
+
+def _largest(rows: NDArray[Any]) -> NDArray[Any]:
+    """Largest absolute value of each row; NaN if it holds one."""
+    return np.asarray(np.maximum(rows.max(axis=1), -rows.min(axis=1)))
 
 
 class Features:
