@@ -126,7 +126,10 @@ def run_contest(bench: Bench, recipes: Sequence[Recipe], pool: Pool = HERE) -> d
     require(fewest >= FEW, "labelled", bench.scale.labelled, f"{FEW} images of every class (found {fewest})")
     claim(bench.out / "contest.json", _settings(bench), belongs_to("contest", bench.out), SETTINGS_SCHEMA)
     skipped = left_out(images.x_train.shape[1])
-    made = [Making(bench, recipe) for recipe in recipes if recipe.family not in skipped]
+    suiting = [
+        recipe for recipe in recipes if recipe.family not in skipped and suits(recipe, *images.x_train.shape[2:])
+    ]
+    made = [Making(bench, recipe) for recipe in suiting]
     _run(pool, make, [task for task in made if not task.record.exists()], "encoders")
     names = [name for task in made for name in _sets(task)]
     _run(pool, measure_set, [task for name in names if (task := Measuring(bench, name)).missing], "feature sets")
@@ -138,6 +141,11 @@ def left_out(channels: int) -> dict[str, str]:
     if channels != 3:
         return {"pretrained": f"it takes images of 3 channels, these have {channels}"}
     return {} if weights_path() is not None else {"pretrained": f"the package {PACKAGE} is not installed"}
+
+
+def suits(recipe: Recipe, height: int, width: int) -> bool:
+    """Whether a recipe makes sense for images of this size: pixels are averaged, not repeated."""
+    return recipe.family != "pixels" or int(recipe.value) <= min(height, width)
 
 
 def _run(pool: Pool, function: Any, tasks: Sequence[Any], description: str) -> None:

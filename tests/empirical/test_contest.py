@@ -21,7 +21,7 @@ from empirical.data.augment import to_float
 from theory.checks import ParameterError
 
 FEW_ROWS = ["--labelled", "150", "--others", "100", "--test", "120"]
-SMALL = ["--data", "digits", *FEW_ROWS, "--families", "pixels", "pca", "patches", "random"]
+SMALL = ["--data", "digits", *FEW_ROWS, "--families", "pixels", "pca", "patches"]
 
 
 def ignored(*_):
@@ -237,7 +237,7 @@ def run(tmp_path_factory):
 
 def test_a_contest(run):
     rows = pd.read_csv(run / "found.csv")
-    names = [recipe.name for recipe in recipes(DIGITS, ["pixels", "pca", "patches", "random"])]
+    names = [recipe.name for recipe in recipes(DIGITS, ["pixels", "pca", "patches"])]
     assert list(rows.name) == names
     assert rows.probe.between(0.1, 1).all()
     assert rows.set_index("name").probe["pca-32"] > rows.set_index("name").probe["pca-2"] + 0.1
@@ -293,6 +293,8 @@ def test_checkpoints_take_part_with_both_spaces(tmp_path, capsys):
     rows = pd.read_csv(tmp_path / "out" / "contest_results.csv").set_index("name")
     assert {"checkpoint-runs-margin-0-encoder", "checkpoint-runs-margin-0-projector"} < set(rows.index)
     assert rows.dimensions["checkpoint-runs-margin-0-projector"] <= 4
+    assert {"pixels-4", "pixels-8"} < set(rows.index)
+    assert "pixels-16" not in rows.index  # the images have 8
 
 
 def test_a_family_that_cannot_take_part_is_named(monkeypatch):
@@ -333,5 +335,5 @@ def test_digits_take_no_checkpoints_for_they_have_seen_the_tested_images(tmp_pat
 
 
 def test_a_folder_of_other_data_is_refused(run, capsys):
-    assert main(["--data", "digits", "--labelled", "200", "--out", str(run / "run")]) == 2
-    assert "labelled" in capsys.readouterr().err
+    assert main([*SMALL, "--labelled", "200", "--out", str(run / "run")]) == 2
+    assert "labelled = 200 violates labelled = 150 of the contest" in capsys.readouterr().err
