@@ -89,8 +89,18 @@ def unreadable(path: Path, error: OSError) -> ParameterError:
     return ParameterError(f"cannot read {path}: {error.strerror or error}")
 
 
-def read_document(path: Path, schema: str, keys: set[str]) -> dict[str, Any]:
+def read_document(
+    path: Path, schema: str, keys: set[str], earlier: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
     """Read a JSON document of one schema with exactly the given keys.
+
+    Parameters
+    ----------
+    path : Path
+    schema : str
+    keys : set of str
+    earlier : mapping, optional
+        Earlier schemas that are read too, and what a document of each has in place of the keys that it lacks.
 
     Raises
     ------
@@ -98,10 +108,12 @@ def read_document(path: Path, schema: str, keys: set[str]) -> dict[str, Any]:
         If the file cannot be read, is not JSON, has another schema, or lacks or exceeds the keys.
     """
     document = _read(path, "JSON", json.loads)
-    found = document.get("schema")
-    require(found == schema, f"schema of {path}", found, f"schema == {schema}")
-    check_keys(str(path), document, keys | {"schema"})
-    return document
+    found, added = document.get("schema"), earlier or {}
+    known = isinstance(found, str) and found in added
+    require(found == schema or known, f"schema of {path}", found, f"schema == {schema}")
+    lacking = added[str(found)] if known else {}
+    check_keys(str(path), document, (keys | {"schema"}) - set(lacking))
+    return {**document, **lacking, "schema": schema}
 
 
 def read_toml(path: Path) -> dict[str, Any]:

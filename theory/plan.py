@@ -20,7 +20,8 @@ from theory.files import check_keys, read_document, write_json
 from theory.kinds import Pairing, neighbours
 from theory.params import GraphParameters, Levels, SixLevels
 
-PROFILE_SCHEMA = "difficult-examples/profile/2"
+PROFILE_SCHEMA = "difficult-examples/profile/3"
+EARLIER_PROFILES: dict[str, dict[str, Any]] = {"difficult-examples/profile/2": {"predicted_probe": None}}
 PLAN_SCHEMA = "difficult-examples/plan/2"
 SPACES = ("encoder", "projector")
 LEVELS = ("alpha", "beta", "gamma", "epsilon")
@@ -112,6 +113,37 @@ class Space:
 
 
 @dataclass(frozen=True)
+class PredictedProbe:
+    """Accuracy that a linear probe on the features will have, from the training features alone.
+
+    Parameters
+    ----------
+    accuracy : Estimate or None
+        On new samples; None where κ is too large for a number.
+    kappa : float
+        Dimensions per degree of freedom, >= 0.
+    reason : str or None
+        Why there is no number.
+    """
+
+    accuracy: Estimate | None
+    kappa: float
+    reason: str | None = None
+
+    @classmethod
+    def from_json(cls, where: str, fields: Any) -> PredictedProbe:
+        """Check and convert."""
+        check_keys(where, fields, set(cls.__dataclass_fields__))
+        accuracy, kappa, reason = (fields[name] for name in ("accuracy", "kappa", "reason"))
+        require(is_finite(kappa) and kappa >= 0, f"{where}.kappa", kappa, "kappa >= 0")
+        require((accuracy is None) == isinstance(reason, str), f"{where}.reason", reason, "a reason for no number only")
+        found = None if accuracy is None else Estimate.from_json(f"{where}.accuracy", accuracy)
+        if found is not None:
+            require_share(f"{where}.accuracy", found.value)
+        return cls(found, kappa, reason)
+
+
+@dataclass(frozen=True)
 class Profile:
     """What was measured on a data set.
 
@@ -134,6 +166,8 @@ class Profile:
         ``encoder`` (pre-projector, or the features given) and, if there is one, ``projector``.
     warnings : tuple of str
         What a reader should know about the measurement.
+    predicted_probe : PredictedProbe or None
+        Of the encoder's features with all labels; None without labels, and in documents before version 3.
     """
 
     source: str
@@ -145,6 +179,7 @@ class Profile:
     delta: Estimate | None
     spaces: Mapping[str, Space]
     warnings: tuple[str, ...] = ()
+    predicted_probe: PredictedProbe | None = None
 
     def __post_init__(self) -> None:
         require(self.labels in ("given", "clusters"), "labels", self.labels, "one of given, clusters")
@@ -211,13 +246,16 @@ class Profile:
     def load(cls, path: Path) -> Profile:
         """Read and check a document; ParameterError if anything in it is not as written by ``save``."""
         names = set(cls.__dataclass_fields__)
-        document = read_document(path, PROFILE_SCHEMA, names)
+        document = read_document(path, PROFILE_SCHEMA, names, EARLIER_PROFILES)
         fields = {name: document[name] for name in names}
         require(isinstance(fields["spaces"], dict), f"spaces of {path}", fields["spaces"], "a JSON object")
         spaces = {name: Space.from_json(f"{path}: {name}", space) for name, space in fields["spaces"].items()}
         delta = fields["delta"]
         fields["delta"] = None if delta is None else Estimate.from_json(f"{path}: delta", delta)
         require(isinstance(fields["warnings"], list), f"warnings of {path}", fields["warnings"], "a list")
+        predicted = fields["predicted_probe"]
+        if predicted is not None:
+            fields["predicted_probe"] = PredictedProbe.from_json(f"{path}: predicted_probe", predicted)
         return cls(**{**fields, "spaces": spaces, "warnings": tuple(fields["warnings"])})
 
 

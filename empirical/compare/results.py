@@ -22,7 +22,8 @@ from theory.checks import ParameterError, require
 from theory.plan import Plan, Profile
 
 PRIMARY = "encoder_probe"
-METRICS = ("encoder_probe", "encoder_knn", "projector_probe", "projector_knn")
+PREDICTED = "encoder_predicted_probe"  # from the training features; runs before it, or with too few labels, have none
+METRICS = (PRIMARY, PREDICTED, "encoder_knn", "projector_probe", "projector_predicted_probe", "projector_knn")
 
 
 @dataclass(frozen=True)

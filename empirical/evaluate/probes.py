@@ -19,7 +19,7 @@ from empirical.data import Images, take
 from empirical.data.augment import Augmentation
 from empirical.encoders import Network, extract
 from empirical.evaluate.protocol import DEFAULT, Protocol
-from theory.checks import require_integer
+from theory.checks import ParameterError, require_integer
 from theory.plan import SPACES
 
 Array = NDArray[np.float32]
@@ -238,6 +238,9 @@ def evaluate_features(
 ) -> dict[str, float]:
     """Accuracies of one feature space, keyed ``{space}_probe``, ``{space}_sgd_probe`` and ``{space}_knn``.
 
+    Beside ``{space}_probe`` stands ``{space}_predicted_probe``, what the training features alone predict for it, with
+    ``_low`` and ``_high``; it is left out where there is no number.
+
     Parameters
     ----------
     space : str
@@ -251,9 +254,22 @@ def evaluate_features(
     scores: dict[str, float] = {}
     if p.probe in ("lbfgs", "both"):
         scores[f"{space}_probe"] = linear_probe(*data, p.labels_per_class, p.draws)
+        scores |= _predicted(f"{space}_predicted_probe", features, data[1], p.labels_per_class)
     if p.probe in ("sgd", "both"):
         scores[f"{space}_sgd_probe"] = sgd_probe(*data)
     return {**scores, f"{space}_knn": knn(*data, p.k, p.tau)}
+
+
+def _predicted(name: str, features: Array, labels: Labels, labels_per_class: int | None) -> dict[str, float]:
+    """The predicted accuracy and its interval; empty where there is none."""
+    from empirical.prediction import predict
+
+    try:
+        found = predict(features, labels, labels_per_class, components=2)
+    except ParameterError:  # such as one sample in a class, with which a probe can be trained
+        return {}
+    ends = {name: found.accuracy, f"{name}_low": found.low, f"{name}_high": found.high}
+    return {key: value for key, value in ends.items() if value is not None}
 
 
 def evaluate_network(
@@ -310,19 +326,23 @@ def fingerprint(network: torch.nn.Module) -> str:
 
 def describe(scores: dict[str, float], protocol: Protocol = DEFAULT) -> str:
     """Scores of ``evaluate_network`` as a table, with the protocol."""
-    titles = {"probe": "linear probe", "sgd_probe": "SGD probe", "knn": f"kNN ({protocol.k})"}
-    titles |= {"alignment": "alignment", "uniformity": "uniformity"}
-    kinds = [kind for kind in titles if f"{SPACES[0]}_{kind}" in scores]
+    titles = {"probe": "linear probe", "predicted_probe": "predicted", "sgd_probe": "SGD probe"}
+    titles |= {"knn": f"kNN ({protocol.k})", "alignment": "alignment", "uniformity": "uniformity"}
+    kinds = [kind for kind in titles if any(f"{space}_{kind}" in scores for space in SPACES)]
     few = protocol.labels_per_class
     used = "all labels" if few is None else f"{few} labels per class, {protocol.draws} draws"
     lines = [f"  {'':<12}" + "".join(f"{titles[kind]:>14}" for kind in kinds)]
     for space in SPACES:
-        cells = (
-            f"{value:14.3f}" if kind in ("alignment", "uniformity") else f"{100 * value:13.2f}%"
-            for kind in kinds
-            for value in (scores[f"{space}_{kind}"],)
-        )
+        cells = (_cell(kind, scores.get(f"{space}_{kind}")) for kind in kinds)
         lines.append(f"  {space:<12}" + "".join(cells))
     probes = {"lbfgs": "L-BFGS", "sgd": "SGD", "both": "L-BFGS and SGD"}[protocol.probe]
     lines.append(f"  {probes} on standardised frozen features, {used}; kNN weights e^(cos/{protocol.tau})")
+    if "predicted_probe" in kinds:
+        lines.append("  predicted: the linear probe's accuracy, from the training features and their labels alone")
     return "\n".join(lines)
+
+
+def _cell(kind: str, value: float | None) -> str:
+    if value is None:
+        return f"{'—':>14}"
+    return f"{value:14.3f}" if kind in ("alignment", "uniformity") else f"{100 * value:13.2f}%"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,6 +16,7 @@ Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 MOST_DIRECTIONS = 128  # with a covariance of their own for each class
 MOST_VALUES = 1 << 26  # of samples in memory: above, an equal number of each class, drawn at random
+MOST_LEVERAGE = 0.95  # mean of a class; one near 1 has too few samples for its number of dimensions
 FLAT = 1e-10  # of the largest eigenvalue of the scores' covariance
 
 
@@ -113,16 +113,15 @@ def project(
     return Cloud(rows - means[kept], kept, factors, len(kept) / len(labels))
 
 
-MOST_LEVERAGE = 0.95  # of a class; one near 1 has too few samples for its number of dimensions
-
-
 def _project(
     origin: Array, loadings: Array, spread: Array | None, classes: int, item: tuple[Chunk, Labels, NDArray[np.bool_]]
 ) -> tuple[Array, Array | float]:
     """Whitened scores of the chosen rows, and of all rows the sum of squares xᵀQx by class."""
     chunk, labels, chosen = item
     rows = chunk.raw() - origin
-    squares = 0.0 if spread is None else np.bincount(labels, np.square(rows @ spread).sum(axis=1), classes)
+    if spread is None:
+        return rows[chosen] @ loadings, 0.0
+    squares = np.bincount(labels, np.square(rows @ spread).sum(axis=1), classes).astype(np.float64)
     return rows[chosen] @ loadings, squares
 
 

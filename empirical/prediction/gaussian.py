@@ -12,8 +12,8 @@ from scipy import stats
 
 from empirical.data.features import Features, Mapper
 from empirical.prediction.discriminant import Axes, Cloud, axes, project
-from empirical.prediction.mixture import Part, Split, parts, split_class, whole
-from empirical.prediction.moments import Labels, Moments, measure_moments
+from empirical.prediction.mixture import Part, parts, split_class, whole
+from empirical.prediction.moments import Labels, measure_moments
 from empirical.prediction.orthant import directions, largest
 from empirical.prediction.resolvent import FEWEST_FREEDOM, Resolvent, centred, diagonalise, resolvent
 from theory.checks import require, require_integer, require_known
@@ -24,7 +24,8 @@ COVARIANCES = ("own", "pooled")
 LARGEST_KAPPA = 0.9
 FOLDS = 20  # of the jackknife
 RAYS = 10_240  # over all classes, each with its opposite
-FEWEST_RAYS, MOST_RAYS = 64, 1_024
+FEWEST_RAYS, MOST_RAYS = 64, 1_024  # of a class
+ROUGH = 8  # of so many rays, one for the interval, whose replicates all have the same
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,10 @@ class Prediction:
     notes : tuple of str
         What a reader should know.
     easy, difficult : float or None
-        Accuracy on the two parts, where there are two.
+        Accuracy on the two parts, where some class has two; the difficult part of a class is the one that is right
+        less often, and classes without a second part are easy.
     difficult_share : float or None
-        Of all samples.
+        Of all samples; None where only one part was asked for.
     """
 
     accuracy: float | None
@@ -230,7 +232,9 @@ class Right:
     difficult_share: float
 
 
-def accuracy(scores: Scores, along: Axes, shares: Array, populations: Sequence[Sequence[Part]]) -> Right:
+def accuracy(
+    scores: Scores, along: Axes, shares: Array, populations: Sequence[Sequence[Part]], thinned: int = 1
+) -> Right:
     """Share of samples whose own score is the largest.
 
     Parameters
@@ -241,24 +245,30 @@ def accuracy(scores: Scores, along: Axes, shares: Array, populations: Sequence[S
         Of the classes, shape (C,).
     populations : sequence of sequences of Part
         Of each class, in the leading axes; in the others the pooled covariance holds.
+    thinned : int
+        A power of 2: one of so many directions is taken.
     """
     u = along.vectors
     from_axes = u @ _root(u.T @ scores.covariance @ u)
     leading = len(populations[0][0].mean)
     classes, means = len(shares), scores.means
-    count = int(np.clip(RAYS // classes, FEWEST_RAYS, MOST_RAYS))
+    count = int(np.clip(RAYS // classes, FEWEST_RAYS, MOST_RAYS)) // thinned
     rays = directions(u.shape[1], 1 << (count.bit_length() - 1))
-    right, weight = np.zeros(2), np.zeros(2)
+    right, weight = np.zeros((classes, 2)), np.zeros((classes, 2))
     for c, population in enumerate(populations):
         for part in population:
             factor = from_axes.copy()
             factor[:, :leading] = from_axes[:, :leading] @ _root(part.covariance)
             mean = means[c] + from_axes[:, :leading] @ part.mean
-            kind, share = int(part.difficult), shares[c] * part.share
-            right[kind] += share * largest(mean, factor, c, rays)
-            weight[kind] += share
-    each = right / np.maximum(weight, 1e-300)
-    return Right(float(right.sum()), float(each[0]), float(each[1]), float(weight[1]))
+            share = shares[c] * part.share
+            right[c, part.group] += share * largest(mean, factor, c, rays)
+            weight[c, part.group] += share
+    rates = np.divide(right, weight, out=np.full_like(right, np.inf), where=weight > 0)
+    hard = np.argmin(rates, axis=1)  # the difficult part of a class is the one that is right less often
+    split = np.flatnonzero((weight > 0).all(axis=1))
+    difficult, share = float(right[split, hard[split]].sum()), float(weight[split, hard[split]].sum())
+    total = float(right.sum())
+    return Right(total, (total - difficult) / max(1 - share, 1e-300), difficult / max(share, 1e-300), share)
 
 
 def _predict(
@@ -285,7 +295,7 @@ def _predict(
     def populations(kept: NDArray[np.bool_]) -> list[list[Part]]:
         if not own:
             width = rows.shape[1]
-            return [[Part(1.0, np.zeros(width), np.eye(width), False)]] * classes
+            return [[Part(1.0, np.zeros(width), np.eye(width), 0)]] * classes
         return [parts(rows[place], split, kept[place]) for place, split in zip(members, splits, strict=True)]
 
     everyone = np.ones(len(rows), dtype=bool)
@@ -295,7 +305,7 @@ def _predict(
     for k in range(FOLDS):
         kept = fold != k
         moved = _without(scores, found, along, cloud, members, kept)
-        replicates.append(accuracy(moved, along, shares, populations(kept)).all)
+        replicates.append(accuracy(moved, along, shares, populations(kept), ROUGH).all)
     half = _half_width(np.array(replicates), cloud.share)
     two = components == 2 and right.difficult_share > 0
     return Prediction(

@@ -23,7 +23,7 @@ class Split:
     memberships : ndarray
         Rows sum to 1, shape (n, parts).
     groups : ndarray
-        Parts of the same number share a covariance, shape (parts,); 0 is the easy part, 1 the difficult ones.
+        Parts of the same number, 0 or 1, share a covariance, shape (parts,).
     """
 
     memberships: Array
@@ -32,12 +32,12 @@ class Split:
 
 @dataclass(frozen=True)
 class Part:
-    """A Gaussian part of a class, about the class mean: its share, mean and covariance, and whether it is difficult."""
+    """A Gaussian part of a class, about the class mean: its share, mean, covariance and group, 0 or 1."""
 
     share: float
     mean: Array
     covariance: Array
-    difficult: bool
+    group: int
 
 
 def whole(rows: Array) -> Split:
@@ -63,17 +63,17 @@ def parts(rows: Array, split: Split, kept: NDArray[np.bool_] | slice = slice(Non
         freedom = max(float(size[members].sum()) - 1, 1.0)
         sphere = np.trace(scatter) / freedom / width * np.eye(width)
         covariance = (scatter + width * sphere) / (freedom + width)
-        found += [Part(float(size[k]) / len(x), means[k] - centre, covariance, bool(group)) for k in members]
+        found += [Part(float(size[k]) / len(x), means[k] - centre, covariance, int(group)) for k in members]
     total = sum(part.share for part in found)
-    return [Part(part.share / total, part.mean, part.covariance, part.difficult) for part in found]
+    return [Part(part.share / total, part.mean, part.covariance, part.group) for part in found]
 
 
 def split_class(rows: Array, others: Array, seed: int = 0) -> Split:
     """The easy and the difficult part of a class, or one part, whichever has the smallest BIC of three.
 
     One round Gaussian; two of them; or an easy one, and difficult samples that lie part of the way to some other
-    class, as averages of two images do: Gaussians of one width about the same share of the way to each of them. The
-    narrower of two is the easy part. Round ones have few parameters; the parts' covariances are measured afterwards.
+    class, as averages of two images do: Gaussians of one width about the same share of the way to each of them.
+    Round ones have few parameters; the parts' covariances are measured afterwards.
 
     Parameters
     ----------
@@ -148,23 +148,23 @@ class Between:
 
     def update(self, rows: Array, memberships: Array) -> None:
         """The step of EM that follows memberships."""
-        n, width = rows.shape
+        width = rows.shape[1]
         size = np.maximum(memberships.sum(axis=0), 1e-9)
         self.weights = size / size.sum()
         self.mean = memberships[:, 0] @ rows / size[0]
         steps, hard = self.rivals - self.mean, memberships[:, 1:]
         along = float((hard * ((rows - self.mean) @ steps.T)).sum())
-        self.way = float(np.clip(along / (size[1:] @ np.square(steps).sum(axis=1)), 0, 1))
+        self.way = float(np.clip(along / float(size[1:] @ np.square(steps).sum(axis=1)), 0, 1))
         squares = np.square(rows - self.mean).sum(axis=1)
         self.easy = float(memberships[:, 0] @ squares / size[0] / width) + SMALLEST
         shifted = squares[:, None] - 2 * self.way * (rows - self.mean) @ steps.T
         shifted = shifted + self.way**2 * np.square(steps).sum(axis=1)
-        self.difficult = float((hard * shifted).sum() / size[1:].sum() / width) + SMALLEST
+        self.difficult = float((hard * shifted).sum() / size[1:].sum()) / width + SMALLEST
 
     def bic(self, rows: Array) -> float:
         """Bayesian information criterion: −2·log-likelihood + parameters·log n."""
         parameters = rows.shape[1] + len(self.rivals) + 3
-        return -2 * self.memberships(rows)[1] + parameters * float(np.log(len(rows)))
+        return float(parameters * np.log(len(rows)) - 2 * self.memberships(rows)[1])
 
 
 def between(rows: Array, rivals: Array, start: object) -> Between:

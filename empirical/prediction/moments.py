@@ -118,5 +118,5 @@ def indicators(labels: Labels, classes: int) -> csr_array:
 
 def _added(first: Sums, second: Sums) -> Sums:
     for mine, more in zip(first, second, strict=True):
-        mine += more
+        np.add(mine, more, out=mine)
     return first

@@ -20,7 +20,7 @@ from empirical.evaluate.probes import probe
 from empirical.profile.levels import PAIR_ROWS, REPLICATES, estimate, measure_space
 from theory.checks import require, require_integer
 from theory.files import write_text
-from theory.plan import LEVELS, SPACES, Estimate, Profile
+from theory.plan import LEVELS, SPACES, Estimate, PredictedProbe, Profile
 from theory.worlds import unit_rows
 
 Array = NDArray[np.float64]
@@ -118,8 +118,20 @@ def measure(
         delta=None,
         spaces=measured,
         warnings=(*found.warnings, *_unequal(sizes, n)),
+        predicted_probe=predicted_probe(encoder, found.labels, mapper) if found.kind == "given" else None,
     )
     return Measurement(profile, found.labels, difficult)
+
+
+def predicted_probe(features: Features, labels: Labels, mapper: Mapper = map) -> PredictedProbe:
+    """Accuracy that a linear probe on all labels will have, or why there is no number."""
+    from empirical.prediction import predict
+
+    found = predict(features, labels, components=2, mapper=mapper)
+    if found.accuracy is None or found.low is None or found.high is None:
+        return PredictedProbe(None, float(f"{found.kappa:.6g}"), found.reason)
+    numbers = (float(f"{number:.6g}") for number in (found.accuracy, found.low, found.high))
+    return PredictedProbe(Estimate(*numbers), float(f"{found.kappa:.6g}"))
 
 
 def _given(features: Features, labels: Labels) -> Classes:

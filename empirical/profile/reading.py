@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from theory.command import format_number
-from theory.plan import Estimate, Plan, Profile, Space
+from theory.plan import Estimate, Plan, PredictedProbe, Profile, Space
 
 PROBLEM = 0.10  # of the way from β to α: below it, difficult pairs are told apart from others in name only
 
@@ -67,6 +67,8 @@ def describe(profile: Profile, plan: Plan) -> str:
     for name, space in profile.spaces.items():
         lines += ["", *_table(name, space)]
     lines.append("")
+    if profile.predicted_probe is not None:
+        lines.append(f"  {_predicted(profile.predicted_probe)}")
     if profile.delta is not None:
         d = profile.delta
         lines.append(f"  labelling error δ̂ = {d.value:.4f} [{d.low:.4f}, {d.high:.4f}]")
@@ -76,6 +78,12 @@ def describe(profile: Profile, plan: Plan) -> str:
     lines += [f"  no {name.replace('_', ' ')}: {reason}" for name, reason in plan.reasons.items()]
     lines += [f"  note: {warning}" for warning in profile.warnings]
     return "\n".join(lines)
+
+
+def _predicted(probe: PredictedProbe) -> str:
+    if probe.accuracy is None:
+        return f"predicted probe accuracy: none, {probe.reason}"
+    return f"predicted probe accuracy {_shown(probe.accuracy)} on new samples, κ = {probe.kappa:.3g}"
 
 
 def _table(name: str, space: Space) -> list[str]:

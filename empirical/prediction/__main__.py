@@ -1,0 +1,78 @@
+"""Predicted accuracy of a linear probe from training features alone: ``python -m empirical.prediction``."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Literal
+
+from theory.command import Parser, add_workers, chosen_workers, run
+from theory.workers import workers
+
+
+def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.prediction") -> int:
+    """Entry point of ``python -m empirical.prediction``."""
+    return run(parser(prog), _command, argv)
+
+
+def parser(prog: str) -> Parser:
+    """The command's options."""
+    from empirical.options import SEVERAL
+
+    found = Parser(
+        prog,
+        __doc__,
+        "--features FILE --labels FILE [options]",
+        (
+            "--features examples/features.npy --labels examples/labels.npy",
+            "--features examples/features.npy --labels examples/labels.npy --labels-per-class 5 --metrics --json",
+        ),
+    )
+    add = found.group("what is measured").add_argument
+    features = f".npy of the features that a probe would be trained on, floats of shape (N, d); {SEVERAL}"
+    add("--features", nargs="+", metavar="FILE", required=True, help=features)
+    labels = ".npy of integer labels, shape (N,), or likewise several"
+    add("--labels", nargs="+", metavar="FILE", required=True, help=labels)
+    add = found.group("what is predicted").add_argument
+    add("--labels-per-class", type=int, help="labels per class that the probe is trained on, >= 1 (all labels)")
+    parts = "kinds of samples in a class: 1, or 2, an easy and a difficult one"
+    add("--components", type=int, choices=(1, 2), default=2, help=parts)
+    add("--pooled", action="store_true", help="one covariance for all classes: faster, one component, less accurate")
+    add("--metrics", action="store_true", help="measure what the field ranks features by too (features in memory)")
+    found.group("output").add_argument("--json", action="store_true", help="print JSON")
+    add_workers(found)
+    return found
+
+
+def _command(args: Namespace) -> None:
+    import numpy as np
+
+    from empirical.data.arrays import find_files, read_integers
+    from empirical.data.features import Features
+    from empirical.prediction import describe, describe_metrics, measure_metrics, predict
+
+    files = find_files("features", args.features)
+    labels = read_integers("labels", *find_files("labels", args.labels))
+    features, components = Features(files), 1 if args.pooled else args.components
+    with workers(**chosen_workers(args)) as pool:
+        covariance: Literal["own", "pooled"] = "pooled" if args.pooled else "own"
+        found = predict(features, labels, args.labels_per_class, covariance, components, pool.map)
+    metrics = None
+    if args.metrics:
+        metrics = measure_metrics(np.concatenate([chunk.raw() for chunk in features.chunks()]), labels)
+    source = files[0].name if len(files) == 1 else f"{files[0].name} … {files[-1].name} ({len(files)} files)"
+    if args.json:
+        document: dict[str, Any] = {"source": source, "labels_per_class": args.labels_per_class}
+        document |= {"components": components, "covariance": covariance, **asdict(found)}
+        document |= {"metrics": metrics} if metrics is not None else {}
+        print(json.dumps(document, indent=2, allow_nan=False))
+        return
+    print(describe(source, found, args.labels_per_class, components))
+    if metrics is not None:
+        print(describe_metrics(metrics))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
