@@ -11,9 +11,10 @@ PREDICTIONS: dict[str, dict[str, Any]] = {  # arguments of ``empirical.predictio
     "gaussian_pooled": {"covariance": "pooled"},
     "gaussian_two": {"components": 2},
     "gaussian_few": {"labels_per_class": FEW},
+    "gaussian_two_few": {"labels_per_class": FEW, "components": 2},
     "gaussian_pooled_few": {"labels_per_class": FEW, "covariance": "pooled"},
 }
-VIEW_METRICS = {"lidar_views": "lidar", "alignment_views": "alignment"}  # of augmented views, without labels
+VIEW_METRICS = {"lidar_views": "lidar", "alignment_views": "alignment"}  # of an image's augmented views, not a class's
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,5 @@ def rivals() -> list[Rival]:
         title = TITLES.get(name, name)
         found.append(Rival(name, "probe", title, metric.uses_labels, metric.larger_is_better))
     for name, of in VIEW_METRICS.items():
-        if of in METRICS:
-            found.append(Rival(name, "probe", TITLES[name], False, METRICS[of].larger_is_better))
+        found.append(Rival(name, "probe", TITLES[name], False, METRICS[of].larger_is_better))
     return [*found, *(Rival(name, "probe", TITLES[name], True, False) for name in ("bound", "delta"))]
