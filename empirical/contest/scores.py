@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from empirical.contest.rivals import FEW, PREDICTIONS, VIEW_METRICS
+from empirical.contest.rivals import FEW, PREDICTIONS
 from empirical.data.features import Features
 from empirical.evaluate.probes import DRAWS_SEED, alignment, knn, linear_probe, probe
 from empirical.prediction import METRICS, Metric, predict
