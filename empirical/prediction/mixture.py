@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from sklearn.mixture import GaussianMixture
 
 Array = NDArray[np.float64]
 MOST_ROWS = 2_000  # of a class, that its parts are found with
@@ -105,8 +109,7 @@ def split_class(rows: Array, others: Array, seed: int = 0) -> Split:
         return whole(rows)
     if best == 2:
         return Split(way.memberships(rows)[0], np.array([0] + [1] * len(nearest)))
-    easy = int(np.argmin(two.covariances_))
-    return Split(two.predict_proba(rows)[:, [easy, 1 - easy]], np.array([0, 1]))
+    return Split(two.predict_proba(rows), np.array([0, 1]))
 
 
 @dataclass
@@ -147,19 +150,22 @@ class Between:
         return np.exp(logs - total[:, None]), float(total.sum())
 
     def update(self, rows: Array, memberships: Array) -> None:
-        """The step of EM that follows memberships."""
-        width = rows.shape[1]
-        size = np.maximum(memberships.sum(axis=0), 1e-9)
+        """The step of EM that follows memberships: weights, mean, way and variances, each given those before it."""
+        width, size = rows.shape[1], np.maximum(memberships.sum(axis=0), 1e-9)
         self.weights = size / size.sum()
-        self.mean = memberships[:, 0] @ rows / size[0]
-        steps, hard = self.rivals - self.mean, memberships[:, 1:]
-        along = float((hard * ((rows - self.mean) @ steps.T)).sum())
-        self.way = float(np.clip(along / float(size[1:] @ np.square(steps).sum(axis=1)), 0, 1))
-        squares = np.square(rows - self.mean).sum(axis=1)
-        self.easy = float(memberships[:, 0] @ squares / size[0] / width) + SMALLEST
-        shifted = squares[:, None] - 2 * self.way * (rows - self.mean) @ steps.T
-        shifted = shifted + self.way**2 * np.square(steps).sum(axis=1)
-        self.difficult = float((hard * shifted).sum() / size[1:].sum()) / width + SMALLEST
+        hard, left = memberships[:, 1:], 1 - self.way
+        # The difficult samples tell about the easy mean too, from which their way begins.
+        pulled = hard.sum(axis=1) @ rows - self.way * size[1:] @ self.rivals
+        precision = size[0] / self.easy + left**2 * size[1:].sum() / self.difficult
+        self.mean = (memberships[:, 0] @ rows / self.easy + left * pulled / self.difficult) / precision
+        steps, about = self.rivals - self.mean, rows - self.mean
+        lengths = np.square(steps).sum(axis=1)
+        along = float((hard * (about @ steps.T)).sum())
+        self.way = float(np.clip(along / float(size[1:] @ lengths), 0, 1))
+        squares = np.square(about).sum(axis=1)
+        shifted = squares[:, None] - 2 * self.way * about @ steps.T + self.way**2 * lengths
+        self.easy = max(float(memberships[:, 0] @ squares) / size[0] / width, SMALLEST)
+        self.difficult = max(float((hard * shifted).sum()) / float(size[1:].sum()) / width, SMALLEST)
 
     def bic(self, rows: Array) -> float:
         """Bayesian information criterion: −2·log-likelihood + parameters·log n."""
@@ -167,8 +173,8 @@ class Between:
         return float(parameters * np.log(len(rows)) - 2 * self.memberships(rows)[1])
 
 
-def between(rows: Array, rivals: Array, start: object) -> Between:
-    """The maximum-likelihood ``Between``, by EM from two round Gaussians.
+def between(rows: Array, rivals: Array, start: GaussianMixture) -> Between:
+    """The maximum-likelihood ``Between``, by EM from either of two round Gaussians as the easy part.
 
     Parameters
     ----------
@@ -179,17 +185,20 @@ def between(rows: Array, rivals: Array, start: object) -> Between:
     start : GaussianMixture
         Of two spherical components.
     """
-    means, variances, weights = (getattr(start, f"{name}_") for name in ("means", "covariances", "weights"))
-    easy = int(np.argmin(variances))
+    found = [_climbed(rows, rivals, start, easy) for easy in (0, 1)]
+    return max(found, key=lambda model: model.memberships(rows)[1])
+
+
+def _climbed(rows: Array, rivals: Array, start: GaussianMixture, easy: int) -> Between:
+    weights, variances = start.weights_, start.covariances_
     hard = np.full(len(rivals), weights[1 - easy] / len(rivals))
-    found = Between(
-        means[easy], rivals, 0.5, float(variances[easy]), float(variances[1 - easy]), np.append(weights[easy], hard)
-    )
+    shares = np.append(weights[easy], hard)
+    model = Between(start.means_[easy], rivals, 0.5, float(variances[easy]), float(variances[1 - easy]), shares)
     before = -np.inf
     for _ in range(STEPS):
-        memberships, likelihood = found.memberships(rows)
+        memberships, likelihood = model.memberships(rows)
         if likelihood - before < CONVERGED * abs(likelihood):
             break
         before = likelihood
-        found.update(rows, memberships)
-    return found
+        model.update(rows, memberships)
+    return model
