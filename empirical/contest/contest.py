@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,8 @@ def collect(bench: Bench, recipes: Sequence[Recipe]) -> pd.DataFrame:
 
 def publish(bench: Bench, recipes: Sequence[Recipe], skipped: dict[str, str], stem: Path) -> tuple[Path, Path]:
     """Write ``stem``.csv, one row a set, and ``stem``.json: settings, what was left out, the tables; the two paths."""
-    rows, settings = collect(bench, recipes), _settings(bench)
+    written = collect(bench, recipes).to_csv(index=False, float_format="%.6g")
+    rows, settings = pd.read_csv(StringIO(written)), _settings(bench)  # so that the table follows from the file
     likes = rows[~rows.family.isin(UNLIKE)]
     document = {
         "schema": SCHEMA,
@@ -201,6 +203,6 @@ def publish(bench: Bench, recipes: Sequence[Recipe], skipped: dict[str, str], st
         "table": table(likes),
     }
     paths = stem.with_suffix(".csv"), stem.with_suffix(".json")
-    write_text(paths[0], rows.to_csv(index=False, float_format="%.6g"))
+    write_text(paths[0], written)
     write_json(paths[1], document)
     return paths
