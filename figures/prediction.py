@@ -3,8 +3,8 @@
     python -m figures.prediction
 
 from results/contest_cifar10.csv and results/contest_digits.csv, which ``python -m empirical.contest … --publish STEM``
-writes. The prediction is the Gaussian equivalent of the training features, with the covariances of each class; bars
-are its 95 % intervals, the band is two points wide on both sides. Crosses are networks that were trained on the labels
+writes. The prediction is the Gaussian equivalent of the training features, with an easy and a difficult part of each
+class; bars are its 95 % intervals, the band is two points wide on both sides. Crosses are networks that were trained on the labels
 that the probe sees, so that their training features are unlike those that are tested: neither number counts them.
 """
 
@@ -21,7 +21,7 @@ from empirical.contest.sets import UNLIKE
 from empirical.contest.table import table as ranked
 from figures import style
 
-PREDICTION = "gaussian"
+PREDICTION = "gaussian_two"
 TABLES = {"CIFAR-10": "contest_cifar10", "digits": "contest_digits"}
 MARKERS = {"CIFAR-10": "o", "digits": "^"}
 FAMILIES = {

@@ -16,6 +16,7 @@ Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 MOST_DIRECTIONS = 128  # with a covariance of their own for each class
 MOST_VALUES = 1 << 26  # of samples in memory: above, an equal number of each class, drawn at random
+LEVERAGE_ROWS = 1_000  # of a class, over which the leverage is averaged
 MOST_LEVERAGE = 0.95  # mean of a class; one near 1 has too few samples for its number of dimensions
 FLAT = 1e-10  # of the largest eigenvalue of the scores' covariance
 
@@ -97,7 +98,8 @@ def project(
     loadings = basis.directions @ (found.diagonal[:, None] * (basis.means.T @ vectors) / deviations)
     spread = basis.directions * np.sqrt(found.diagonal) if own else None
     chosen = _chosen(labels, MOST_VALUES // (classes * len(deviations)), seed)
-    items = ((c, labels[c.start : c.stop], chosen[c.start : c.stop]) for c in features.chunks())
+    counted = _chosen(labels, LEVERAGE_ROWS, seed)
+    items = ((c, *(of[c.start : c.stop] for of in (labels, chosen, counted))) for c in features.chunks())
     parts = list(mapper(partial(_project, basis.origin, loadings, spread, classes), items))
     rows, kept = np.concatenate([part[0] for part in parts]), labels[chosen]
     order = np.argsort(kept, kind="stable")
@@ -107,22 +109,26 @@ def project(
         factors = np.ones(classes)
     else:
         around = np.square(basis.means * np.sqrt(found.diagonal)).sum(axis=1)  # of the class means themselves
-        squares = sum(part[1] for part in parts) / found.counts - around
+        squares = sum(part[1] for part in parts) / np.bincount(labels[counted]) - around
         leverage = squares / found.freedom
         factors = (1 - found.dimensions / found.freedom) / (1 - np.minimum(leverage, MOST_LEVERAGE))
     return Cloud(rows - means[kept], kept, factors, len(kept) / len(labels))
 
 
 def _project(
-    origin: Array, loadings: Array, spread: Array | None, classes: int, item: tuple[Chunk, Labels, NDArray[np.bool_]]
+    origin: Array,
+    loadings: Array,
+    spread: Array | None,
+    classes: int,
+    item: tuple[Chunk, Labels, NDArray[np.bool_], NDArray[np.bool_]],
 ) -> tuple[Array, Array | float]:
-    """Whitened scores of the chosen rows, and of all rows the sum of squares xᵀQx by class."""
-    chunk, labels, chosen = item
+    """Whitened scores of the chosen rows, and of the counted ones the sum of squares xᵀQx by class."""
+    chunk, labels, chosen, counted = item
     rows = chunk.raw() - origin
     if spread is None:
         return rows[chosen] @ loadings, 0.0
-    squares = np.bincount(labels, np.square(rows @ spread).sum(axis=1), classes).astype(np.float64)
-    return rows[chosen] @ loadings, squares
+    squares = np.square(rows[counted] @ spread).sum(axis=1)
+    return rows[chosen] @ loadings, np.bincount(labels[counted], squares, classes).astype(np.float64)
 
 
 def _chosen(labels: Labels, most: int, seed: int) -> NDArray[np.bool_]:

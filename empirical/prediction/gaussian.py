@@ -107,7 +107,7 @@ def predict(
     moments = measure_moments(x, y, mapper)
     basis = diagonalise(moments)
     d, classes = len(basis.variances), len(moments.counts)
-    notes = tuple(_notes(basis.constant, basis.null, basis.separating))
+    notes = tuple(_dropped(basis.constant, basis.null))
     kappa = d / moments.freedom
     if d == 0:
         return _none(0.0, 0, "features do not vary within the classes", notes)
@@ -123,6 +123,8 @@ def predict(
     if not len(along.deviations):
         return _none(scores.kappa, d, "all class means are equal", notes)
     cloud = project(x, y, found, along, own, mapper=mapper)
+    if basis.separating:
+        notes += ("class means differ along a dropped direction, which a probe may use: the accuracy is a low guess",)
     return _predict(found, scores, along, cloud, own, components, notes)
 
 
@@ -140,15 +142,14 @@ def _none(kappa: float, dimensions: int, reason: str, notes: tuple[str, ...]) ->
     return Prediction(None, None, None, float(kappa), dimensions, reason, notes)
 
 
-def _notes(constant: Sequence[int], null: int, separating: bool) -> list[str]:
+def _dropped(constant: Sequence[int], null: int) -> list[str]:
     found = []
     if constant:
         named = ", ".join(map(str, constant[:5])) + ", …" * (len(constant) > 5)
-        found.append(f"dropped {len(constant)} column{'s' * (len(constant) > 1)} that do not vary: {named}")
+        many = "columns that do" if len(constant) > 1 else "column that does"
+        found.append(f"dropped {len(constant)} {many} not vary: {named}")
     if null:
         found.append(f"dropped {null} direction{'s' * (null > 1)} without variance within the classes")
-    if separating:
-        found.append("class means differ along a dropped direction, which a probe may use: the accuracy is a low guess")
     return found
 
 

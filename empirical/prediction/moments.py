@@ -16,7 +16,7 @@ from theory.checks import require
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 ORIGIN_ROWS = 1_000  # whose mean is subtracted first, so that no variance is a difference of large numbers
-CONSTANT = 1e-12  # of the largest variance: a column below does not vary
+CONSTANT = 1e-14  # of its squared mean, about single precision's rounding: a column of less variance does not vary
 NULL = 1e-10  # of the largest eigenvalue of the within-class correlations: a direction below is dropped
 
 

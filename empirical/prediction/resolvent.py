@@ -51,11 +51,12 @@ class Basis:
 
 def diagonalise(moments: Moments) -> Basis:
     """The basis; directions below ``NULL`` of the largest eigenvalue, and constant columns, are dropped."""
-    variances = moments.variances
-    varying = variances > CONSTANT * max(float(variances.max()), np.finfo(float).tiny)
+    variances, tiny = moments.variances, np.finfo(float).tiny
+    mean = moments.origin + moments.counts / moments.samples @ moments.means
+    varying = variances > np.maximum(CONSTANT * np.square(mean), tiny)
     scale = np.sqrt(variances[varying])
     values, vectors = np.linalg.eigh(moments.within[np.ix_(varying, varying)] / np.outer(scale, scale))
-    kept = values > NULL * max(float(values[-1]), np.finfo(float).tiny) if len(values) else np.zeros(0, dtype=bool)
+    kept = values > NULL * values.max(initial=tiny)
     centre = moments.means.mean(axis=0)
     standardised = (moments.means - centre)[:, varying] / scale
     dropped = standardised @ vectors[:, ~kept]

@@ -12,6 +12,8 @@ from empirical.evaluate.probes import (
     OnlineProbe,
     Protocol,
     alignment,
+    describe,
+    evaluate_features,
     evaluate_network,
     fingerprint,
     knn,
@@ -19,6 +21,7 @@ from empirical.evaluate.probes import (
     sgd_probe,
     uniformity,
 )
+from empirical.prediction import predict
 from empirical.train.loop import train
 from tests.empirical.train.test_loop import TINY
 from theory.checks import ParameterError
@@ -130,10 +133,36 @@ def test_evaluation_leaves_the_network_bit_identical(run):
     before = fingerprint(network)
     scores = evaluate_network(network.train(), TINY.images(), Protocol("both"), TINY.augmentation)
     assert fingerprint(network) == before
-    kinds = {"probe", "sgd_probe", "knn", "alignment", "uniformity"}
+    predicted = {f"predicted_probe{end}" for end in ("", "_low", "_high")}
+    kinds = {"probe", "sgd_probe", "knn", "alignment", "uniformity", *predicted}
     assert set(scores) == {f"{space}_{kind}" for space in ("encoder", "projector") for kind in kinds}
+    assert all(-8 <= score <= 4 for name, score in scores.items() if name.endswith(("alignment", "uniformity")))
     assert all(0.1 < score <= 1 for name, score in scores.items() if name.endswith(("probe", "knn")))
-    assert all(-8 <= score <= 4 for name, score in scores.items() if not name.endswith(("probe", "knn")))
+
+
+@pytest.mark.parametrize("few", [None, 5])
+def test_the_predicted_accuracy_stands_beside_the_measured_one(few):
+    images, (x, y) = TINY.images(), clusters(samples=100, classes=10)
+    images = replace(images, y_train=torch.from_numpy(y), y_test=torch.from_numpy(y))
+    scores = evaluate_features("encoder", x, x, images, Protocol(labels_per_class=few))
+    found = predict(x, y, few, components=2)
+    assert list(scores)[:2] == ["encoder_probe", "encoder_predicted_probe"]
+    values = [scores[f"encoder_predicted_probe{end}"] for end in ("", "_low", "_high")]
+    assert values == [found.accuracy, found.low, found.high]
+
+
+def test_a_prediction_that_cannot_be_made_is_left_out_and_shown_as_a_dash(run):
+    images = TINY.images()
+    wide = np.random.default_rng(0).standard_normal((100, 95)).astype(np.float32)
+    scores = evaluate_features("encoder", wide, wide, images)
+    assert set(scores) == {"encoder_probe", "encoder_knn"}
+    narrow = evaluate_features("projector", wide[:, :5], wide[:, :5], images)
+    lines = describe({**scores, **narrow}).splitlines()
+    assert lines[0].split() == ["linear", "probe", "predicted", "kNN", "(20)"]
+    assert lines[1].split()[2] == "—"
+    assert lines[2].split()[2] == f"{100 * narrow['projector_predicted_probe']:.2f}%"
+    assert lines[-1] == "  predicted: the linear probe's accuracy, from the training features and their labels alone"
+    assert "predicted" not in describe({**scores, "projector_probe": 0.5, "projector_knn": 0.5})
 
 
 def test_unlabelled_images_are_not_probed(run):

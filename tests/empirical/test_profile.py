@@ -2,11 +2,13 @@ import json
 import subprocess
 import sys
 from collections import defaultdict
+from dataclasses import astuple
 
 import numpy as np
 import pytest
 
 from empirical.data.features import Features
+from empirical.prediction import predict
 from empirical.profile.__main__ import main
 from empirical.profile.levels import REPLICATES, measure_space
 from empirical.profile.measurement import (
@@ -343,3 +345,23 @@ def test_a_million_features_fit_into_4_gib(tmp_path):
         printed = subprocess.run([*command, *arguments], check=True, capture_output=True, text=True).stdout
         assert int(printed.split()[-1]) <= 4 * 2**20
     assert REPLICATES == 200
+
+
+def test_a_profile_predicts_the_probe_where_labels_are_given():
+    features, labels = blobs(spread=2.0)
+    found = measure({"encoder": Features(features)}, labels, "blobs").profile
+    expected = predict(features, labels, components=2)
+    values = (expected.accuracy, expected.low, expected.high)
+    assert astuple(found.predicted_probe.accuracy) == pytest.approx(values, rel=1e-5)
+    assert "  predicted probe accuracy 0." in describe(found, plan_from_profile(found))
+    clusters = measure({"encoder": Features(features)}, None, "blobs", 4).profile
+    assert clusters.predicted_probe is None
+    assert "predicted" not in describe(clusters, plan_from_profile(clusters))
+
+
+def test_a_profile_says_why_there_is_no_prediction():
+    features, labels = blobs(n=12, width=42)
+    found = measure({"encoder": Features(features)}, labels, "blobs").profile
+    assert found.predicted_probe.accuracy is None
+    text = describe(found, plan_from_profile(found))
+    assert "predicted probe accuracy: none, κ = 42/(48 − 4) = 0.955 > 0.9: too few samples to tell" in text

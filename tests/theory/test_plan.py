@@ -6,7 +6,16 @@ from tests.theory.graphs import REFERENCE
 from theory import formulas
 from theory.bounds.__main__ import main
 from theory.checks import ParameterError
-from theory.plan import Estimate, Plan, Profile, Space, Triple, plan_from_parameters, plan_from_profile
+from theory.plan import (
+    Estimate,
+    Plan,
+    PredictedProbe,
+    Profile,
+    Space,
+    Triple,
+    plan_from_parameters,
+    plan_from_profile,
+)
 
 
 def near(value):
@@ -196,3 +205,45 @@ def test_a_plan_that_cannot_be_written_says_so(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "cannot write" in err
+
+
+@pytest.mark.parametrize(
+    "predicted", [None, PredictedProbe(near(0.8), 0.1), PredictedProbe(None, 0.95, "κ = 0.95 > 0.9: too few samples")]
+)
+def test_a_profile_keeps_the_predicted_accuracy(predicted, tmp_path):
+    path = tmp_path / "profile.json"
+    profile(predicted_probe=predicted).save(path)
+    assert Profile.load(path) == profile(predicted_probe=predicted)
+
+
+def test_a_profile_of_the_second_version_is_still_read(tmp_path):
+    path = tmp_path / "profile.json"
+    document = profile().to_json()
+    assert document["schema"] == "difficult-examples/profile/3"
+    del document["predicted_probe"]
+    path.write_text(json.dumps({**document, "schema": "difficult-examples/profile/2"}))
+    assert Profile.load(path) == profile()
+    path.write_text(json.dumps(document))
+    with pytest.raises(ParameterError, match="lacks predicted_probe"):
+        Profile.load(path)
+    path.write_text(json.dumps({**document, "predicted_probe": None, "schema": "difficult-examples/profile/2"}))
+    with pytest.raises(ParameterError, match="has unknown predicted_probe"):
+        Profile.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kappa": -1}, "predicted_probe.kappa = -1 violates kappa >= 0"),
+        ({"reason": "why"}, "predicted_probe.reason = why violates a reason for no number only"),
+        ({"accuracy": None}, "predicted_probe.reason = None"),
+        ({"accuracy": {"value": 1.2, "low": 1, "high": 2}}, "predicted_probe.accuracy = 1.2"),
+        ({"surplus": 1}, "predicted_probe has unknown surplus"),
+    ],
+)
+def test_a_damaged_prediction_is_refused(change, message, tmp_path):
+    path = tmp_path / "profile.json"
+    document = profile(predicted_probe=PredictedProbe(near(0.8), 0.1)).to_json()
+    path.write_text(json.dumps({**document, "predicted_probe": {**document["predicted_probe"], **change}}))
+    with pytest.raises(ParameterError, match=message):
+        Profile.load(path)

@@ -165,6 +165,38 @@ def test_csv_and_json_hold_the_numbers_of_the_page(finished):
             assert row["difference"]["value"] == pytest.approx(difference)
 
 
+def test_the_predicted_accuracy_stands_beside_the_measured_one(finished):
+    out, report = finished
+    table, page = pd.read_csv(out / "results.csv"), report.read_text()
+    place = [table.columns.get_loc(name) for name in ("encoder_probe", "encoder_predicted_probe")]
+    assert place[1] == place[0] + 1
+    runs = {(r["omega"], r["arm"], r["seed"]): r["metrics"] for r in results(out).values()}
+    for row in table.itertuples():
+        wanted = runs[row.omega, row.arm, row.seed].get("encoder_predicted_probe", np.nan)
+        assert row.encoder_predicted_probe == pytest.approx(wanted, nan_ok=True)
+    assert table.encoder_predicted_probe.notna().sum() > 10
+    for row in json.loads((out / "results.json").read_text())["table"]:
+        mean = row.get("encoder_predicted_probe")
+        assert mean is None or f"<td>{100 * mean['value']:.2f}" in page
+    assert "<th>encoder probe</th><th>predicted</th>" in page
+
+
+def test_runs_from_before_the_prediction_are_reported_without(finished, tmp_path):
+    out, _ = finished
+    shutil.copytree(out, tmp_path / "old")
+    for path in (tmp_path / "old").glob("*/*/result.json"):
+        result = json.loads(path.read_text())
+        result["metrics"] = {k: v for k, v in result["metrics"].items() if "predicted" not in k}
+        path.write_text(json.dumps(result))
+    for path in (tmp_path / "old").glob("*/*/profile.json"):
+        document = json.loads(path.read_text())
+        del document["predicted_probe"]
+        path.write_text(json.dumps({**document, "schema": "difficult-examples/profile/2"}))
+    assert main(["--report", str(tmp_path / "old")]) == 0
+    assert pd.read_csv(tmp_path / "old" / "results.csv").encoder_predicted_probe.isna().all()
+    assert "nan" not in (tmp_path / "old" / "report.html").read_text().partition("</style>")[2].partition("<img")[0]
+
+
 @pytest.fixture(scope="module")
 def without_data(tmp_path_factory):
     """The folder of a finished experiment whose images are gone, and the report's three files."""
