@@ -4,8 +4,9 @@
 
 from results/contest_cifar10.csv and results/contest_digits.csv, which ``python -m empirical.contest … --publish STEM``
 writes. The prediction is the Gaussian equivalent of the training features, with an easy and a difficult part of each
-class; bars are its 95 % intervals, the band is two points wide on both sides. Crosses are networks that were trained on the labels
-that the probe sees, so that their training features are unlike those that are tested: neither number counts them.
+class; bars are its 95 % intervals, the band is two points wide on both sides. Crosses are networks that were trained
+on the labels that the probe sees, so that their training features are unlike those that are tested: neither number
+counts them.
 """
 
 from __future__ import annotations
