@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+SHARE = "share of the probe's"
 SIZES = (256, 512, 1024, 2048, 4096)
 
 
@@ -61,3 +62,18 @@ def test_step_table():
         assert f"{row['loop']} {row['views/s']:,.0f}" in text
     ratio = next(row["ratio"] for row in document["speeds"] if row["loop"] == "baseline")
     assert f"{ratio:.2f} times lightly's loop" in text
+
+
+def test_prediction_tables():
+    document, text = results("prediction"), page("prediction_features")
+    assert all(row["met"] for row in document["targets"])
+    for row in document["mixed_errors"]:
+        pairs = [(row[f"{name}, absolute"], row[f"{name}, signed"]) for name in ("pooled", "own", "two parts")]
+        assert f"| {row['ω']:g} | " + " | ".join(f"{size:.1f} ({bias:+.1f})" for size, bias in pairs) + " |" in text
+    for row in document["mixed"]:
+        if row["ω"] == 0.4 and row["features"] == "trained encoder":
+            cells = (f"{row[name]:.3f}" for name in ("measured", "own", "two parts"))
+            assert f"| {row['seed']} | " + " | ".join(cells) + " |" in text
+    shares = {row["what"]: f"{row[SHARE]:.2f}".lstrip("0") for row in document["speed"]}
+    assert f"pooled {shares['pooled']} of the probe's, own {shares['own']}" in text
+    assert f"{100 * min(row['coverage'] for row in document['coverage']):.1f} % of 200 samples or more" in text
