@@ -205,14 +205,22 @@ class Scores:
 
 def score(found: Resolvent, counts: NDArray[np.int64]) -> Scores:
     """The scores of a probe with so many labels of each class."""
-    gram, shrunk = found.products()
-    return Scores(_positive(gram), _positive(shrunk), counts, found.dimensions, found.squared_dimensions)
+    gram, shrunk = (positive(product) for product in found.products())
+    return Scores(gram, shrunk, counts, found.dimensions, found.squared_dimensions)
 
 
-def _positive(matrix: Array) -> Array:
-    """The positive semidefinite part."""
+def positive(matrix: Array) -> Array:
+    """The nearest positive semidefinite matrix of the same trace; 0 where that is negative.
+
+    Of an unbiased estimate the trace is unbiased too. Its positive part alone, in which noise that lowers eigenvalues
+    is cut off and noise that raises them stays, is too large: with 100 classes by points of accuracy.
+    """
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    return np.asarray((vectors * np.maximum(values, 0)) @ vectors.T)
+    falling = values[::-1]
+    # All eigenvalues fall by the same amount, as in the projection onto a simplex.
+    excess = (np.cumsum(falling) - max(float(values.sum()), 0.0)) / np.arange(1, len(values) + 1)
+    fall = max(float(excess[falling > excess][-1]) if (falling > excess).any() else float(falling[0]), 0.0)
+    return np.asarray((vectors * np.maximum(values - fall, 0)) @ vectors.T)
 
 
 def _root(matrix: Array) -> Array:
@@ -257,10 +265,12 @@ def accuracy(
     rays = directions(u.shape[1], 1 << (count.bit_length() - 1))
     right, weight = np.zeros((classes, 2)), np.zeros((classes, 2))
     for c, population in enumerate(populations):
+        factors: dict[int, Array] = {}  # by group, whose parts share a covariance
         for part in population:
-            factor = from_axes.copy()
-            factor[:, :leading] = from_axes[:, :leading] @ _root(part.covariance)
-            mean = means[c] + from_axes[:, :leading] @ part.mean
+            if part.group not in factors:
+                factors[part.group] = from_axes.copy()
+                factors[part.group][:, :leading] = from_axes[:, :leading] @ _root(part.covariance)
+            factor, mean = factors[part.group], means[c] + from_axes[:, :leading] @ part.mean
             share = shares[c] * part.share
             right[c, part.group] += share * largest(mean, factor, c, rays)
             weight[c, part.group] += share
@@ -356,8 +366,8 @@ def _without(
     before = cloud.rows.T @ cloud.rows / (len(cloud.rows) - len(means))
     moved = (means - means.mean(axis=0)) @ to_scores
     change = moved + moved.T - to_scores.T @ (covariance - before) @ to_scores
-    gram = _positive(scores.gram + change)  # (1 − κ)·change, over 1 − κ
-    return replace(scores, gram=gram, shrunk=_positive(scores.shrunk + gram - scores.gram))
+    gram = positive(scores.gram + change)  # (1 − κ)·change, over 1 − κ
+    return replace(scores, gram=gram, shrunk=positive(scores.shrunk + gram - scores.gram))
 
 
 def _half_width(replicates: Array, share: float) -> float:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 MOST_ROWS = 2_000  # of a class, that its parts are found with
 MOST_RIVALS = 20  # nearest classes on the way to which difficult samples may lie
+FEWEST_ROWS = 30  # of a class that may have two parts
+ROWS_AN_AXIS = 4  # so many leading axes of the discriminant space tell the parts apart
 SMALLEST = 1e-3  # variance of a part, of the pooled one
 STEPS, CONVERGED = 200, 1e-6
 
@@ -82,7 +84,7 @@ def split_class(rows: Array, others: Array, seed: int = 0) -> Split:
     Parameters
     ----------
     rows : ndarray
-        Whitened, about the class mean, shape (n, q).
+        Whitened, about the class mean, shape (n, q); of few samples the leading axes are looked at.
     others : ndarray
         Means of the other classes about this one's, shape (C − 1, q).
     seed : int
@@ -94,9 +96,12 @@ def split_class(rows: Array, others: Array, seed: int = 0) -> Split:
     """
     from sklearn.mixture import GaussianMixture
 
-    fitted = rows[np.random.default_rng(seed).permutation(len(rows))[:MOST_ROWS]]
-    if len(fitted) < 2 * rows.shape[1] + 4:  # fewer than two round Gaussians have parameters
+    chosen = np.random.default_rng(seed).permutation(len(rows))[:MOST_ROWS]
+    width = min(rows.shape[1], len(chosen) // ROWS_AN_AXIS)
+    if len(chosen) < FEWEST_ROWS:
         return whole(rows)
+    rows, others = rows[:, :width], others[:, :width]
+    fitted = rows[chosen]
     one, two = (
         GaussianMixture(k, covariance_type="spherical", reg_covar=SMALLEST, n_init=k, random_state=seed).fit(fitted)
         for k in (1, 2)

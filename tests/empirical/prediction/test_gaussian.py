@@ -6,6 +6,7 @@ from empirical.data.features import Features
 from empirical.evaluate.probes import linear_probe
 from empirical.prediction import discriminant as module
 from empirical.prediction import predict
+from empirical.prediction.gaussian import positive
 from tests.empirical.prediction.worlds import discriminant, gaussian
 from theory.checks import ParameterError
 
@@ -221,3 +222,42 @@ def test_bad_input_is_refused_with_its_reason(change, message):
     x, labels = gaussian()
     with pytest.raises(ParameterError, match=message):
         predict(**{"features": x, "labels": labels, **change})
+
+
+# --- eigenvalues -----------------------------------------------------------------------------------
+
+
+def test_the_nearest_positive_matrix_of_the_same_trace_is_that_of_a_search():
+    generator = np.random.default_rng(0)
+    vectors = np.linalg.qr(generator.standard_normal((4, 4)))[0]
+    values = np.array([5.0, 1.0, -0.5, -2.0])
+    found = positive((vectors * values) @ vectors.T)
+    assert np.linalg.eigvalsh(found) == pytest.approx([0, 0, 0, 3.5], abs=1e-12)
+    distances = [np.square(np.array([v, 3.5 - v, 0, 0]) - values).sum() for v in np.linspace(0, 3.5, 701)]
+    assert np.square(np.linalg.eigvalsh(found)[::-1] - values).sum() == pytest.approx(min(distances), abs=1e-3)
+
+
+@pytest.mark.parametrize("values", [[3.0, 2.0, 0.0], [1.0, 1.0, 1.0]])
+def test_a_positive_matrix_stays_as_it_is(values):
+    vectors = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    matrix = (vectors * values) @ vectors.T
+    assert positive(matrix) == pytest.approx(matrix)
+    assert positive(-matrix) == pytest.approx(np.zeros((3, 3)), abs=1e-12)
+
+
+def test_a_hundred_classes_of_few_dimensions_are_not_overrated(monkeypatch):
+    """Means in 20 of 256 dimensions: the noise of the others must not count as signal."""
+    generator = np.random.default_rng(0)
+    means = 0.6 * generator.standard_normal((100, 20)) @ np.linalg.qr(generator.standard_normal((256, 20)))[0].T
+    labels = np.repeat(np.arange(100), 100)
+    x, test = (means[labels] + generator.standard_normal((10_000, 256)) for _ in range(2))
+    measured = discriminant(x, labels, test, labels)
+    assert predict(x, labels, covariance="pooled").accuracy == pytest.approx(measured, abs=0.02)
+    monkeypatch.setattr("empirical.prediction.gaussian.positive", cut)
+    assert predict(x, labels, covariance="pooled").accuracy > measured + 0.02
+
+
+def cut(matrix):
+    """The positive part."""
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    return (vectors * np.maximum(values, 0)) @ vectors.T

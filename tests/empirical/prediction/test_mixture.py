@@ -46,7 +46,8 @@ def test_a_round_class_is_one_part_and_two_clusters_are_two():
 
 
 def test_few_samples_are_one_part():
-    assert split_class(mixed(9)[0], OTHERS).memberships.shape == (9, 1)
+    assert split_class(mixed(29)[0], OTHERS).memberships.shape == (29, 1)
+    assert split_class(mixed(60)[0], OTHERS).memberships.shape[1] > 1
 
 
 def test_likelihood_equals_the_loop_and_never_falls():
