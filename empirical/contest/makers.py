@@ -217,7 +217,9 @@ def _classifier(bench: Bench, rows: Tensor, epochs: int, progress: Progress) -> 
     """Train with cross-entropy, by the settings of SimCLR but for its views."""
     images, settings = bench.images, replace(bench.settings, epochs=epochs)
     network = bench.network()
-    network.projector = nn.Sequential(nn.Linear(network.features, images.classes))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        network.projector = nn.Sequential(nn.Linear(network.features, images.classes))
     network.to(memory_format=torch.channels_last)
     optimizer, view = make_optimizer(settings, network), _view(bench)
     generator, per_epoch = torch.Generator().manual_seed(SEED), len(rows) // settings.batch
