@@ -65,7 +65,7 @@ def test_step_table():
 
 
 def test_prediction_tables():
-    document, text = results("prediction"), page("prediction_features")
+    document, text = results("features"), page("prediction_features")
     assert all(row["met"] for row in document["targets"])
     for row in document["mixed_errors"]:
         pairs = [(row[f"{name}, absolute"], row[f"{name}, signed"]) for name in ("pooled", "own", "two parts")]

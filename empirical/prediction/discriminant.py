@@ -15,7 +15,7 @@ from empirical.prediction.resolvent import Resolvent
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 MOST_DIRECTIONS = 128  # with a covariance of their own for each class
-MOST_VALUES = 1 << 26  # of samples in memory: above, an equal number of each class, drawn at random
+MOST_VALUES = 1 << 25  # of samples in memory: above, an equal number of each class, drawn at random
 LEVERAGE_ROWS = 1_000  # of a class, over which the leverage is averaged
 MOST_LEVERAGE = 0.95  # mean of a class; one near 1 has too few samples for its number of dimensions
 FLAT = 1e-10  # of the largest eigenvalue of the scores' covariance

@@ -1,6 +1,6 @@
 """The predicted accuracy of a probe: its time beside the probe's, its error on mixed images, its interval's coverage.
 
-Run as ``python benchmarks/prediction.py [--quick] [--json FILE]``; all of it takes about ten minutes on one core.
+Run as ``python benchmarks/features.py [--quick] [--json FILE]``; all of it takes about ten minutes on one core.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Array = NDArray[np.float64]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    parser = Parser("python benchmarks/prediction.py", description=__doc__)
+    parser = Parser("python benchmarks/features.py", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one seed and few repetitions")
     parser.add_argument("--json", type=Path, help="write everything to this file")
     return run(parser, _command, argv)
