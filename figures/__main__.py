@@ -24,6 +24,7 @@ NAMES = (
     "strength",
     "sweeps",
     "predicted_measured",
+    "prediction",
 )
 
 

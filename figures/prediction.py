@@ -1,0 +1,100 @@
+"""Predicted against measured accuracy of the linear probe, over feature sets of very different quality.
+
+    python -m figures.prediction
+
+from results/contest_cifar10.csv and results/contest_digits.csv, which ``python -m empirical.contest … --publish STEM``
+writes. The prediction is the Gaussian equivalent of the training features, with an easy and a difficult part of each
+class; bars are its 95 % intervals, the band is two points wide on both sides. Crosses are networks that were trained
+on the labels that the probe sees, so that their training features are unlike those that are tested: neither number
+counts them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from empirical.contest.sets import UNLIKE
+from empirical.contest.table import table as ranked
+from figures import style
+
+PREDICTION = "gaussian_two"
+TABLES = {"CIFAR-10": "contest_cifar10", "digits": "contest_digits"}
+MARKERS = {"CIFAR-10": "o", "digits": "^"}
+FAMILIES = {
+    "pixels": (style.CLEAN, "pixels and their principal components"),
+    "pca": (style.CLEAN, "pixels and their principal components"),
+    "random": (style.REMOVAL, "untrained networks"),
+    "patches": (style.OTHER, "k-means patches"),
+    "supervised": (style.TEMPERATURE, "supervised on other images"),
+    "simclr": (style.MARGIN, "SimCLR"),
+    "pretrained": (style.COMBINED, "pretrained on ImageNet"),
+    "checkpoint": (style.GREY, "checkpoints of SimCLR"),
+    "seen": (style.DIFFICULT, "trained on the probe's labels"),
+}
+BAND = 2  # points
+
+
+def data() -> pd.DataFrame:
+    """The feature sets of both data sets."""
+    tables = {name: pd.read_csv(style.RESULTS / f"{stem}.csv") for name, stem in TABLES.items()}
+    return pd.concat([rows.assign(data=name) for name, rows in tables.items()], ignore_index=True)
+
+
+def caption(rows: pd.DataFrame) -> str:
+    """Rank correlation with its interval and mean error of one data set's predictions."""
+    line = next(line for line in ranked(rows[~rows.family.isin(UNLIKE)]) if line["name"] == PREDICTION)
+    interval = f"{line['rho']:.2f} [{line['low']:.2f}, {line['high']:.2f}]"
+    return f"rank correlation {interval}, mean error {line['error']:.1f} points"
+
+
+@style.styled
+def draw(sets: pd.DataFrame) -> Figure:
+    """One panel."""
+    figure = style.figure(5.6)
+    plot = figure.subplots()
+    shown = sets.dropna(subset=[PREDICTION])
+    ends = 100 * shown[[PREDICTION, "probe"]].to_numpy()
+    low, high = np.floor(ends.min() / 5) * 5 - 2, 101
+    line = np.array([low, high])
+    plot.fill_between(line, line - BAND, line + BAND, color=style.SHADE, lw=0, zorder=0)
+    plot.plot(line, line, color=style.GREY, lw=1, zorder=1)
+    for (name, family), part in shown.groupby(["data", "family"], sort=False):
+        _points(plot, part, FAMILIES[family][0], "x" if family in UNLIKE else MARKERS[name])
+    plot.set(xlim=(low, high), ylim=(low, high), xlabel="predicted accuracy, %", ylabel="measured accuracy, %")
+    handles = [_mark(MARKERS[name], style.GREY, f"{name}: {_count(shown[shown.data == name])}") for name in MARKERS]
+    first = plot.legend(handles=handles, loc="upper left", borderpad=0.2)
+    for text, name in zip(first.get_texts(), MARKERS, strict=True):
+        text.set_text(f"{text.get_text()}\n{caption(sets[sets.data == name])}")
+    plot.add_artist(first)
+    present = {FAMILIES[f]: "x" if f in UNLIKE else "s" for f in FAMILIES if (shown.family == f).any()}
+    marks = [_mark(marker, *family) for family, marker in present.items()]
+    plot.legend(handles=marks, loc="lower right")
+    return figure
+
+
+def _points(plot: Any, part: pd.DataFrame, colour: str, marker: str) -> None:
+    x, y = 100 * part[PREDICTION], 100 * part.probe
+    errors = np.clip([x - 100 * part[f"{PREDICTION}_low"], 100 * part[f"{PREDICTION}_high"] - x], 0, None)
+    options = {"mec": colour if marker == "x" else "white", "mew": 1.4 if marker == "x" else 0.6}
+    plot.errorbar(x, y, xerr=errors, fmt=marker, ms=7, color=colour, ecolor=(colour, 0.4), elinewidth=1, **options)
+
+
+def _mark(marker: str, colour: str, label: str) -> Line2D:
+    return Line2D(
+        [], [], ls="", marker=marker, ms=7, color=colour, mec="white" if marker != "x" else colour, label=label
+    )
+
+
+def _count(rows: pd.DataFrame) -> str:
+    return f"{int((~rows.family.isin(UNLIKE)).sum())} feature sets"
+
+
+if __name__ == "__main__":
+    from figures.__main__ import main
+
+    raise SystemExit(main(["prediction"]))
