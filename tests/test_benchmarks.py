@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import prediction
+from empirical.contest import table as contest
 from theory.command import markdown_table
 
 ROOT = Path(__file__).parents[1]
@@ -83,6 +84,17 @@ def test_prediction_tables():
     shares = {row["what"]: f"{row[SHARE]:.2f}".lstrip("0") for row in document["speed"]}
     assert f"pooled {shares['pooled']} of the probe's, own {shares['own']}" in text
     assert f"{100 * min(row['coverage'] for row in document['coverage']):.1f} % of 200 samples or more" in text
+
+
+def test_contest_tables():
+    text = page("prediction_features")
+    for name in ("cifar10", "digits"):
+        document = json.loads((ROOT / "results" / f"contest_{name}.json").read_text(encoding="utf-8"))
+        assert contest.markdown(document["table"]) in text
+        two = next(line for line in document["table"] if line["name"] == "gaussian_two")
+        assert f"{100 * two['covered']:.0f} % ({'CIFAR-10' if name == 'cifar10' else name})" in text
+        assert two["error"] <= 2
+        assert two["rho"] >= {"cifar10": 0.93, "digits": 0.9}[name]
 
 
 # --- predictions of simulated graphs ----------------------------------------------------------------
