@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import prediction
-from empirical.contest import table as contest
+from empirical.contest.table import markdown as contest_table
 from theory.command import markdown_table
 
 ROOT = Path(__file__).parents[1]
@@ -90,7 +90,7 @@ def test_contest_tables():
     text = page("prediction_features")
     for name in ("cifar10", "digits"):
         document = json.loads((ROOT / "results" / f"contest_{name}.json").read_text(encoding="utf-8"))
-        assert contest.markdown(document["table"]) in text
+        assert contest_table(document["table"]) in text
         two = next(line for line in document["table"] if line["name"] == "gaussian_two")
         assert f"{100 * two['covered']:.0f} % ({'CIFAR-10' if name == 'cifar10' else name})" in text
         assert two["error"] <= 2
