@@ -190,7 +190,7 @@ def measure(one: Design) -> list[dict[str, Any]]:
     difficult = world.difficult
     samples: dict[tuple[str, int], list[list[float]]] = {}
     for seed in range(one.seeds):
-        drawn = one.noise.weights(world, seed, double=True).astype(np.float64)
+        drawn = one.noise.weights(world, seed).astype(np.float64)
         labelled = _split(world.labels, difficult, one.label_share, seed)
         for remedy in remedies(one):
             kept = ~difficult if remedy == "removal" else np.ones(world.nodes, dtype=bool)

@@ -10,7 +10,7 @@ CPU), writes results/domain.csv and the numbers of docs/simulation.md, domain_ma
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -246,11 +246,14 @@ def _short(draws: int, dim: int) -> str:
     return f"{many}\n{dim}"
 
 
-def _command(argv: Sequence[str] | None) -> None:
+def _parser() -> Parser:
     parser = Parser(prog="python figures/domain_map.py", description="Regenerate the map inside the domain.")
     parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder of the finished cells (runs)")
-    args = parser.parse_args(argv)
+    return parser
+
+
+def _command(args: Namespace) -> None:
     experiments = {kind: Experiment.load(ROOT / "experiments" / f"domain_{kind}.toml") for kind in KINDS}
     tables = [run_experiment(found, args.runs / f"domain_{kind}", args.jobs) for kind, found in experiments.items()]
     table = pd.concat(tables, ignore_index=True)
@@ -262,4 +265,4 @@ def _command(argv: Sequence[str] | None) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run(_command, None, resumable=True))
+    raise SystemExit(run(_parser(), _command, None, resumable=True))

@@ -135,8 +135,9 @@ def test_unknown_names_are_refused(capsys):
     assert "did you mean damage_window?" in capsys.readouterr().err
 
 
-def test_a_simulation_runs_from_anywhere(tmp_path):
-    command = [sys.executable, str(FIGURES / "phase_map.py"), "--help"]
+@pytest.mark.parametrize("name", ["phase_map", "domain_map"])
+def test_a_simulation_runs_from_anywhere(tmp_path, name):
+    command = [sys.executable, str(FIGURES / f"{name}.py"), "--help"]
     assert "--jobs" in subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
 
 

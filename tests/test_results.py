@@ -144,7 +144,8 @@ def test_inside_the_domain():
         for noise, group in cells[(cells.comparison == "difficult") & (cells.dim == 6)].groupby("noise")
     }
     beyond = at("difficult", "wishart")[at("difficult", "wishart").dim > 6]
-    late = hurt[hurt.dim == 12]
+    late, by_dim = hurt[hurt.dim == 12], hurt.groupby("dim").change.mean()
+    held = changes[(changes.comparison == "difficult") & (changes.noise == "channel") & (changes.dim == 12)]
     silent = cells[(cells.comparison == "difficult") & (cells.dim > 6)]
     assert silent.bound.abs().max() < 1e-9
     assert not (late.significant & (late.high < 0)).any()
@@ -155,6 +156,10 @@ def test_inside_the_domain():
         f"by up to {short(worse.change.max(), '+')}",
         f"({interval('channel', 'difficult')[0]}, interval {interval('channel', 'difficult')[1]})",
         f"({(late.high < 0).sum()} of {len(late)} points alone, none after correction)",
+        f"at k = r+1 {short(by_dim[6], '+')}, at r+2 {short(by_dim[7], '+')})",
+        f"{short(by_dim[12], '+')} is left",
+        f"clean graphs .020, now {short(held.before.mean())}; "
+        f"difficult ones .013, now {short((held.before + held.change).mean())})",
         f"by {rank['wishart']:+.2f} (Wishart) and {rank['channel']:+.2f} (channel; Spearman, 18".replace("0.", "."),
         f"{(beyond.significant & (beyond.low > 0)).sum()} of {len(beyond)} Wishart points are worse after correction",
         f"by {wishart.rank_eigenvalue['difficult']:+.2f} (Wishart) and "
@@ -170,7 +175,7 @@ def test_inside_the_domain():
         f"of {len(harm['wishart'])} points at which it predicts harm, {(harm['wishart'].high < 0).sum()} (Wishart) and "
         f"{(harm['channel'].high < 0).sum()} (channel)",
         f"it helps on {channel.better['removal']} channel points, by up to {short(helped.change.min(), '+')}, "
-        f"and hurts on {channel.worse['removal']}",
+        f"and hurts on {channel.worse['removal']} (~~4~~; {channel.worse_alone['removal']} by their own intervals)",
         f"Wishart: helps on {wishart.better['removal']}, hurts on {wishart.worse['removal']}",
         "hurts ({}, {}; Wishart {}, {})".format(*interval("channel", "removal"), *interval("wishart", "removal")),
         "Wishart world ({}, {})".format(*interval("wishart", "removal_or_random")),

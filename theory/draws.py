@@ -69,21 +69,21 @@ class Noise:
         """Whether the drawn graph's degrees are used: a sample has no others. Under ``wigner`` A's are, as in B.4."""
         return self.kind in SAMPLED
 
-    def weights(self, world: AnyWorld, seed: int, clean: bool = False, double: bool = False) -> Array:
+    def weights(self, world: AnyWorld, seed: int, clean: bool = False) -> Array:
         """The drawn weights of a world, or of its clean graph; equal seeds share the random numbers.
+
+        Samples are in 64 bits: they span fewer directions than there are nodes, many of whose rows are equal, and of
+        rows that 32 bits make different least squares reads the rounding.
 
         Parameters
         ----------
         world : World
         seed : int
         clean : bool
-        double : bool
-            Whether a sample is rounded to 64 bits in place of 32. It has far fewer directions than nodes: of rows
-            that 32 bits make different, least squares reads the rounding.
 
         Returns
         -------
-        array, shape (N, N), float32 or float64
+        array, shape (N, N), float32 under ``wigner``, else float64
 
         Raises
         ------
@@ -91,7 +91,7 @@ class Noise:
             With ``channel``, if the world's augmentation is not known: all but three_level, and see ``theory.factor``.
         """
         if self.kind in SAMPLED:
-            return _sampled(self, world, seed, clean, double).copy()
+            return _sampled(self, world, seed, clean).copy()
         weights = population(world, clean)
         add_noise(weights, self.epsilon, seed, self.correlated)
         return weights
@@ -125,13 +125,11 @@ def is_positive_semidefinite(weights: Array) -> bool:
 
 
 @lru_cache(maxsize=2)  # the remedies of one seed share two graphs
-def _sampled(noise: Noise, world: AnyWorld, seed: int, clean: bool, double: bool) -> Array:
+def _sampled(noise: Noise, world: AnyWorld, seed: int, clean: bool) -> Array:
     draws = int(noise.draws or 0)
     if noise.kind == "channel":
-        found = _sampled_channel(world, draws, seed, clean)
-    else:
-        found = _wishart(population(world, clean), draws, seed)
-    return found if double else found.astype(np.float32)
+        return _sampled_channel(world, draws, seed, clean)
+    return _wishart(population(world, clean), draws, seed)
 
 
 # --- the sampled channel ---------------------------------------------------------------------------
@@ -149,7 +147,8 @@ def _sampled_channel(world: AnyWorld, draws: int, seed: int, clean: bool) -> Arr
     data, counts = channel.distinct(channel.draw(draws, np.random.default_rng([seed, 4])))
     views = channel.densities(data)
     total = sum(float(kind.mass) for kind in channel.kinds)  # ΣA
-    weights: Array = (views.T * (counts * (total / draws))) @ views
+    root = np.sqrt(counts * (total / draws))[:, None] * views  # a product with its own transpose is symmetric
+    weights: Array = root.T @ root
     return weights
 
 

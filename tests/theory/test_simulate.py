@@ -19,6 +19,7 @@ from theory.predict import predict
 from theory.predict.chain import accuracy
 from theory.predict.worlds import problem
 from theory.simulate import (
+    ON_ALL_NODES,
     REMEDIES,
     USUAL_REMEDIES,
     Cell,
@@ -42,6 +43,7 @@ from theory.worlds import synthetic
 
 BLOCK = replace(REFERENCE, pairing="block")
 SMALL = GraphParameters(0.4, 0.1, 0.2, samples_per_class=20, classes=4, difficult=4, pairing="matched")
+FEW = GraphParameters(0.7, 0.625, 0.655, samples_per_class=20, classes=6, difficult=4, pairing="block")
 CELL = Cell("three_level", **SMALL.as_dict(), epsilon=0.2, correlated=0.0)
 
 
@@ -167,6 +169,18 @@ def test_sampled_graphs_have_their_own_degrees():
     np.testing.assert_allclose(rest.degrees, drawn[np.ix_(kept, kept)].sum(axis=1, dtype=float))
 
 
+@pytest.mark.parametrize("remedy", ON_ALL_NODES)
+def test_no_remedy_rounds_a_sample_to_32_bits(remedy):
+    world, noise = synthetic(FEW), Noise("channel", draws=10_000)
+    assert target(world, remedy, Noise(epsilon=0.3)).matrix.dtype == np.float32
+    goal, train = target(world, remedy, noise), ~split(world.labels, world.difficult, 0.5, 0)
+    rows = embed(goal, leading_eigenpairs(goal.matrix, 25), 25)[train]
+    shares = np.linalg.svd(rows - rows.mean(axis=0))[1]
+    shares /= shares[0]
+    assert (shares < 1e-11).any()
+    assert not ((shares > 1e-11) & (shares < 1e-7)).any()  # where 32 bits leave directions of their own
+
+
 def test_rows_say_whether_the_drawn_graph_is_in_the_domain():
     wigner = pd.DataFrame(simulate_cell(CELL, [4], ["nothing"], [0, 1]))
     assert (wigner.negative_share > 0.1).all()
@@ -229,6 +243,37 @@ def test_a_constant_feature_is_no_more_than_the_intercept():
     np.testing.assert_array_equal(
         least_squares(np.column_stack([constant, features]), labels, train), least_squares(features, labels, train)
     )
+
+
+@pytest.mark.parametrize("probe", [least_squares, logistic])
+def test_probes_do_not_read_rounding(probe):
+    """A feature that is a test node's own, up to rounding."""
+    rng = np.random.default_rng(3)
+    labels, features = rng.integers(3, size=80), rng.standard_normal((80, 4))
+    train = np.arange(80) % 2 == 0
+    own = np.eye(80)[:, 1] + 1e-13 * rng.standard_normal(80)
+    np.testing.assert_array_equal(
+        probe(np.column_stack([features, own]), labels, train), probe(features, labels, train)
+    )
+
+
+def test_least_squares_does_not_read_the_rounding_of_a_copy():
+    rng = np.random.default_rng(4)
+    labels, features = rng.integers(3, size=80), rng.standard_normal((80, 4))
+    train = np.arange(80) % 2 == 0
+    copied = np.column_stack([features, features[:, 0] + 1e-13 * rng.standard_normal(80)])
+    np.testing.assert_array_equal(least_squares(copied, labels, train), least_squares(features, labels, train))
+
+
+def test_with_every_direction_of_a_sample_the_probe_is_right():
+    """More directions than its train nodes span: in 32 bits some 15 % of the test nodes were wrong by rounding."""
+    world, noise = synthetic(FEW), Noise("channel", draws=10_000)
+    for seed in range(6):
+        goal, train = target(world, "nothing", noise, seed), ~split(world.labels, world.difficult, 0.5, seed)
+        dim = int((np.linalg.eigvalsh(goal.matrix) > 1e-6).sum())
+        features = embed(goal, leading_eigenpairs(goal.matrix, dim), dim)
+        assert len(np.unique(features[train].round(9), axis=0)) < dim
+        np.testing.assert_array_equal(least_squares(features, world.labels, train), world.labels)
 
 
 # --- one cell --------------------------------------------------------------------------------------

@@ -65,6 +65,7 @@ DENSE_NODES = 2000  # up to here all eigenvalues, with multiplicities exact; bey
 NO_NOISE = Noise()
 TOLERANCE = 1e-2  # relative residual of iterative eigenpairs
 CONSTANT = 1e-6  # share of a feature's norm that single precision makes of nothing
+ROUNDING = 1e-8  # singular values below this share of the largest are 0: a channel's draws span few directions
 BY_DIFFICULTY = ("error_easy", "error_difficult")
 PREDICTED = ("predicted", "predicted_easy", "predicted_difficult")
 LOSS_TOLERANCE = 1e-9  # relative change of the temperature loss at which its minimisation ends
@@ -178,7 +179,7 @@ class Target(NamedTuple):
 
     Attributes
     ----------
-    matrix : array, shape (N', N'), float32
+    matrix : array, shape (N', N'), of the precision of ``theory.draws.Noise.weights``
         Their inner products F·Fᵀ are fitted to it.
     degrees : array, shape (N',)
     weights : array, shape (N', N'), or None
@@ -234,12 +235,12 @@ def target(
     require(bool((degrees > 0).all()), "degree", f"{degrees.min():.3g}", "positive sums of similarities")
     share = negative_share(matrix)
     definite = is_positive_semidefinite(matrix) if len(matrix) <= DENSE_NODES else None
-    scale = (1 / np.sqrt(degrees)).astype(np.float32)
+    scale = (1 / np.sqrt(degrees)).astype(matrix.dtype)
     matrix *= scale[:, None]
     matrix *= scale
     weights = np.empty_like(matrix) if remedy == "temperature" else None
     if remedy in ("margin", "temperature", "temperature_unweighted"):
-        for chunk, now, clean in _normalised(world):
+        for chunk, now, clean in _normalised(world, matrix.dtype):
             block = matrix[chunk[0] : chunk[-1] + 1]
             if remedy == "margin":
                 block -= now - clean
@@ -253,11 +254,11 @@ def target(
     return Target(matrix, degrees, weights, share, definite)
 
 
-def _normalised(world: AnyWorld) -> Iterator[tuple[Indices, Array, Array]]:
+def _normalised(world: AnyWorld, precision: np.dtype[Any]) -> Iterator[tuple[Indices, Array, Array]]:
     """Rows of the population's normalised adjacency and of the clean one's, some at a time."""
     every = np.arange(world.nodes)
-    scale = (1 / np.sqrt(_row_sums(lambda chunk: world.rows(chunk, every), world.nodes))).astype(np.float32)
-    goal = (1 / np.sqrt(_row_sums(lambda chunk: world.clean_rows(chunk, every), world.nodes))).astype(np.float32)
+    scale = (1 / np.sqrt(_row_sums(lambda chunk: world.rows(chunk, every), world.nodes))).astype(precision)
+    goal = (1 / np.sqrt(_row_sums(lambda chunk: world.clean_rows(chunk, every), world.nodes))).astype(precision)
     for chunk in _chunks(world.nodes):
         now = world.rows(chunk, every) * scale[chunk][:, None] * scale
         clean = world.clean_rows(chunk, every) * goal[chunk][:, None] * goal
@@ -314,14 +315,14 @@ def least_squares(features: Array, labels: Indices, train: Mask) -> Indices:
     """Predicted labels: least squares with intercept on one-hot labels.
 
     The default probe: the bounds are proved through its squared error; it has no strength of regularisation to
-    choose, does not depend on the features' scale, and takes a closed form. A feature that is constant up to
-    rounding, as the first one is in a graph with its own degrees, is the intercept and no more.
+    choose, takes a closed form and, where the train nodes determine it, does not depend on the features' scale.
+    Directions in which the train nodes differ by rounding alone get no weight.
     """
-    centred = features - features[train].mean(axis=0)
-    centred = centred[:, np.linalg.norm(centred, axis=0) > CONSTANT * np.linalg.norm(features, axis=0)]
+    kept = _varying(features, train)
+    centred = kept - kept[train].mean(axis=0)
     one_hot = np.eye(labels.max() + 1)[labels[train]]
     mean = one_hot.mean(axis=0)
-    weights = np.linalg.lstsq(centred[train], one_hot - mean)[0]
+    weights = np.linalg.lstsq(centred[train], one_hot - mean, rcond=ROUNDING)[0]
     predicted: Indices = (centred @ weights + mean).argmax(axis=1)
     return predicted
 
@@ -332,9 +333,20 @@ def logistic(features: Array, labels: Indices, train: Mask) -> Indices:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(features[train], labels[train])
-    predicted: Indices = model.predict(features)
+    kept = _varying(features, train)
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(kept[train], labels[train])
+    predicted: Indices = model.predict(kept)
     return predicted
+
+
+def _varying(features: Array, train: Mask) -> Array:
+    """The features, with zeros in place of those that are constant on the train nodes up to rounding.
+
+    The first one of a graph with its own degrees is, and those of a sample that belong to test nodes alone.
+    """
+    centred = features[train] - features[train].mean(axis=0)
+    varies = np.linalg.norm(centred, axis=0) > CONSTANT * np.linalg.norm(features, axis=0)
+    return np.where(varies, features, 0.0)
 
 
 PROBES = {"least_squares": least_squares, "logistic": logistic}

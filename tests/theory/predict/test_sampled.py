@@ -39,7 +39,7 @@ def simulated(p, noise, dim, labelled_share, seeds):
     world = synthetic(p)
     one_hot, found = np.eye(p.classes)[world.labels], []
     for seed in range(seeds):
-        matrix, degrees = normalised(noise.weights(world, seed, double=True).astype(float))
+        matrix, degrees = normalised(noise.weights(world, seed).astype(float))
         rows = eigh(matrix, subset_by_index=(p.nodes - dim, p.nodes - 1))[1] / np.sqrt(degrees)[:, None]
         rng, labelled = np.random.default_rng([seed, 9]), np.zeros(p.nodes, dtype=bool)
         for label in range(p.classes):
@@ -88,7 +88,7 @@ def test_what_a_sample_covariance_holds(p):
     contrast = np.linalg.qr(np.c_[np.ones(p.classes), np.eye(p.classes)[:, 1:]])[0][:, 1:][world.labels]
     bases = [contrast * part[:, None] / np.sqrt(part.sum() / p.classes) for part in (~hard, hard)]
     for seed in range(60):
-        weights = Noise("wishart", draws=draws).weights(world, seed, double=True)
+        weights = Noise("wishart", draws=draws).weights(world, seed)
         degrees = p.weights.matrix(p).sum(axis=1)
         matrix = weights / np.sqrt(np.outer(degrees, degrees))
         vectors = eigh(matrix, subset_by_index=(p.nodes - dim, p.nodes - 1))[1]
