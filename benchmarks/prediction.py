@@ -9,6 +9,7 @@ computed when the table is made, so that a finished simulation serves every late
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import sys
@@ -282,9 +283,10 @@ def _command(args: Namespace) -> None:
         rows = [row for found in pool.map(predicted, list(zip(designs, measured, strict=True))) for row in found]
     import pandas as pd
 
-    table = pd.DataFrame(rows)
+    text = pd.DataFrame(rows).to_csv(index=False, float_format="%.6g")
     if args.publish:
-        write_text(args.publish, table.to_csv(index=False, float_format="%.6g"))
+        write_text(args.publish, text)
+    table = pd.read_csv(io.StringIO(text))  # so that the tables are those of the file
     print(markdown_table(HEADER, summary(table)))
     print()
     print(markdown_table(GAP_HEADER, gaps(table)))
