@@ -2,7 +2,8 @@
 
 A new row's scores are Gaussian. Their variance has three parts: the row's own, which the coefficients multiply; that
 of the labelled rows' mean, which the intercept takes away; and that of the mean score itself, as the labelled rows
-of every group scatter about their mean (docs/prediction.md derives it).
+of every group scatter about their mean (docs/prediction.md derives it): each by itself, along the means and off
+them, and in pairs, by the products of what they have off the means.
 """
 
 from __future__ import annotations
@@ -26,8 +27,11 @@ def alike(scores: Scores, others: Array) -> Array:
     missing, spread = 1 - signal[:, None, :], scores.spread[:, None, :]
     scatter = own_curvature * (missing**2 + spread * square) + scores.influence**2 * square
     common = along[..., None] * (2 * scores.influence * missing - spread * along[..., None])
-    noise = length * (scores.spread + _centre(scores)) + r * (weights * scatter).sum(axis=2)
-    own = (r + 1) * (weights * common).sum(axis=2)
+    single, trace = _single(scores)[:, None, :], scores.square[:, None]
+    pairs = trace * (single * scores.influence**2).sum(axis=2) * (single * missing**2).sum(axis=2)
+    noise = length * (scores.spread + _centre(scores)) + r * ((weights * scatter).sum(axis=2) + pairs)
+    crossing = trace * (single * scores.influence * missing).sum(axis=2) ** 2
+    own = (r + 1) * ((weights * common).sum(axis=2) - crossing)
     return orthant.exchangeable(np.sqrt(r + 1) * signal, noise, own, r)
 
 
@@ -38,11 +42,15 @@ def _centre(scores: Scores) -> Array:
     return found
 
 
-def _weights(scores: Scores) -> Array:
-    """How much the labelled rows of a group scatter the coefficients: ω·n/D², over the share of freedom left."""
-    freedom = scores.mass.sum(axis=1) / scores.counts.sum(axis=1)
-    found: Array = scores.spread * scores.mass**2 / np.maximum(scores.counts, 1e-300) / freedom[:, None]
+def _single(scores: Scores) -> Array:
+    """ω·n/D², shape (B, T)."""
+    found: Array = scores.spread * scores.mass**2 / np.maximum(scores.counts, 1e-300)
     return found
+
+
+def _weights(scores: Scores) -> Array:
+    """How much the labelled rows of a group, each by itself, scatter the coefficients; shape (B, T)."""
+    return _single(scores) * scores.inflation[:, None]
 
 
 def apart(scores: Scores, classes: Indices) -> Array:
@@ -73,4 +81,14 @@ def _scatter(scores: Scores, labels: Array, residuals: Array) -> Array:
     found = found - crossed - np.swapaxes(crossed, 2, 3)
     last = own[..., None, None] * square[:, None] + along[..., :, None] * along[..., None, :]
     found = found + (weights * scores.spread).sum(axis=1)[:, None, None, None] * last
-    return np.asarray(found)
+    return np.asarray(found + _pairs(scores, residuals))
+
+
+def _pairs(scores: Scores, residuals: Array) -> Array:
+    """The part of the scatter that is due to pairs of labelled rows."""
+    single = _single(scores)
+    influence = np.einsum("bg,btg->bt", single, scores.influence**2)
+    residual = np.einsum("bg,bgc,bgd->bcd", single, residuals, residuals)
+    crossing = np.einsum("bg,btg,bgc->btc", single, scores.influence, residuals)
+    found = influence[..., None, None] * residual[:, None] + crossing[..., :, None] * crossing[..., None, :]
+    return np.asarray(scores.square[:, None, None, None] * found)

@@ -24,7 +24,7 @@ def exchangeable(signal: Array, noise: Array, own: Array, others: Array) -> Arra
     Parameters
     ----------
     signal, noise, own : array
-        With 0 <= own <= noise; without noise, the sign of the signal decides.
+        With own <= noise; without noise, the sign of the signal decides.
     others : array
         r >= 1, wrong classes.
     """

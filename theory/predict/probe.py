@@ -97,22 +97,35 @@ def fit(sample: Sample) -> Fit:
     raise FloatingPointError("the equivalents of least squares were not found")
 
 
-def slope(sample: Sample, found: Fit) -> Array:
-    """dK/dρ at ρ = 0 for a ridge ρ in every direction, which adds to τ; shape (B, T, T)."""
+class Slopes(NamedTuple):
+    """Derivatives by a ridge ρ in every direction, which adds to τ; at ρ = 0.
+
+    Attributes
+    ----------
+    tau, delta : array, shape (B,)
+        The latter is −(trace of the squared inverse of the sum of squares).
+    residual : array, shape (B, T, T)
+    """
+
+    tau: Array
+    delta: Array
+    residual: Array
+
+
+def slopes(sample: Sample, found: Fit) -> Slopes:
+    """Differentiate both equations and solve for the derivatives of τ and δ."""
     weighed, r, present = sample.weights * sample.spread, sample.copies[:, None], sample.counts > 0
     tau, delta, slack, residual = found
     by_delta = -(residual * weighed[:, None]) @ residual
     by_tau = (residual - residual @ (slack[..., None] * residual)) / tau[:, None, None]
-    # Both equations, differentiated, in the derivatives of τ and δ.
     kept, kept_by_tau, kept_by_delta = (np.einsum("btt->bt", matrix) for matrix in (residual, by_tau, by_delta))
     inside = (sample.counts - r) * weighed / slack**2
     a = 1 - (present * weighed * r * kept_by_tau).sum(axis=1)
     b = (present * weighed * (inside - r * kept_by_delta)).sum(axis=1)
     c = delta - (present * r * slack * kept_by_tau).sum(axis=1)
     d = tau - (present * r * (weighed * kept + slack * kept_by_delta)).sum(axis=1)
-    determinant = (a * d - b * c)[:, None, None]
-    result: Array = (by_tau * d[:, None, None] - by_delta * c[:, None, None]) / determinant
-    return result
+    of_tau, of_delta = d / (a * d - b * c), -c / (a * d - b * c)
+    return Slopes(of_tau, of_delta, by_tau * of_tau[:, None, None] + by_delta * of_delta[:, None, None])
 
 
 class Scores(NamedTuple):
@@ -133,6 +146,8 @@ class Scores(NamedTuple):
         ω.
     counts, mass : array, shape (B, T)
         n less the intercept's share, and n/D.
+    inflation, square : array, shape (B,)
+        dτ/dρ for a ridge ρ, by which the other rows enlarge a row's share in the scatter; and the trace of Q².
     """
 
     response: Array
@@ -142,6 +157,8 @@ class Scores(NamedTuple):
     spread: Array
     counts: Array
     mass: Array
+    inflation: Array
+    square: Array
 
 
 def scores(rows: Rows, labelled: Array, dim: Array, ridge: Array) -> Scores:
@@ -180,7 +197,10 @@ def scores(rows: Rows, labelled: Array, dim: Array, ridge: Array) -> Scores:
     curvature = inner @ influence
     mass = counts / found.slack[:, :types]
     roots = np.sqrt(counts)
-    length = slope(sample, found)[:, :types, :types] * roots[..., None] * roots[:, None, :] / weights[..., None]
+    by_ridge = slopes(sample, found)
+    length = by_ridge.residual[:, :types, :types] * roots[..., None] * roots[:, None, :] / weights[..., None]
     part = np.s_[:, :types, :types]
     response = influence[part] * mass[:, None, :]
-    return Scores(response, length, influence[part], curvature[part], rows.spread, counts, mass)
+    return Scores(
+        response, length, influence[part], curvature[part], rows.spread, counts, mass, by_ridge.tau, -by_ridge.delta
+    )

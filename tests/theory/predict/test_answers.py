@@ -87,6 +87,49 @@ def test_accuracy_of_probes_on_drawn_rows(name, ridge):
     mean(right(seed) for seed in range(DRAWS // 2)).check(expected, 0.005)
 
 
+def scattered(m: Mixture, share: float, draws: int) -> np.ndarray:
+    """Mean rows' scores without the intercept, and the intercept's part, times √C; shape (draws, C + 1, T, C).
+
+    Each class in turn is the first, the right one; the last of the C + 1 is the intercept's.
+    """
+    classes, types = nodes(m.s)
+    means, number = m.means(), classes.max() + 1
+    groups = [[np.flatnonzero((types == t) & (classes == c))[0] for t in range(len(m.spread))] for c in range(number)]
+    found = []
+    for seed in range(draws):
+        rng = np.random.default_rng([seed, 17])
+        x, chosen = m.draw(rng), labelled(m.s, share, rng)
+        probe = least_squares(x, classes, chosen)
+        own = [np.roll(means[groups[c]] @ probe.coefficients, -c, axis=1) for c in range(number)]
+        centre = (probe.centre - means[chosen].mean(axis=0)) @ probe.coefficients
+        found.append([*own, np.broadcast_to(centre, own[0].shape)])
+    return np.sqrt(number) * np.array(found)
+
+
+@pytest.mark.parametrize("name", ["two types", "three types", "strong means"])
+def test_scatter_of_the_mean_score(name):
+    """Of the right score against the mean of the others, and among the others, without a new row's own variance."""
+    m, share, draws = MIXTURES[name], 0.3, 2000
+    found = scores(as_rows(m), share * m.s.totals, np.array([float(m.dim)]), np.zeros(1))
+    with mock.patch.object(answers.orthant, "exchangeable") as law:
+        answers.alike(found._replace(length=0 * found.length), m.s.copies[:, -1])
+    _, noise, own, others = (np.broadcast_to(part, (1, len(m.spread)))[0] for part in law.call_args.args)
+    number = int(others[0]) + 1
+    drawn = scattered(m, share, draws)
+    rows, intercept = drawn[:, :number], drawn[:, number, 0]
+    contrast = rows[..., 0] - rows[..., 1:].mean(axis=-1)
+    right = ((contrast - contrast.mean(axis=(0, 1))) ** 2).mean(axis=1)
+    wrong = rows[..., 1:].var(axis=-1, ddof=1).mean(axis=1)
+    # Four standard errors; the next order is 1/(labels − k) times a few.
+    mean(right).check(noise - own + noise / others, 0.06 * noise)
+    mean(wrong).check(noise, 0.05 * noise)
+    mean(wrong * (1 + 1 / others) - right).check(own, 0.02 * noise)
+    # The intercept's part is the same for all types.
+    centre = (intercept - intercept.mean(axis=1, keepdims=True)) ** 2
+    expected = found.length.sum() * answers._centre(found)[0, 0]
+    mean(centre.sum(axis=1) / (number - 1)).check(expected, 0.05 * expected)
+
+
 def test_scatter_matters_where_labels_are_few():
     """Without the scatter of the mean score the prediction is too good."""
     m = MIXTURES["strong means"]
@@ -143,6 +186,65 @@ def test_law_of_the_scores_of_groups():
         [np.ones((4, 3, 1)), np.ones((4, 3, 3)) * np.trace(covariance, axis1=1, axis2=2)[:, None, None] / 3], 2
     )
     drawn.check(expected, 0.03 * size)
+
+
+def test_scatter_of_the_mean_score_of_groups():
+    """Of a group's mean row without the intercept, and without a new row's own variance."""
+    rows, types, points = groups()
+    found = scores(rows, SIZES[None] / 2, np.array([float(DIM)]), np.zeros(1))
+    one_hot = np.eye(3)[CLASSES]
+    labels = one_hot - SIZES @ one_hot / SIZES.sum()
+    center = (found.response @ labels)[0]
+    expected = answers._scatter(found, labels[None], (labels - center)[None])[0]
+
+    def one(seed: int) -> np.ndarray:
+        rng = np.random.default_rng([seed, 18])
+        x = points[types] + np.sqrt(SPREAD[types])[:, None] * rng.standard_normal((len(types), DIM))
+        return points @ least_squares(x, CLASSES[types], halves(types, rng)).coefficients
+
+    drawn = np.array([one(seed) for seed in range(3000)])
+    deviation = drawn - drawn.mean(axis=0)
+    size = np.trace(expected, axis1=1, axis2=2)[:, None, None] / 3
+    mean(deviation[..., None] * deviation[:, :, None, :]).check(expected, 0.05 * size)
+
+
+@pytest.mark.parametrize("share", [0.25, 0.4, 0.7])
+def test_scatter_of_one_type_in_closed_form(share):
+    """With μ the signal and κ = k/n, by the fluctuations of a random projection and of the means on it."""
+    m = mixture([25_000], 4, [[1.5]], [1.0], 20_000)
+    count = share * 100_000
+    found = scores(as_rows(m), share * m.s.totals, np.array([20_000.0]), np.zeros(1))
+    with mock.patch.object(answers.orthant, "exchangeable") as law:
+        answers.alike(found._replace(length=0 * found.length), m.s.copies[:, -1])
+    _, noise, own, _ = (float(np.ravel(part)[0]) for part in law.call_args.args)
+    mu, kappa = found.response.item(), 20_000 / count
+    product = mu * (1 - mu)
+    assert noise == pytest.approx(3 * product * (1 - (1 - kappa) * product) / (count - 20_000), rel=1e-2)
+    assert own == pytest.approx(4 * product**2 / count, rel=1e-2)
+
+
+def test_scatter_of_groups_is_that_of_types():
+    """The scatter of classes that are alike, from that of groups: contrasts of the right score and among the wrong."""
+    m = MIXTURES["strong means"]
+    found, number, count = of(m), 4, 2
+    one = np.kron(np.eye(number) - 1 / number, np.ones((count, count))) * number
+    tiled = {name: one * np.tile(getattr(found, name)[0], (number, number)) for name in ("influence", "curvature")}
+    each = found._replace(
+        influence=tiled["influence"][None],
+        curvature=tiled["curvature"][None],
+        spread=np.tile(found.spread, number),
+        counts=np.tile(found.counts, number) / number,
+        mass=np.tile(found.mass, number) / number,
+    )
+    labels = np.repeat(np.eye(number) - 1 / number, count, axis=0)
+    missing = (1 - found.response.sum(axis=2)[0])[np.tile(np.arange(count), number), None] * labels
+    scatter = number * answers._scatter(each, labels[None], missing[None])[0, :count]
+    with mock.patch.object(answers.orthant, "exchangeable") as law:
+        answers.alike(found._replace(length=0 * found.length), m.s.copies[:, -1])
+    _, noise, own, _ = (np.broadcast_to(part, (1, count))[0] for part in law.call_args.args)
+    among, against = np.array([0, 1, -1, 0]) / np.sqrt(2), np.array([1, -1 / 3, -1 / 3, -1 / 3])
+    np.testing.assert_allclose(among @ scatter @ among, noise, rtol=1e-9)
+    np.testing.assert_allclose(against @ scatter @ against, noise - own + noise / 3, rtol=1e-9)
 
 
 def test_accuracy_of_probes_on_drawn_groups():

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import root
 
 from tests.theory.predict.simulated import Mixture, labelled, least_squares, mean, mixture, nodes, units
-from theory.predict.probe import Fit, Sample, fit, scores, slope
+from theory.predict.probe import Fit, Sample, fit, scores, slopes
 from theory.predict.rows import Rows
 
 MIXTURES = {
@@ -93,9 +93,10 @@ def test_slope_is_the_difference_by_a_ridge(name, weights):
         np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-10)
     step = 1e-4 * found.tau[0]
     above, below = naive(given, step), naive(given, -step)
-    np.testing.assert_allclose(
-        slope(given, found), (above.residual - below.residual) / (2 * step), rtol=1e-4, atol=1e-8 / found.tau[0]
-    )
+    by_ridge = slopes(given, found)
+    for name in ("tau", "delta", "residual"):
+        difference = (getattr(above, name) - getattr(below, name)) / (2 * step)
+        np.testing.assert_allclose(getattr(by_ridge, name), difference, rtol=1e-4, atol=1e-8 / found.tau[0])
 
 
 def test_a_type_without_rows_changes_nothing():
@@ -113,7 +114,7 @@ def test_a_type_without_rows_changes_nothing():
     np.testing.assert_allclose(one.tau, other.tau)
     np.testing.assert_allclose(one.delta, other.delta)
     np.testing.assert_allclose(one.residual, other.residual[:, :2, :2])
-    np.testing.assert_allclose(slope(given, one), slope(padded, other)[:, :2, :2])
+    np.testing.assert_allclose(slopes(given, one).residual, slopes(padded, other).residual[:, :2, :2])
 
 
 def test_two_halves_of_a_type_are_the_type():
