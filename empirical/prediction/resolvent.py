@@ -1,6 +1,6 @@
 """What a linear probe knows of the population: the resolvent of a sample covariance, and what it does to scores.
 
-The derivations, with the sources, are in docs/prediction.md, "On features".
+The derivations, with the sources, are in docs/prediction_features.md.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from theory.bounds import DEFAULTS, SCHEMA
 from theory.checks import ParameterError, require, require_integer
 from theory.command import Parser, format_number, run
 from theory.files import require_writable, write_figure, write_text
-from theory.options import GIVEN, add_graph, given_six, graph_of_options
+from theory.options import GIVEN, add_graph, given_six, graph_of_options, pairing_of
 from theory.params import GraphParameters, SixLevels
 from theory.plan import MEASURED, Plan, Profile, graph_of, plan_from_parameters, plan_from_profile
 from theory.sharper import comparison
@@ -71,10 +71,13 @@ def _command(args: Namespace) -> None:
                 f"--{option.replace('_', '-')} " + ("and --sweep exclude each other" if args.sweep else "needs --sweep")
             )
     if args.sweep:
-        _sweep(args, {name: getattr(args, name) for name in (*GIVEN, *six, "dim", "delta", "pairing")})
+        _sweep(
+            args,
+            {**{name: getattr(args, name) for name in (*GIVEN, *six, "dim", "delta")}, "pairing": pairing_of(args)},
+        )
         return
     if args.profile:
-        plan = plan_from_profile(Profile.load(args.profile), args.pairing, args.dim, args.delta)
+        plan = plan_from_profile(Profile.load(args.profile), pairing_of(args), args.dim, args.delta)
     else:
         dim = DEFAULTS["dim"] if args.dim is None else args.dim
         delta = DEFAULTS["delta"] if args.delta is None else args.delta

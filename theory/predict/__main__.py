@@ -8,21 +8,19 @@ from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from theory.bounds import DEFAULTS
 from theory.checks import ParameterError, require, require_known
 from theory.command import Parser, format_number, run
 from theory.files import require_writable, write_figure, write_text
-from theory.options import add_graph, given_six, graph_of_options
+from theory.options import add_graph, given_six, graph_of_options, pairing_of
 from theory.params import GraphParameters, SixLevels
-
-if TYPE_CHECKING:
-    pass
 
 SCHEMA = "difficult-examples/prediction/1"
 REMEDIES = ("nothing", "clean", "margin", "temperature_unweighted", "removal", "random_removal")
 PROBES = {"least_squares": 0.0, "logistic": 1.0}  # as in theory.predict.chain, which would have to be imported
+FEWEST_NODES = 60
 OF_SIX = ("nothing", "removal", "random_removal")
 MEASURED = "of measured cosines this is indicative only: python -m empirical.prediction predicts from features"
 PARTS = {
@@ -86,7 +84,9 @@ def _command(args: Namespace) -> None:
     graph, dim = _graph(args)
     report = _report(args, graph, dim, OF_SIX if isinstance(graph, SixLevels) else REMEDIES)
     if args.profile:
-        report["warnings"] = [MEASURED]
+        report["warnings"].append(MEASURED)
+    if graph.nodes < FEWEST_NODES:
+        report["warnings"].append(f"fewer than {FEWEST_NODES} nodes, for which nothing was tested")
     print(json.dumps(report, indent=2, allow_nan=False, default=float) if args.json else _text(report, bool(six)))
 
 
@@ -95,8 +95,8 @@ def _graph(args: Namespace) -> tuple[GraphParameters | SixLevels, int]:
         return graph_of_options(args), DEFAULTS["dim"] if args.dim is None else args.dim
     from theory.plan import Profile, graph_of, plan_from_profile
 
-    parameters = plan_from_profile(Profile.load(args.profile), args.pairing, args.dim).parameters
-    return graph_of({**parameters, "pairing": args.pairing}), int(parameters["dim"])
+    parameters = plan_from_profile(Profile.load(args.profile), pairing_of(args), args.dim).parameters
+    return graph_of({**parameters, "pairing": pairing_of(args)}), int(parameters["dim"])
 
 
 def _sweep(args: Namespace) -> None:
@@ -109,7 +109,7 @@ def _sweep(args: Namespace) -> None:
         require(path is None or path.suffix in suffixes, f"--{option}", path, allowed)
     sweeps = [parse_sweep(text, NAMES) for text in args.sweep]
     fixed = {name: getattr(args, name) for name in NAMES}
-    table = prediction_table(fixed, sweeps, args.pairing, args.remedy, args.probe)
+    table = prediction_table(fixed, sweeps, pairing_of(args), args.remedy, args.probe, args.correlated)
     files = [path for path in (args.out, args.plot) if path]
     for path in files:
         require_writable(path)
@@ -147,10 +147,17 @@ def _report(args: Namespace, graph: GraphParameters | SixLevels, dim: int, remed
         "reasons": reasons,
         "warnings": [],
     }
-    if isinstance(graph, GraphParameters) and not args.correlated:
+    if not isinstance(graph, GraphParameters) or args.correlated:
+        reasons["mechanism"] = "a three-level graph with independent noise has one"
+        return report
+    try:
         report["mechanism"] = mechanism(graph, *given, args.probe)._asdict()
-        if args.probe == "least_squares":  # the other takes too long for a search
+        if args.probe == "least_squares":
             report["thresholds"] = {name: where._asdict() for name, where in thresholds(graph, *given).items()}
+        else:
+            reasons["thresholds"] = "searched for the probe least_squares only"
+    except (ParameterError, FloatingPointError) as error:
+        reasons["thresholds" if report["mechanism"] else "mechanism"] = f"not everywhere in the range: {error}"
     return report
 
 

@@ -19,10 +19,11 @@ from theory.predict.structure import Array, Structure, of_graph
 from theory.sweep import Points, point_name
 
 CHUNK = 256  # graphs at a time
-FEWEST_NODES = 60  # the asymptotics were tested down to here
 FEWEST_LABELS = 2  # a class
 LARGEST_RIDGE = 1e50  # its squares must fit a float
+MOST_CLASSES = 200  # whose scores the logistic probe's 512 draws can average over
 LABELLED = 0.5  # of all nodes, unless told otherwise
+OPEN = "fewer: the labelled samples do not determine a probe on so many eigenvectors"
 
 Place = Callable[[int], str | None]  # the name of a point, None of a single one
 
@@ -112,6 +113,7 @@ def evaluate(
     pairing: Pairing = "block",
     remedy: str = "nothing",
     probe: str = "least_squares",
+    correlated: float = 0.0,
     name: Callable[[tuple[Any, ...]], str] = point_name,
 ) -> dict[str, Array]:
     """``predict`` for many three-level graphs at once.
@@ -125,6 +127,8 @@ def evaluate(
     pairing : {"block", "any", "matched", "clean"}
     remedy : str
     probe : {"least_squares", "logistic"}
+    correlated : float
+        As in ``predict``, of all points.
     name : callable
         How errors call the point of an index.
 
@@ -156,7 +160,7 @@ def evaluate(
         place = partial(_place, name, shape, start)
         columns = flat[:, start : start + CHUNK]
         points = _points(columns[:6], pairing, place)
-        parts.append(_evaluate(points, columns[6:], remedy, place, probe))
+        parts.append(_evaluate(points, columns[6:], correlated, remedy, place, probe))
     found = (np.concatenate(part).reshape(shape) for part in zip(*parts, strict=True))
     return dict(zip(("accuracy", "easy", "difficult"), found, strict=True))
 
@@ -177,14 +181,16 @@ def _points(columns: Array, pairing: Pairing, place: Place) -> Points:
     return Points(alpha, beta, beta if pairing == "clean" else gamma, n, c - 1, n_d, pairing)
 
 
-def _evaluate(p: Points, columns: Array, remedy: str, place: Place, probe: str) -> tuple[Array, Array, Array]:
+def _evaluate(
+    p: Points, columns: Array, correlated: float, remedy: str, place: Place, probe: str
+) -> tuple[Array, Array, Array]:
     dim, epsilon, labels, ridge = columns
     for index, level in enumerate(epsilon.tolist()):
         try:
-            _require_noise(level, 0)
+            _require_noise(level, correlated)
         except ParameterError as error:
             raise _at(error, place(index)) from None
-    found, s = _answer(three_levels(p, epsilon), remedy, p, dim, labels, ridge, place, probe)
+    found, s = _answer(three_levels(p, epsilon, correlated), remedy, p, dim, labels, ridge, place, probe)
     easy, difficult = (np.where(s.counts[:, kind] > 0, found.by_type[:, kind], np.nan) for kind in (0, 1))
     return found.mean, easy, difficult
 
@@ -243,6 +249,8 @@ def _answer(
     share = labels / n
     check(np.isfinite(labels) & (labels * left / n >= FEWEST_LABELS), "labels_per_class", labels, _fewest(left, n))
     check(labels < n, "labels_per_class", labels, lambda i: f"labels_per_class < {n[i]:g}: others are to be predicted")
+    if probe == "logistic":
+        check(classes <= MOST_CLASSES, "classes", classes, lambda _: f"classes <= {MOST_CLASSES} of a logistic probe")
     positive, sign = (ridge > 0, "<") if probe == "logistic" else (ridge >= 0, "<=")
     check(positive & (ridge <= LARGEST_RIDGE), "ridge", ridge, lambda _: f"0 {sign} ridge <= {LARGEST_RIDGE:g}")
     check(np.isfinite(dim) & (dim == np.floor(dim)), "dim", dim, lambda _: "an integer")
@@ -254,8 +262,10 @@ def _answer(
         return accuracy(s, dim, labelled, ridge, probe=probe), s
     except FloatingPointError:
         first = next(i for i in range(len(dim)) if not _solvable(s[[i]], dim[[i]], labelled[[i]], ridge[[i]], probe))
-        condition = "fewer: the labelled samples do not determine a probe on so many eigenvectors"
-        raise ParameterError("dim", int(dim[first]), condition, place(first)) from None
+        if probe == "logistic":
+            tested = "a ridge, such as 1, for which the mean-field equations are solved"
+            raise ParameterError("ridge", float(ridge[first]), tested, place(first)) from None
+        raise ParameterError("dim", int(dim[first]), OPEN, place(first)) from None
 
 
 def _solvable(s: Structure, dim: Array, labelled: Array, ridge: Array, probe: str) -> bool:

@@ -22,12 +22,12 @@ import numpy as np
 from scipy.special import gammaln, pdtrc, xlogy
 
 from theory.augmentation import Kind, natural_data
-from theory.checks import require
+from theory.checks import ParameterError, is_finite, require
 from theory.draws import SAMPLED, Noise
 from theory.params import GraphParameters
 from theory.predict.chain import accuracy
 from theory.predict.covariance import wishart
-from theory.predict.graphs import FEWEST_LABELS, LABELLED, Prediction
+from theory.predict.graphs import FEWEST_LABELS, LABELLED, LARGEST_RIDGE, OPEN, Prediction
 from theory.predict.orthant import exchangeable
 from theory.predict.structure import Array, of_graph
 from theory.spectrum import require_augmentation_graph
@@ -156,7 +156,7 @@ def predict_sampled(
         k: at least the classes, fewer than the labels; with ``wishart`` fewer than the draws; with ``channel`` at
         least the number of different data, for which of them come first depends on the draw.
     labels_per_class : float, optional
-        Labelled samples a class, 2 to n, by default half of them.
+        Labelled samples a class, at least 2 and fewer than n, by default half of them.
     ridge : float
         λ >= 0; 0 with ``channel``.
 
@@ -169,10 +169,15 @@ def predict_sampled(
     labels = LABELLED * p.n if labels_per_class is None else labels_per_class
     enough = FEWEST_LABELS <= labels < p.n
     require(enough, "labels_per_class", labels, f"{FEWEST_LABELS} <= labels_per_class < {p.n}, the samples of a class")
-    require(dim == math.floor(dim) and dim >= p.classes, "dim", dim, f"an integer >= {p.classes}, the classes")
+    require(
+        is_finite(dim) and dim == math.floor(dim) and dim >= p.classes,
+        "dim",
+        dim,
+        f"an integer >= {p.classes}, the classes",
+    )
     total = labels * p.classes
     require(dim < total - 1, "dim", dim, f"dim < {total:g} - 1, one less than the labels")
-    require(math.isfinite(ridge) and ridge >= 0, "ridge", ridge, "ridge >= 0")
+    require(is_finite(ridge) and 0 <= ridge <= LARGEST_RIDGE, "ridge", ridge, f"0 <= ridge <= {LARGEST_RIDGE:g}")
     draws = int(noise.draws or 0)
     if noise.kind == "channel":
         require(ridge == 0, "ridge", ridge, "0 with the noise channel")
@@ -180,7 +185,10 @@ def predict_sampled(
     require_augmentation_graph(p)
     s = of_graph(p, 0.0)
     many = np.array([float(draws)])
-    found = accuracy(s, dim, labels / p.n * s.totals, ridge, captured=lambda one, k: wishart(one, k, many))
+    try:
+        found = accuracy(s, dim, labels / p.n * s.totals, ridge, captured=lambda one, k: wishart(one, k, many))
+    except FloatingPointError:
+        raise ParameterError("dim", dim, OPEN) from None
     return _prediction(p, float(found.mean[0]), *found.by_type[0].tolist())
 
 

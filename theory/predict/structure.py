@@ -146,7 +146,7 @@ def _degrees(own: Array, levels: Array, counts: Array) -> Array:
     A type without nodes has the mean degree of the others: its own, of no meaning, need not be positive.
     """
     found: Array = own[:, 0] + (levels[:, 0] @ counts[..., None])[..., 0]
-    mean = (found * counts).sum(axis=1, keepdims=True) / counts.sum(axis=1, keepdims=True)
+    mean = (found * counts).sum(axis=1, keepdims=True) / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     return np.where(counts > 0, found, mean)
 
 

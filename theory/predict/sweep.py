@@ -28,7 +28,12 @@ SYMBOLS = dict(zip(NAMES, ("α", "β", "γ", "n", "r + 1", "n_d", "k", "ε", "la
 
 
 def prediction_table(
-    fixed: Mapping[str, Any], sweeps: Sequence[Sweep], pairing: Any, remedy: str, probe: str = "least_squares"
+    fixed: Mapping[str, Any],
+    sweeps: Sequence[Sweep],
+    pairing: Any,
+    remedy: str,
+    probe: str = "least_squares",
+    correlated: float = 0.0,
 ) -> Table:
     """Evaluate the product grid of one or two sweeps.
 
@@ -38,7 +43,7 @@ def prediction_table(
         The parameters that are not swept, by the names in ``NAMES``; None or a name left out means the default of
         the command. Half of the samples are labelled unless told otherwise.
     sweeps : sequence of (name, values)
-    pairing, remedy, probe
+    pairing, remedy, probe, correlated
         As in ``theory.predict.evaluate``.
 
     Returns
@@ -65,7 +70,8 @@ def prediction_table(
     columns.setdefault("labels_per_class", LABELLED * np.asarray(columns["samples_per_class"]))
     arrays = np.broadcast_arrays(*(np.asarray(columns[name], dtype=np.float64) for name in NAMES))
     given_by_name: dict[str, Any] = dict(zip(NAMES, arrays, strict=True))
-    call = partial(evaluate, **given_by_name, pairing=pairing, probe=probe, name=partial(grid_point, sweeps))
+    point = partial(grid_point, sweeps)
+    call = partial(evaluate, **given_by_name, pairing=pairing, probe=probe, correlated=correlated, name=point)
     found, clean = call(remedy=remedy), call(remedy="clean")
     columns_found = (found["accuracy"], found["easy"], found["difficult"], clean["accuracy"])
     parameters: Table = {
