@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
+from theory.checks import require
 from theory.command import Parser, add_workers, chosen_workers, run
 from theory.workers import workers
 
@@ -38,7 +39,7 @@ def parser(prog: str) -> Parser:
     add = found.group("what is predicted").add_argument
     add("--labels-per-class", type=int, help="labels per class that the probe is trained on, >= 1 (all labels)")
     parts = "kinds of samples in a class: 1, or 2, an easy and a difficult one"
-    add("--components", type=int, choices=(1, 2), default=2, help=parts)
+    add("--components", type=int, choices=(1, 2), help=f"{parts} (2; 1 with --pooled)")
     add("--pooled", action="store_true", help="one covariance for all classes: faster, one component, less accurate")
     add("--metrics", action="store_true", help="measure what the field ranks features by too (features in memory)")
     found.group("output").add_argument("--json", action="store_true", help="print JSON")
@@ -55,7 +56,8 @@ def _command(args: Namespace) -> None:
 
     files = find_files("features", args.features)
     labels = read_integers("labels", *find_files("labels", args.labels))
-    features, components = Features(files), 1 if args.pooled else args.components
+    require(not args.pooled or args.components != 2, "--components", args.components, "1 with --pooled")
+    features, components = Features(files), args.components or (1 if args.pooled else 2)
     with workers(**chosen_workers(args)) as pool:
         covariance: Literal["own", "pooled"] = "pooled" if args.pooled else "own"
         found = predict(features, labels, args.labels_per_class, covariance, components, pool.map)

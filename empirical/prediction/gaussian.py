@@ -21,6 +21,7 @@ from theory.checks import require, require_integer, require_known
 Array = NDArray[np.float64]
 Covariance = Literal["own", "pooled"]
 COVARIANCES = ("own", "pooled")
+MOST_LABELS = 10**12  # a class
 LARGEST_KAPPA = 0.9
 FOLDS = 20  # of the jackknife
 RAYS = 10_240  # over all classes, each with its opposite
@@ -101,7 +102,7 @@ def predict(
     own = covariance == "own"
     require(own or components == 1, "components", components, "1 where covariance = pooled")
     if labels_per_class is not None:
-        labels_per_class = require_integer("labels_per_class", labels_per_class, 1)
+        labels_per_class = require_integer("labels_per_class", labels_per_class, 1, MOST_LABELS)
     x = features if isinstance(features, Features) else Features(np.asarray(features))
     y = np.unique(labels, return_inverse=True)[1].astype(np.int64)
     moments = measure_moments(x, y, mapper)

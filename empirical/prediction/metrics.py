@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from empirical.prediction.evidence import logme
+from empirical.prediction.moments import require_size
 from empirical.prediction.spectra import alpha_req, lidar, nesum, rankme
 from theory.checks import require, require_known
 
@@ -49,6 +50,7 @@ def measure_metrics(features: NDArray[Any], labels: Labels | None) -> dict[str, 
     if labels is not None:
         require(len(labels) == len(x), "labels", f"{len(labels)} labels", f"one for each of {len(x)} rows")
         labels = np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    require_size(x)
     unlabelled = np.zeros(len(x), dtype=np.int64)
     found = {}
     for name, metric in METRICS.items():

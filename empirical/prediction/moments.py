@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial, reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,9 @@ class Moments:
         return np.asarray(np.diag(self.within) * self.freedom / self.samples + between)
 
 
+SMALLEST_SIZE, LARGEST_SIZE = 1e-50, 1e50  # of the largest feature
+
+
 class Sums(NamedTuple):
     """Sums over rows: how many, of what and of which products."""
 
@@ -87,7 +90,9 @@ def measure_moments(features: Features, labels: Labels, mapper: Mapper = map) ->
     """
     require_classes(features, labels)
     classes, chunks = int(labels.max()) + 1, features.chunks()
-    origin = chunks[0].raw(slice(ORIGIN_ROWS)).mean(axis=0, dtype=np.float64)
+    first = chunks[0].raw(slice(ORIGIN_ROWS))
+    require_size(first)
+    origin = first.mean(axis=0, dtype=np.float64)
     items = ((chunk, labels[chunk.start : chunk.stop]) for chunk in chunks)
     counts, sums, products = reduce(_added, mapper(partial(sum_rows, classes, origin), items))
     means = sums / counts[:, None]
@@ -107,8 +112,17 @@ def require_classes(features: Features, labels: Labels) -> None:
 def sum_rows(classes: int, origin: Array, item: tuple[Chunk, Labels]) -> Sums:
     """The sums of a chunk: what a worker does."""
     chunk, labels = item
-    rows = chunk.raw() - origin  # in double precision, as the origin
+    rows = chunk.raw()
+    require_size(rows)
+    rows = rows - origin  # in double precision, as the origin
     return Sums(np.bincount(labels, minlength=classes), indicators(labels, classes) @ rows, rows.T @ rows)
+
+
+def require_size(rows: NDArray[Any]) -> None:
+    """ParameterError unless squares and fourth powers of the features fit a float: none above, not all below."""
+    largest = float(np.abs(rows).max(initial=0))
+    inside = largest == 0 or SMALLEST_SIZE <= largest <= LARGEST_SIZE
+    require(inside, "features", f"{largest:.3g} in size", f"between {SMALLEST_SIZE:g} and {LARGEST_SIZE:g}")
 
 
 def indicators(labels: Labels, classes: int) -> csr_array:

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -69,7 +70,11 @@ def test_no_number_is_said_with_its_reason(tmp_path, capsys):
         (lambda x, labels: (x, 0 * labels), [], "labels = 1 class violates at least two classes"),
         (lambda x, labels: (x, np.append(labels[:-1], 9)), [], "a class of 1 sample violates at least two samples"),
         (lambda x, labels: (np.where(x == x[5, 2], np.nan, x), labels), [], "f.npy: row 5 is NaN or infinite"),
-        (lambda x, labels: (x, labels), ["--labels-per-class", "0"], "labels_per_class = 0 violates an integer >= 1"),
+        (
+            lambda x, labels: (x, labels),
+            ["--labels-per-class", "0"],
+            "labels_per_class = 0 violates an integer in [1, 1000000000000]",
+        ),
         (lambda x, labels: (x, labels), ["--components", "3"], "--components 3"),
         (lambda x, labels: (x[0], labels), [], "violates a float matrix"),
         (lambda x, labels: (x, labels + 0.5), [], "labels = float64 violates integers in"),
@@ -84,3 +89,19 @@ def test_bad_input_is_one_line(change, arguments, message, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert message in err
+
+
+@pytest.mark.parametrize("scale", [1e-160, 1e200, 1e300])
+def test_features_of_extreme_size_are_refused(scale, files, capsys):
+    np.save(files[1], np.load(files[1]).astype(np.float64) * scale)
+    assert main([*files, "--metrics"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert re.fullmatch(r"error: features = \S+ in size violates between 1e-50 and 1e\+50\n", printed.err)
+
+
+def test_pooled_classes_have_one_component(files, capsys):
+    assert main([*files, "--pooled", "--components", "2"]) == 2
+    assert capsys.readouterr().err == "error: --components = 2 violates 1 with --pooled\n"
+    assert main([*files, "--labels-per-class", "1" + 22 * "0"]) == 2
+    assert "labels_per_class" in capsys.readouterr().err
