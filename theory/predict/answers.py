@@ -43,7 +43,7 @@ def _centre(scores: Scores) -> Array:
 
 
 def _single(scores: Scores) -> Array:
-    """ω·n/D², shape (B, T)."""
+    """ω·n/L², shape (B, T)."""
     found: Array = scores.spread * scores.mass**2 / np.maximum(scores.counts, 1e-300)
     return found
 

@@ -1,10 +1,10 @@
 """Least squares with an intercept on rows of a Gaussian mixture: scores of a new row, their mean and variance.
 
 With n labelled rows, n_t of them of type t and weighing a_t, and k columns, the matrix Σ a·xxᵀ acts on a direction
-that holds no mean like a number τ, and (deterministic equivalents, D_t = 1 + a_t·ω_t·δ, M the products of the means)
+that holds no mean like a number τ, and (deterministic equivalents, L_t = 1 + a_t·ω_t·δ, M the products of the means)
 
-    τ = Σ_t a_t·ω_t·[(n_t − r)/D_t + r·K_tt],     τδ = k − r·Σ_t (1 − D_t·K_tt),
-    K = (D + √(n·a)·M·√(n·a)/τ)⁻¹.
+    τ = Σ_t a_t·ω_t·[(n_t − r)/L_t + r·K_tt],     τδ = k − r·Σ_t (1 − L_t·K_tt),
+    K = (L + √(n·a)·M·√(n·a)/τ)⁻¹.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Fit(NamedTuple):
     ----------
     tau, delta : array, shape (B,)
     slack : array, shape (B, T)
-        D.
+        L.
     residual : array, shape (B, T, T)
         K, what a fit leaves of a group's label.
     """
@@ -132,12 +132,12 @@ class Scores(NamedTuple):
     """Least squares on labels, as it answers new rows.
 
     Between groups, in the space that tells classes apart; with m the mean of a group's rows, n its labelled ones,
-    Q the mean inverse of the sum of squares and D as above:
+    Q the mean inverse of the sum of squares and L as above:
 
     Attributes
     ----------
     response : array, shape (B, T, T)
-        m·Q·m′·n′/D′: what the labels of another group give to the mean score of a new row.
+        m·Q·m′·n′/L′: what the labels of another group give to the mean score of a new row.
     length : array, shape (B, T, T)
         What the labels of two groups give to the squared length of the coefficients.
     influence, curvature : array, shape (B, T, T)
@@ -145,7 +145,7 @@ class Scores(NamedTuple):
     spread : array, shape (B, T)
         ω.
     counts, mass : array, shape (B, T)
-        n less the intercept's share, and n/D.
+        n less the intercept's share, and n/L.
     inflation, square : array, shape (B,)
         dτ/dρ for a ridge ρ, by which the other rows enlarge a row's share in the scatter; and the trace of Q².
     """

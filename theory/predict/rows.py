@@ -1,7 +1,7 @@
 """The rows behind a projector: a Gaussian mixture whose hat matrix it is.
 
 Rows x_i = m_group + √ω_t·(standard normal) have a hat matrix X(XᵀX)⁻¹Xᵀ that depends on the products of the means
-alone. Its mean between groups is 1 − (D + N·Γ/τ)⁻¹ with D_t = 1 + ω_t·δ, and 1 − 1/D_t on the diagonal inside a
+alone. Its mean between groups is 1 − (L + N·Γ/τ)⁻¹ with L_t = 1 + ω_t·δ, and 1 − 1/L_t on the diagonal inside a
 group. Read backwards, the projector of the leading eigenvectors gives ω and Γ: the eigenvectors' rows behave like
 those of such a mixture.
 """
