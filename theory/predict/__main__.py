@@ -51,7 +51,9 @@ def parser(prog: str) -> Parser:
     add = found.group("probe").add_argument
     add("--epsilon", type=float, metavar="X", help="standard deviation of the noise on a similarity, >= 0")
     add("--dim", type=int, help=f"k, number of eigenvectors, at least the classes ({DEFAULTS['dim']})")
-    add("--labels-per-class", type=float, metavar="M", help="labelled samples per class, 2 to below n (n/2)")
+    labels = found.group("probe").add_mutually_exclusive_group().add_argument
+    labels("--labels-per-class", type=float, metavar="M", help="labelled samples per class, 2 to below n (n/2)")
+    labels("--label-share", type=float, metavar="X", help="the same as a share of the samples, above 0 to below 1")
     add("--probe", choices=PROBES, default="least_squares", help="least_squares, or logistic as scikit-learn's")
     strength = "least squares: on the coefficients of eigenvectors of length 1, >= 0 (0); logistic: 1/C, above 0 (1)"
     add("--ridge", type=float, metavar="X", help=strength)
@@ -107,6 +109,7 @@ def _sweep(args: Namespace) -> None:
     for option, path, suffixes in (("out", args.out, (".csv", ".json")), ("plot", args.plot, (".png", ".svg"))):
         allowed = "a name ending in " + " or ".join(suffixes)
         require(path is None or path.suffix in suffixes, f"--{option}", path, allowed)
+    require(args.label_share is None, "--label-share", args.label_share, "--labels-per-class with --sweep")
     sweeps = [parse_sweep(text, NAMES) for text in args.sweep]
     fixed = {name: getattr(args, name) for name in NAMES}
     table = prediction_table(fixed, sweeps, pairing_of(args), args.remedy, args.probe, args.correlated)
@@ -128,7 +131,7 @@ def _report(args: Namespace, graph: GraphParameters | SixLevels, dim: int, remed
     from theory.predict import mechanism, predict, thresholds
 
     require_known("remedy", args.remedy, remedies)
-    given = (args.epsilon, dim, args.labels_per_class, args.ridge)
+    given = (args.epsilon, dim, _labels(args, graph.n), args.ridge)
     call = partial(predict, graph, *given, correlated=args.correlated, probe=args.probe)
     found = {args.remedy: call(remedy=args.remedy)}
     reasons: dict[str, str] = {}
@@ -161,9 +164,18 @@ def _report(args: Namespace, graph: GraphParameters | SixLevels, dim: int, remed
     return report
 
 
+def _labels(args: Namespace, n: int) -> float | None:
+    """Labelled samples per class, if they were given in one way or the other."""
+    if args.label_share is None:
+        return args.labels_per_class  # type: ignore[no-any-return]
+    inside = 0 < args.label_share < 1
+    require(inside, "--label-share", args.label_share, "0 < label_share < 1")
+    return float(args.label_share * n)
+
+
 def _parameters(args: Namespace, graph: GraphParameters | SixLevels, dim: int) -> dict[str, Any]:
     names = ("alpha", "beta", "gamma", "samples_per_class", "classes", "difficult")
-    labels = graph.n / 2 if args.labels_per_class is None else args.labels_per_class
+    labels = graph.n / 2 if (given := _labels(args, graph.n)) is None else given
     six = {"within": list(graph.within), "across": list(graph.across)} if isinstance(graph, SixLevels) else {}
     return {
         **{name: getattr(graph, name) for name in names},
