@@ -19,12 +19,13 @@ SESSIONS = [
 
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
-PROFILE = re.search(r"\$ python -m (empirical\.profile .*)\n((?:.+\n|\n)*?)```", README)
+FEATURES = (ROOT / "docs/prediction_features.md").read_text(encoding="utf-8")
+MEASURED = re.findall(r"\$ python -m (empirical\.(?:profile|prediction) .*)\n((?:.+\n|\n)*?)```", README + FEATURES)
 
 
-def test_profile_session():
+@pytest.mark.parametrize(("command", "output"), MEASURED)
+def test_sessions_about_features(command, output):
     """Up to the last digits, which depend on the processor."""
-    command, output = PROFILE.groups()
     printed = subprocess.run(
         [sys.executable, "-m", *shlex.split(command)], capture_output=True, text=True, check=True, encoding="utf-8"
     ).stdout
@@ -36,6 +37,7 @@ def test_profile_session():
 
 def test_there_are_sessions():
     assert SESSIONS
+    assert len(MEASURED) == 2
 
 
 @pytest.mark.parametrize(("command", "output"), SESSIONS)
