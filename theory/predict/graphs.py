@@ -93,7 +93,8 @@ def predict(
     labels = LABELLED * p.n if labels_per_class is None else labels_per_class
     penalty = PROBES[probe] if ridge is None else ridge
     k, m, lam = (np.array([value], dtype=np.float64) for value in (dim, labels, penalty))
-    found, s = _answer(_problem(p, epsilon, correlated, remedy), remedy, p, k, m, lam, lambda _: None, probe)
+    asked = Probe(probe, k, m, lam, lambda _: None)
+    found, s = _answer(_problem(p, epsilon, correlated, remedy), remedy, p, asked)
     present = s.counts[0] > 0
     easy, difficult = (float(x) if there else None for x, there in zip(found.by_type[0], present, strict=True))
     return Prediction(float(found.mean[0]), easy, difficult)
@@ -190,7 +191,7 @@ def _evaluate(
             _require_noise(level, correlated)
         except ParameterError as error:
             raise _at(error, place(index)) from None
-    found, s = _answer(three_levels(p, epsilon, correlated), remedy, p, dim, labels, ridge, place, probe)
+    found, s = _answer(three_levels(p, epsilon, correlated), remedy, p, Probe(probe, dim, labels, ridge, place))
     easy, difficult = (np.where(s.counts[:, kind] > 0, found.by_type[:, kind], np.nan) for kind in (0, 1))
     return found.mean, easy, difficult
 
@@ -214,63 +215,75 @@ def _problem(p: GraphParameters | SixLevels, epsilon: float, correlated: float, 
     return Problem(now, now, np.ones_like(now.variance), np.array([False, True]))
 
 
-def _answer(
-    problem: Problem,
-    remedy: str,
-    p: Any,
-    dim: Array,
-    labels: Array,
-    ridge: Array,
-    place: Place,
-    probe: str,
-) -> tuple[Accuracy, Structure]:
-    """The accuracy under a remedy, and what the remedy leaves; ParameterError at the first point without one."""
+class Probe(NamedTuple):
+    """How many graphs are probed, one value each; ``place`` names a graph in errors."""
 
-    def check(holds: Any, name: str, values: Array, condition: Callable[[int], str]) -> None:
-        holds = np.broadcast_to(holds, values.shape)
+    kind: str
+    dim: Array
+    labels: Array
+    ridge: Array
+    place: Place
+
+    def require(self, holds: Any, name: str, values: Any, condition: Callable[[int], str]) -> None:
+        """ParameterError at the first graph for which a condition does not hold."""
+        holds, values = np.broadcast_to(holds, self.dim.shape), np.broadcast_to(values, self.dim.shape)
         if not holds.all():
             first = int(np.argmin(holds))
             value = float(values[first])
-            raise ParameterError(name, int(value) if value.is_integer() else value, condition(first), place(first))
+            shown = int(value) if value.is_integer() else value
+            raise ParameterError(name, shown, condition(first), self.place(first))
 
-    n, n_d, classes = (np.broadcast_to(x, dim.shape) for x in (p.n, p.n_d, p.r + 1))
+
+def _answer(problem: Problem, remedy: str, p: Any, probe: Probe) -> tuple[Accuracy, Structure]:
+    """The accuracy under a remedy, and what the remedy leaves; ParameterError at the first graph without one."""
+    n, n_d = (np.broadcast_to(size, probe.dim.shape) for size in (p.n, p.n_d))
     if remedy in ("removal", "random_removal"):
-        check(n_d < n, "difficult", n_d, lambda i: f"difficult < {n[i]:g}: all would go")
-    now, s = problem.now, treated(problem, remedy)
+        probe.require(n_d < n, "difficult", n_d, lambda i: f"difficult < {n[i]:g}: all would go")
+    s = treated(problem, remedy)
+    after = " after the removal" * (s is not problem.now)
     for kind, degree, count in zip(("easy", "difficult"), s.degrees.T, s.counts.T, strict=True):
-        positive = (degree > 0) | (count == 0)
-        check(
-            positive,
-            f"degree of {kind} samples",
-            degree,
-            lambda _: "degree > 0" + " after the removal" * (s is not now),
-        )
-    left = s.counts.sum(axis=1)
-    share = labels / n
-    check(np.isfinite(labels) & (labels * left / n >= FEWEST_LABELS), "labels_per_class", labels, _fewest(left, n))
-    check(labels < n, "labels_per_class", labels, lambda i: f"labels_per_class < {n[i]:g}: others are to be predicted")
-    if probe == "logistic":
-        check(classes <= MOST_CLASSES, "classes", classes, lambda _: f"classes <= {MOST_CLASSES} of a logistic probe")
-    positive, sign = (ridge > 0, "<") if probe == "logistic" else (ridge >= 0, "<=")
-    check(positive & (ridge <= LARGEST_RIDGE), "ridge", ridge, lambda _: f"0 {sign} ridge <= {LARGEST_RIDGE:g}")
-    check(np.isfinite(dim) & (dim == np.floor(dim)), "dim", dim, lambda _: "an integer")
-    check(dim >= classes, "dim", dim, lambda i: f"dim >= {classes[i]:g}, the classes: fewer modes miss some of them")
-    total = share * s.nodes
-    check(dim < total - 1, "dim", dim, lambda i: f"dim < {total[i]:g} - 1, one less than the labels")
-    labelled = share[:, None] * s.totals
+        name = f"degree of {kind} samples"
+        probe.require((degree > 0) | (count == 0), name, degree, lambda _: f"degree > 0{after}")
+    _require_settings(probe, n, np.broadcast_to(p.r + 1, n.shape), s)
+    labelled = (probe.labels / n)[:, None] * s.totals
     try:
-        return accuracy(s, dim, labelled, ridge, probe=probe), s
+        return accuracy(s, probe.dim, labelled, probe.ridge, probe=probe.kind), s
     except FloatingPointError:
-        first = next(i for i in range(len(dim)) if not _solvable(s[[i]], dim[[i]], labelled[[i]], ridge[[i]], probe))
-        if probe == "logistic":
+        graphs = range(len(n))
+        first = next(
+            i for i in graphs if not _solvable(s[[i]], probe.dim[[i]], labelled[[i]], probe.ridge[[i]], probe.kind)
+        )
+        if probe.kind == "logistic":
             tested = "a ridge, such as 1, for which the mean-field equations are solved"
-            raise ParameterError("ridge", float(ridge[first]), tested, place(first)) from None
-        raise ParameterError("dim", int(dim[first]), OPEN, place(first)) from None
+            raise ParameterError("ridge", float(probe.ridge[first]), tested, probe.place(first)) from None
+        raise ParameterError("dim", int(probe.dim[first]), OPEN, probe.place(first)) from None
 
 
-def _solvable(s: Structure, dim: Array, labelled: Array, ridge: Array, probe: str) -> bool:
+def _require_settings(probe: Probe, n: Array, classes: Array, s: Structure) -> None:
+    """The conditions on labels, ridge and k for graphs of n samples a class, of which ``s`` is left."""
+    kind, dim, labels, ridge, _ = probe
+    left = s.counts.sum(axis=1)
+    enough = np.isfinite(labels) & (labels * left / n >= FEWEST_LABELS)
+    probe.require(enough, "labels_per_class", labels, _fewest(left, n))
+    others = "others are to be predicted"
+    probe.require(labels < n, "labels_per_class", labels, lambda i: f"labels_per_class < {n[i]:g}: {others}")
+    positive, sign = ridge >= 0, "<="
+    if kind == "logistic":
+        most = f"classes <= {MOST_CLASSES} of a logistic probe"
+        probe.require(classes <= MOST_CLASSES, "classes", classes, lambda _: most)
+        positive, sign = ridge > 0, "<"
+    probe.require(positive & (ridge <= LARGEST_RIDGE), "ridge", ridge, lambda _: f"0 {sign} ridge <= {LARGEST_RIDGE:g}")
+    probe.require(np.isfinite(dim) & (dim == np.floor(dim)), "dim", dim, lambda _: "an integer")
+    few = "the classes: fewer modes miss some of them"
+    probe.require(dim >= classes, "dim", dim, lambda i: f"dim >= {classes[i]:g}, {few}")
+    total = labels / n * s.nodes
+    probe.require(dim < total - 1, "dim", dim, lambda i: f"dim < {total[i]:g} - 1, one less than the labels")
+
+
+def _solvable(s: Structure, labelled: Array, probe: Probe, index: int) -> bool:
+    one = [index]
     try:
-        accuracy(s, dim, labelled, ridge, probe=probe)
+        accuracy(s[one], probe.dim[one], labelled[one], probe.ridge[one], probe=probe.kind)
     except FloatingPointError:
         return False
     return True

@@ -45,36 +45,39 @@ class Rows(NamedTuple):
 
 def rows(s: Structure, captured: Captured) -> Rows:
     """The mixture whose rows behave like the eigenvectors' over √(degree/mean degree)."""
-    copies = s.copies[:, -1]
-    projector = captured.spaces[:, -1]
-    totals, nodes = s.totals, s.nodes[:, None]
-    shares = totals / nodes
-    diagonal = np.einsum("btt->bt", projector)
-    inside = captured.held - np.einsum("bs,bstt->bt", s.copies, captured.spaces)
-    rest = totals - s.copies.sum(axis=1, keepdims=True)
-    if s.copies.shape[1] == 1:
-        projector = _without_trivial(s, projector)
-        diagonal = np.einsum("btt->bt", projector)
-    few = totals <= 2 * s.copies.sum(axis=1, keepdims=True)
-    share = np.where(few, inside.sum(axis=1, keepdims=True), inside) / np.where(
-        few, np.maximum(rest, 0).sum(axis=1, keepdims=True), np.maximum(rest, 1)
-    )
-    share = share.clip(0, FULLEST)  # a quadrature's error
-    odds = share / (1 - share)
+    shares, leverage = s.totals / s.nodes[:, None], _leverage(s, captured)
+    odds = leverage / (1 - leverage)
     delta = (shares * odds).sum(axis=1, keepdims=True)
     spread = np.where(delta > 0, odds / np.where(delta > 0, delta, 1), 1.0)  # without differences inside a group, none
-    left = np.maximum(totals - copies[:, None], 0) * (1 - share) + copies[:, None] * (1 - diagonal) * (totals > 0)
+    alone = s.copies.shape[1] == 1
+    projector = _without_trivial(s, captured.spaces[:, -1]) if alone else captured.spaces[:, -1]
+    means = _means(s, projector, leverage, spread)
+    relative = s.row_degrees * (s.nodes / (s.totals * s.row_degrees).sum(axis=1))[:, None]
+    means /= np.sqrt(relative[..., :, None] * relative[..., None, :])
+    return Rows(shares, spread / relative, _centred(means, shares) if alone else means, s.copies[:, -1], s.nodes)
+
+
+def _leverage(s: Structure, captured: Captured) -> Array:
+    """Of a row inside its group, by type; the same for all types of so few nodes that there is hardly an inside."""
+    groups = s.copies.sum(axis=1, keepdims=True)
+    inside = captured.held - np.einsum("bs,bstt->bt", s.copies, captured.spaces)
+    dimensions = np.maximum(s.totals - groups, 0)
+    of_all = inside.sum(axis=1, keepdims=True) / dimensions.sum(axis=1, keepdims=True)
+    found: Array = np.where(s.totals <= 2 * groups, of_all, inside / np.maximum(dimensions, 1))
+    return found.clip(0, FULLEST)  # a quadrature's error
+
+
+def _means(s: Structure, projector: Array, leverage: Array, spread: Array) -> Array:
+    """Products of the groups' means: (τ/N)·[(1 − P)⁻¹ − diag(1 + d)] over √(p·p′)."""
+    copies = s.copies[:, -1:]
+    between = copies * (1 - np.einsum("btt->bt", projector)) * (s.totals > 0)
+    left = np.maximum(s.totals - copies, 0) * (1 - leverage) + between
     tau = (spread * left).sum(axis=1)
-    one = np.eye(shares.shape[1])
-    odd = np.linalg.inv(one - FULLEST * projector) - one - odds[..., None] * one
-    roots = np.sqrt(np.where(shares > 0, shares, np.inf))
-    means = odd * (tau / s.nodes)[:, None, None] / (roots[..., :, None] * roots[..., None, :])
-    relative = s.row_degrees * (s.nodes / (totals * s.row_degrees).sum(axis=1))[:, None]
-    scale = 1 / np.sqrt(relative)
-    means = means * scale[..., :, None] * scale[..., None, :]
-    if s.copies.shape[1] == 1:
-        means = _centred(means, shares)
-    return Rows(shares, spread / relative, means, copies, s.nodes)
+    one = np.eye(leverage.shape[1])
+    odd = np.linalg.inv(one - FULLEST * projector) - one / (1 - leverage)[..., None]
+    totals = np.where(s.totals > 0, s.totals, np.inf)
+    found: Array = odd * tau[:, None, None] / np.sqrt(totals[..., :, None] * totals[..., None, :])
+    return found
 
 
 def _without_trivial(s: Structure, projector: Array) -> Array:
