@@ -249,10 +249,7 @@ def _answer(problem: Problem, remedy: str, p: Any, probe: Probe) -> tuple[Accura
     try:
         return accuracy(s, probe.dim, labelled, probe.ridge, probe=probe.kind), s
     except FloatingPointError:
-        graphs = range(len(n))
-        first = next(
-            i for i in graphs if not _solvable(s[[i]], probe.dim[[i]], labelled[[i]], probe.ridge[[i]], probe.kind)
-        )
+        first = next(i for i in range(len(n)) if not _solvable(s, labelled, probe, i))
         if probe.kind == "logistic":
             tested = "a ridge, such as 1, for which the mean-field equations are solved"
             raise ParameterError("ridge", float(probe.ridge[first]), tested, probe.place(first)) from None
