@@ -123,7 +123,7 @@ def test_the_predictions_are_what_theory_predicts(points):
         again = pd.DataFrame(prediction.predicted((one, given.to_dict("records"))))
         for part in prediction.PARTS:
             found, stored = (table[f"predicted_{part}"].astype(float).to_numpy() for table in (again, rows))
-            # Where classes differ, one of 8,192 draws may tip over by rounding.
+            # Where classes differ, a few of 8,192 draws may tip over by rounding.
             close = 5e-4 if kind in ("confusable", "imbalanced") else 1e-5
             assert found == pytest.approx(stored, abs=close, nan_ok=True), (kind, part)
 

@@ -51,7 +51,8 @@ def drawn(mean: Array, covariance: Array, right: Indices) -> Array:
         The right class.
     """
     values, vectors = np.linalg.eigh(covariance)
-    root = vectors * np.sqrt(np.maximum(values, 0))[..., None, :]
+    # The symmetric root: of an eigenvalue that is multiple, the vectors are a matter of rounding.
+    root = (vectors * np.sqrt(np.maximum(values, 0))[..., None, :]) @ np.swapaxes(vectors, -1, -2)
     draws = _draws(mean.shape[-1])
     found = np.empty(mean.shape[:-1])
     for index in np.ndindex(*found.shape):
