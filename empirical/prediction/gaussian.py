@@ -14,9 +14,9 @@ from empirical.data.features import Features, Mapper
 from empirical.prediction.discriminant import Axes, Cloud, axes, project
 from empirical.prediction.mixture import Part, parts, split_class, whole
 from empirical.prediction.moments import Labels, measure_moments
-from empirical.prediction.orthant import directions, largest
 from empirical.prediction.resolvent import FEWEST_FREEDOM, Resolvent, centred, diagonalise, resolvent
 from theory.checks import require, require_integer, require_known
+from theory.predict.orthant import directions, largest
 
 Array = NDArray[np.float64]
 Covariance = Literal["own", "pooled"]

@@ -71,10 +71,8 @@ def _command(args: Namespace) -> None:
                 f"--{option.replace('_', '-')} " + ("and --sweep exclude each other" if args.sweep else "needs --sweep")
             )
     if args.sweep:
-        _sweep(
-            args,
-            {**{name: getattr(args, name) for name in (*GIVEN, *six, "dim", "delta")}, "pairing": pairing_of(args)},
-        )
+        fixed = {name: getattr(args, name) for name in (*GIVEN, *six, "dim", "delta")}
+        _sweep(args, {**fixed, "pairing": pairing_of(args)})
         return
     if args.profile:
         plan = plan_from_profile(Profile.load(args.profile), pairing_of(args), args.dim, args.delta)

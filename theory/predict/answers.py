@@ -63,7 +63,7 @@ def apart(scores: Scores, classes: Indices) -> Array:
     length = np.swapaxes(labels, 1, 2) @ scores.length @ labels
     own = (scores.spread + _centre(scores))[..., None, None] * length[:, None]
     right = np.broadcast_to(classes, mean.shape[:2])
-    return orthant.drawn(mean, own + _scatter(scores, labels, one_hot - mean), right)
+    return orthant.unlike(mean, own + _scatter(scores, labels, one_hot - mean), right)
 
 
 def _scatter(scores: Scores, labels: Array, residuals: Array) -> Array:

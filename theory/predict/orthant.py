@@ -1,17 +1,17 @@
-"""How often the largest of several Gaussian scores is the right one."""
+"""How often the largest of several Gaussian scores is the right one: in closed form, or along fixed directions."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import ndtr, ndtri, roots_hermitenorm
+from scipy.special import gammainc, ndtr, ndtri, roots_hermitenorm
 
 from theory.predict.structure import Array
 from theory.worlds import Indices
 
 NODES = 64
-DRAWS = 8192
+RAYS = 1024  # each with its opposite
 _POINTS, _WEIGHTS = roots_hermitenorm(NODES)
 
 
@@ -39,8 +39,8 @@ def exchangeable(signal: Array, noise: Array, own: Array, others: Array) -> Arra
     return result
 
 
-def drawn(mean: Array, covariance: Array, right: Indices) -> Array:
-    """P(the right class has the largest score) from fixed normal draws.
+def unlike(mean: Array, covariance: Array, right: Indices) -> Array:
+    """P(the right class has the largest score) for any Gaussian scores, by ``largest``.
 
     Parameters
     ----------
@@ -53,19 +53,56 @@ def drawn(mean: Array, covariance: Array, right: Indices) -> Array:
     values, vectors = np.linalg.eigh(covariance)
     # The symmetric root: of an eigenvalue that is multiple, the vectors are a matter of rounding.
     root = (vectors * np.sqrt(np.maximum(values, 0))[..., None, :]) @ np.swapaxes(vectors, -1, -2)
-    draws = _draws(mean.shape[-1])
-    found = np.empty(mean.shape[:-1])
+    along, found = directions(mean.shape[-1], RAYS), np.empty(mean.shape[:-1])
     for index in np.ndindex(*found.shape):
-        scores = mean[index] + draws @ root[index].T
-        found[index] = (scores.argmax(axis=1) == right[index]).mean()
+        found[index] = largest(mean[index], root[index], int(right[index]), along)
     return found
 
 
-@lru_cache
-def _draws(classes: int) -> Array:
-    """Quasi-random standard normals, the same ones always."""
-    from scipy.stats import qmc  # slow to import, and for worlds alone
+@lru_cache(maxsize=8)
+def directions(dimensions: int, count: int) -> Array:
+    """Unit vectors spread over the sphere, the same at every call, each with its opposite; shape (2·count, dimensions).
 
-    points = qmc.Sobol(classes, seed=0).random(DRAWS)
-    found: Array = ndtri(points.clip(1e-12, 1 - 1e-12))
-    return found
+    Normal scores of Sobol' points at unit length.
+
+    Parameters
+    ----------
+    dimensions : int
+    count : int
+        A power of 2.
+    """
+    from scipy.stats import qmc  # slow to import
+
+    if dimensions == 1:
+        return np.array([[1.0], [-1.0]])
+    points = ndtri(qmc.Sobol(dimensions, seed=0).random(count))
+    unit = points / np.linalg.norm(points, axis=1, keepdims=True)
+    return np.concatenate([unit, -unit])
+
+
+def largest(mean: Array, factor: Array, index: int, along: Array) -> float:
+    """P(s_index > s_j for all other j) for s = mean + factor·z, z standard normal.
+
+    On a ray r·v from the mean each condition bounds r from one side, so that the chance on it is the difference of two
+    values of the χ distribution; only the direction v is left to average over.
+
+    Parameters
+    ----------
+    mean : ndarray
+        Shape (C,).
+    factor : ndarray
+        Shape (C, q).
+    index : int
+    along : ndarray
+        ``directions`` of q dimensions, shape (V, q).
+    """
+    others = np.arange(len(mean)) != index
+    lead = mean[index] - mean[others]
+    slope = along @ (factor[index] - factor[others]).T  # the lead grows by this along the ray
+    with np.errstate(divide="ignore", invalid="ignore"):
+        zero = -lead / slope  # where the lead is 0
+    stays = np.where(slope < 0, zero, np.where((slope == 0) & (lead <= 0), -np.inf, np.inf)).min(axis=1)
+    begins = np.where(slope > 0, zero, 0.0).max(axis=1)
+    half = factor.shape[1] / 2
+    ends, starts = (gammainc(half, np.square(np.maximum(r, 0)) / 2) for r in (stays, begins))
+    return float(np.maximum(ends - starts, 0).mean())

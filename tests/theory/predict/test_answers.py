@@ -167,7 +167,7 @@ def halves(types: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def test_law_of_the_scores_of_groups():
     rows, types, points = groups()
     found = scores(rows, SIZES[None] / 2, np.array([float(DIM)]), np.zeros(1))
-    with mock.patch.object(answers.orthant, "drawn") as law:
+    with mock.patch.object(answers.orthant, "unlike") as law:
         answers.apart(found, CLASSES)
     center, covariance, right = (part[0] for part in law.call_args.args)
     np.testing.assert_array_equal(right, CLASSES)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 from scipy.stats import multivariate_normal
 
-from theory.predict.orthant import DRAWS, drawn, exchangeable
+from theory.predict.orthant import directions, exchangeable, largest, unlike
 
 signals, shares, many = st.floats(-4, 4), st.floats(0, 1), st.integers(1, 50)
 
@@ -78,36 +78,70 @@ def exact(mean: np.ndarray, covariance: np.ndarray, right: int) -> float:
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_drawn_scores_against_the_normal_law(classes):
+def test_unlike_scores_against_the_normal_law(classes):
     rng = np.random.default_rng(1)
     means, roots = rng.standard_normal((20, classes)), rng.standard_normal((20, classes, classes))
     right = rng.integers(classes, size=20)
     covariance = roots @ np.swapaxes(roots, 1, 2)
-    found = drawn(means, covariance, right)
+    found = unlike(means, covariance, right)
     expected = [exact(*one) for one in zip(means, covariance, right, strict=True)]
-    # Quasi-random: an error well below that of random draws, .5/√8192 = .006.
-    np.testing.assert_allclose(found, expected, atol=0.25 * 0.5 / np.sqrt(DRAWS) * 2)
+    # Exact along each of 2,048 directions.
+    np.testing.assert_allclose(found, expected, atol=5e-3)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 7, 20])
-def test_drawn_scores_of_classes_that_are_alike(classes):
+def test_unlike_scores_of_classes_that_are_alike(classes):
     signal, noise = 1.2, 0.7
     mean = signal * np.eye(classes)[0]
-    found = drawn(mean[None], noise * np.eye(classes)[None], np.array([0]))
-    assert found[0] == pytest.approx(exchangeable(signal, noise, 0.0, classes - 1), abs=0.006)
+    found = unlike(mean[None], noise * np.eye(classes)[None], np.array([0]))
+    assert found[0] == pytest.approx(exchangeable(signal, noise, 0.0, classes - 1), abs=0.005)
 
 
-def test_drawn_probabilities_of_all_classes_sum_to_one():
+def test_probabilities_of_all_classes_sum_to_one():
     rng = np.random.default_rng(2)
     root = rng.standard_normal((4, 4))
-    found = drawn(np.tile(rng.standard_normal(4), (4, 1)), np.tile(root @ root.T, (4, 1, 1)), np.arange(4))
+    found = unlike(np.tile(rng.standard_normal(4), (4, 1)), np.tile(root @ root.T, (4, 1, 1)), np.arange(4))
     assert found.sum() == pytest.approx(1, abs=1e-12)
 
 
 def test_negative_eigenvalues_count_as_none():
     """A covariance with rounding errors is one without."""
     covariance = np.diag([1.0, 0.0, 0.0])
-    one = drawn(np.array([[0.3, 0, -1]]), covariance[None], np.array([0]))
-    other = drawn(np.array([[0.3, 0, -1]]), (covariance - np.diag([0, 1e-12, 0]))[None], np.array([0]))
+    one = unlike(np.array([[0.3, 0, -1]]), covariance[None], np.array([0]))
+    other = unlike(np.array([[0.3, 0, -1]]), (covariance - np.diag([0, 1e-12, 0]))[None], np.array([0]))
     assert one == other
     assert one[0] == pytest.approx(ndtr(0.3), abs=1e-3)
+
+
+# --- along fixed directions -------------------------------------------------------------------------
+
+
+@given(st.floats(-5, 5), st.floats(0.01, 5))
+def test_two_scores_have_a_closed_form(lead, spread):
+    found = largest(np.array([lead, 0.0]), np.array([[spread], [0.0]]), 0, directions(1, 64))
+    assert found == pytest.approx(ndtr(lead / spread), abs=1e-12)
+
+
+def test_equal_scores_are_each_the_largest_equally_often():
+    along = directions(5, 4096)
+    found = [largest(np.zeros(5), np.eye(5), c, along) for c in range(5)]
+    assert found == pytest.approx([0.2] * 5, abs=3e-3)
+
+
+@pytest.mark.parametrize(("classes", "rank"), [(3, 2), (10, 9), (10, 3)])
+def test_it_agrees_with_sampling(classes, rank):
+    generator = np.random.default_rng(0)
+    mean, factor = generator.standard_normal(classes), generator.standard_normal((classes, rank))
+    mean[2] += 2
+    scores = mean + generator.standard_normal((200_000, rank)) @ factor.T
+    along = directions(rank, 4096)
+    chances = [largest(mean, factor, c, along) for c in range(classes)]
+    counted = np.bincount(scores.argmax(axis=1), minlength=classes) / len(scores)
+    assert chances == pytest.approx(counted, abs=0.005)
+    assert sum(chances) == pytest.approx(1, abs=1e-9)  # every ray is shared out among the classes
+
+
+def test_without_noise_the_mean_decides():
+    along = directions(2, 64)
+    assert largest(np.array([1.0, 0.0]), np.zeros((2, 2)), 0, along) == 1
+    assert largest(np.array([1.0, 0.0]), np.zeros((2, 2)), 1, along) == 0
