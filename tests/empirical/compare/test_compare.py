@@ -143,7 +143,7 @@ def test_page_is_self_contained_and_opens_with_the_effect(finished):
     assert "baseline" in lead
     assert "95 % interval" in lead
     assert "smallest difference this design could detect" in lead
-    for words in ("raw pixels", "untrained encoder", "no prediction", "too few", "block", "not applicable"):
+    for words in ("raw pixels", "untrained encoder", "no bound", "too few", "block", "not applicable"):
         assert words in page
     assert page.count("<figure>") == 24  # twelve pairs for each ω
 
