@@ -1,4 +1,4 @@
-"""Training against its peers: time and memory of the losses, parts of a training step, whole epochs.
+"""Training against its peers: time and memory of the losses, random views, parts of a training step, whole epochs.
 
 Run as ``python benchmarks/train.py losses [--sizes 256,512] [--device cuda] [--json FILE]`` (all sizes: about five
 minutes on one core) and ``python benchmarks/train.py step [--precision bf16-mixed] [--device cuda] [--json FILE]``.
@@ -30,6 +30,7 @@ from torch import Tensor
 from benchmarks.theory import Rows, machine, print_table
 from empirical.arms import PairRemedy
 from empirical.data import batches
+from empirical.data.augment import to_float
 from empirical.losses import LOSSES, ContrastiveLoss, Objective
 from empirical.train.loop import batch_loss, train
 from empirical.train.parts import make_fabric, make_optimizer
@@ -273,11 +274,15 @@ def measure_steps(args: Any) -> dict[str, Any]:
         row["all but encoder"] = 1 - row["encoder"] / row["step"]
     print(f"\nMilliseconds of a step of {2 * args.batch} views")
     print_table(parts)
+    views = view_times(base, x[: args.batch], args.repeats)
+    print("\nMicroseconds of a view")
+    print_table(views)
     speeds = epoch_speeds(base, combined, x, args.repeats, args.workers)
     print("\nViews per second over whole epochs, ratios to lightly's loop")
     print_table(speeds)
     by_arm = {row["loop"]: row for row in speeds}
     limits = [
+        ("views / torchvision", views[1]["us"] / views[0]["us"], ">=", 5.0),
         ("all but the encoder", parts[0]["all but encoder"], "<=", 0.15 if cuda else 0.20),
         ("step with selection / without", parts[1]["step"] / parts[0]["step"], "<=", 1.15),
         ("throughput / lightly", by_arm["baseline"]["ratio"], ">=", 3.0 if cuda else 1.5),
@@ -291,7 +296,7 @@ def measure_steps(args: Any) -> dict[str, Any]:
         }
         for name, value, sign, limit in limits
     ]
-    return {"settings": base.to_json(), "parts": parts, "speeds": speeds, "targets": targets}
+    return {"settings": base.to_json(), "parts": parts, "views": views, "speeds": speeds, "targets": targets}
 
 
 def step_parts(settings: Settings, x: Tensor, repeats: int) -> dict[str, float]:
@@ -365,6 +370,36 @@ class Clock:
         synchronise(self.device)
         now = perf_counter()
         self.times[name], self.last = now - self.last, now
+
+
+def view_times(settings: Settings, x: Tensor, repeats: int) -> list[dict[str, Any]]:
+    """Median time of a view, of batches on the device and of torchvision's transforms of one image after the other."""
+    from torchvision.transforms import v2
+
+    transform = v2.Compose(
+        [
+            v2.RandomResizedCrop(x.shape[-1], (settings.smallest_crop, 1)),
+            v2.RandomHorizontalFlip(),
+            v2.RandomApply([v2.ColorJitter(*[0.4 * settings.jitter] * 3, 0.1 * settings.jitter)], p=0.8),
+            v2.RandomGrayscale(settings.grey),
+        ]
+    )
+    device = torch.device("cuda" if settings.accelerator == "gpu" else "cpu")
+    generator, images, singles = torch.Generator(device), x.to(device), to_float(x)
+    makers: dict[str, Callable[[], Any]] = {
+        "ours": lambda: settings.augmentation(images, generator),
+        "torchvision": lambda: [transform(image) for image in singles],
+    }
+    measured: dict[str, list[float]] = {name: [] for name in makers}
+    for turn in range(repeats + 1):
+        for name, make in makers.items():
+            synchronise(device.type)
+            started = perf_counter()
+            make()
+            synchronise(device.type)
+            if turn:
+                measured[name].append(perf_counter() - started)
+    return [{"views": name, "us": 1e6 * median(times) / len(x)} for name, times in measured.items()]
 
 
 def epoch_speeds(settings: Settings, remedy: PairRemedy, x: Tensor, repeats: int, workers: int) -> list[dict[str, Any]]:
