@@ -7,7 +7,7 @@ from theory.checks import Range
 LOSSES = ("nt_xent", "debiased", "hcl", "adnce", "spectral")
 ENCODERS = ("convnet", "resnet18", "resnet50", "vit")
 PROTOCOLS = ("lbfgs", "sgd", "both")  # of the linear probe
-SCORES = ("gap", "flags")  # what makes a sample difficult: a probe's gap, its number of flagged pairs
+SCORES = ("gap", "flags", "sas")  # what makes a sample difficult: a probe's gap, its flagged pairs, SAS
 SHARE = 0.08  # of each class that counts as difficult (Zhang et al., ICLR 2026)
 ROUNDS = 10  # random partitions into batches in which pairs are flagged
 

@@ -6,12 +6,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from empirical.arms import ARMS, NotApplicable
+from empirical.choices import SHARE
 from empirical.data import take, without
 from empirical.data.sources import balanced_order
 from empirical.evaluate.protocol import Protocol
@@ -20,6 +22,10 @@ from theory.engine import Pool, report
 from theory.files import write_json
 from theory.kinds import Pairing
 from theory.plan import Profile, plan_from_profile
+
+if TYPE_CHECKING:
+    from empirical.data import Images
+    from empirical.profile.measurement import Measurement
 
 EVIDENCE_ROWS = 2_000
 SAVED_EIGENVALUES = 256
@@ -35,7 +41,8 @@ class Task:
     out: Path
     protocol: Protocol = field(default_factory=Protocol)  # how its encoder is probed
     pairing: Pairing = "matched"  # behind the plan
-    scores: str = "gap"  # what makes a sample difficult: a probe's gap, or its number of flagged pairs ("flags")
+    scores: str = "gap"  # what makes a sample difficult: one of ``empirical.choices.SCORES``
+    redundancy: float = 0.0  # of SAS
     running: Running = ALONE
     measured: bool = False  # whether the final encoder is profiled on the images that it was trained on
 
@@ -102,8 +109,6 @@ def _profile_pixels(task: Task) -> None:
 
 def _profile_network(task: Task, network: Any) -> None:
     from empirical.data.arrays import save_array
-    from empirical.data.features import Features
-    from empirical.difficulty.scores import flag_shares, largest
     from empirical.encoders import extract
     from empirical.profile.measurement import measure_network
 
@@ -117,13 +122,7 @@ def _profile_network(task: Task, network: Any) -> None:
         rows = np.sort(labelled[balanced_order(labels[labelled])[:EVIDENCE_ROWS]])
         pictures = take(images.x_train, torch.from_numpy(rows))
         h, _ = extract(network, pictures)
-        difficult = found.difficult
-        if task.scores == "flags":
-            plan = plan_from_profile(found.profile, task.pairing)
-            everything, _ = extract(network, images.x_train)
-            shares = flag_shares(Features(everything.numpy()), plan.pos_high, plan.pos_low, task.settings.batch)
-            difficult = largest(shares, difficult.mean())
-        save_array(task.out / "difficult.npy", np.flatnonzero(difficult))
+        save_array(task.out / "difficult.npy", np.flatnonzero(_difficult(task, network, images, found)))
         np.savez_compressed(
             task.out / "evidence.npz",
             rows=rows,
@@ -133,6 +132,29 @@ def _profile_network(task: Task, network: Any) -> None:
             images=pictures.numpy(),
             class_names=np.array(images.class_names),
         )
+
+
+def _difficult(task: Task, network: Any, images: Images, found: Measurement) -> NDArray[np.bool_]:
+    """The samples that are difficult by the task's scores, as many as by the probe."""
+    from empirical.data.features import Features
+    from empirical.difficulty.scores import flag_shares, largest, sas_scores
+    from empirical.encoders import extract
+    from empirical.profile.measurement import numbered, smallest_gaps
+
+    if task.scores == "gap":
+        return found.difficult
+    h, z = extract(network, images.x_train)
+    if task.scores == "flags":
+        plan = plan_from_profile(found.profile, task.pairing)
+        shares = flag_shares(Features(h.numpy()), plan.pos_high, plan.pos_low, task.settings.batch)
+        return largest(shares, float(found.difficult.mean()))
+    labels = images.y_train.numpy()
+    rows = np.flatnonzero(labels >= 0)
+    classes = numbered(labels[rows])
+    scores = sas_scores(Features(z.numpy()[rows]), classes, task.redundancy)
+    difficult = np.zeros(len(labels), dtype=bool)
+    difficult[rows] = smallest_gaps(scores, classes, SHARE)
+    return difficult
 
 
 def _measure_run(task: Task, network: Any) -> None:

@@ -49,6 +49,8 @@ def parser(prog: str) -> Parser:
     add("--pairing", choices=THREE_LEVEL, help=pairing)
     scores = f"what makes a sample difficult for sample removal: {', '.join(SCORES)} ({preset.scores})"
     add("--scores", choices=SCORES, help=scores)
+    penalty = f"weight of SAS's penalty for similar samples, >= 0 ({preset.redundancy:g}: as released)"
+    add("--redundancy", type=float, help=penalty)
     add = found.group("linear probe").add_argument
     add("--labels-per-class", type=int, help="labels per class that it sees, >= 1 (all)")
     add("--draws", type=int, help=f"label draws, >= 1 ({preset.draws})")
@@ -87,7 +89,7 @@ def _command(args: Namespace) -> None:
             chosen["omegas"] = tuple(float(value) for value in args.omegas.split(","))
         except ValueError as error:
             raise ParameterError(f"--omegas {args.omegas}: not numbers separated by commas") from error
-    for name in ("seeds", "band", "pairing", "scores", "labels_per_class", "draws"):
+    for name in ("seeds", "band", "pairing", "scores", "redundancy", "labels_per_class", "draws"):
         if getattr(args, name) is not None:
             chosen[name] = getattr(args, name)
     from empirical.compare.experiment import compare

@@ -70,7 +70,8 @@ def task(
 ) -> Task:
     """One run of an experiment."""
     protocol = Protocol(labels_per_class=experiment.labels_per_class, draws=experiment.draws)
-    return Task(kind, settings, out, protocol, experiment.pairing, experiment.scores, running, measured)
+    e = experiment
+    return Task(kind, settings, out, protocol, e.pairing, e.scores, e.redundancy, running, measured)
 
 
 def first_tasks(experiment: Experiment, out: Path, running: Running = ALONE) -> list[Task]:

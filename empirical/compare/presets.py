@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from empirical.arms import ARMS, BANDS
-from empirical.choices import SCORES
+from empirical.choices import NOT_NEGATIVE, SCORES
 from empirical.train.settings import Settings
 from theory.checks import ParameterError, require, require_integer, require_known, require_share
 from theory.kinds import Pairing
@@ -28,8 +28,11 @@ class Experiment:
         Shares of mixed training images, one condition each.
     band, pairing : str
         The selector's band and the pairing behind the plan.
-    scores : {"gap", "flags"}
-        What makes a sample difficult for sample removal: a probe's gap, or its number of flagged pairs (no labels).
+    scores : {"gap", "flags", "sas"}
+        What makes a sample difficult for sample removal: a probe's gap, its number of flagged pairs (no labels), or
+        little similarity to its class after the projector (``empirical.difficulty.sas_scores``).
+    redundancy : float
+        Weight of SAS's penalty for similar samples, >= 0; other than 0 only with scores "sas".
     labels_per_class : int or None
         Labels per class that the probe sees, over ``draws`` draws; None for all of them.
     draws : int
@@ -42,6 +45,7 @@ class Experiment:
     band: str = "theory"
     pairing: Pairing = "block"
     scores: str = "gap"
+    redundancy: float = 0.0
     labels_per_class: int | None = None
     draws: int = 50
 
@@ -61,6 +65,8 @@ class Experiment:
             require_share("omega", omega)
         require_known("band", self.band, BANDS)
         require_known("scores", self.scores, SCORES)
+        NOT_NEGATIVE.require("redundancy", self.redundancy)
+        require(self.scores == "sas" or self.redundancy == 0, "redundancy", self.redundancy, "0 unless scores = sas")
 
     def to_json(self) -> dict[str, Any]:
         """The experiment as plain data."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from empirical.compare.presets import Experiment
 from empirical.train.settings import Settings
@@ -11,7 +12,8 @@ from theory import files
 from theory.checks import require
 from theory.files import read_document, write_json
 
-EXPERIMENT_SCHEMA = "difficult-examples/experiment/1"
+EXPERIMENT_SCHEMA = "difficult-examples/experiment/2"
+EARLIER: dict[str, dict[str, Any]] = {"difficult-examples/experiment/1": {"redundancy": 0.0}}
 REASONS, REASONS_SCHEMA = "inapplicable.json", "difficult-examples/inapplicable/1"
 
 
@@ -22,13 +24,14 @@ def folder(out: Path, omega: float) -> Path:
 
 def claim(experiment: Experiment, out: Path) -> None:
     """Record the experiment in its folder; refuse a folder that holds another one, naming the difference."""
-    files.claim(out / "experiment.json", experiment.to_json(), files.belongs_to("experiment", out), EXPERIMENT_SCHEMA)
+    refusal = files.belongs_to("experiment", out)
+    files.claim(out / "experiment.json", experiment.to_json(), refusal, EXPERIMENT_SCHEMA, EARLIER)
 
 
 def load_experiment(out: Path) -> Experiment:
     """The experiment recorded in a folder."""
     keys = set(Experiment.__dataclass_fields__)
-    fields = read_document(out / "experiment.json", EXPERIMENT_SCHEMA, keys)
+    fields = read_document(out / "experiment.json", EXPERIMENT_SCHEMA, keys, EARLIER)
     fields.pop("schema")
     lists = {"arms": tuple(fields["arms"]), "omegas": tuple(fields["omegas"])}
     return Experiment(**{**fields, **lists, "base": Settings.from_json(fields["base"])})

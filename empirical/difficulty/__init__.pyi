@@ -12,3 +12,4 @@ from .scores import grid as grid
 from .scores import largest as largest
 from .scores import mislabelled as mislabelled
 from .scores import overlap as overlap
+from .scores import sas_scores as sas_scores

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from empirical.choices import ROUNDS, SCORES, SHARE
 from empirical.options import add_source, require_source
-from theory.checks import ParameterError
+from theory.checks import ParameterError, require
 from theory.command import Parser, add_workers, chosen_workers, run
 from theory.files import require_writable
 from theory.plan import SPACES, Plan
@@ -39,10 +39,17 @@ def parser(prog: str) -> Parser:
     )
     add_source(found, "−1 for none; without any, flags decide")
     add = found.group("what is measured").add_argument
-    add("--space", choices=SPACES, default="encoder", help="features of the checkpoint: " + ", ".join(SPACES))
+    space = "features of the checkpoint, or with --by sas those in FILE, which must be the projector's: "
+    add("--space", choices=SPACES, default="encoder", help=space + ", ".join(SPACES))
     add("--mislabelled", type=Path, help=".npy of indices of samples known to be mislabelled")
     add = found.group("samples").add_argument
-    add("--by", choices=SCORES, help=f"what makes one difficult: {' or '.join(SCORES)} (gap where there are labels)")
+    add("--by", choices=SCORES, help=f"what makes one difficult: {', '.join(SCORES)} (gap where there are labels)")
+    add(
+        "--redundancy",
+        type=float,
+        default=0.0,
+        help="weight of SAS's penalty for similar samples, >= 0; 0: as released",
+    )
     add("--share", type=float, default=SHARE, help="share of the samples that is difficult, 0 to 1")
     add = found.group("pairs").add_argument
     add("--plan", type=Path, help="plan whose band flags pairs (that of the features' own profile)")
@@ -59,7 +66,9 @@ def parser(prog: str) -> Parser:
 
 def _command(args: Namespace) -> None:
     require_source(args)
-    if args.space != "encoder" and args.checkpoint is None:
+    if args.by == "sas":
+        require(args.space == "projector", "space", args.space, "projector with --by sas, which compares its features")
+    elif args.space != "encoder" and args.checkpoint is None:
         raise ParameterError(f"--space {args.space} goes with --checkpoint: features are of one space")
     if args.out is not None:
         require_writable(args.out / "summary.json")

@@ -15,10 +15,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from empirical.choices import ROUNDS, SCORES, SHARE
+from empirical.choices import NOT_NEGATIVE, ROUNDS, SCORES, SHARE
 from empirical.data.arrays import save_array
 from empirical.data.features import Features, Mapper
-from empirical.profile.measurement import gaps, measure, numbered, probe_outputs, smallest_gaps
+from empirical.profile.measurement import (
+    cluster,
+    estimate_classes,
+    gaps,
+    measure,
+    numbered,
+    probe_outputs,
+    smallest_gaps,
+)
 from empirical.selection import difficult_pairs, rank_band
 from theory.checks import require, require_integer, require_known, require_share
 from theory.files import write_bytes, write_json, write_text
@@ -85,6 +93,69 @@ def _count_flagged(features: Features, band: tuple[float, float], batch: int, or
         counts[0, rows] = difficult_pairs(similarities, *band).sum(dim=1).numpy()
         counts[1, rows] = len(rows) - 1
     return counts
+
+
+def sas_scores(features: Features, classes: Labels, redundancy: float = 0.0, mapper: Mapper = map) -> Array:
+    """What each sample adds to a subset by its similarity to its class, by SAS.
+
+    Similarity is max(z_i·z_j, 0) of unit projector features of images as they are. In each class the sample with the
+    largest gain is chosen, then the one with the largest gain given the first, and so on; the gain is the sum of a
+    sample's similarities to its class (to itself too) less ``redundancy`` times those to the samples already chosen.
+    It only falls from one chosen sample to the next, so that SAS keeps those with the largest scores.
+
+    Parameters
+    ----------
+    features : Features
+        After the projector.
+    classes : ndarray
+        Class, or approximate class, of each sample: 0, 1, …, shape (N,).
+    redundancy : float
+        >= 0. 0 is what the authors' code does: it sets a chosen sample's similarities to zero before it would subtract
+        them. 1 is that code without this step (it would subtract negative cosines too), 2 is greedy search for the
+        largest cut Σ similarity(i, j), i left out and j kept.
+    mapper : callable
+        ``map``, or that of a pool, whose workers take a class each.
+
+    Returns
+    -------
+    ndarray
+        The gain with which each sample is chosen, shape (N,). For n samples of d features in a class it takes n²·d
+        operations, and memory for n·d numbers and 1,024 rows of the table of pairs.
+
+    Raises
+    ------
+    ParameterError
+        If ``redundancy`` is negative, or there is not one class for each sample.
+
+    References
+    ----------
+    Joshi, Mirzasoleiman, "Data-Efficient Contrastive Self-supervised Learning: Most Beneficial Examples for Supervised
+    Learning Contribute the Least", ICML 2023, and the code sjoshi804/sas-data-efficient-contrastive-learning.
+    """
+    NOT_NEGATIVE.require("redundancy", redundancy)
+    given = f"{len(classes)} classes"
+    require(len(classes) == features.rows, "classes", given, f"one for each of {features.rows} rows")
+    members = [np.flatnonzero(classes == c) for c in np.unique(classes)]
+    scores = np.empty(features.rows)
+    for rows, gains in zip(members, mapper(partial(_gains, features, redundancy), members), strict=True):
+        scores[rows] = gains
+    return scores
+
+
+def _gains(features: Features, redundancy: float, rows: Labels) -> Array:
+    """Scores of the samples of one class."""
+    unit = torch.from_numpy(features.take(rows))
+    parts = [(block @ unit.T).clamp_(min=0).sum(dim=1, dtype=torch.float64) for block in unit.split(BLOCK)]
+    gains = torch.cat(parts)
+    if redundancy == 0:
+        return gains.numpy()
+    scores = torch.empty_like(gains)
+    for _ in range(len(gains)):
+        chosen = gains.argmax()
+        scores[chosen] = gains[chosen]
+        gains -= redundancy * (unit @ unit[chosen]).clamp_(min=0)
+        gains[chosen] = -torch.inf
+    return scores.numpy()
 
 
 def largest(scores: Array, share: float) -> Flags:
@@ -307,11 +378,14 @@ class Criteria:
 
     Parameters
     ----------
-    by : {"gap", "flags"}, optional
-        What makes a sample difficult: the small gap between a probe's two largest outputs (which needs labels), or a
-        large share of flagged pairs. By default the gap where there are labels.
+    by : {"gap", "flags", "sas"}, optional
+        What makes a sample difficult: the small gap between a probe's two largest outputs (which needs labels), a
+        large share of flagged pairs, or a small score of ``sas_scores`` (of projector features; without labels,
+        clusters are its classes). By default the gap where there are labels.
     share : float
-        Share of the samples (by gap: of each class) that are difficult.
+        Share of the samples (by gap and SAS: of each class) that are difficult.
+    redundancy : float
+        See ``sas_scores``; other than 0 only by SAS.
     classes : int, optional
         Number of classes where there are no labels; by default an estimate.
     batch, rounds : int
@@ -328,6 +402,7 @@ class Criteria:
 
     by: str | None = None
     share: float = SHARE
+    redundancy: float = 0.0
     classes: int | None = None
     batch: int = 256
     rounds: int = ROUNDS
@@ -338,6 +413,8 @@ class Criteria:
         if self.by is not None:
             require_known("by", self.by, SCORES)
         require_share("share", self.share)
+        NOT_NEGATIVE.require("redundancy", self.redundancy)
+        require(self.by == "sas" or self.redundancy == 0, "redundancy", self.redundancy, "0 unless by = sas")
         require_integer("batch", self.batch, 2)
         require_integer("rounds", self.rounds, 1)
         require_integer("pairs", self.pairs, 1)
@@ -356,6 +433,7 @@ def assess(
     Parameters
     ----------
     features : Features
+        By SAS, those after the projector.
     labels : ndarray or None
         Classes, shape (N,), −1 for samples without one; None if there are none.
     criteria : Criteria
@@ -372,16 +450,21 @@ def assess(
         If labels, plan and features do not fit.
     """
     by = criteria.by or ("flags" if labels is None else "gap")
-    require(by == "flags" or labels is not None, "by", by, "flags where there are no labels")
+    require(by != "gap" or labels is not None, "by", by, "flags where there are no labels")
     known_kinds = {} if known_wrong is None else {"known_mislabelled": _marked(known_wrong, features.rows)}
     part = _labelled(features, labels)
     if plan is None:
         plan = plan_from_profile(_profile(part, criteria, mapper))
     band = plan.pos_high, plan.pos_low
     flags = flag_shares(features, *band, criteria.batch, criteria.rounds, criteria.seed, mapper)
-    difficult, between, kinds = _score(part, flags, _outputs(part, criteria, mapper), by, criteria.share)
+    by_gap, between, kinds = _by_probe(part, _outputs(part, criteria, mapper), criteria.share)
+    difficult, sas = largest(flags, criteria.share), None
+    if by == "sas":
+        difficult, sas = _by_sas(part, criteria, mapper)
+    elif by == "gap" and by_gap is not None:
+        difficult = by_gap
     kinds |= known_kinds
-    columns = {"index": np.arange(features.rows), "label": labels, "flag_share": flags, "gap": between}
+    columns = {"index": np.arange(features.rows), "label": labels, "flag_share": flags, "gap": between, "sas": sas}
     columns |= {kind: chosen.astype(np.int64) for kind, chosen in {"difficult": difficult, **kinds}.items()}
     alike = alike_pairs(part.features, criteria.pairs, part.labels, plan.pos_high, mapper)
     return Difficulty(
@@ -430,18 +513,28 @@ def _outputs(part: _Labelled, criteria: Criteria, mapper: Mapper) -> Array | Non
     return np.concatenate(list(probe_outputs(part.features, part.labels, criteria.seed, mapper))).astype(np.float64)
 
 
-def _score(
-    part: _Labelled, flags: Array, outputs: Array | None, by: str, share: float
-) -> tuple[Flags, Array | None, dict[str, Flags]]:
-    """Which samples are difficult; by the probe's outputs, if there are any, their gaps and what else they are."""
-    by_flags = largest(flags, share)
+def _by_probe(
+    part: _Labelled, outputs: Array | None, share: float
+) -> tuple[Flags | None, Array | None, dict[str, Flags]]:
+    """The samples with the smallest gaps of a probe's outputs, the gaps, what samples else are; without, nothing."""
     if part.labels is None or outputs is None:
-        return by_flags, None, {}
+        return None, None, {}
     between = gaps(outputs)
     by_gap = part.among_all(smallest_gaps(between, part.labels, share), False)
     kinds = {"mislabelled": mislabelled(outputs, part.labels), "ambiguous": ambiguous(outputs, share)}
     everywhere = {kind: part.among_all(chosen, False) for kind, chosen in kinds.items()}
-    return by_flags if by == "flags" else by_gap, part.among_all(between, np.nan), everywhere
+    return by_gap, part.among_all(between, np.nan), everywhere
+
+
+def _by_sas(part: _Labelled, criteria: Criteria, mapper: Mapper) -> tuple[Flags, Array]:
+    """The samples that SAS would leave out of each class, and its scores."""
+    classes = part.labels
+    if classes is None:
+        count = criteria.classes or estimate_classes(part.features, criteria.seed).classes
+        count = require_integer("classes", count, 2, part.features.rows // 2)
+        classes = cluster(part.features, count, criteria.seed, mapper)
+    scores = sas_scores(part.features, classes, criteria.redundancy, mapper)
+    return part.among_all(smallest_gaps(scores, classes, criteria.share), False), part.among_all(scores, np.nan)
 
 
 def _marked(indices: Labels, count: int) -> Flags:

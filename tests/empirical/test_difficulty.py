@@ -21,6 +21,7 @@ from empirical.difficulty.scores import (
     largest,
     mislabelled,
     overlap,
+    sas_scores,
 )
 from empirical.profile.measurement import probe_gaps, smallest_gaps
 from tests.empirical.test_profile import blobs
@@ -57,6 +58,87 @@ def test_flag_shares_equal_the_double_loop_over_batches():
 def test_a_batch_larger_than_the_data_is_all_of_them():
     features, _ = blobs(n=10)
     assert flag_shares(Features(features), 0.0, 1.0, batch=1000, rounds=1).tolist() == [1.0] * 40
+
+
+def naive_sas(unit, classes, redundancy):
+    """In every class the sample with the largest gain, again and again; the gains."""
+    similarity = [[max(float(a @ b), 0.0) for b in unit] for a in unit]
+    scores = np.full(len(unit), np.nan)
+    for c in set(classes.tolist()):
+        left = [i for i in range(len(unit)) if classes[i] == c]
+        members, chosen = list(left), []
+        while left:
+            gains = [
+                sum(similarity[i][j] for j in members) - redundancy * sum(similarity[i][j] for j in chosen)
+                for i in left
+            ]
+            best = int(np.argmax(gains))
+            scores[left[best]] = gains[best]
+            chosen.append(left.pop(best))
+    return scores
+
+
+@pytest.mark.parametrize("redundancy", [0, 0.5, 1, 2])
+def test_sas_scores_equal_the_double_loop(monkeypatch, redundancy):
+    monkeypatch.setattr(module, "BLOCK", 7)  # several blocks of rows
+    features, classes = blobs(n=20, classes=3, spread=2.0)
+    features = Features(features.astype(np.float32))
+    expected = naive_sas(features.unit.astype(np.float64), classes, redundancy)
+    assert (features.unit @ features.unit.T < 0).mean() > 0.1  # negative cosines count as zero
+    found = sas_scores(features, classes, redundancy)
+    if redundancy != 1:  # by which the last ones of a class gain the same: their similarity to each other
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    for c in range(3):
+        np.testing.assert_allclose(np.sort(found[classes == c]), np.sort(expected[classes == c]), atol=1e-4)
+
+
+def released_order(similarity):
+    """The greedy search of the authors' code: a chosen row is set to zero, so that its penalty is."""
+    similarity, chosen = similarity.copy(), []
+    while len(chosen) < len(similarity):
+        gains = [
+            -np.inf if i in chosen else similarity[i][similarity[i] > 0].sum() - similarity[chosen, i].sum()
+            for i in range(len(similarity))
+        ]
+        chosen.append(int(np.argmax(gains)))
+        similarity[chosen[-1]] = 0
+    return chosen
+
+
+def test_without_redundancy_sas_keeps_what_the_released_code_keeps():
+    features, _ = blobs(n=30, classes=1, spread=2.0)
+    scores = sas_scores(Features(features), np.zeros(30, dtype=np.int64))
+    assert np.argsort(-scores).tolist() == released_order(cosines(features))
+
+
+def test_with_redundancy_two_sas_searches_for_the_largest_cut():
+    """Each score but for the sample itself is what the cut between kept and left-out samples gains."""
+    features, _ = blobs(n=30, classes=1, spread=2.0)
+    similarity = np.maximum(cosines(features), 0)
+    scores = sas_scores(Features(features), np.zeros(30, dtype=np.int64), redundancy=2)
+    kept, before = np.zeros(30, dtype=bool), 0.0
+    for i in np.argsort(-scores):
+        kept[i] = True
+        cut = similarity[np.ix_(~kept, kept)].sum()
+        assert scores[i] - 1 == pytest.approx(cut - before, abs=1e-4)
+        before = cut
+
+
+def test_redundancy_keeps_samples_apart():
+    """Of five alike samples and two others SAS as released keeps the five, and with the penalty not them alone."""
+    generator = np.random.default_rng(0)
+    centres = np.repeat([[1.0, 0.2, 0], [0, 0.2, 1.0]], [5, 2], axis=0)
+    features = Features(centres + 0.01 * generator.standard_normal((7, 3)))
+    for redundancy, others in ((0, 0), (2, 1)):
+        scores = sas_scores(features, np.zeros(7, dtype=np.int64), redundancy)
+        assert (np.argsort(-scores)[:4] >= 5).sum() == others
+
+
+@pytest.mark.parametrize(("redundancy", "rows", "message"), [(-1, 8, "redundancy = -1"), (0, 7, "classes = 7 classes")])
+def test_sas_refuses_bad_input(redundancy, rows, message):
+    features, classes = blobs(n=2)
+    with pytest.raises(ParameterError, match=message):
+        sas_scores(Features(features), classes[:rows], redundancy)
 
 
 def test_largest_flags_the_share():
@@ -170,6 +252,35 @@ def test_by_flags_they_are_the_most_flagged():
     assert flags[found.difficult].min() >= flags[~found.difficult].max()
 
 
+@pytest.mark.parametrize("redundancy", [0, 1])
+def test_by_sas_they_are_the_least_similar_of_each_class(redundancy):
+    features, labels = blobs(spread=1.0)
+    labels = labels.copy()
+    labels[::10] = -1
+    found = assess(Features(features), labels, Criteria(by="sas", share=0.1, redundancy=redundancy))
+    labelled = labels >= 0
+    expected = sas_scores(Features(features[labelled]), labels[labelled], redundancy)
+    for c in range(4):  # sorted: the last two of a class may change places by rounding
+        mine = labels[labelled] == c
+        np.testing.assert_allclose(np.sort(found.scores["sas"][labels == c]), np.sort(expected[mine]), rtol=1e-5)
+    assert np.isnan(found.scores["sas"][~labelled]).all()
+    for c in range(4):
+        scores, left_out = found.scores["sas"][labels == c], found.difficult[labels == c]
+        assert left_out.sum() == round(0.1 * len(scores))
+        assert scores[left_out].max() <= scores[~left_out].min()
+    assert not found.difficult[~labelled].any()
+    assert np.isfinite(found.scores["gap"][labelled]).all()
+
+
+def test_by_sas_clusters_stand_for_classes_where_there_are_no_labels():
+    features, labels = blobs(spread=0.05)
+    found = assess(Features(features), None, Criteria(by="sas", classes=4))
+    expected = sas_scores(Features(features), labels)  # the clusters are the classes
+    np.testing.assert_allclose(found.scores["sas"], expected, rtol=1e-5)
+    assert (found.difficult == assess(Features(features), labels, Criteria(by="sas")).difficult).all()
+    assert (assess(Features(features), None, Criteria(by="sas")).difficult == found.difficult).all()  # estimated: four
+
+
 def test_unlabelled_samples_are_scored_by_flags_only():
     features, labels = blobs(spread=1.0)
     labels = labels.copy()
@@ -230,6 +341,16 @@ def test_command_on_a_checkpoint(tmp_path, capsys):
     assert all(pair["label_first"] != pair["label_second"] for pair in pairs)
 
 
+def test_command_by_sas(files, capsys):
+    arguments = ["--features", "f.npy", "--labels", "l.npy", "--space", "projector", "--by", "sas", "--out", "out"]
+    assert main([*arguments, "--redundancy", "2"]) == 0
+    assert "samples are difficult" in capsys.readouterr().out
+    rows = list(csv.DictReader((files / "out" / "scores.csv").open()))
+    expected = sas_scores(Features(np.load("f.npy")), np.load("l.npy"), 2)
+    np.testing.assert_allclose([float(row["sas"]) for row in rows], expected, rtol=1e-4)
+    assert json.loads((files / "out" / "summary.json").read_text())["settings"]["redundancy"] == 2
+
+
 def test_command_on_features(files, capsys):
     assert main(["--features", "f.npy", "--labels", "l.npy", "--json"]) == 0
     assert [o["kind"] for o in json.loads(capsys.readouterr().out)["overlaps"]] == ["mislabelled", "ambiguous"]
@@ -242,6 +363,20 @@ def test_command_on_features(files, capsys):
     ("arguments", "message"),
     [
         ([], "one of --checkpoint and --features is required"),
+        (
+            ["--features", "f.npy", "--labels", "l.npy", "--by", "sas"],
+            "space = encoder violates projector with --by sas",
+        ),
+        (["--checkpoint", "c.pt", "--by", "sas"], "space = encoder violates projector with --by sas"),
+        (["--features", "f.npy", "--redundancy", "1"], "redundancy = 1.0 violates 0 unless by = sas"),
+        (
+            ["--features", "f.npy", "--space", "projector", "--by", "sas", "--redundancy", "-1"],
+            "redundancy = -1.0 violates redundancy >= 0",
+        ),
+        (
+            ["--features", "f.npy", "--space", "projector", "--by", "sas", "--classes", "1"],
+            "classes = 1 violates an integer in [2, 80]",
+        ),
         (["--features", "f.npy", "--by", "gap"], "by = gap violates flags where there are no labels"),
         (["--features", "f.npy", "--labels", "l.npy", "--by", "gaps"], "did you mean gap"),
         (["--features", "f.npy", "--labels", "bad.npy"], "labels = 1 labels violates one for each of 160"),

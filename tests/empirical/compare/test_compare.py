@@ -15,7 +15,7 @@ from empirical.arms import ARMS
 from empirical.compare.__main__ import main
 from empirical.compare.experiment import WARMUP_SEED, compare, planned
 from empirical.compare.presets import PRESETS, Experiment
-from empirical.compare.saved import load_experiment
+from empirical.compare.saved import claim, load_experiment
 from empirical.data import load
 from tests.empirical.train.test_loop import TINY
 from theory.checks import ParameterError
@@ -319,6 +319,44 @@ def test_an_arm_that_leaves_too_few_images_is_not_applicable(tmp_path):
     page = compare(replace(experiment, seeds=1), tmp_path).read_text()
     assert "removal leaves 50 images, fewer than a batch" in page
     assert "one seed gives no interval" in page or "not applicable" in page
+
+
+@pytest.mark.parametrize("redundancy", [0.0, 2.0])
+def test_sas_leaves_out_the_least_similar_and_its_control_as_many(tmp_path, redundancy):
+    from empirical.data.features import Features
+    from empirical.difficulty.scores import sas_scores
+    from empirical.encoders import extract
+    from empirical.train.checkpoint import load_network
+
+    arms = ("baseline", "sample_removal", "random_removal")
+    experiment = replace(SMALL, arms=arms, seeds=1, omegas=(0.0,), scores="sas", redundancy=redundancy)
+    compare(experiment, tmp_path)
+    tasks = {task.settings.arm: task.settings for task in planned(experiment, tmp_path)[0]}
+    settings, network = load_network(tmp_path / "omega-0.0" / "warmup" / "checkpoint.pt")
+    images = settings.images()
+    _, z = extract(network, images.x_train)  # unaugmented images, after the projector
+    scores, labels = sas_scores(Features(z.numpy()), images.y_train.numpy(), redundancy), images.y_train.numpy()
+    expected = [np.flatnonzero(labels == c)[scores[labels == c].argmin()] for c in range(10)]  # 1 of 10
+    assert list(tasks["sample_removal"].drop) == sorted(expected)
+    drawn = labels[list(tasks["random_removal"].drop)]
+    assert sorted(drawn) == list(range(10))
+
+
+def test_an_experiment_of_the_first_schema_is_read_and_goes_on(tmp_path):
+    claim(SMALL, tmp_path)
+    path = tmp_path / "experiment.json"
+    document = json.loads(path.read_text())
+    assert document.pop("redundancy") == 0
+    path.write_text(json.dumps({**document, "schema": "difficult-examples/experiment/1"}))
+    assert load_experiment(tmp_path) == SMALL
+    claim(SMALL, tmp_path)
+    with pytest.raises(ParameterError, match="scores = sas violates scores = gap of the experiment"):
+        claim(replace(SMALL, scores="sas", redundancy=1.0), tmp_path)
+
+
+def test_only_sas_has_a_redundancy():
+    with pytest.raises(ParameterError, match="redundancy = 1 violates 0 unless scores = sas"):
+        replace(SMALL, redundancy=1)
 
 
 def test_flags_and_a_band_that_sets_itself(tmp_path):
