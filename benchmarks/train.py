@@ -34,6 +34,7 @@ from empirical.data.augment import to_float
 from empirical.losses import LOSSES, ContrastiveLoss, Objective
 from empirical.train.loop import batch_loss, train
 from empirical.train.parts import make_fabric, make_optimizer
+from empirical.train.selectors import Band
 from empirical.train.settings import Settings
 from empirical.train.simclr import SimCLR
 from theory.checks import ParameterError, require
@@ -305,7 +306,8 @@ def step_parts(settings: Settings, x: Tensor, repeats: int) -> dict[str, float]:
     network = settings.network(x.shape[1]).to(fabric.device, memory_format=torch.channels_last)
     optimizer = make_optimizer(settings, network)
     model, optimizer = fabric.setup(torch.compile(network) if settings.compile else network, optimizer)
-    framework = SimCLR(fabric, _Detached(fabric, model), settings.remedy)
+    framework = SimCLR(fabric, _Detached(fabric, model), settings.remedy, settings.objective)
+    selector = Band(settings.remedy)
     view, generator = settings.augmentation, torch.Generator(fabric.device)
     order = torch.randperm(len(x)).split(settings.batch)
     x = x.to(fabric.device)
@@ -318,7 +320,8 @@ def step_parts(settings: Settings, x: Tensor, repeats: int) -> dict[str, float]:
         clock.mark("augmentation")
         pairs = framework.pairs(first, second)
         clock.mark("pairs")
-        loss, _ = batch_loss(pairs, settings.objective, settings.remedy)
+        flags = selector.flags(pairs, order[turn % len(order)], 0, 0)
+        loss, _ = batch_loss(pairs, settings.objective, settings.remedy, flags)
         loss.backward()
         clock.mark("loss")
         optimizer.zero_grad()

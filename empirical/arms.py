@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 
+from empirical.paper import STATED, stated
 from theory.checks import ParameterError, is_finite, require, require_known
 from theory.plan import SPACES, Plan
 
-BANDS = ("theory", "paper", "auto")
-SELECTIONS = ("rank", "auto", "all", "random")
+BANDS = ("theory", "paper", "wide", "auto", "HIGH,LOW")
+SELECTIONS = ("rank", "row", "auto", "all", "random", "threshold")
+RANKINGS = ("batch", "row")
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Arm:
         The arm's own loss; None is the experiment's.
     select, space : str
         How pairs are flagged, see ``PairRemedy``.
+    as_printed, rescale : bool
+        In which form the loss changes flagged pairs, see ``PairRemedy``.
     theorem : str or None
         The bound of ``theory.bounds`` that predicts the arm's error.
     """
@@ -36,12 +41,20 @@ class Arm:
     loss: str | None = None
     select: str = "rank"
     space: str = "encoder"
+    as_printed: bool = False
+    rescale: bool = False
     theorem: str | None = None
 
     @property
     def selects(self) -> bool:
         """Whether the loss needs the pair selector."""
         return self.sigma or self.rho or self.remove_pairs
+
+    @property
+    def planned(self) -> bool:
+        """Whether its values come from a plan, unless they are given."""
+        own = self.selects and not self.as_printed and self.select != "threshold"
+        return own or self.drop in ("difficult", "random")
 
 
 ARMS = {
@@ -53,10 +66,20 @@ ARMS = {
     "sample_removal": Arm(drop="difficult", theorem="removal"),
     "random_removal": Arm(drop="random"),
     "mixed_removal": Arm(drop="mixed"),
+    "paper_margin": Arm(sigma=True, as_printed=True),
+    "paper_temperature": Arm(rho=True, as_printed=True),
+    "paper_combined": Arm(sigma=True, rho=True, as_printed=True),
+    "paper_removal": Arm(remove_pairs=True, as_printed=True),
     "debiased": Arm(loss="debiased"),
     "hcl": Arm(loss="hcl"),
+    "mochi": Arm(loss="mochi"),
+    "glofnd": Arm(remove_pairs=True, select="threshold", space="projector", rescale=True),
     "adnce": Arm(loss="adnce"),
+    "adnce_sentence": Arm(loss="adnce_sentence"),
+    "adnce_graph": Arm(loss="adnce_graph"),
+    "equal_radius": Arm(loss="equal_radius"),
     "spectral": Arm(loss="spectral"),
+    "spectral_opposite": Arm(loss="spectral_opposite"),
     "combined_projector": Arm(sigma=True, rho=True, space="projector"),
     "combined_auto": Arm(sigma=True, rho=True, select="auto"),
     "combined_random": Arm(sigma=True, rho=True, select="random"),
@@ -74,15 +97,21 @@ class PairRemedy:
     sigma : float
         Margin added to the cosine, >= 0.
     rho : float
-        Factor on the temperature, 0 < rho <= 1.
+        Factor on the temperature, 0 < rho <= 1; as printed any > 0.
     remove : bool
-        Leave the pairs out instead: they are no negatives.
+        Leave the pairs out instead: they are no negatives. As printed their cosine is 0.
     pos_high, pos_low : float
         The band of the ranking by similarity, 0 <= pos_high <= pos_low <= 1.
-    select : {"rank", "auto", "all", "random"}
-        The band of the ranking; a band that sets itself; every pair; as many random pairs as the band holds.
+    select : {"rank", "row", "auto", "all", "random", "threshold"}
+        The band of the batch's ranking; of each anchor's own; a band that sets itself; every pair; as many random
+        pairs as the band holds; those above the anchor's learned threshold (GloFND).
     space : {"encoder", "projector"}
         Whose similarities are ranked: features before or after the projector.
+    as_printed : bool
+        The paper's equations 12–16 to the letter: positives are ranked and flagged too, ρ acts whatever the sign of
+        the cosine, and a removed pair stays, with cosine 0.
+    rescale : bool
+        Let the negatives that a removal leaves weigh as much as all did.
 
     Raises
     ------
@@ -97,12 +126,17 @@ class PairRemedy:
     pos_low: float = 0.0
     select: str = "rank"
     space: str = "encoder"
+    as_printed: bool = False
+    rescale: bool = False
 
     def __post_init__(self) -> None:
         require_known("select", self.select, SELECTIONS)
         require_known("space", self.space, SPACES)
         require(is_finite(self.sigma) and self.sigma >= 0, "sigma", self.sigma, "sigma >= 0")
-        require(0 < self.rho <= 1, "rho", self.rho, "0 < rho <= 1")
+        if self.as_printed:
+            require(is_finite(self.rho) and self.rho > 0, "rho", self.rho, "rho > 0")
+        else:
+            require(0 < self.rho <= 1, "rho", self.rho, "0 < rho <= 1")
         require_shares(self.pos_high, self.pos_low)
 
 
@@ -116,49 +150,162 @@ class NotApplicable(Exception):
     """The plan has no value for an arm; the message says why."""
 
 
-def pair_remedy(name: str, plan: Plan | None, band: str = "theory") -> PairRemedy | None:
-    """The pair remedy of an arm under a plan; None if the arm's loss is plain NT-Xent.
+@dataclass(frozen=True)
+class Given:
+    """What a user may give in place of a plan's values, or of the paper's.
+
+    Parameters
+    ----------
+    band : str or None
+        ``theory`` ends where the share of difficult pairs ends and is the default of our arms, ``wide`` ends at 1,
+        ``paper`` is the paper's for the data set and the default of its arms, ``auto`` sets itself; or two shares,
+        ``.15,.22``.
+    sigma, rho : float or None
+        Margin and temperature factor.
+    ranking : {"batch", "row"}
+        Rank all pairs of a batch together, or those of each anchor.
+
+    Raises
+    ------
+    ParameterError
+        If a value is outside its range.
+    """
+
+    band: str | None = None
+    sigma: float | None = None
+    rho: float | None = None
+    ranking: str = "batch"
+
+    def __post_init__(self) -> None:
+        require_known("ranking", self.ranking, RANKINGS)
+        if self.band is not None and self.shares is None:
+            require_known("band", self.band, BANDS)
+        if self.shares is not None:
+            require_shares(*self.shares)
+        remedy = PairRemedy(as_printed=True)
+        for name in ("sigma", "rho"):
+            if getattr(self, name) is not None:
+                replace(remedy, **{name: getattr(self, name)})
+
+    @property
+    def shares(self) -> tuple[float, float] | None:
+        """The band, if it is given as two numbers."""
+        high, comma, low = (self.band or "").partition(",")
+        if not comma or self.band == BANDS[-1]:
+            return None
+        try:
+            return float(high), float(low)
+        except ValueError:
+            raise ParameterError("band", self.band, "two shares, such as .15,.22") from None
+
+
+NOTHING_GIVEN = Given()
+
+
+def pair_remedy(
+    name: str, plan: Plan | None, given: Given = NOTHING_GIVEN, loss: str = "nt_xent", data: str = ""
+) -> PairRemedy | None:
+    """The pair remedy of an arm; None if it leaves the pairs alone.
 
     Parameters
     ----------
     name : str
         A key of ``ARMS``.
     plan : Plan or None
-        Required by arms that select pairs or drop difficult samples.
-    band : {"theory", "paper", "auto"}
-        ``theory`` ends the band where the share of difficult pairs ends, ``paper`` at 1; ``auto`` sets itself.
+        Its values are those of our arms. Arms that drop difficult samples need it too.
+    given : Given
+        Goes before the plan, and before what the paper states for its arms.
+    loss : str
+        The loss that is trained: it decides which of a plan's values apply.
+    data : str
+        The data, for which the paper may state values.
 
     Raises
     ------
     ParameterError
-        If the arm or band is unknown, or a plan is needed and there is none.
+        If the arm is unknown, or a value is needed and there is none.
     NotApplicable
         If the plan's entry for the arm is null.
     """
     require_known("arm", name, ARMS)
-    require_known("band", band, BANDS)
     arm = ARMS[name]
-    removes = arm.drop in ("difficult", "random")
-    if not arm.selects and not removes:
-        return None
-    if plan is None:
-        raise ParameterError(f"arm {name} needs a plan, which holds its values: --plan FILE")
-    wanted = (
-        ("margin_sigma", arm.sigma),
-        ("temperature_rho", arm.rho),
-        ("removal_fraction", removes),
-    )
-    for entry, needed in wanted:
-        if needed and getattr(plan, entry) is None:
-            raise NotApplicable(plan.reasons.get(entry, f"the plan has no {entry}"))
+    if arm.drop in ("difficult", "random"):
+        _planned(name, plan, "removal_fraction", loss)
     if not arm.selects:
         return None
-    return PairRemedy(
-        sigma=(plan.margin_sigma or 0.0) if arm.sigma else 0.0,
-        rho=(plan.temperature_rho or 1.0) if arm.rho else 1.0,
-        remove=arm.remove_pairs,
-        pos_high=plan.pos_high,
-        pos_low=1.0 if band == "paper" else plan.pos_low,
-        select="auto" if band == "auto" and arm.select == "rank" else arm.select,
-        space=arm.space,
-    )
+    form = PairRemedy(remove=arm.remove_pairs, space=arm.space, as_printed=arm.as_printed, rescale=arm.rescale)
+    if arm.select == "threshold":
+        return replace(form, select=arm.select)
+    entries = ("combined_sigma", "combined_rho") if arm.sigma and arm.rho else ("margin_sigma", "temperature_rho")
+
+    def value(own: float | None, entry: str) -> float:
+        if own is not None:
+            return own
+        return _stated(name, entry.rpartition("_")[2], data) if arm.as_printed else _planned(name, plan, entry, loss)
+
+    if arm.sigma:
+        form = replace(form, sigma=value(given.sigma, entries[0]))
+    if arm.rho:
+        form = replace(form, rho=value(given.rho, entries[1]))
+    if form.rho > 1:
+        warnings.warn(f"rho = {form.rho:g} is above 1: it weakens the repulsion of difficult pairs", stacklevel=2)
+    return _with_band(name, form, plan, given, data)
+
+
+def _with_band(name: str, form: PairRemedy, plan: Plan | None, given: Given, data: str) -> PairRemedy:
+    """The remedy with the selection of its arm."""
+    select = ARMS[name].select
+    if select == "all":
+        return replace(form, select=select)
+    if select == "rank" and given.ranking == "row":
+        select = given.ranking
+    if given.band is None and form.as_printed:
+        given = replace(given, band="paper")
+    high, low = band_shares(name, plan, given, data)
+    if given.band == "auto" and select in ("rank", "row"):
+        require(not form.as_printed, "band", given.band, "percentiles, for the paper's arms")
+        select = "auto"
+    return replace(form, pos_high=high, pos_low=low, select=select)
+
+
+def band_shares(arm: str, plan: Plan | None, given: Given, data: str) -> tuple[float, float]:
+    """The percentiles of a band that is not ``auto``, for which they are the plan's.
+
+    Parameters
+    ----------
+    arm : str
+        Named in an error.
+    plan, given, data
+        As for ``pair_remedy``.
+
+    Raises
+    ------
+    ParameterError
+        If the plan is needed and there is none, or the paper states no band for the data.
+    """
+    if given.shares is not None:
+        return given.shares
+    if given.band == "paper":
+        return _stated(arm, "pos_high", data), _stated(arm, "pos_low", data)
+    high, low = (_planned(arm, plan, entry, "") for entry in ("pos_high", "pos_low"))
+    return high, 1.0 if given.band == "wide" else low
+
+
+def _planned(name: str, plan: Plan | None, entry: str, loss: str) -> float:
+    """A plan's value for an arm; NotApplicable if it has none."""
+    if plan is None:
+        raise ParameterError(f"arm {name} needs a plan, which holds its values: --plan FILE")
+    found = getattr(plan, {"combined_sigma": "margin_sigma", "combined_rho": "temperature_rho"}.get(entry, entry))
+    if found is None:
+        raise NotApplicable(plan.reasons.get(entry, f"the plan has no {entry}"))
+    return float(found)
+
+
+def _stated(name: str, entry: str, data: str) -> float:
+    """The paper's value for an arm on its data; ParameterError that says what to give on others."""
+    found = stated(data)
+    if found is None:
+        wanted = f"--{entry}" if entry in ("sigma", "rho") else "two percentiles, --band HIGH,LOW"
+        known = f"the paper states {entry} for {', '.join(STATED)} only"
+        raise ParameterError(f"arm {name} on data {data or 'of unknown origin'}: {known}; give {wanted}")
+    return float(getattr(found, entry))

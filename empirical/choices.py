@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from theory.checks import Range
 
-LOSSES = ("nt_xent", "debiased", "hcl", "adnce", "spectral")
+LOSSES = (
+    "nt_xent",
+    "debiased",
+    "hcl",
+    "adnce",
+    "adnce_sentence",
+    "adnce_graph",
+    "equal_radius",
+    "mochi",
+    "spectral",
+    "spectral_opposite",
+)
+OPPOSITE = ("adnce_sentence", "adnce_graph", "spectral_opposite")  # compare first views with second ones alone
 ENCODERS = ("convnet", "resnet18", "resnet50", "vit")
 PROTOCOLS = ("lbfgs", "sgd", "both")  # of the linear probe
 SCORES = ("gap", "flags", "sas")  # what makes a sample difficult: a probe's gap, its flagged pairs, SAS
@@ -20,5 +32,6 @@ OBJECTIVE = {  # of a loss's parameters
     "concentration": NOT_NEGATIVE,
     "adnce_mu": Range(),
     "adnce_sigma": POSITIVE,
+    "mochi_share": Range(0, 0.5, above=True),
 }
 VIEWS = {"smallest_crop": Range(0, 1, above=True), "jitter": NOT_NEGATIVE, "grey": FRACTION, "blur": FRACTION}

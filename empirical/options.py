@@ -1,10 +1,12 @@
-"""What the commands that measure features share: from where these come, in files or by a checkpoint."""
+"""What commands share: from where features come, in files or by a checkpoint; and an arm's values that are given."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
+from empirical.arms import BANDS, RANKINGS, Given
 from theory.checks import ParameterError
 from theory.command import Parser
 
@@ -29,3 +31,19 @@ def require_source(args: Namespace) -> None:
         raise ParameterError("--checkpoint brings its own labels: --labels and --classes go with --features")
     if args.labels is not None and args.classes is not None:
         raise ParameterError("--classes and --labels exclude each other")
+
+
+def add_given(parser: Parser) -> None:
+    """The options of ``Given``: an arm's values in place of the plan's, or of those that the paper states."""
+    add = parser.group("loss and remedy").add_argument
+    bands = f"the selector's band: {', '.join(BANDS)} (theory; paper for the paper's arms)"
+    add("--band", metavar="BAND", help=f"{bands}; HIGH,LOW are two percentiles, such as .15,.22")
+    add("--sigma", type=float, help="margin, >= 0 (the plan's; the paper's for its arms)")
+    add("--rho", type=float, help="temperature factor, > 0, for our arms <= 1 (the plan's; the paper's for its arms)")
+    ranking = f"rank the pairs of the whole batch or of each anchor: {', '.join(RANKINGS)} ({Given.ranking})"
+    add("--ranking", choices=RANKINGS, help=ranking)
+
+
+def chosen_given(args: Namespace) -> dict[str, Any]:
+    """The fields of ``Given`` that were given."""
+    return {name: getattr(args, name) for name in Given.__dataclass_fields__ if getattr(args, name) is not None}

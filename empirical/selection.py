@@ -2,14 +2,16 @@
 
 Similarities are cosines, shape (A, M), with −∞ where an anchor has no pair: of a two-view batch
 (``losses.two_view_pairs``), of a queue, of a batch gathered from all devices, before or after the projector.
-A band (low, high] excludes its lower end. Its ends stay tensors: nothing here waits for a GPU.
+Our band (low, high] excludes its lower end, the paper's [low, high) its upper one, see ``percentile_band``. Ends stay
+tensors: nothing here waits for a GPU.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional
@@ -58,31 +60,118 @@ def difficult_pairs(similarities: Tensor, pos_high: float, pos_low: float) -> Te
     return in_band(similarities, rank_band(similarities, pos_high, pos_low))
 
 
-def flag(similarities: Tensor, remedy: PairRemedy, seed: int = 0) -> Tensor:
+class Flags(NamedTuple):
+    """The difficult pairs of a batch.
+
+    Attributes
+    ----------
+    positive : Tensor or None
+        bool, shape (A,): the paper's equations and the spectral loss look at it, our arms leave positives alone.
+    negative : Tensor or None
+        bool, shape (A, M). None where nothing is selected.
+    """
+
+    positive: Tensor | None = None
+    negative: Tensor | None = None
+
+    def widened(self, width: int) -> Flags:
+        """With negatives that are not flagged appended, up to ``width`` for each anchor."""
+        if self.negative is None:
+            return self
+        return self._replace(negative=functional.pad(self.negative, (0, width - self.negative.shape[1])))
+
+
+NO_FLAGS = Flags()
+
+
+def flag(positive: Tensor, negative: Tensor, remedy: PairRemedy, seed: int = 0) -> Flags:
     """Flag pairs in the remedy's way.
 
     Parameters
     ----------
-    similarities : Tensor
-        Cosines, shape (A, M), −∞ where there is no pair.
+    positive, negative : Tensor
+        Cosines of the anchors' positives, shape (A,), and negatives, (A, M), −∞ where there is no pair.
     remedy : PairRemedy
-        ``select`` and the band; the space of the similarities is the caller's choice.
+        ``select`` and the band; the space of the similarities is the caller's choice. ``as_printed`` ranks positives
+        with the negatives and takes the paper's band; else the negatives make the band, in which a positive may lie.
     seed : int
         Of the random pairs, the same on every device.
+    """
+    if remedy.select == "all":
+        return Flags(torch.ones_like(positive, dtype=torch.bool), negative > -torch.inf)
+    if remedy.select == "random":
+        generator = Generator(negative.device).manual_seed(seed)
+        share = remedy.pos_low - remedy.pos_high
+        chosen = random_pairs(negative, share, generator)
+        return Flags(random_pairs(positive[:, None], share, generator)[:, 0], chosen)
+    by_row = remedy.select == "row"
+    if remedy.as_printed:
+        everyone = torch.cat([positive[:, None], negative], dim=1)
+        flagged = in_half_open(everyone, percentile_band(everyone, remedy.pos_high, remedy.pos_low, by_row))
+        return Flags(flagged[:, 0], flagged[:, 1:])
+    if remedy.select == "auto":
+        band = self_set_band(negative)
+    elif by_row:
+        band = percentile_band(negative, remedy.pos_high, remedy.pos_low, by_row)
+        return Flags(in_half_open(positive[:, None], band)[:, 0], in_half_open(negative, band))
+    else:
+        band = rank_band(negative, remedy.pos_high, remedy.pos_low)
+    return Flags(in_band(positive, band), in_band(negative, band))
+
+
+def percentile_band(similarities: Tensor, pos_high: float, pos_low: float, by_row: bool = False) -> Band:
+    """Sim_posLow and Sim_posHigh, for ``in_half_open``: the paper's percentiles, exact.
+
+    Of n similarities in descending order the ⌈share·n⌉-th is the one at the percentile ``share``; ∞ at 0.
+
+    Parameters
+    ----------
+    similarities : Tensor
+        Cosines, shape (A, M), −∞ where there is no pair. The paper ranks each view's similarity to the *other* views
+        of the batch, so that a view's similarity to itself is none, and its positive's is one.
+    pos_high, pos_low : float
+        0 <= pos_high <= pos_low <= 1.
+    by_row : bool
+        Rank each anchor's pairs on their own, as the text's vector P_i could also mean, instead of the batch's.
 
     Returns
     -------
-    Tensor
-        bool, shape (A, M).
+    low, high : Tensor
+        Shape (A, 1) or (1, 1).
+
+    Raises
+    ------
+    ParameterError
+        If the shares are out of order or range.
+
+    References
+    ----------
+    Zhang et al., ICLR 2026 (arXiv 2501.01317 v2), section 5.1 and equation 12.
     """
-    if remedy.select == "all":
-        return similarities > -torch.inf
-    if remedy.select == "auto":
-        return in_band(similarities, self_set_band(similarities))
-    if remedy.select == "random":
-        generator = Generator(similarities.device).manual_seed(seed)
-        return random_pairs(similarities, remedy.pos_low - remedy.pos_high, generator)
-    return difficult_pairs(similarities, remedy.pos_high, remedy.pos_low)
+    require_shares(pos_high, pos_low)
+    table = similarities.detach()
+    ascending = _sorted(table if by_row else table.reshape(1, -1))
+    number = (ascending > -torch.inf).sum(dim=1, keepdim=True)
+
+    def at(share: float) -> Tensor:
+        rank = (share * number.double() - 1e-9).ceil().long()  # .15 · 20 pairs are 3, whatever the rounding
+        found = ascending.gather(1, (ascending.shape[1] - rank).clamp(max=ascending.shape[1] - 1))
+        return torch.where(rank > 0, found, torch.inf)
+
+    return at(pos_low), at(pos_high)
+
+
+def in_half_open(similarities: Tensor, band: Band) -> Tensor:
+    """Flag the similarities in [low, high); bool, shape (A, M). Never −∞, which is no pair (equation 12)."""
+    s, low, high = similarities.detach(), *band
+    return (s >= low) & (s < high) & (s > -torch.inf)
+
+
+def _sorted(rows: Tensor) -> Tensor:
+    """Each row in ascending order; numpy is tens of times as fast on a processor."""
+    if rows.device.type == "cpu":
+        return torch.from_numpy(np.sort(rows.numpy(), axis=1))
+    return rows.sort(dim=1).values
 
 
 def in_band(similarities: Tensor, band: Band) -> Tensor:

@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from empirical.arms import ARMS, BANDS
+from empirical.arms import ARMS
 from empirical.choices import SCORES
 from empirical.compare.presets import DEFAULT, PRESETS
+from empirical.options import add_given, chosen_given
 from empirical.recipes import RECIPES, check_recipe_fits, recipe
 from empirical.train.options import add_arguments, given, require_alone
 from empirical.train.settings import Running, settings_from_arguments
@@ -44,7 +45,6 @@ def parser(prog: str) -> Parser:
     add("--arms", metavar="LIST", help=f"comma-separated: {', '.join(ARMS)} ({','.join(preset.arms)})")
     add("--seeds", type=int, help=f"runs per arm, >= 1 ({preset.seeds})")
     add("--omegas", metavar="LIST", help=f"comma-separated shares of mixed images, 0 to 1 ({_listed(preset.omegas)})")
-    add("--band", choices=BANDS, help=f"the selector's band: {', '.join(BANDS)} ({preset.band})")
     pairing = f"the three-level reading behind the plan: {', '.join(THREE_LEVEL)} ({preset.pairing})"
     add("--pairing", choices=THREE_LEVEL, help=pairing)
     scores = f"what makes a sample difficult for sample removal: {', '.join(SCORES)} ({preset.scores})"
@@ -54,6 +54,7 @@ def parser(prog: str) -> Parser:
     add = found.group("linear probe").add_argument
     add("--labels-per-class", type=int, help="labels per class that it sees, >= 1 (all)")
     add("--draws", type=int, help=f"label draws, >= 1 ({preset.draws})")
+    add_given(found)
     add_arguments(found, preset.base, needed=["data"])
     add_arguments(found, Running())
     add_workers(found)
@@ -89,7 +90,8 @@ def _command(args: Namespace) -> None:
             chosen["omegas"] = tuple(float(value) for value in args.omegas.split(","))
         except ValueError as error:
             raise ParameterError(f"--omegas {args.omegas}: not numbers separated by commas") from error
-    for name in ("seeds", "band", "pairing", "scores", "redundancy", "labels_per_class", "draws"):
+    chosen |= chosen_given(args)
+    for name in ("seeds", "pairing", "scores", "redundancy", "labels_per_class", "draws"):
         if getattr(args, name) is not None:
             chosen[name] = getattr(args, name)
     from empirical.compare.experiment import compare

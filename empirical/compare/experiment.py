@@ -100,8 +100,9 @@ def planned(
         inapplicable[omega] = {}
         for seed in range(experiment.seeds):
             for arm in experiment.arms:
+                loss = ARMS[arm].loss or experiment.base.loss
                 try:
-                    remedy = pair_remedy(arm, plan, experiment.band)
+                    remedy = pair_remedy(arm, plan, experiment.given, loss, experiment.base.data)
                     drop = dropped(arm, replace(experiment.base, omega=omega), place / "warmup", seed)
                     left = len(experiment.base.images().y_train) - len(drop)
                     if left < experiment.base.batch:
@@ -109,7 +110,6 @@ def planned(
                 except NotApplicable as reason:
                     inapplicable[omega][arm] = str(reason)
                     continue
-                loss = ARMS[arm].loss or experiment.base.loss
                 settings = replace(
                     experiment.base, omega=omega, arm=arm, seed=seed, loss=loss, remedy=remedy, drop=drop
                 )

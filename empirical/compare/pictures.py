@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from empirical.arms import ARMS
+from empirical.arms import ARMS, Given, band_shares
 from empirical.compare.presets import Experiment
 from empirical.compare.results import Condition
 from theory.checks import ParameterError
@@ -139,26 +139,27 @@ def pair_groups(condition: Condition) -> dict[str, NDArray[np.bool_]]:
     }
 
 
-def band_of(condition: Condition, similarities: NDArray[np.float64], band: str) -> tuple[float, float]:
-    """Similarities between which the selector's band lies, from high to low."""
-    plan = condition.plans["warmup"]
+def band_of(condition: Condition, similarities: NDArray[np.float64], given: Given, data: str) -> tuple[float, float]:
+    """Similarities between which the band of our arms lies, from high to low."""
     values = similarities[np.triu_indices(len(similarities), 1)]
-    if band == "auto":
+    if given.band == "auto":
         import torch
 
         from empirical.selection import self_set_band
 
         low, high = (end.item() for end in self_set_band(torch.from_numpy(values)[None]))
         return high, min(low, high)
-    low_share = plan.pos_low if band == "theory" else 1.0
-    high, low = np.quantile(values, [1 - plan.pos_high, 1 - low_share])
+    shares = band_shares("of the report", condition.plans["warmup"], given, data)
+    high, low = np.quantile(values, [1 - share for share in shares])
     return float(high), float(low)
 
 
-def histogram_figure(condition: Condition, similarities: NDArray[np.float64], band: str) -> tuple[str, str]:
+def histogram_figure(
+    condition: Condition, similarities: NDArray[np.float64], band: tuple[float, float], name: str
+) -> tuple[str, str]:
     """Similarity histograms of the three groups with the selected band; what the band contains."""
     groups = pair_groups(condition)
-    high, low = band_of(condition, similarities, band)
+    high, low = band
     figure, (axis,) = _figure(6.4, 3.2)
     values = similarities[groups["other classes"] | groups["same class"] | groups["difficult pairs"]]
     bins = np.linspace(float(np.quantile(values, 0.0005)), float(values.max()), 80)
@@ -167,7 +168,7 @@ def histogram_figure(condition: Condition, similarities: NDArray[np.float64], ba
         if groups[name].any():
             share = similarities[groups[name]]
             axis.hist(share, bins=bins, density=True, histtype="step", color=colour, lw=1.6, label=name)
-    axis.axvspan(low, high, color=PURPLE, alpha=0.25, lw=0, label=f"band ({band})")
+    axis.axvspan(low, high, color=PURPLE, alpha=0.25, lw=0, label=f"band ({name})")
     axis.set_xlabel("cosine similarity before the projector")
     axis.set_ylabel("density")
     axis.legend(frameon=False, fontsize=9)
@@ -183,11 +184,11 @@ def histogram_figure(condition: Condition, similarities: NDArray[np.float64], ba
     return _embed(figure), note
 
 
-def gallery(condition: Condition, similarities: NDArray[np.float64], band: str) -> list[dict[str, str]]:
+def gallery(condition: Condition, similarities: NDArray[np.float64], band: tuple[float, float]) -> list[dict[str, str]]:
     """The most similar pairs of different classes, no image twice."""
     labels, images = condition.evidence["labels"], condition.evidence["images"]
     names = condition.evidence["class_names"]
-    high, low = band_of(condition, similarities, band)
+    high, low = band
     rows, columns = np.nonzero(np.triu(labels[:, None] != labels, 1))
     values = similarities[rows, columns]
     candidates = np.argsort(-values)[: 200 * GALLERY]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from empirical.arms import ARMS, BANDS
+from empirical.arms import ARMS, Given
 from empirical.choices import NOT_NEGATIVE, SCORES
 from empirical.train.settings import Settings
 from theory.checks import ParameterError, require, require_integer, require_known, require_share
@@ -26,8 +26,10 @@ class Experiment:
         Runs per arm, with seeds 0, 1, …
     omegas : tuple of float
         Shares of mixed training images, one condition each.
-    band, pairing : str
-        The selector's band and the pairing behind the plan.
+    band, sigma, rho, ranking
+        An arm's values in place of the plan's, see ``Given``.
+    pairing : str
+        The pairing behind the plan.
     scores : {"gap", "flags", "sas"}
         What makes a sample difficult for sample removal: a probe's gap, its number of flagged pairs (no labels), or
         little similarity to its class after the projector (``empirical.difficulty.sas_scores``).
@@ -42,7 +44,10 @@ class Experiment:
     arms: tuple[str, ...]
     seeds: int = 3
     omegas: tuple[float, ...] = (0.0,)
-    band: str = "theory"
+    band: str | None = None
+    sigma: float | None = None
+    rho: float | None = None
+    ranking: str = "batch"
     pairing: Pairing = "block"
     scores: str = "gap"
     redundancy: float = 0.0
@@ -63,10 +68,15 @@ class Experiment:
         require(len(set(self.omegas)) == len(self.omegas), "omegas", self.omegas, "no value twice")
         for omega in self.omegas:
             require_share("omega", omega)
-        require_known("band", self.band, BANDS)
+        _ = self.given
         require_known("scores", self.scores, SCORES)
         NOT_NEGATIVE.require("redundancy", self.redundancy)
         require(self.scores == "sas" or self.redundancy == 0, "redundancy", self.redundancy, "0 unless scores = sas")
+
+    @property
+    def given(self) -> Given:
+        """Values in place of the plan's."""
+        return Given(self.band, self.sigma, self.rho, self.ranking)
 
     def to_json(self) -> dict[str, Any]:
         """The experiment as plain data."""

@@ -11,6 +11,7 @@ import pandas as pd
 
 from empirical.arms import ARMS
 from empirical.compare.pictures import (
+    band_of,
     cosine_matrix,
     difference_figure,
     gallery,
@@ -179,7 +180,8 @@ def render(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Cond
     for condition in conditions:
         similarities = cosine_matrix(condition)
         spectrum_picture, spectrum_note = spectrum_figure(condition, similarities)
-        histogram, histogram_note = histogram_figure(condition, similarities, experiment.band)
+        band = band_of(condition, similarities, experiment.given, experiment.base.data)
+        histogram, histogram_note = histogram_figure(condition, similarities, band, experiment.band or "theory")
         sections.append(
             {
                 "omega": condition.omega,
@@ -198,7 +200,7 @@ def render(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Cond
                 "spectrum_note": spectrum_note,
                 "histogram": histogram,
                 "histogram_note": histogram_note,
-                "gallery": gallery(condition, similarities, experiment.band),
+                "gallery": gallery(condition, similarities, band),
                 "rows": [row for row in summary["table"] if row["omega"] == condition.omega],
                 "predictions": [r for r in summary["predicted_against_measured"] if r["omega"] == condition.omega],
             }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from empirical.arms import NotApplicable, PairRemedy, pair_remedy
+from empirical.arms import Given, NotApplicable, PairRemedy, pair_remedy
 from theory.plan import Plan
 
 SCALES = {"cpu": "photos-cpu", "full": "photos-gpu"}  # and their presets
@@ -26,7 +26,7 @@ class Condition:
         A key of ``empirical.arms.ARMS``, or ``untrained``.
     omega : float
         Share of mixed training images.
-    band : {"theory", "paper", "narrow"}
+    band : {"theory", "wide", "narrow"}
         The selector's band; ``narrow`` is half as wide as the theory's.
     sigma_factor, rho_factor : float
         Factors on the derived σ* and ρ*.
@@ -53,7 +53,7 @@ class Condition:
         NotApplicable
             If the plan has no value for the arm, or the changed one is outside the loss's range.
         """
-        found = pair_remedy(self.arm, plan, "theory" if self.band == "narrow" else self.band)
+        found = pair_remedy(self.arm, plan, Given("theory" if self.band == "narrow" else self.band))
         if found is None:
             return None
         rho = found.rho**self.rho_power * self.rho_factor
@@ -84,7 +84,7 @@ def _controls() -> list[Condition]:
     return [
         *_arms("baseline", "combined", "margin_all", "temperature_all", "combined_random", "combined_projector"),
         Condition("combined-narrow_band", "combined", band="narrow"),
-        Condition("combined-paper_band", "combined", band="paper"),
+        Condition("combined-paper_band", "combined", band="wide"),
     ]
 
 

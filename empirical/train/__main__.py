@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from empirical.arms import ARMS, BANDS, NotApplicable, pair_remedy
+from empirical.arms import ARMS, Given, NotApplicable, pair_remedy
 from empirical.choices import PROTOCOLS
+from empirical.options import add_given, chosen_given
 from empirical.recipes import RECIPES, check_recipe_fits, recipe
 from empirical.train.options import add_arguments, given
 from empirical.train.settings import Running, Settings, settings_from_arguments
@@ -45,7 +46,7 @@ def parser(prog: str) -> Parser:
     add = found.group("loss and remedy").add_argument
     add("--arm", choices=list(ARMS), default="baseline", help="the remedy: " + ", ".join(ARMS))
     add("--plan", type=Path, help="JSON file with the remedy's values (from theory.bounds)")
-    add("--band", choices=BANDS, default="theory", help=f"the selector's band: {', '.join(BANDS)}")
+    add_given(found)
     found.group("optimisation").add_argument("--seed", type=int, default=0, help="of weights, views and batches, >= 0")
     add = found.group("output").add_argument
     add("--protocol", choices=PROTOCOLS, default="lbfgs", help=f"the linear probe: {', '.join(PROTOCOLS)}")
@@ -93,7 +94,8 @@ def _settings(args: Namespace) -> Settings:
             raise ParameterError(f"--loss {args.loss} and --arm {args.arm} exclude each other")
         settings = replace(settings, loss=arm.loss)
     try:
-        remedy = pair_remedy(args.arm, Plan.load(args.plan) if args.plan else None, args.band)
+        plan = Plan.load(args.plan) if args.plan else None
+        remedy = pair_remedy(args.arm, plan, Given(**chosen_given(args)), settings.loss, settings.data)
     except NotApplicable as reason:
         raise ParameterError(f"--arm {args.arm} is not applicable: {reason}") from reason
     images = settings.images()

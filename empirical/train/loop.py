@@ -14,8 +14,8 @@ from torch import Tensor
 from empirical.arms import PairRemedy
 from empirical.data import batches, take
 from empirical.encoders import Network
-from empirical.losses import Objective
-from empirical.selection import flag
+from empirical.losses import NO_REMEDY, Objective, with_mixed
+from empirical.selection import NO_FLAGS, Flags
 from empirical.train.checkpoint import CHECKPOINT
 from empirical.train.logs import Progress
 from empirical.train.observers import Batch, Observer, Row, make_observers, require_trackable
@@ -36,6 +36,7 @@ from empirical.train.parts import (
     stop_requests,
 )
 from empirical.train.run import Run
+from empirical.train.selectors import make_selector
 from empirical.train.settings import ALONE, Running, Settings, learning_rate
 from empirical.train.simclr import Pairs
 from theory.files import require_writable
@@ -93,8 +94,10 @@ def train(
     compiled: Any = torch.compile(network) if settings.compile else network
     model, optimizer = fabric.setup(compiled, make_optimizer(settings, network))
     framework = make_framework(settings, fabric, model, network)
+    selector = make_selector(settings, images, device)
     watching = make_observers(settings, running, out, fabric, network, images, observers)
-    run = Run(settings, out, fabric, network, optimizer, framework, watching, take(images.x_train, torch.arange(2)))
+    few = take(images.x_train, torch.arange(2))
+    run = Run(settings, out, fabric, network, optimizer, framework, selector, watching, few)
     run.resume()  # after setup, which may have converted the weights to another precision
 
     objective, view, views = settings.objective, settings.augmentation, torch.Generator(device)
@@ -108,13 +111,17 @@ def train(
             epoch, done = divmod(run.step, per_epoch)
             started = time.perf_counter()
             model.train()
-            order = device_share(epoch_order(settings, rows, epoch, per_epoch)[done:], fabric)
-            for x, chosen in zip(batches(x_train, order, device, running.workers), order, strict=True):
+            whole = epoch_order(settings, rows, epoch, per_epoch)[done:]
+            order = device_share(whole, fabric)
+            loaded = batches(x_train, order, device, running.workers)
+            for x, chosen, everyone in zip(loaded, order, whole, strict=True):
                 rate = learning_rate(run.step, steps, warmup, settings.peak_rate, settings.schedule)
                 set_rate(optimizer, rate)
                 seed_step(settings, run.step, fabric.global_rank, views)
                 pairs = framework.pairs(view(x, views), view(x, views))
-                loss, flagged = batch_loss(pairs, objective, settings.remedy, seed_of(settings.seed, run.step))
+                seed = seed_of(settings.seed, run.step)
+                flags = selector.flags(pairs, everyone, epoch, seed)
+                loss, flagged = batch_loss(pairs, objective, settings.remedy, flags, seed)
                 optimizer.zero_grad()
                 fabric.backward(loss)
                 optimizer.step()
@@ -145,21 +152,29 @@ def train(
     return network
 
 
-def batch_loss(pairs: Pairs, objective: Objective, remedy: PairRemedy | None, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Loss of a batch and the share of its pairs that were flagged.
+def batch_loss(
+    pairs: Pairs, objective: Objective, remedy: PairRemedy | None = None, flags: Flags = NO_FLAGS, seed: int = 0
+) -> tuple[Tensor, Tensor]:
+    """Loss of a batch and the share of its negatives that were flagged.
 
     Parameters
     ----------
     pairs : Pairs
     objective : Objective
     remedy : PairRemedy or None
+        What happens to the flagged pairs.
+    flags : Flags
+        The difficult pairs.
     seed : int
-        Of random selection.
+        Of mixed negatives.
     """
-    if remedy is None:
-        return objective(pairs.positive, pairs.negative), pairs.positive.new_zeros(())
-    assert pairs.ranked is not None
-    flagged = flag(pairs.ranked, remedy, seed)
-    with torch.no_grad():
-        share = flagged.sum() / (pairs.negative > -torch.inf).sum()
-    return objective(pairs.positive, pairs.negative, flagged, remedy), share
+    share = pairs.positive.new_zeros(())
+    if flags.negative is not None:
+        with torch.no_grad():
+            share = flags.negative.sum() / (pairs.negative > -torch.inf).sum()
+    negative = pairs.negative
+    if pairs.vectors is not None:
+        negative = with_mixed(*pairs.vectors, negative, objective.mochi_share, seed)
+        flags = flags.widened(negative.shape[1])
+    loss = objective(pairs.positive, negative, flags.negative, remedy or NO_REMEDY, flags.positive)
+    return loss, share

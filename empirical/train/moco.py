@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from empirical.arms import PairRemedy
 from empirical.encoders import Network
-from empirical.losses import queue_pairs
+from empirical.losses import Objective, queue_pairs, unit_rows
 from empirical.train.simclr import Pairs, gather
 
 
@@ -30,6 +30,8 @@ class MoCo:
         The same network, bare; the key network starts as its copy.
     remedy : PairRemedy or None
         Says in which space similarities are ranked, if at all.
+    objective : Objective
+        Says whether negatives are mixed. Which views are compared is given: queries with keys.
     size : int
         Keys in the queue.
     momentum : float
@@ -44,12 +46,13 @@ class MoCo:
         model: Any,
         network: Network,
         remedy: PairRemedy | None,
+        objective: Objective,
         size: int,
         momentum: float,
         seed: int,
     ) -> None:
         self.fabric, self.model, self.network, self.remedy = fabric, model, network, remedy
-        self.momentum, self.cursor = momentum, 0
+        self.objective, self.momentum, self.cursor = objective, momentum, 0
         self.keys = copy.deepcopy(network).requires_grad_(False)
         reference = next(network.parameters())
         generator = torch.Generator().manual_seed(seed)
@@ -67,16 +70,18 @@ class MoCo:
             h_key, z_key = self.keys(second.to(next(self.keys.parameters()).dtype))
             h_key, z_key = (gather(self.fabric, x.to(self.queues[0].dtype), views=1) for x in (h_key, z_key))
         h, z = self.model(first)
-        positive, negative = queue_pairs(gather(self.fabric, z, views=1), z_key, self.queues[1])
+        z = gather(self.fabric, z, views=1)
+        positive, negative = queue_pairs(z, z_key, self.queues[1])
         ranked = None
         if self.remedy is not None:
             with torch.no_grad():
                 if self.remedy.space == "encoder":
-                    ranked = queue_pairs(gather(self.fabric, h.detach(), views=1), h_key, self.queues[0])[1]
+                    ranked = queue_pairs(gather(self.fabric, h.detach(), views=1), h_key, self.queues[0])
                 else:
-                    ranked = negative.detach()
+                    ranked = positive.detach(), negative.detach()
         self._enqueue = [h_key, z_key]
-        return Pairs(positive, negative, ranked, h.detach())
+        vectors = (unit_rows(z), unit_rows(self.queues[1])) if self.objective.mixes else None
+        return Pairs(positive, negative, ranked, h.detach(), vectors)
 
     @torch.no_grad()
     def after_step(self) -> None:

@@ -19,7 +19,7 @@ from empirical.arms import PairRemedy
 from empirical.data import Images, moved
 from empirical.encoders import Network
 from empirical.evaluate.probes import OnlineProbe
-from empirical.losses import diagnostics
+from empirical.losses import Objective, diagnostics
 from empirical.profile.measurement import append_levels, tracked_rows
 from empirical.train.checkpoint import diverged
 from empirical.train.settings import Running, Settings
@@ -157,11 +157,13 @@ class Losses(Means):
 class Diagnostics(Means):
     """Robust radius, effective negatives, alignment and uniformity (on the sphere) of some of an epoch's batches."""
 
-    columns = ("robust_radius", "effective_negatives", "alignment", "uniformity")
+    columns: tuple[str, ...] = ("robust_radius", "effective_negatives", "alignment", "uniformity")
 
-    def __init__(self, tau: float, per_epoch: int) -> None:
+    def __init__(self, objective: Objective, per_epoch: int) -> None:
         super().__init__()
-        self.tau, self.per_epoch = tau, per_epoch
+        self.objective, self.per_epoch = objective, per_epoch
+        if objective.loss == "equal_radius":
+            self.columns = (*self.columns, "equal_radius_tau")
 
     def step(self, batch: Batch) -> None:
         """Diagnose about eight batches of an epoch."""
@@ -171,7 +173,9 @@ class Diagnostics(Means):
         alignment = (2 - 2 * positive).mean()  # ‖u − v‖² of unit vectors
         count = (negative > -torch.inf).sum()
         uniformity = (4 * negative - 4).logsumexp(dim=(0, 1)) - count.log()  # log mean e^{−2‖u − v‖²}
-        self.add(*diagnostics(negative / self.tau), alignment, uniformity)
+        tau = self.objective.temperature(negative)
+        found = tau if isinstance(tau, Tensor) else None
+        self.add(*diagnostics(negative / tau), alignment, uniformity, *([] if found is None else [found]))
 
 
 class Probe(Means):
@@ -290,12 +294,12 @@ def make_observers(
     per_epoch = len(images.y_train) // settings.batch
     found = [
         Losses(settings, out, fabric.device),
-        Diagnostics(settings.tau, per_epoch),
+        Diagnostics(settings.objective, per_epoch),
         Probe(_make_probe(running, settings, network, images), images.y_train.to(fabric.device)),
         *own,
     ]
     if fabric.is_global_zero:
-        if settings.remedy is not None:
+        if settings.remedy is not None and settings.remedy.select != "threshold":  # which begins late
             found.append(EmptyBand(settings.remedy))
         if running.tensorboard:
             found.append(Events(out, settings.epochs, per_epoch))

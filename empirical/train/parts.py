@@ -95,9 +95,10 @@ def make_optimizer(settings: Settings, network: Network) -> torch.optim.Optimize
 def make_framework(settings: Settings, fabric: Fabric, model: Any, network: Network) -> SimCLR | MoCo:
     """The settings' way of making pairs."""
     if settings.framework == "simclr":
-        return SimCLR(fabric, model, settings.remedy)
+        return SimCLR(fabric, model, settings.remedy, settings.objective)
     seed = seed_of(settings.seed, settings.queue)
-    return MoCo(fabric, model, network, settings.remedy, settings.queue, settings.momentum, seed)
+    parameters = settings.remedy, settings.objective, settings.queue, settings.momentum, seed
+    return MoCo(fabric, model, network, *parameters)
 
 
 def seed_of(*numbers: int) -> int:

@@ -16,6 +16,7 @@ from empirical.train.checkpoint import diverged, latest_checkpoint, save_checkpo
 from empirical.train.logs import environment, write_csv
 from empirical.train.moco import MoCo
 from empirical.train.observers import Observer, Row
+from empirical.train.selectors import Selector
 from empirical.train.settings import Settings
 from empirical.train.simclr import SimCLR
 from theory.files import write_json
@@ -35,6 +36,7 @@ class Run:
     optimizer : Optimizer
         As set up by ``fabric``.
     framework : SimCLR or MoCo
+    selector : Selector
     observers : sequence of Observer
     few : Tensor
         Some images, whose features must be finite before anything is saved.
@@ -50,6 +52,7 @@ class Run:
     network: Network
     optimizer: Any
     framework: SimCLR | MoCo
+    selector: Selector
     observers: Sequence[Observer]
     few: Tensor
     step: int = 0
@@ -89,6 +92,7 @@ class Run:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "framework": self.framework.state(),
+            "selector": self.selector.state(),
             "observers": {observer.name: observer.state() for observer in self.observers},
             "metrics": self.metrics,
         }
@@ -97,6 +101,7 @@ class Run:
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.framework.load(state["framework"])
+        self.selector.load(state.get("selector", {}))  # earlier versions had none with a state
         for observer in self.observers:
             if observer.name in state["observers"]:
                 observer.load(state["observers"][observer.name])

@@ -23,6 +23,7 @@ SCHEDULES = ("cosine", "constant")
 PRECISIONS = ("32-true", "bf16-mixed")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 WHOLE = Range(0, whole=True)
+OPEN_SHARE = Range(0, 1, above=True, below=True)
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,16 @@ class Settings:
     concentration: float = option(1.0, float, "loss and remedy", "β of hcl", OBJECTIVE["concentration"])
     adnce_mu: float = option(0.7, float, "loss and remedy", "centre of adnce's weights", OBJECTIVE["adnce_mu"])
     adnce_sigma: float = option(0.5, float, "loss and remedy", "width of adnce's weights", OBJECTIVE["adnce_sigma"])
+    mochi_share: float = option(
+        1 / 16, float, "loss and remedy", "share of the negatives that mochi mixes", OBJECTIVE["mochi_share"]
+    )
+    glofnd_share: float | None = option(
+        None, float, "loss and remedy", "share of its negatives that glofnd leaves out (1/classes)", OPEN_SHARE
+    )
+    glofnd_start: float = option(
+        0.35, float, "loss and remedy", "share of the epochs after which glofnd begins", FRACTION
+    )
+    glofnd_rate: float = option(0.05, float, "loss and remedy", "learning rate of glofnd's thresholds", POSITIVE)
     batch: int = option(
         256, int, "optimisation", "images per step, two views each, over all devices", Range(2, whole=True)
     )
@@ -119,7 +130,7 @@ class Settings:
         """The loss and its parameters."""
         from empirical.losses import Objective
 
-        return Objective(self.loss, self.tau, self.prior, self.concentration, self.adnce_mu, self.adnce_sigma)
+        return Objective(self.loss, **{name: getattr(self, name) for name in OBJECTIVE})
 
     @property
     def augmentation(self) -> Augmentation:

@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from empirical.arms import PairRemedy
-from empirical.losses import two_view_pairs
+from empirical.losses import Objective, opposite_pairs, two_view_pairs, unit_rows
 
 warnings.filterwarnings("ignore", "torch.distributed.nn.functional.all_gather is deprecated")  # Fabric's to mend
 
@@ -24,16 +24,19 @@ class Pairs(NamedTuple):
         Shape (A,), one for each anchor.
     negative : Tensor
         Shape (A, M).
-    ranked : Tensor or None
-        The similarities by which difficult pairs are selected, shape (A, M); None if nothing is selected.
+    ranked : pair of Tensor or None
+        The similarities by which difficult pairs are selected, of positives and negatives; None if nothing is.
     features : Tensor
         Pre-projector features of this device's first views, detached.
+    vectors : pair of Tensor or None
+        Unit vectors of the anchors, shape (A, k), and of the negatives, (M, k); None if nothing is mixed.
     """
 
     positive: Tensor
     negative: Tensor
-    ranked: Tensor | None
+    ranked: tuple[Tensor, Tensor] | None
     features: Tensor
+    vectors: tuple[Tensor, Tensor] | None = None
 
 
 class SimCLR:
@@ -46,24 +49,27 @@ class SimCLR:
         Set up by ``fabric``; returns features before and after the projector.
     remedy : PairRemedy or None
         Says in which space similarities are ranked, if at all.
+    objective : Objective
+        Says which views are compared, and whether negatives are mixed.
     """
 
-    def __init__(self, fabric: Fabric, model: Any, remedy: PairRemedy | None) -> None:
-        self.fabric, self.model, self.remedy = fabric, model, remedy
+    def __init__(self, fabric: Fabric, model: Any, remedy: PairRemedy | None, objective: Objective) -> None:
+        self.fabric, self.model, self.remedy, self.objective = fabric, model, remedy, objective
 
     def pairs(self, first: Tensor, second: Tensor) -> Pairs:
         """Cosines of a batch of this device's views, shape (B, C, H, W) each."""
         h, z = self.model(torch.cat([first, second]).contiguous(memory_format=torch.channels_last))
         features = h[: len(first)].detach()
-        positive, negative = two_view_pairs(gather(self.fabric, z, views=2))
+        z = gather(self.fabric, z, views=2)
+        compare = opposite_pairs if self.objective.opposite else two_view_pairs
+        positive, negative = compare(z)
         ranked = None
         if self.remedy is not None:
             with torch.no_grad():
                 in_encoder = self.remedy.space == "encoder"
-                ranked = (
-                    two_view_pairs(gather(self.fabric, h.detach(), views=2))[1] if in_encoder else negative.detach()
-                )
-        return Pairs(positive, negative, ranked, features)
+                ranked = compare(gather(self.fabric, h.detach(), views=2) if in_encoder else z.detach())
+        unit = unit_rows(z) if self.objective.mixes else None
+        return Pairs(positive, negative, ranked, features, None if unit is None else (unit, unit))
 
     def after_step(self) -> None:
         """Nothing is carried over to the next step."""

@@ -54,7 +54,7 @@ def test_every_condition_has_one_meaning_and_a_known_arm():
         (Condition("a", "temperature", rho_factor=2), 0.0, 0.8, 0.2),
         (Condition("a", "temperature", rho_power=2), 0.0, 0.16, 0.2),
         (Condition("a", "combined", band="narrow"), 0.1, 0.4, 0.15),
-        (Condition("a", "combined", band="paper"), 0.1, 0.4, 1.0),
+        (Condition("a", "combined", band="wide"), 0.1, 0.4, 1.0),
     ],
 )
 def test_remedy(condition, sigma, rho, pos_low):

@@ -1,0 +1,137 @@
+"""Who says which pairs of a batch are difficult: a band of the ranking, or a threshold that each image learns."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from empirical.arms import PairRemedy
+from empirical.data import Images, moved
+from empirical.selection import NO_FLAGS, Flags, flag, percentile_band
+from empirical.train.settings import Settings
+from empirical.train.simclr import Pairs
+
+BETAS = (0.9, 0.98)  # of the thresholds' Adam, as in the authors' code
+EPSILON = 1e-8
+
+
+class Selector(Protocol):
+    """Flags the pairs of a batch, the same on every device."""
+
+    def flags(self, pairs: Pairs, rows: Tensor, epoch: int, seed: int) -> Flags:
+        """The difficult pairs.
+
+        Parameters
+        ----------
+        pairs : Pairs
+        rows : Tensor
+            Indices of the batch's training images, over all devices, shape (B,).
+        epoch : int
+            From 0.
+        seed : int
+            Of random pairs.
+        """
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must hold."""
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Inverse of ``state``."""
+
+
+class Band:
+    """The remedy's band, anew in every batch; without a remedy no pair is flagged."""
+
+    def __init__(self, remedy: PairRemedy | None) -> None:
+        self.remedy = remedy
+
+    def flags(self, pairs: Pairs, rows: Tensor, epoch: int, seed: int) -> Flags:
+        """See ``empirical.selection.flag``."""
+        if self.remedy is None:
+            return NO_FLAGS
+        assert pairs.ranked is not None
+        return flag(*pairs.ranked, self.remedy, seed)
+
+    def state(self) -> dict[str, Any]:
+        """Nothing is carried over to the next step."""
+        return {}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Inverse of ``state``."""
+
+
+class Thresholds:
+    """GloFND: negatives above a threshold that each training image learns are taken for its class's.
+
+    The threshold λ of an image follows the quantile above which a share α of its negatives lies, over the whole data
+    set: the gradient α − (share of this batch's negatives above λ) of a convex loss whose minimiser is that quantile,
+    with Adam. It begins at the first batch's own quantile, as the authors' code can (their script begins at 1).
+
+    Parameters
+    ----------
+    images : int
+        Training images.
+    share : float
+        α, 0 < share < 1.
+    rate : float
+        Adam's learning rate, > 0.
+    start : int
+        Epochs before the first update; until then no pair is flagged.
+    device : torch.device
+
+    References
+    ----------
+    Balmaseda et al., "Discovering Global False Negatives On the Fly for Self-supervised Contrastive Learning", ICML
+    2025, arXiv 2502.20612; vibalcam/GloFND, unimodal/sogclr/fnd.py.
+    """
+
+    def __init__(self, images: int, share: float, rate: float, start: int, device: torch.device) -> None:
+        self.share, self.rate, self.start = share, rate, start
+        # λ, Adam's two means of the gradient, and the updates so far, of each image.
+        self.table = torch.zeros(4, images, device=device)
+
+    @torch.no_grad()
+    def flags(self, pairs: Pairs, rows: Tensor, epoch: int, seed: int) -> Flags:
+        """Move the thresholds of the batch's images, then flag what lies above them."""
+        similarities = pairs.negative.detach()
+        if epoch < self.start:
+            return Flags(negative=torch.zeros_like(similarities, dtype=torch.bool))
+        rows = moved(rows, self.table.device)
+        views = len(similarities) // len(rows)  # anchors of each image
+        there = similarities > -torch.inf
+
+        def share_above(thresholds: Tensor) -> Tensor:
+            above = (similarities > thresholds.repeat(views)[:, None]).sum(dim=1) / there.sum(dim=1).clamp(min=1)
+            return above.view(views, -1).mean(dim=0)
+
+        threshold, mean, square, updates = self.table[:, rows]
+        begin = percentile_band(similarities, self.share, self.share, by_row=True)[0].view(views, -1).mean(dim=0)
+        gradient = self.share - share_above(threshold)
+        moments = [torch.lerp(gradient, mean, BETAS[0]), torch.lerp(gradient.square(), square, BETAS[1])]
+        steps = updates.clamp(min=1)
+        mean, square = (m / (1 - beta**steps) for m, beta in zip(moments, BETAS, strict=True))
+        learned = (threshold - self.rate * mean / (square.sqrt() + EPSILON)).clamp(-1, 1)
+        begun = updates > 0  # the first update only begins
+        found = torch.where(begun, learned, begin.to(learned.dtype))
+        self.table[:, rows] = torch.stack([found, *(m * begun for m in moments), updates + 1])
+        return Flags(negative=similarities > found.repeat(views)[:, None])
+
+    def state(self) -> dict[str, Any]:
+        """The table."""
+        return {"table": self.table}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Inverse of ``state``."""
+        self.table.copy_(state["table"])
+
+
+def make_selector(settings: Settings, images: Images, device: torch.device) -> Selector:
+    """The settings' selector."""
+    remedy = settings.remedy
+    if remedy is None or remedy.select != "threshold":
+        return Band(remedy)
+    share = 1 / images.classes if settings.glofnd_share is None else settings.glofnd_share
+    start = round(settings.glofnd_start * settings.epochs)
+    return Thresholds(len(images.y_train), share, settings.glofnd_rate, start, device)
