@@ -295,7 +295,8 @@ def _planned(name: str, plan: Plan | None, entry: str, loss: str) -> float:
     """A plan's value for an arm; NotApplicable if it has none."""
     if plan is None:
         raise ParameterError(f"arm {name} needs a plan, which holds its values: --plan FILE")
-    found = getattr(plan, {"combined_sigma": "margin_sigma", "combined_rho": "temperature_rho"}.get(entry, entry))
+    entry = {"combined_sigma": "margin_sigma", "combined_rho": "temperature_rho"}.get(entry, entry)
+    found = getattr(plan, entry)
     if found is None:
         raise NotApplicable(plan.reasons.get(entry, f"the plan has no {entry}"))
     return float(found)

@@ -103,8 +103,8 @@ class Thresholds:
         there = similarities > -torch.inf
 
         def share_above(thresholds: Tensor) -> Tensor:
-            above = (similarities > thresholds.repeat(views)[:, None]).sum(dim=1) / there.sum(dim=1).clamp(min=1)
-            return above.view(views, -1).mean(dim=0)
+            above = (similarities > thresholds.repeat(views)[:, None]).sum(dim=1).to(thresholds.dtype)
+            return (above / there.sum(dim=1).clamp(min=1)).view(views, -1).mean(dim=0)
 
         threshold, mean, square, updates = self.table[:, rows]
         begin = percentile_band(similarities, self.share, self.share, by_row=True)[0].view(views, -1).mean(dim=0)

@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from empirical.arms import ARMS, NotApplicable, PairRemedy, pair_remedy
+from empirical.arms import ARMS, Given, NotApplicable, PairRemedy, pair_remedy
+from empirical.paper import STATED
 from tests.theory.graphs import REFERENCE
 from theory.checks import ParameterError
 from theory.plan import Plan, plan_from_parameters
@@ -17,7 +18,7 @@ def test_arms_take_their_values_from_the_plan():
     margin, temperature = pair_remedy("margin", PLAN), pair_remedy("temperature", PLAN)
     assert (margin.sigma, margin.rho) == (PLAN.margin_sigma, 1.0)
     assert (temperature.sigma, temperature.rho) == (0.0, PLAN.temperature_rho)
-    combined = pair_remedy("combined", PLAN, "paper")
+    combined = pair_remedy("combined", PLAN, Given("wide"))
     assert (combined.sigma, combined.rho, combined.pos_low) == (PLAN.margin_sigma, PLAN.temperature_rho, 1.0)
     assert pair_remedy("pair_removal", PLAN).remove
     assert pair_remedy("sample_removal", PLAN) is None
@@ -37,12 +38,14 @@ def test_null_entries_make_their_arms_inapplicable(entry, arms):
         definition = ARMS[arm]
         uses = {"margin_sigma": definition.sigma, "temperature_rho": definition.rho}
         uses["removal_fraction"] = definition.drop in ("difficult", "random")
+        given = Given(".1,.2", 0.1, 0.9) if definition.as_printed else Given()
+        uses = uses if not definition.as_printed else dict.fromkeys(uses, False)
         assert uses[entry] == (arm in arms)
         if arm in arms:
             with pytest.raises(NotApplicable, match="because"):
                 pair_remedy(arm, plan)
         else:
-            pair_remedy(arm, plan)
+            pair_remedy(arm, plan, given)
 
 
 def test_controls_select_otherwise_with_the_same_values():
@@ -50,15 +53,16 @@ def test_controls_select_otherwise_with_the_same_values():
     assert pair_remedy("combined_projector", PLAN) == replace(combined, space="projector")
     assert pair_remedy("combined_random", PLAN) == replace(combined, select="random")
     assert pair_remedy("combined_auto", PLAN) == replace(combined, select="auto")
-    assert pair_remedy("combined", PLAN, "auto") == replace(combined, select="auto")
-    assert pair_remedy("margin_all", PLAN, "auto").select == "all"
+    assert pair_remedy("combined", PLAN, Given("auto")) == replace(combined, select="auto")
+    assert pair_remedy("margin_all", PLAN, Given("auto")).select == "all"
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: pair_remedy("combind", PLAN), "did you mean combined?"),
-        (lambda: pair_remedy("margin", PLAN, "papr"), "did you mean paper?"),
+        (lambda: Given("papr"), "did you mean paper?"),
+        (lambda: Given(ranking="rows"), "did you mean row?"),
         (lambda: PairRemedy(select="ranks"), "did you mean rank?"),
         (lambda: PairRemedy(space="projektor"), "did you mean projector?"),
     ],
@@ -76,3 +80,78 @@ def test_unknown_names_suggest_the_nearest(call, message):
 def test_a_remedys_numbers_are_checked(field, value):
     with pytest.raises(ParameterError, match=f"^{field} = {value} violates "):
         replace(PairRemedy(pos_high=0.3, pos_low=0.4), **{field: value})
+
+
+# --- the paper's arms -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("data", STATED)
+def test_the_papers_arms_take_what_it_states_for_the_data(data):
+    found = STATED[data]
+    for arm in ("paper_margin", "paper_temperature", "paper_combined", "paper_removal"):
+        remedy = pair_remedy(arm, None, data=f"{data}:somewhere")
+        assert remedy.as_printed
+        assert remedy.sigma == (found.sigma if ARMS[arm].sigma else 0)
+        assert remedy.rho == (found.rho if ARMS[arm].rho else 1)
+        assert remedy.remove == (arm == "paper_removal")
+        assert (remedy.pos_high, remedy.pos_low) == (found.pos_high, found.pos_low)
+
+
+def test_the_papers_numbers_for_cifar10():
+    remedy = pair_remedy("paper_combined", None, data="cifar10")
+    assert remedy == PairRemedy(0.03, 0.6, pos_high=0.15, pos_low=0.22, as_printed=True)
+
+
+def test_what_is_given_goes_before_the_paper_and_the_plan():
+    given = Given(".1,.6", 0.2, 0.9, "row")
+    for arm, data, printed in (("paper_combined", "cifar10", True), ("combined", "digits", False)):
+        expected = PairRemedy(0.2, 0.9, pos_high=0.1, pos_low=0.6, select="row", as_printed=printed)
+        assert pair_remedy(arm, None, given, data=data) == expected
+    assert pair_remedy("combined", PLAN, Given(sigma=0.2)).rho == pair_remedy("combined", PLAN).rho
+    assert pair_remedy("margin", PLAN, Given("paper"), data="cifar100").pos_low == 0.5
+    ours = pair_remedy("paper_margin", PLAN, Given("theory"), data="cifar10")
+    assert (ours.pos_high, ours.pos_low) == (PLAN.pos_high, PLAN.pos_low)
+
+
+@pytest.mark.parametrize(
+    ("arm", "given", "wanted"),
+    [
+        ("paper_margin", Given(), "the paper states sigma for cifar10, cifar100, .* only; give --sigma"),
+        ("paper_temperature", Given(), "states rho for .*; give --rho"),
+        ("paper_combined", Given(sigma=0.1, rho=0.6), "states pos_high for .*; give two percentiles, --band HIGH,LOW"),
+        ("paper_removal", Given(), "give two percentiles, --band HIGH,LOW"),
+        ("margin", Given("paper", 0.1), "give two percentiles"),
+        ("paper_removal", Given("auto"), "needs a plan"),
+        ("margin", Given(sigma=0.1), "needs a plan"),
+    ],
+)
+def test_on_other_data_an_arm_says_what_it_needs(arm, given, wanted):
+    with pytest.raises(ParameterError, match=wanted):
+        pair_remedy(arm, None, given, data="npz:photos.npz")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Given(sigma=-0.1), "sigma = -0.1 violates sigma >= 0"),
+        (lambda: Given(rho=0), "rho = 0 violates rho > 0"),
+        (lambda: Given(".3,.2"), "pos_low = 0.2 violates pos_high = 0.3 <= pos_low <= 1"),
+        (lambda: Given(".3,x"), "band = .3,x violates two shares"),
+        (lambda: pair_remedy("temperature", PLAN, Given(rho=2)), "rho = 2 violates 0 < rho <= 1"),
+        (lambda: pair_remedy("paper_removal", PLAN, Given("auto"), data="cifar10"), "band = auto violates percentiles"),
+    ],
+)
+def test_given_values_are_checked(call, message):
+    with pytest.raises(ParameterError, match=f"^{message}"):
+        call()
+
+
+def test_a_temperature_that_weakens_the_repulsion_warns():
+    with pytest.warns(UserWarning, match=r"rho = 1e\+09 is above 1"):
+        remedy = pair_remedy("paper_temperature", None, Given(rho=1e9), data="cifar100")
+    assert remedy.rho == 1e9
+
+
+def test_glofnd_needs_neither_plan_nor_band():
+    expected = PairRemedy(remove=True, select="threshold", space="projector", rescale=True)
+    assert pair_remedy("glofnd", None) == expected

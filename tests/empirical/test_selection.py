@@ -7,7 +7,17 @@ import torch
 
 from empirical.arms import PairRemedy
 from empirical.losses import queue_pairs, two_view_pairs
-from empirical.selection import difficult_pairs, flag, in_band, random_pairs, rank_band, self_set_band
+from empirical.selection import (
+    NO_FLAGS,
+    difficult_pairs,
+    flag,
+    in_band,
+    in_half_open,
+    percentile_band,
+    random_pairs,
+    rank_band,
+    self_set_band,
+)
 from theory.checks import ParameterError
 
 
@@ -173,13 +183,43 @@ def test_self_set_band_survives_degenerate_batches(s):
 
 
 def test_flag_is_what_it_names():
-    s = similarities(40, 4)
-    rank, auto, everyone, random = (
-        PairRemedy(pos_high=0.1, pos_low=0.3, select=select) for select in ("rank", "auto", "all", "random")
+    positive, s = two_view_pairs(features(40, 4))
+    rank, auto, everyone, random, row = (
+        PairRemedy(pos_high=0.1, pos_low=0.3, select=select) for select in ("rank", "auto", "all", "random", "row")
     )
-    assert torch.equal(flag(s, rank), difficult_pairs(s, 0.1, 0.3))
-    assert torch.equal(flag(s, auto), in_band(s, self_set_band(s)))
-    assert torch.equal(flag(s, everyone), s > -torch.inf)
+    assert torch.equal(flag(positive, s, rank).negative, difficult_pairs(s, 0.1, 0.3))
+    assert torch.equal(flag(positive, s, rank).positive, in_band(positive, rank_band(s, 0.1, 0.3)))
+    assert torch.equal(flag(positive, s, auto).negative, in_band(s, self_set_band(s)))
+    assert torch.equal(flag(positive, s, everyone).negative, s > -torch.inf)
+    assert flag(positive, s, everyone).positive.all()
     expected = random_pairs(s, 0.3 - 0.1, torch.Generator().manual_seed(7))
-    assert torch.equal(flag(s, random, seed=7), expected)
-    assert not torch.equal(flag(s, random, seed=8), expected)
+    assert torch.equal(flag(positive, s, random, seed=7).negative, expected)
+    assert 0 < flag(positive, s, random, seed=7).positive.sum() < 40
+    assert not torch.equal(flag(positive, s, random, seed=8).negative, expected)
+    by_row = flag(positive, s, row).negative
+    assert torch.equal(by_row, torch.stack([difficult_pairs(line[None], 0.1, 0.3)[0] for line in s]))
+
+
+def test_flags_are_widened_by_pairs_that_are_not_flagged():
+    flags = flag(*two_view_pairs(features(8, 4)), PairRemedy(pos_high=0.1, pos_low=0.9))
+    wide = flags.widened(11).negative
+    assert torch.equal(wide[:, :8], flags.negative)
+    assert not wide[:, 8:].any()
+    assert NO_FLAGS.widened(11) == NO_FLAGS
+
+
+def test_percentiles_are_those_of_the_sorted_similarities():
+    s = torch.tensor([[0.5, -torch.inf, 0.1, 0.4], [0.3, 0.2, -torch.inf, -torch.inf]])
+    low, high = percentile_band(s, 0.2, 0.6)  # the 1st and the 3rd of five
+    assert (low.item(), high.item()) == pytest.approx((0.3, 0.5))
+    assert in_half_open(s, (low, high)).tolist() == [[False, False, False, True], [True, False, False, False]]
+    low, high = percentile_band(s, 0.0, 0.5, by_row=True)  # none and the 2nd of three, the 1st of two
+    assert low.flatten().tolist() == pytest.approx([0.4, 0.3])
+    assert high.isinf().all()
+    assert in_half_open(s, (low, high)).tolist() == [[True, False, False, True], [True, False, False, False]]
+    for band in (percentile_band(s, 0.0, 1.0), percentile_band(s, 0.0, 1.0, by_row=True)):
+        assert torch.equal(in_half_open(s, band), s > -torch.inf)
+    nothing = torch.full((2, 3), -torch.inf)
+    assert not in_half_open(nothing, percentile_band(nothing, 0.0, 1.0)).any()
+    with pytest.raises(ParameterError, match="pos_low"):
+        percentile_band(s, 0.5, 0.4)

@@ -18,12 +18,14 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from empirical.arms import ARMS, pair_remedy
+from empirical.arms import ARMS, Given, pair_remedy
+from empirical.data import load
 from empirical.losses import LOSSES
 from empirical.train import parts, run
 from empirical.train.batchnorm import AllReduceBatchNorm, synchronised
 from empirical.train.loop import batch_loss, train
 from empirical.train.parts import make_framework
+from empirical.train.selectors import make_selector
 from empirical.train.settings import FRAMEWORKS, Running, Settings
 from empirical.train.simclr import gather
 from tests.theory.graphs import REFERENCE
@@ -33,11 +35,22 @@ from theory.plan import plan_from_parameters
 PLAN = replace(
     plan_from_parameters(REFERENCE, 4, 0.01), margin_sigma=0.2, temperature_rho=0.7, pos_high=0.1, pos_low=0.6
 )
+GIVEN = Given(".1,.6", 0.2, 0.7)  # for the paper's arms: it states nothing for digits
 METHODS = [(framework, arm.loss or "nt_xent", name) for framework in FRAMEWORKS for name, arm in ARMS.items()]
 METHODS += [(framework, loss, "combined") for framework in FRAMEWORKS for loss in LOSSES if loss != "nt_xent"]
 STEPS = [method for method in METHODS if ARMS[method[2]].drop is None]  # images left out change no step
 SETTINGS = Settings(
-    data="digits", train=60, test=50, encoder="convnet", width=4, dim=6, batch=12, epochs=1, lr=0.1, queue=30
+    data="digits",
+    train=60,
+    test=50,
+    encoder="convnet",
+    width=4,
+    dim=6,
+    batch=12,
+    epochs=1,
+    lr=0.1,
+    queue=30,
+    glofnd_start=0.0,
 )
 SETTINGS = replace(SETTINGS, accelerator="cpu")
 RESUMED = replace(SETTINGS, epochs=2)
@@ -51,7 +64,8 @@ def name(method):
 def settings_of(method):
     framework, loss, arm = method
     drop = tuple(range(0, 60, 3)) if ARMS[arm].drop else ()
-    return replace(SETTINGS, framework=framework, loss=loss, arm=arm, remedy=pair_remedy(arm, PLAN), drop=drop)
+    remedy = pair_remedy(arm, PLAN, GIVEN if ARMS[arm].as_printed else Given(), loss)
+    return replace(SETTINGS, framework=framework, loss=loss, arm=arm, remedy=remedy, drop=drop)
 
 
 def views():
@@ -70,7 +84,9 @@ def one_step(fabric, method):
     share = BATCH // fabric.world_size
     first, second = views()[:, fabric.global_rank * share :][:, :share]
     pairs = framework.pairs(first, second)
-    loss, flagged = batch_loss(pairs, settings.objective, settings.remedy, seed=5)
+    selector = make_selector(settings, load("digits"), fabric.device)
+    flags = selector.flags(pairs, torch.arange(BATCH), 0, seed=5)
+    loss, flagged = batch_loss(pairs, settings.objective, settings.remedy, flags, seed=5)
     fabric.backward(loss)
     framework.after_step()
     found = {"loss": loss.detach(), "flagged": flagged}
@@ -236,12 +252,12 @@ def test_keys_are_enqueued_after_the_loss_has_used_the_queue():
     before = [queue.clone() for queue in framework.queues]
     pairs = framework.pairs(first, first)
     assert torch.allclose(pairs.positive, torch.ones(BATCH))
-    for similarities in (pairs.negative, pairs.ranked):
+    for similarities in (pairs.negative, pairs.ranked[1]):
         assert similarities.max() < 0.999
     assert all(torch.equal(queue, old) for queue, old in zip(framework.queues, before, strict=True))
     framework.after_step()
     following = framework.pairs(first, first)
-    for similarities in (following.negative, following.ranked):
+    for similarities in (following.negative, following.ranked[1]):
         assert torch.allclose(similarities[:, :BATCH].diagonal(), torch.ones(BATCH), atol=1e-5)
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from empirical.arms import PairRemedy
+from empirical.arms import PairRemedy, pair_remedy
 from empirical.train import loop, observers, parts
 from empirical.train.__main__ import main
 from empirical.train.checkpoint import load_network
@@ -53,6 +53,9 @@ METHODS = {
     "simclr": TINY,
     "simclr-combined": replace(TINY, remedy=PairRemedy(sigma=0.1, rho=0.9, pos_high=0.1, pos_low=0.3)),
     "simclr-random": replace(TINY, remedy=PairRemedy(sigma=0.1, pos_high=0.1, pos_low=0.3, select="random")),
+    "simclr-glofnd": replace(TINY, remedy=pair_remedy("glofnd", None), glofnd_start=0.3),
+    "simclr-mochi": replace(TINY, loss="mochi", mochi_share=0.1),
+    "simclr-equal_radius": replace(TINY, loss="equal_radius"),
     "moco-adnce": replace(TINY, framework="moco", queue=130, loss="adnce", optimizer="adamw", lr=1e-3),
 }
 
