@@ -164,6 +164,8 @@ class Given:
         Margin and temperature factor.
     ranking : {"batch", "row"}
         Rank all pairs of a batch together, or those of each anchor.
+    stated : str or None
+        The paper's data set whose values its arms take; by default that of the data.
 
     Raises
     ------
@@ -175,9 +177,12 @@ class Given:
     sigma: float | None = None
     rho: float | None = None
     ranking: str = "batch"
+    stated: str | None = None
 
     def __post_init__(self) -> None:
         require_known("ranking", self.ranking, RANKINGS)
+        if self.stated is not None:
+            require_known("stated", self.stated, STATED)
         if self.band is not None and self.shares is None:
             require_known("band", self.band, BANDS)
         if self.shares is not None:
@@ -233,6 +238,7 @@ def pair_remedy(
         _planned(name, plan, "removal_fraction", loss)
     if not arm.selects:
         return None
+    data = given.stated or data
     form = PairRemedy(remove=arm.remove_pairs, space=arm.space, as_printed=arm.as_printed, rescale=arm.rescale)
     if arm.select == "threshold":
         return replace(form, select=arm.select)
@@ -286,7 +292,8 @@ def band_shares(arm: str, plan: Plan | None, given: Given, data: str) -> tuple[f
     if given.shares is not None:
         return given.shares
     if given.band == "paper":
-        return _stated(arm, "pos_high", data), _stated(arm, "pos_low", data)
+        source = given.stated or data
+        return _stated(arm, "pos_high", source), _stated(arm, "pos_low", source)
     high, low = (_planned(arm, plan, entry, "") for entry in ("pos_high", "pos_low"))
     return high, 1.0 if given.band == "wide" else low
 
@@ -308,5 +315,6 @@ def _stated(name: str, entry: str, data: str) -> float:
     if found is None:
         wanted = f"--{entry}" if entry in ("sigma", "rho") else "two percentiles, --band HIGH,LOW"
         known = f"the paper states {entry} for {', '.join(STATED)} only"
-        raise ParameterError(f"arm {name} on data {data or 'of unknown origin'}: {known}; give {wanted}")
+        where = f"arm {name} on data {data or 'of unknown origin'}"
+        raise ParameterError(f"{where}: {known}; give {wanted}, or --stated with one of these")
     return float(getattr(found, entry))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from empirical.arms import BANDS, RANKINGS, Given
+from empirical.paper import STATED, stated
 from theory.checks import ParameterError
 from theory.command import Parser
 
@@ -42,8 +43,11 @@ def add_given(parser: Parser) -> None:
     add("--rho", type=float, help="temperature factor, > 0, for our arms <= 1 (the plan's; the paper's for its arms)")
     ranking = f"rank the pairs of the whole batch or of each anchor: {', '.join(RANKINGS)} ({Given.ranking})"
     add("--ranking", choices=RANKINGS, help=ranking)
+    add("--stated", choices=list(STATED), help="the paper's data set whose values its arms take (that of the data)")
 
 
 def chosen_given(args: Namespace) -> dict[str, Any]:
-    """The fields of ``Given`` that were given."""
-    return {name: getattr(args, name) for name in Given.__dataclass_fields__ if getattr(args, name) is not None}
+    """The fields of ``Given`` that were given; a recipe for one of the paper's data sets names it."""
+    found = {name: getattr(args, name) for name in Given.__dataclass_fields__ if getattr(args, name) is not None}
+    named = (args.recipe or "").partition("-")[2] if (args.recipe or "").startswith("paper-") else args.recipe
+    return ({"stated": named} if named is not None and stated(named) else {}) | found

@@ -26,7 +26,7 @@ class Experiment:
         Runs per arm, with seeds 0, 1, …
     omegas : tuple of float
         Shares of mixed training images, one condition each.
-    band, sigma, rho, ranking
+    band, sigma, rho, ranking, stated
         An arm's values in place of the plan's, see ``Given``.
     pairing : str
         The pairing behind the plan.
@@ -48,6 +48,7 @@ class Experiment:
     sigma: float | None = None
     rho: float | None = None
     ranking: str = "batch"
+    stated: str | None = None
     pairing: Pairing = "block"
     scores: str = "gap"
     redundancy: float = 0.0
@@ -76,7 +77,7 @@ class Experiment:
     @property
     def given(self) -> Given:
         """Values in place of the plan's."""
-        return Given(self.band, self.sigma, self.rho, self.ranking)
+        return Given(self.band, self.sigma, self.rho, self.ranking, self.stated)
 
     def to_json(self) -> dict[str, Any]:
         """The experiment as plain data."""

@@ -14,7 +14,13 @@ from theory.files import read_document, write_json
 
 EXPERIMENT_SCHEMA = "difficult-examples/experiment/2"
 EARLIER: dict[str, dict[str, Any]] = {
-    "difficult-examples/experiment/1": {"sigma": None, "rho": None, "ranking": "batch", "redundancy": 0.0}
+    "difficult-examples/experiment/1": {
+        "sigma": None,
+        "rho": None,
+        "ranking": "batch",
+        "stated": None,
+        "redundancy": 0.0,
+    }
 }
 REASONS, REASONS_SCHEMA = "inapplicable.json", "difficult-examples/inapplicable/1"
 

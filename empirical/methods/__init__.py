@@ -11,6 +11,7 @@ FLAGGED = {
     "auto": "band that sets itself on the {} similarity",
     "all": "every pair",
     "random": "as many random pairs",
+    "threshold": "each image's learned threshold on the {} similarity",
 }
 SPACES = {"encoder": "pre-projector", "projector": "projector"}
 LEFT_OUT = {None: "none", "difficult": "most difficult", "random": "as many random ones", "mixed": "mixed ones"}
@@ -27,7 +28,7 @@ def rows() -> list[tuple[str, ...]]:
                 _treatment(arm),
                 FLAGGED[arm.select].format(SPACES[arm.space]) if arm.selects else "—",
                 LEFT_OUT[arm.drop],
-                "yes" if arm.selects or arm.drop in ("difficult", "random") else "no",
+                "yes" if arm.planned else "no",
                 arm.theorem or "—",
             )
         )
@@ -35,7 +36,11 @@ def rows() -> list[tuple[str, ...]]:
 
 
 def _treatment(arm: Arm) -> str:
-    parts = ["margin σ*"] * arm.sigma + ["temperature ρ*·τ"] * arm.rho + ["removed"] * arm.remove_pairs
+    if arm.as_printed:
+        printed = ["margin σ"] * arm.sigma + ["temperature ρ·τ"] * arm.rho + ["cosine 0"] * arm.remove_pairs
+        return f"as printed, positives too: {', '.join(printed)}"
+    removed = "removed, the others rescaled" if arm.rescale else "removed"
+    parts = ["margin σ*"] * arm.sigma + ["temperature ρ*·τ"] * arm.rho + [removed] * arm.remove_pairs
     return ", ".join(parts) or "—"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from empirical.paper import STATED
 from theory.checks import require, require_known
 from theory.command import markdown_table
 
@@ -38,6 +39,45 @@ ADAM = {"optimizer": "adam", "schedule": "cosine", "weight_decay": 1e-6}
 VIEWS = {"smallest_crop": 0.2, "jitter": 1.0, "grey": 0.1, "blur": 0.0}
 DKOBAK = SIMCLR | RESNET18 | {"stem_stride": 1, "hidden": 1024, "dim": 128, "batch": 512} | SGD | VIEWS
 ERMOLOV = SIMCLR | RESNET18 | {"stem_stride": 2, "hidden": 1024, "dim": 128, "batch": 512} | ADAM | VIEWS
+STEMS = {32: 1, 64: 2, 96: 2}  # stride by the images' side
+PAPER_EPOCHS = {"imagenet": 400}  # stated for ImageNet alone; Fig. 4c's axis ends at 300
+OURS = (
+    "The paper, appendix A.3 and A.5: image side, encoder, batch, learning rate (of the whole batch), τ; and what "
+    "`--arm paper_combined` takes by itself, band, σ, ρ. Not stated, ours: optimiser (SGD, Nesterov's momentum), "
+    "schedule, weight decay, warm-up, projector, stem, views"
+)
+
+
+def _papers(data: str) -> Recipe:
+    """The paper's settings for one of its data sets, completed by ours."""
+    found = STATED[data]
+    shape = {"encoder": found.encoder, "width": 64, "layers": 2, "stem_stride": STEMS[found.side]}
+    shape |= {"hidden": 2048 if found.encoder == "resnet50" else 512, "dim": 128}
+    where = {"data": data} if data in ("cifar10", "cifar100", "stl10") else {"image_size": found.side}
+    optimisation = {"tau": found.tau, "batch": found.batch, "lr": found.rate * 256 / found.batch}
+    epochs = PAPER_EPOCHS.get(data, 300)
+    settings = where | SIMCLR | shape | optimisation | SGD | {"epochs": epochs} | VIEWS | {"grey": 0.2}
+    return Recipe(found.side, settings, f"{OURS}{'' if data in PAPER_EPOCHS else ', epochs'}.")
+
+
+ADNCE_RATES = {"cifar10": (0.4, 0.7, 0.5), "cifar100": (0.3, 0.5, 1.0), "stl10": (0.2, 0.8, 1.0)}  # τ, μ, σ
+
+
+def _adnces(data: str) -> Recipe:
+    """The settings of ADNCE's authors for images."""
+    tau, mu, sigma = ADNCE_RATES[data]
+    loss = {"framework": "simclr", "loss": "adnce", "tau": tau, "adnce_mu": mu, "adnce_sigma": sigma}
+    shape = {"encoder": "resnet50", "width": 64, "layers": 2, "stem_stride": 1, "hidden": 512, "dim": 128}
+    optimisation = {"batch": 256, "epochs": 400, "lr": 1e-3, "warmup": 0.0, **ADAM, "schedule": "constant"}
+    views = {"smallest_crop": 0.08, "jitter": 1.0, "grey": 0.2, "blur": 0.5}
+    size = " It trains on 32-pixel crops, here the views have the images' 96 pixels." if data == "stl10" else ""
+    source = (
+        "junkangwu/ADNCE, image/main.py, model.py, utils.py, and τ, μ, σ from its README: all numbers. It normalises "
+        "pixels by the data set's mean and spread, ours centres them."
+    )
+    return Recipe(96 if data == "stl10" else 32, {"data": data} | loss | shape | optimisation | views, source + size)
+
+
 RECIPES = {
     "cifar10": Recipe(
         32,
@@ -85,6 +125,8 @@ RECIPES = {
         "dkobak/simclr-cifar10, README and script: all numbers (100 epochs, kNN 83.2 ± .2 %, linear 85.6 ± .2 %). It "
         "differs from ours as for cifar10.",
     ),
+    **{f"paper-{data}": _papers(data) for data in STATED},
+    **{f"adnce-{data}": _adnces(data) for data in ADNCE_RATES},
 }
 
 
@@ -118,9 +160,18 @@ def check_recipe_fits(name: str, shape: Sequence[int]) -> None:
 
 def table() -> str:
     """All settings of all recipes as markdown, and their sources."""
-    names = list(dict.fromkeys(field for found in RECIPES.values() for field in found.settings))
-    rows = [["image side", *(str(found.side) for found in RECIPES.values())]]
+    papers, adnces = ({n: r for n, r in RECIPES.items() if n.startswith(f"{kind}-")} for kind in ("paper", "adnce"))
+    others = {name: found for name, found in RECIPES.items() if name not in papers and name not in adnces}
+    return "\n\n".join(_table(group) for group in (others, papers, adnces))
+
+
+def _table(recipes: Mapping[str, Recipe]) -> str:
+    names = list(dict.fromkeys(field for found in recipes.values() for field in found.settings))
+    rows = [["image side", *(str(found.side) for found in recipes.values())]]
     for field in names:
-        rows.append([f"`{field}`", *(str(found.settings.get(field, "—")) for found in RECIPES.values())])
-    sources = (f"- **{name}**: {found.source}" for name, found in RECIPES.items())
-    return "\n".join([markdown_table(["setting", *RECIPES], rows), "", *sources])
+        rows.append([f"`{field}`", *(str(found.settings.get(field, "—")) for found in recipes.values())])
+    sources: dict[str, list[str]] = {}
+    for name, found in recipes.items():
+        sources.setdefault(found.source, []).append(name)
+    lines = (f"- **{', '.join(named)}**: {source}" for source, named in sources.items())
+    return "\n".join([markdown_table(["setting", *recipes], rows), "", *lines])
