@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks import prediction
+from benchmarks import gradients, prediction
 from empirical.contest.table import markdown as contest_table
+from empirical.train.settings import Settings
 from figures import phase_map
 from theory.command import markdown_table
 
@@ -161,3 +162,21 @@ def test_what_the_page_says_in_words(points):
     said = "{:.1f} % of the significant changes by difficult pairs, of {:.0f} % by margins, {:.1f} % by temperatures"
     assert said.format(*share[["difficult", "margin", "temperature_unweighted"]]) in text
     assert f"and {share['removal']:.0f} % by removal" in text
+
+
+def test_the_papers_arms_and_ours_by_their_gradients():
+    document = json.loads((ROOT / "results" / "gradients.json").read_text(encoding="utf-8"))
+    assert gradients.table(document) in page("methods")
+    rows = {(row["band"], row["arm"]): row for row in document["rows"]}
+    assert all(row["spared"]["value"] > 0.94 for row in rows.values())  # "With the positives left alone the two agree"
+    assert all(rows[band, "margin"]["cosine"]["value"] > 0.97 for band in gradients.DATA)  # "the same remedy"
+    others = (row["cosine"]["high"] for (_, arm), row in rows.items() if arm != "margin")
+    assert max(others) < 0.55
+
+
+def test_gradients_are_compared_on_any_network():
+    settings = Settings(encoder="convnet", width=4, dim=8, batch=50, train=100, test=50)
+    rows = gradients.compare(settings, settings.network(1), batches=2)
+    assert [(row["band"], row["arm"]) for row in rows] == [(d, a) for d in gradients.DATA for a in gradients.ARMS]
+    for row in rows:
+        assert row["cosine"]["low"] <= row["cosine"]["value"] <= row["cosine"]["high"]
