@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import textwrap
+import warnings
 from argparse import Action, ArgumentError, Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -175,7 +176,11 @@ def run(
     argv: Sequence[str] | None,
     resumable: bool = False,
 ) -> int:
-    """Run a command on parsed arguments; bad input becomes one line on stderr and exit code 2, Ctrl-C exit code 130."""
+    """Run a command on parsed arguments; bad input becomes one line on stderr and exit code 2, Ctrl-C exit code 130.
+
+    A warning is one line on stderr too.
+    """
+    formatted, warnings.formatwarning = warnings.formatwarning, _one_line
     try:
         command(parser.parse_args(argv))
         sys.stdout.flush()
@@ -187,7 +192,13 @@ def run(
     except KeyboardInterrupt:
         print("interrupted" + "; the same command goes on from here" * resumable, file=sys.stderr)
         return 130
+    finally:
+        warnings.formatwarning = formatted
     return 0
+
+
+def _one_line(message: Warning | str, *_: Any, **__: Any) -> str:
+    return f"warning: {message}\n"
 
 
 def add_workers(parser: Parser) -> None:

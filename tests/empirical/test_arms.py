@@ -1,10 +1,12 @@
+import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
 from empirical.arms import ARMS, Given, NotApplicable, PairRemedy, pair_remedy
 from empirical.paper import STATED
+from empirical.train.__main__ import main
 from tests.theory.graphs import REFERENCE
 from theory.checks import ParameterError
 from theory.plan import Plan, plan_from_parameters
@@ -155,3 +157,35 @@ def test_a_temperature_that_weakens_the_repulsion_warns():
 def test_glofnd_needs_neither_plan_nor_band():
     expected = PairRemedy(remove=True, select="threshold", space="projector", rescale=True)
     assert pair_remedy("glofnd", None) == expected
+
+
+SMALL = ["--train", "100", "--test", "50", "--encoder", "convnet", "--width", "4", "--dim", "8", "--batch", "50"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--arm", "paper_margin"], "the paper states sigma for"),
+        (["--arm", "paper_margin", "--sigma", ".1"], "two percentiles, --band HIGH,LOW"),
+        (["--arm", "paper_margin", "--sigma", "-1"], "sigma = -1.0 violates sigma >= 0"),
+        (["--arm", "paper_temperature", "--rho", "0"], "rho = 0.0 violates rho > 0"),
+        (["--arm", "paper_removal", "--band", ".3,.1"], "pos_low = 0.1 violates pos_high = 0.3 <= pos_low <= 1"),
+        (["--arm", "mochi", "--mochi-share", "1"], "mochi_share = 1.0 violates 0 < mochi_share <= 0.5"),
+    ],
+)
+def test_the_command_refuses_in_one_line(options, message, tmp_path, capsys):
+    assert main([*SMALL, "--epochs", "1", *options, "--out", str(tmp_path / "run")]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_command_trains_the_papers_arm_at_its_constants(tmp_path, capsys):
+    options = ["--arm", "paper_temperature", "--stated", "cifar10", "--rho", "1e9", "--ranking", "row"]
+    with pytest.warns(UserWarning, match="is above 1"):
+        assert main([*SMALL, "--epochs", "1", *options, "--out", str(tmp_path)]) == 0
+    remedy = json.loads((tmp_path / "settings.json").read_text())["remedy"]
+    assert remedy == asdict(PairRemedy(rho=1e9, pos_high=0.15, pos_low=0.22, select="row", as_printed=True))
