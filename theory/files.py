@@ -144,13 +144,7 @@ def _read(path: Path, kind: str, parse: Callable[[str], Any]) -> dict[str, Any]:
     return dict(document)
 
 
-def claim(
-    path: Path,
-    settings: Mapping[str, Any],
-    refusal: Refusal,
-    schema: str | None = None,
-    earlier: Mapping[str, Mapping[str, Any]] | None = None,
-) -> None:
+def claim(path: Path, settings: Mapping[str, Any], refusal: Refusal, schema: str | None = None) -> None:
     """Record settings in a folder, so that what is in it is never mixed with results of others.
 
     Parameters
@@ -163,8 +157,6 @@ def claim(
         The error for a setting that differs, such as ``belongs_to``.
     schema : str, optional
         Of the file.
-    earlier : mapping, optional
-        See ``read_document``.
 
     Raises
     ------
@@ -173,9 +165,7 @@ def claim(
     """
     require_writable(path)
     if path.exists():
-        before = (
-            _read(path, "JSON", json.loads) if schema is None else read_document(path, schema, set(settings), earlier)
-        )
+        before = _read(path, "JSON", json.loads) if schema is None else read_document(path, schema, set(settings))
         before.pop("schema", None)
         require_unchanged(before, settings, refusal)
     else:

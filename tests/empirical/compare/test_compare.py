@@ -342,13 +342,17 @@ def test_sas_leaves_out_the_least_similar_and_its_control_as_many(tmp_path, redu
     assert sorted(drawn) == list(range(10))
 
 
-def test_an_experiment_of_the_first_schema_is_read_and_goes_on(tmp_path):
+def test_an_experiment_of_the_first_schema_is_read_and_does_not_go_on(tmp_path):
     claim(SMALL, tmp_path)
     path = tmp_path / "experiment.json"
-    document = json.loads(path.read_text())
-    assert document.pop("redundancy") == 0
-    path.write_text(json.dumps({**document, "schema": "difficult-examples/experiment/1"}))
-    assert load_experiment(tmp_path) == SMALL
+    whole = path.read_text()
+    added = ("redundancy", "sigma", "rho", "ranking", "stated")
+    document = {key: value for key, value in json.loads(whole).items() if key not in added}
+    path.write_text(json.dumps({**document, "band": "theory", "schema": "difficult-examples/experiment/1"}))
+    assert load_experiment(tmp_path) == replace(SMALL, band="theory")
+    with pytest.raises(ParameterError, match="schema of .* violates schema == difficult-examples/experiment/2"):
+        claim(SMALL, tmp_path)
+    path.write_text(whole)
     claim(SMALL, tmp_path)
     with pytest.raises(ParameterError, match="scores = sas violates scores = gap of the experiment"):
         claim(replace(SMALL, scores="sas", redundancy=1.0), tmp_path)
