@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from empirical.paper import STATED, stated
 from theory.checks import ParameterError, is_finite, require, require_known
 from theory.plan import SPACES, Plan
+from theory.sizes import NAMES
 
 BANDS = ("theory", "paper", "wide", "auto", "HIGH,LOW")
 SELECTIONS = ("rank", "row", "auto", "all", "random", "threshold")
@@ -302,10 +303,9 @@ def _planned(name: str, plan: Plan | None, entry: str, loss: str) -> float:
     """A plan's value for an arm; NotApplicable if it has none."""
     if plan is None:
         raise ParameterError(f"arm {name} needs a plan, which holds its values: --plan FILE")
-    entry = {"combined_sigma": "margin_sigma", "combined_rho": "temperature_rho"}.get(entry, entry)
-    found = getattr(plan, entry)
+    found = getattr(plan.sizes(loss) if entry in NAMES else plan, entry)
     if found is None:
-        raise NotApplicable(plan.reasons.get(entry, f"the plan has no {entry}"))
+        raise NotApplicable(plan.reason(entry, loss))
     return float(found)
 
 

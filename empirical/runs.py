@@ -114,7 +114,8 @@ def _profile_network(task: Task, network: Any) -> None:
 
     images, view = task.settings.images(), task.settings.augmentation
     source = f"{images.name}, {task.kind} encoder"
-    found = measure_network(network, images, source, view)
+    s = task.settings
+    found = measure_network(network, images, source, view, tau=s.temperature, batch=s.batch)
     _save_profile(task, found.profile)
     if task.kind == "warmup":
         labels = images.y_train.numpy()
@@ -163,7 +164,9 @@ def _measure_run(task: Task, network: Any) -> None:
     from empirical.profile.measurement import leading_eigenvalues, measure_network
 
     images = without(task.settings.images(), task.settings.drop)
-    found = measure_network(network, images, f"{images.name}, {task.settings.arm}", task.settings.augmentation)
+    s = task.settings
+    source = f"{images.name}, {s.arm}"
+    found = measure_network(network, images, source, s.augmentation, tau=s.temperature, batch=s.batch)
     found.profile.save(task.out / "profile.json")
     rows = balanced_order(found.labels)[:EVIDENCE_ROWS]
     h, _ = extract(network, take(images.x_train, torch.from_numpy(rows)))

@@ -127,6 +127,11 @@ def read_document(
     return {**document, **lacking, "schema": schema}
 
 
+def has_schema(path: Path, schema: str) -> bool:
+    """Whether a JSON document is of this schema; ParameterError if the file cannot be read or is not JSON."""
+    return bool(_read(path, "JSON", json.loads).get("schema") == schema)
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML document; ParameterError if the file cannot be read or is not TOML."""
     return _read(path, "TOML", tomllib.loads)

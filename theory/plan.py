@@ -16,18 +16,42 @@ from typing import Any
 from theory import formulas
 from theory.bounds import Bound, error_bounds
 from theory.checks import ParameterError, is_finite, require, require_integer, require_share
-from theory.files import check_keys, read_document, write_json
+from theory.files import check_keys, has_schema, read_document, write_json
 from theory.kinds import Pairing, neighbours
 from theory.params import GraphParameters, Levels, SixLevels
+from theory.sizes import (
+    COMBINED,
+    NAMES,
+    NO_REMEDY,
+    OPTIMUM,
+    PERFECT,
+    SPLIT,
+    THEOREM,
+    UNKNOWN_TAU,
+    Cosines,
+    Selector,
+    Sizes,
+    free_gap,
+    joint,
+    optimum,
+    perfect,
+)
 
-PROFILE_SCHEMA = "difficult-examples/profile/3"
-EARLIER_PROFILES: dict[str, dict[str, Any]] = {"difficult-examples/profile/2": {"predicted_probe": None}}
-PLAN_SCHEMA = "difficult-examples/plan/2"
+__all__ = ["Estimate", "Plan", "PredictedProbe", "Profile", "Selector", "Sizes", "Space", "Triple"]
+
+PROFILE_SCHEMA = "difficult-examples/profile/4"
+_SINCE_4: dict[str, Any] = {"selector": {}, "tau": None}
+EARLIER_PROFILES: dict[str, dict[str, Any]] = {
+    "difficult-examples/profile/3": _SINCE_4,
+    "difficult-examples/profile/2": {"predicted_probe": None, **_SINCE_4},
+}
+PLAN_SCHEMA, EARLIER_PLAN = "difficult-examples/plan/3", "difficult-examples/plan/2"
 SPACES = ("encoder", "projector")
 LEVELS = ("alpha", "beta", "gamma", "epsilon")
 THREE_LEVEL: tuple[Pairing, ...] = ("block", "any", "matched")  # readings of measured levels
 MEASURED = "measured"  # the six levels themselves, where bounds are told apart by pairing
-REMEDIES = ("margin_sigma", "temperature_rho", "pos_high", "pos_low", "removal_fraction")
+SOURCES = (THEOREM, OPTIMUM, PERFECT)  # of a remedy's size
+REMEDIES = (*SOURCES, "pos_high", "pos_low", "removal_fraction")
 
 
 @dataclass(frozen=True)
@@ -168,6 +192,11 @@ class Profile:
         What a reader should know about the measurement.
     predicted_probe : PredictedProbe or None
         Of the encoder's features with all labels; None without labels, and in documents before version 3.
+    selector : mapping
+        What the pair selector flags, by the three-level reading whose band it has; empty without labels or difficult
+        samples, and in documents before version 4.
+    tau : float or None
+        Temperature of the loss that trained the features, > 0; None where it is not known or there is none.
     """
 
     source: str
@@ -180,6 +209,8 @@ class Profile:
     spaces: Mapping[str, Space]
     warnings: tuple[str, ...] = ()
     predicted_probe: PredictedProbe | None = None
+    selector: Mapping[str, Selector] = field(default_factory=dict)
+    tau: float | None = None
 
     def __post_init__(self) -> None:
         require(self.labels in ("given", "clusters"), "labels", self.labels, "one of given, clusters")
@@ -189,8 +220,22 @@ class Profile:
         require_integer("dim", self.dim, 1)
         require("encoder" in self.spaces, "spaces", list(self.spaces), "encoder among the spaces")
         require(set(self.spaces) <= set(SPACES), "spaces", list(self.spaces), "only " + " and ".join(SPACES))
+        require(
+            set(self.selector) <= set(THREE_LEVEL), "selector", list(self.selector), "only " + ", ".join(THREE_LEVEL)
+        )
+        require(self.tau is None or (is_finite(self.tau) and self.tau > 0), "tau", self.tau, "tau > 0 or null")
         if self.delta is not None:
             require_share("delta", self.delta.value)
+
+    @property
+    def loss_space(self) -> str:
+        """The space whose cosines the loss sees: the projector, or the only one there is."""
+        return "projector" if "projector" in self.spaces else "encoder"
+
+    def cosines(self, pairing: Pairing) -> Cosines:
+        """γ̂_z and β̂_z of a three-level reading, in the space that the loss sees."""
+        _, beta, gamma = self.levels(self.loss_space, pairing)
+        return Cosines(gamma, beta)
 
     def measured(self, space: str) -> SixLevels:
         """The measured graph of six levels; ParameterError if a degree is not positive."""
@@ -256,6 +301,11 @@ class Profile:
         predicted = fields["predicted_probe"]
         if predicted is not None:
             fields["predicted_probe"] = PredictedProbe.from_json(f"{path}: predicted_probe", predicted)
+        require(isinstance(fields["selector"], dict), f"selector of {path}", fields["selector"], "a JSON object")
+        fields["selector"] = {
+            pairing: Selector.from_json(f"{path}: selector.{pairing}", found)
+            for pairing, found in fields["selector"].items()
+        }
         return cls(**{**fields, "spaces": spaces, "warnings": tuple(fields["warnings"])})
 
 
@@ -265,10 +315,13 @@ class Plan:
 
     Parameters
     ----------
-    margin_sigma : float or None
-        σ*, added to the cosine of difficult pairs; in the space whose cosines the loss sees.
-    temperature_rho : float or None
-        ρ*, the factor on the temperature of difficult pairs.
+    theorem : Sizes
+        What theorems 4.3 and 4.5 prescribe, for the spectral loss: σ* from the similarities that the loss sees, ρ* from
+        the encoder's.
+    optimum : Sizes
+        What closes the gap of the projector's mean cosines at NT-Xent's optimum, with the selector as it was measured.
+    perfect : Sizes
+        The same for a selector that flags the difficult pairs and no others: what closes the gap of flagged pairs.
     pos_high, pos_low : float
         The selector's band: pairs ranked by similarity between these shares are difficult.
     removal_fraction : float or None
@@ -277,13 +330,14 @@ class Plan:
         Error bounds for the measured six levels (``measured``) and by three-level reading, then by name, then the
         fields of ``theory.bounds.Bound``; a reading whose order of levels the measurement violates has None.
     reasons : mapping
-        Why an entry is None, by its name.
+        Why an entry is None, by its name, such as ``optimum.temperature_rho``.
     parameters : mapping
-        The graph's parameters with ``dim`` and ``delta``.
+        The graph's parameters with ``dim``, ``delta``, ``tau`` and ``split``.
     """
 
-    margin_sigma: float | None
-    temperature_rho: float | None
+    theorem: Sizes
+    optimum: Sizes
+    perfect: Sizes
     pos_high: float
     pos_low: float
     removal_fraction: float | None
@@ -292,9 +346,31 @@ class Plan:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def remedies(self) -> dict[str, float | None]:
-        """The five numbers that the trainer uses."""
+    def remedies(self) -> dict[str, Any]:
+        """What the trainer uses, as plain data."""
+        return {name: asdict(value) if name in SOURCES else value for name, value in self._values().items()}
+
+    def _values(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in REMEDIES}
+
+    def source(self, entry: str, loss: str) -> str:
+        """Where a loss's size comes from, one of ``SOURCES``: the theorem for spectral ones, else NT-Xent's optimum.
+
+        That with the measured selector, and where there is none, for a perfect one: it closes the gap of the pairs
+        that are flagged, not the mean gap.
+        """
+        if loss.startswith("spectral"):
+            return THEOREM
+        return PERFECT if getattr(self.optimum, entry) is None else OPTIMUM
+
+    def sizes(self, loss: str) -> Sizes:
+        """The sizes for a loss of ``empirical.choices.LOSSES``, each from its ``source``."""
+        return Sizes(**{name: getattr(getattr(self, self.source(name, loss)), name) for name in NAMES})
+
+    def reason(self, entry: str, loss: str) -> str:
+        """Why an entry, or a loss's size, is None."""
+        name = f"{self.source(entry, loss)}.{entry}" if entry in NAMES else entry
+        return self.reasons.get(name, f"the plan has no {entry}")
 
     def save(self, path: Path) -> None:
         """Write the document."""
@@ -302,19 +378,20 @@ class Plan:
 
     @classmethod
     def load(cls, path: Path) -> Plan:
-        """Read and check a document; ParameterError if a remedy is out of range."""
-        document = read_document(path, PLAN_SCHEMA, set(cls.__dataclass_fields__))
+        """Read and check a document, of the version before too; ParameterError if a remedy is out of range."""
+        names = set(cls.__dataclass_fields__)
+        if has_schema(path, EARLIER_PLAN):
+            document = _renewed(read_document(path, EARLIER_PLAN, names - set(SOURCES) | set(NAMES) - set(COMBINED)))
+        else:
+            document = read_document(path, PLAN_SCHEMA, names)
         document.pop("schema")
         for name in ("predictions", "reasons", "parameters"):
             require(isinstance(document[name], dict), f"{name} of {path}", document[name], "a JSON object")
-        for name in REMEDIES:
-            value = document[name]
-            nullable = name not in ("pos_high", "pos_low")
-            if value is None and nullable:
-                continue
-            require(is_finite(value) and value >= 0, f"{name} of {path}", value, "a number >= 0")
-            require(value <= 1 or name == "margin_sigma", f"{name} of {path}", value, f"{name} <= 1")
-        require(document["temperature_rho"] != 0, f"temperature_rho of {path}", 0, "temperature_rho > 0")
+        for name in SOURCES:
+            document[name] = Sizes.from_json(f"{name} of {path}", document[name])
+        for name in ("pos_high", "pos_low", "removal_fraction"):
+            if document[name] is not None or name != "removal_fraction":
+                require_share(f"{name} of {path}", document[name])
         require(
             document["pos_high"] <= document["pos_low"],
             f"pos_low of {path}",
@@ -324,17 +401,80 @@ class Plan:
         return cls(**document)
 
 
-def plan_from_parameters(p: GraphParameters | SixLevels, dim: int, delta: float) -> Plan:
+def _renewed(earlier: dict[str, Any]) -> dict[str, Any]:
+    """A document of version 2 as one of version 3: its sizes were the theorems', whatever the loss."""
+    alone = {name: earlier.pop(name) for name in NAMES if name not in COMBINED}
+    numbers = all(is_finite(value) for value in alone.values())
+    together = joint(alone["margin_sigma"], alone["temperature_rho"], SPLIT) if numbers else (None, None)
+    why = dict(earlier["reasons"]) if isinstance(earlier["reasons"], dict) else {}
+    reasons = {f"{THEOREM}.{name}" if name in alone else name: reason for name, reason in why.items()}
+    if not numbers:
+        reasons |= {f"{THEOREM}.{name}": next(iter(why.values()), "made by an earlier version") for name in COMBINED}
+    again = "made by an earlier version: derive the plan again"
+    reasons |= {f"{source}.{name}": again for source in (OPTIMUM, PERFECT) for name in NAMES}
+    sizes = {THEOREM: alone | dict(zip(COMBINED, together, strict=True))}
+    sizes |= {source: dict.fromkeys(NAMES) for source in (OPTIMUM, PERFECT)}
+    return {**earlier, **sizes, "reasons": reasons}
+
+
+def grouped(reasons: Mapping[str, str]) -> dict[str, str]:
+    """Reasons in words, each once: ``optimum, perfect`` or ``theorem temperature rho`` and what holds of it."""
+    names: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        names.setdefault(reason, []).append(name)
+    found = {}
+    for reason, entries in names.items():
+        for source in SOURCES:
+            whole = [f"{source}.{name}" for name in NAMES]
+            if set(whole) <= set(entries):
+                entries = [name for name in entries if name not in whole] + [source]
+        found[", ".join(entry.replace(".", " ").replace("_", " ") for entry in entries)] = reason
+    return found
+
+
+def plan_from_parameters(
+    p: GraphParameters | SixLevels, dim: int, delta: float, tau: float | None = None, split: float = SPLIT
+) -> Plan:
     """The plan for a graph given by its parameters.
+
+    NT-Xent's sizes come from cosines, and weights fix these up to the zero of their scale only: with tau there is the
+    margin of a critic without constraints (``theory.sizes.free_gap``), and no temperature.
+
+    Parameters
+    ----------
+    p : GraphParameters or SixLevels
+    dim : int
+        k >= 1.
+    delta : float
+        Labelling error in [0, 1].
+    tau : float, optional
+        Temperature of the loss, > 0.
+    split : float
+        Share of a combined correction that the margin makes, 0 <= split <= 1.
 
     Raises
     ------
     ParameterError
-        If dim or delta is outside its range.
+        If dim, delta, tau or split is outside its range.
     """
+    require(tau is None or (is_finite(tau) and tau > 0), "tau", tau, "tau > 0")
     bounds = error_bounds(p, dim, delta)
-    parameters = _described(p) | {"dim": dim, "delta": delta}
-    return _plan(p, p, {parameters["pairing"]: bounds}, {}, parameters)
+    parameters = _described(p) | {"dim": dim, "delta": delta, "tau": tau, "split": split}
+    reasons = {f"{OPTIMUM}.{name}": "the selector was not measured: that needs features" for name in NAMES}
+    if p.is_clean:
+        return _plan(p, p, (NO_REMEDY, NO_REMEDY), {parameters["pairing"]: bounds}, {}, parameters)
+    reasons |= {f"{PERFECT}.{name}": "weights do not say where a cosine is 0: measure features" for name in NAMES}
+    sigma = None if tau is None else free_gap(p, tau)
+    if tau is None:
+        reasons[f"{PERFECT}.margin_sigma"] = UNKNOWN_TAU
+    elif sigma is None or sigma < 0:
+        sigma = None
+        reasons[f"{PERFECT}.margin_sigma"] = (
+            "a critic without constraints makes difficult pairs no more alike than others"
+        )
+    else:
+        del reasons[f"{PERFECT}.margin_sigma"]
+    return _plan(p, p, (Sizes(), Sizes(sigma)), {parameters["pairing"]: bounds}, reasons, parameters)
 
 
 def _described(p: GraphParameters | SixLevels) -> dict[str, Any]:
@@ -356,12 +496,17 @@ def graph_of(parameters: Mapping[str, Any]) -> GraphParameters | SixLevels:
 
 
 def plan_from_profile(
-    profile: Profile, pairing: Pairing = "block", dim: int | None = None, delta: float | None = None
+    profile: Profile,
+    pairing: Pairing = "block",
+    dim: int | None = None,
+    delta: float | None = None,
+    tau: float | None = None,
+    split: float = SPLIT,
 ) -> Plan:
     """The plan for measured data.
 
-    Bounds and ρ* use the encoder's similarities, σ* those of the projector, whose cosines the loss
-    sees; with one space only, all come from that.
+    Bounds and the theorems' ρ* use the encoder's similarities, σ* and NT-Xent's sizes those of the projector, whose
+    cosines the loss sees; with one space only, all come from that.
 
     Parameters
     ----------
@@ -371,6 +516,15 @@ def plan_from_profile(
         for all three readings.
     dim, delta : int, float, optional
         The profile's own by default; delta .01 if the profile has none.
+    tau : float, optional
+        Temperature of the loss, > 0; the profile's own by default.
+    split : float
+        Share of a combined correction that the margin makes, 0 <= split <= 1.
+
+    Raises
+    ------
+    ParameterError
+        If dim, delta, tau or split is outside its range.
     """
     dim = profile.dim if dim is None else dim
     if delta is None:
@@ -388,11 +542,17 @@ def plan_from_profile(
     violation = profile.violation("encoder", pairing)
     encoder = None if violation else profile.graph("encoder", pairing)
     if violation:
-        reasons["temperature_rho"] = violation
-    loss_space = "projector" if "projector" in profile.spaces else "encoder"
-    projector, violation = _margin_graph(profile, loss_space, pairing)
+        reasons[f"{THEOREM}.temperature_rho"] = violation
+    projector, violation = _margin_graph(profile, profile.loss_space, pairing)
     if violation:
-        reasons["margin_sigma"] = violation
+        reasons[f"{THEOREM}.margin_sigma"] = violation
+    tau = profile.tau if tau is None else tau
+    cosines, found = profile.cosines(pairing), {OPTIMUM: NO_REMEDY, PERFECT: NO_REMEDY}
+    if profile.difficult > 0:
+        selectors = {OPTIMUM: profile.selector.get(pairing), PERFECT: perfect(cosines)}
+        for source, selector in selectors.items():
+            found[source], why = optimum(cosines, selector, tau, split)
+            reasons |= {f"{source}.{name}": f"{profile.loss_space}: {reason}" for name, reason in why.items()}
     s = profile.spaces["encoder"]
     parameters = {
         **dict(zip(("alpha", "beta", "gamma"), profile.levels("encoder", pairing), strict=True)),
@@ -404,8 +564,10 @@ def plan_from_profile(
         "across": list(s.across.values),
         "dim": dim,
         "delta": delta,
+        "tau": tau,
+        "split": split,
     }
-    return _plan(encoder, projector, bounds, reasons, parameters)
+    return _plan(encoder, projector, (found[OPTIMUM], found[PERFECT]), bounds, reasons, parameters)
 
 
 class _Levels:
@@ -443,43 +605,64 @@ def _margin_graph(profile: Profile, space: str, pairing: Pairing) -> tuple[Any, 
 def _plan(
     encoder: Any,
     projector: Any,
+    nt_xent: tuple[Sizes, Sizes],
     bounds: Mapping[str, Mapping[str, Bound] | None],
     reasons: Mapping[str, str],
     parameters: Mapping[str, Any],
 ) -> Plan:
+    """``encoder`` and ``projector`` are the graphs for ρ* and σ*; ``nt_xent`` the sizes of its optimum."""
     n, n_d, classes = (parameters[name] for name in ("samples_per_class", "difficult", "classes"))
+    require_share("split", parameters["split"])
     reasons = dict(reasons)
-    rho = None
-    if encoder is not None:
-        if encoder.gamma == encoder.beta or n_d == 0:
-            rho = 1.0
-        elif encoder.beta > 0:
-            rho = formulas.temperature_rho(encoder)
-        else:
-            reasons["temperature_rho"] = "beta = 0 < gamma: no positive temperature turns gamma into beta"
-    sigma = None
-    if projector is not None and "margin_sigma" not in reasons:
-        sigma = 0.0 if n_d == 0 else formulas.margin_sigma(projector)
+    theorem = _theorem(encoder, projector, parameters["split"], reasons)
     if n_d == n:
         reasons["removal_fraction"] = "every sample is difficult: removal would leave none"
     for name, bound in (bounds.get(parameters["pairing"]) or {}).items():
         if bound.reason:
             reasons[f"{name} bound"] = bound.reason
-    pos_high = 1 / classes
-    pairing = "block" if parameters["pairing"] == MEASURED else parameters["pairing"]
-    shape = SimpleNamespace(n=n, n_d=n_d, r=classes - 1, pairing=pairing)
-    pair_share = formulas.difficult_pair_share(shape)
+    pos_high, pos_low = _band(n, classes, n_d, "block" if parameters["pairing"] == MEASURED else parameters["pairing"])
     predictions = {
         pairing: None if by_name is None else {name: bound.to_json() for name, bound in by_name.items()}
         for pairing, by_name in bounds.items()
     }
     return Plan(
-        margin_sigma=sigma,
-        temperature_rho=rho,
+        theorem=theorem,
+        optimum=nt_xent[0],
+        perfect=nt_xent[1],
         pos_high=pos_high,
-        pos_low=pos_high + pair_share,
+        pos_low=pos_low,
         removal_fraction=None if n_d == n else n_d / n,
         predictions=predictions,
         reasons=reasons,
         parameters=dict(parameters),
     )
+
+
+def band(profile: Profile, pairing: Pairing) -> tuple[float, float]:
+    """``pos_high`` and ``pos_low`` of the plan for a reading: 1/(r+1), and with the share of difficult pairs."""
+    return _band(profile.samples_per_class, profile.classes, profile.difficult, pairing)
+
+
+def _band(n: int, classes: int, n_d: int, pairing: Pairing) -> tuple[float, float]:
+    shape = SimpleNamespace(n=n, n_d=n_d, r=classes - 1, pairing=pairing)
+    return 1 / classes, 1 / classes + formulas.difficult_pair_share(shape)
+
+
+def _theorem(encoder: Any, projector: Any, split: float, reasons: dict[str, str]) -> Sizes:
+    """The theorems' sizes; why there is none is added to the reasons."""
+    sigma = rho = None
+    if encoder is not None:
+        if encoder.gamma == encoder.beta or encoder.n_d == 0:
+            rho = 1.0
+        elif encoder.beta > 0:
+            rho = formulas.temperature_rho(encoder)
+        else:
+            why = "beta = 0 < gamma: no positive temperature turns gamma into beta"
+            reasons[f"{THEOREM}.temperature_rho"] = why
+    if projector is not None and f"{THEOREM}.margin_sigma" not in reasons:
+        sigma = 0.0 if projector.n_d == 0 else formulas.margin_sigma(projector)
+    if sigma is None or rho is None:
+        why = reasons[f"{THEOREM}.{'margin_sigma' if sigma is None else 'temperature_rho'}"]
+        reasons.update({f"{THEOREM}.{name}": why for name in COMBINED})
+        return Sizes(sigma, rho)
+    return Sizes(sigma, rho, *joint(sigma, rho, split))

@@ -46,8 +46,10 @@ from empirical.statistics import (
 from theory.command import format_number
 from theory.files import write_json, write_text
 from theory.kinds import Pairing
-from theory.plan import LEVELS, MEASURED, THREE_LEVEL, Plan, Profile
+from theory.plan import LEVELS, MEASURED, THREE_LEVEL, Plan, Profile, grouped
 from theory.sharper import SharperBounds, flipped_labels, sharper_bounds
+from theory.sizes import LABELS as SIZE_LABELS
+from theory.sizes import NAMES as SIZE_NAMES
 
 UNDECIDED = {WITHIN_NOISE: ": within noise, neither confirmed nor refuted", NO_VERDICT: " (one seed: no verdict)"}
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
@@ -190,6 +192,13 @@ def render(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Cond
                 "delta": condition.profiles["warmup"].delta,
                 "warnings": condition.profiles["warmup"].warnings,
                 "plan": condition.plans["warmup"],
+                "size_reasons": grouped(
+                    {
+                        k: why
+                        for k, why in condition.plans["warmup"].reasons.items()
+                        if k.partition(".")[0] in SIZE_LABELS
+                    }
+                ),
                 "bounds": {which: _bound_rows(condition, which) for which in (MEASURED, *THREE_LEVEL)},
                 "bound_reasons": {
                     pairing: reason
@@ -207,6 +216,7 @@ def render(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Cond
         )
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.globals.update(percent=percent, points=points, number=format_number)
+    environment.globals.update(size_labels=SIZE_LABELS, size_names=SIZE_NAMES)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     arms = runs[~runs.arm.isin([*REFERENCES, "warmup"])]
     return template.render(

@@ -30,6 +30,7 @@ from empirical.study.study import SCHEMA, conditions_by_name
 from theory.checks import ParameterError, require
 from theory.command import format_number, markdown_table
 from theory.files import unreadable
+from theory.sizes import LABELS, OPTIMUM, PERFECT, THEOREM
 
 PRIMARY = "encoder_probe"
 FEWEST_SEEDS = 3  # two leave an interval of a dozen points
@@ -301,7 +302,11 @@ def derived(_: pd.DataFrame, summary: dict[str, Any]) -> str:
         cells = [f"{levels[level]['value']:.4f}" for level in ("alpha", "beta", "gamma", "epsilon")]
         rows.append((space, *cells))
     names = {"margin_sigma": "σ*", "temperature_rho": "ρ*", "pos_high": "band from", "pos_low": "band to"}
-    entries = [f"{words} {format_number(plan[name], '.4g')}" for name, words in names.items()]
+    values = plan.get(THEOREM, {}) | plan  # before plan/3 the theorems' sizes were the only ones
+    entries = [f"{words} {format_number(values[name], '.4g')}" for name, words in names.items()]
+    for source in (OPTIMUM, PERFECT) if THEOREM in plan else ():
+        sigma, rho = (format_number(plan[source][name], ".4g") for name in ("margin_sigma", "temperature_rho"))
+        entries.append(f"{LABELS[source]} σ {sigma} and ρ {rho}")
     delta = profile["delta"]["value"]
     return markdown_table(("space", "α̂", "β̂", "γ̂", "ε̂"), rows) + f"\n\nδ̂ = {delta:.3f}; " + ", ".join(entries) + "."
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from empirical.choices import SHARE
 from empirical.options import add_source, require_source
 from empirical.profile.reading import describe
+from theory.checks import is_finite, require
 from theory.command import Parser, add_workers, chosen_workers, run
 from theory.files import require_writable
 from theory.plan import plan_from_profile
@@ -40,6 +41,7 @@ def parser(prog: str) -> Parser:
     add_source(found, "without, clusters")
     add = found.group("what is measured").add_argument
     add("--difficult-share", type=float, default=SHARE, help="share of each class taken for difficult, 0 to 1")
+    add("--tau", type=float, help="temperature of the loss that trained the features, > 0 (that of the checkpoint)")
     add = found.group("output").add_argument
     add("--out", type=Path, help="write the profile, for theory.bounds, to this JSON file")
     add("--difficult-out", type=Path, help="write the indices of the difficult samples to this .npy file")
@@ -50,6 +52,7 @@ def parser(prog: str) -> Parser:
 
 def _command(args: Namespace) -> None:
     require_source(args)
+    require(args.tau is None or (is_finite(args.tau) and args.tau > 0), "tau", args.tau, "tau > 0")
     for path in (args.out, args.difficult_out):
         if path is not None:
             require_writable(path)
@@ -79,12 +82,14 @@ def _measure(args: Namespace, mapper: Mapper) -> Measurement:
         settings, network = load_network(args.checkpoint)
         images = settings.images()
         source = f"{settings.data}, {settings.arm} seed {settings.seed}, {settings.epochs} epochs"
-        return measure_network(network, images, source, settings.augmentation, args.difficult_share, mapper)
+        tau = settings.temperature if args.tau is None else args.tau
+        share, view = args.difficult_share, settings.augmentation
+        return measure_network(network, images, source, view, share, mapper, tau, settings.batch)
     labels = None if args.labels is None else read_integers("labels", *find_files("labels", args.labels))
     files = find_files("features", args.features)
     source = files[0].name if len(files) == 1 else f"{files[0].name} … {files[-1].name} ({len(files)} files)"
     spaces = {"encoder": Features(files)}
-    return measure(spaces, labels, source, args.classes, args.difficult_share, mapper=mapper)
+    return measure(spaces, labels, source, args.classes, args.difficult_share, mapper=mapper, tau=args.tau)
 
 
 if __name__ == "__main__":

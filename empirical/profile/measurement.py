@@ -18,6 +18,7 @@ from empirical.data.features import Chunk, Features, Mapper
 from empirical.data.sources import balanced_order
 from empirical.evaluate.probes import probe
 from empirical.profile.levels import PAIR_ROWS, REPLICATES, estimate, measure_space
+from empirical.profile.selector import BATCH, selectors
 from theory.checks import require, require_integer
 from theory.files import write_text
 from theory.plan import LEVELS, SPACES, Estimate, PredictedProbe, Profile
@@ -74,6 +75,8 @@ def measure(
     share: float = SHARE,
     seed: int = 0,
     mapper: Mapper = map,
+    tau: float | None = None,
+    batch: int = BATCH,
 ) -> Measurement:
     """Measure a profile.
 
@@ -93,6 +96,10 @@ def measure(
         Of the bootstrap and the subsamples.
     mapper : callable
         ``map``, or that of a pool, whose workers go through the features; the numbers are the same.
+    tau : float, optional
+        Temperature of the loss that trained the features, > 0.
+    batch : int
+        Samples among which the selector ranks pairs, where labels say how well it does.
 
     Raises
     ------
@@ -119,7 +126,10 @@ def measure(
         spaces=measured,
         warnings=(*found.warnings, *_unequal(sizes, n)),
         predicted_probe=predicted_probe(encoder, found.labels, mapper) if found.kind == "given" else None,
+        tau=tau,
     )
+    if found.kind == "given" and profile.difficult > 0:
+        profile = replace(profile, selector=selectors(spaces, found.labels, difficult, profile, batch, seed))
     return Measurement(profile, found.labels, difficult)
 
 
@@ -311,7 +321,14 @@ def labelling_error(disagree: NDArray[np.bool_], seed: int = 0) -> Estimate:
 
 
 def measure_network(
-    network: Any, images: Images, source: str, view: Any, share: float = SHARE, mapper: Mapper = map
+    network: Any,
+    images: Images,
+    source: str,
+    view: Any,
+    share: float = SHARE,
+    mapper: Mapper = map,
+    tau: float | None = None,
+    batch: int = BATCH,
 ) -> Measurement:
     """Profile of a network on a data set's training images, in both spaces, with δ̂.
 
@@ -324,7 +341,7 @@ def measure_network(
         The augmentation of ``empirical.augment`` under which δ̂ is measured.
     share : float
         Share of each class that counts as difficult.
-    mapper : callable
+    mapper, tau, batch
         See ``measure``.
     """
     from empirical.encoders import extract
@@ -332,7 +349,7 @@ def measure_network(
     labelled = (images.y_train >= 0).nonzero().flatten()
     if len(labelled) < len(images.y_train):
         chosen = replace(images, x_train=take(images.x_train, labelled), y_train=images.y_train[labelled])
-        found = measure_network(network, chosen, source, view, share, mapper)
+        found = measure_network(network, chosen, source, view, share, mapper, tau, batch)
         difficult = np.zeros(len(images.y_train), dtype=bool)
         difficult[labelled.numpy()] = found.difficult
         return replace(found, labels=images.y_train.numpy(), difficult=difficult)
@@ -347,7 +364,7 @@ def measure_network(
     fitted = probe(fit, labels[rows])
     delta = labelling_error(fitted.predict(first) != fitted.predict(second))
     spaces = {"encoder": Features(h.numpy()), "projector": Features(z.numpy())}
-    found = measure(spaces, labels, source, share=share, mapper=mapper)
+    found = measure(spaces, labels, source, share=share, mapper=mapper, tau=tau, batch=batch)
     return replace(found, profile=replace(found.profile, delta=delta))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from theory.command import format_number
-from theory.plan import Estimate, Plan, PredictedProbe, Profile, Space
+from theory.plan import Estimate, Plan, PredictedProbe, Profile, Space, grouped
+from theory.sizes import size_lines
 
 PROBLEM = 0.10  # of the way from β to α: below it, difficult pairs are told apart from others in name only
 
@@ -41,15 +42,17 @@ def verdict(profile: Profile, plan: Plan) -> str:
         )
     found = f"difficult pairs are {s.value:.0%} [{s.low:.0%}, {s.high:.0%}] of the way from β̂ to α̂"
     if s.low >= PROBLEM:
-        remedies = []
-        if plan.margin_sigma is not None:
-            remedies.append(f"margin σ* = {plan.margin_sigma:.3g}")
-        if plan.temperature_rho is not None:
-            remedies.append(f"temperature factor ρ* = {plan.temperature_rho:.3g}")
+        remedies, sizes = [], plan.sizes("nt_xent")
+        if sizes.margin_sigma is not None:
+            remedies.append(f"margin σ = {sizes.margin_sigma:.3g}")
+        if sizes.temperature_rho is not None:
+            remedies.append(f"temperature factor ρ = {sizes.temperature_rho:.3g}")
         if remedies:
-            advice = f"try {' and '.join(remedies)} on pairs ranked {plan.pos_high:.3g} to {plan.pos_low:.3g}"
+            advice = (
+                f"with NT-Xent try {' or '.join(remedies)} on pairs ranked {plan.pos_high:.3g} to {plan.pos_low:.3g}"
+            )
         else:
-            advice = "the model's conditions fail, so theory gives no margin or temperature; try removing pairs"
+            advice = "the optimum of NT-Xent gives no margin or temperature; try removing pairs"
         return f"Difficult-example problem: {found}; {advice}."
     if s.high < PROBLEM:
         return f"No difficult-example problem: {found}, below {PROBLEM:.0%}; train as usual."
@@ -72,12 +75,22 @@ def describe(profile: Profile, plan: Plan) -> str:
     if profile.delta is not None:
         d = profile.delta
         lines.append(f"  labelling error δ̂ = {d.value:.4f} [{d.low:.4f}, {d.high:.4f}]")
-    sigma, rho = format_number(plan.margin_sigma, ".4g"), format_number(plan.temperature_rho, ".4g")
     removal = format_number(plan.removal_fraction, ".3g")
-    lines.append(f"  plan: σ* = {sigma}, ρ* = {rho}, band {plan.pos_high:.4g} to {plan.pos_low:.4g}, remove {removal}")
-    lines += [f"  no {name.replace('_', ' ')}: {reason}" for name, reason in plan.reasons.items()]
+    lines += _selector(profile, plan)
+    lines.append(f"  plan: band {plan.pos_high:.4g} to {plan.pos_low:.4g}, remove {removal}")
+    lines += [f"    {line}" for line in size_lines(plan.remedies)]
+    lines += [f"  no {names}: {reason}" for names, reason in grouped(plan.reasons).items()]
     lines += [f"  note: {warning}" for warning in profile.warnings]
     return "\n".join(lines)
+
+
+def _selector(profile: Profile, plan: Plan) -> list[str]:
+    """What the selector flags with the plan's band."""
+    found = profile.selector.get(plan.parameters["pairing"])
+    if found is None:
+        return []
+    shares = f"{found.recall:.2%} of the difficult pairs and {found.false_alarms:.2%} of the others"
+    return [f"  the selector flags {shares}; of what it flags, {found.precision:.2%} is difficult"]
 
 
 def _predicted(probe: PredictedProbe) -> str:

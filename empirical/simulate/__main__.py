@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from empirical.simulate.settings import LOSSES, REMEDIES, REQUIRED, Settings, load_experiment, settings_from
 from theory.checks import ParameterError
@@ -25,6 +26,7 @@ def parser(prog: str) -> Parser:
         "(EXPERIMENT | --alpha X --beta X ...) --out FOLDER [options]",
         (
             "experiments/sampled.toml --out runs/sampled",
+            "experiments/plan_check.toml --check-plan --out runs/plan_check",
             "--alpha .5 --beta .05 --gamma .2 --samples-per-class 8 --classes 3 --difficult 2 --dim 5 --out runs/one",
         ),
     )
@@ -58,6 +60,8 @@ def parser(prog: str) -> Parser:
     add("--seeds", type=int, help=f"runs, >= 1 ({Settings.seeds})")
     add_workers(found)
     add = found.group("output").add_argument
+    check = "in place of training: does the plan's size of each remedy close the gap at the optimum of InfoNCE"
+    add("--check-plan", action="store_true", help=check)
     add("--out", type=Path, metavar="FOLDER", required=True, help="folder of the results")
     return found
 
@@ -66,27 +70,43 @@ def _command(args: Namespace) -> None:
     from empirical.simulate.sampled import COLUMNS, run_experiment, simulate
 
     out, experiment, where = args.out, args.experiment, chosen_workers(args)
-    others = ("out", "experiment", *where)
+    others = ("out", "experiment", "check_plan", *where)
     fields = {name: value for name, value in vars(args).items() if value is not None and name not in others}
+    if args.check_plan:
+        from empirical.simulate.closing import TABLE, check, summary
+
+        if experiment is not None:
+            _exclude(fields)
+        runs = [_given({"loss": "infonce"} | fields)] if experiment is None else load_experiment(experiment)
+        print(summary(check(runs, out, **where)), f"results: {out / TABLE}", sep="\n\n")
+        return
     if experiment is not None:
-        if fields:
-            raise ParameterError(f"an experiment and --{next(iter(fields)).replace('_', '-')} exclude each other")
+        _exclude(fields)
         results = run_experiment(load_experiment(experiment), out, **where)
         last = results[results.step == results.steps]
         varying = [name for name in last.columns[: -len(COLUMNS) - 1] if last[name].nunique() > 1]
         shown = last.groupby(varying or ["loss_function"], sort=False)[list(COLUMNS[1:])].agg(["mean", "std"])
         print(shown.to_string(float_format="{:.4g}".format))
     else:
-        missing = [name for name in REQUIRED if name not in fields]
-        if missing:
-            raise ParameterError(f"--{missing[0].replace('_', '-')} is required (or an experiment)")
-        settings = settings_from(fields)
+        settings = _given(fields)
         results = simulate(settings, out, **where)
         last = results[results.step == settings.steps].drop(columns=["seed", "step"])
         print(f"{settings.seeds} seeds after {settings.steps} steps, mean and standard deviation; angles in degrees:")
         for name in last:
             print(f"  {name:<16}{last[name].mean():>10.4f}{last[name].std(ddof=0):>10.4f}")
     print(f"results: {out / 'results.csv'}")
+
+
+def _exclude(fields: dict[str, Any]) -> None:
+    if fields:
+        raise ParameterError(f"an experiment and --{next(iter(fields)).replace('_', '-')} exclude each other")
+
+
+def _given(fields: dict[str, Any]) -> Settings:
+    missing = [name for name in REQUIRED if name not in fields]
+    if missing:
+        raise ParameterError(f"--{missing[0].replace('_', '-')} is required (or an experiment)")
+    return settings_from(fields)
 
 
 if __name__ == "__main__":

@@ -28,11 +28,11 @@ class Settings:
     graph : GraphParameters
         A positive semidefinite graph of at most 4096 nodes, at least two samples per class.
     dim : int
-        k, width of the embeddings, 1 <= k < N.
+        k, width of the embeddings, 1 <= k < N, or N with a cosine loss.
     loss : {"spectral", "infonce", "adnce"}
     remedy : {"nothing", "margin", "temperature"}
-        On the spectral loss the theorems' margins or temperatures of every pair, on the others σ* or ρ* on paired
-        difficult negatives.
+        On the spectral loss the theorems' margins or temperatures of every pair, on the others the theorems' σ* or ρ*
+        on paired difficult negatives; ``closing`` has the sizes for the optimum of InfoNCE.
     steps, batch : int
         Steps of stochastic gradient; natural data in each, two views of each.
     lr : float
@@ -66,8 +66,11 @@ class Settings:
         require_integer("samples_per_class", p.n, 2)
         nodes = p.nodes
         require(nodes <= LARGEST_WORLD, "samples_per_class * classes", nodes, f"at most {LARGEST_WORLD} nodes")
-        require_integer("dim", self.dim, 1, nodes - 1, limit=f", fewer than the N = {nodes} nodes")
         require(self.loss in LOSSES, "loss", self.loss, "one of " + ", ".join(LOSSES))
+        most = nodes - (self.loss == "spectral")  # unit vectors leave one dimension to their mean
+        require_integer(
+            "dim", self.dim, 1, most, limit=f", {'fewer than' if most < nodes else 'at most'} the N = {nodes} nodes"
+        )
         require(self.remedy in REMEDIES, "remedy", self.remedy, "one of " + ", ".join(REMEDIES))
         require_integer("steps", self.steps, 1)
         require_integer("batch", self.batch, 2)

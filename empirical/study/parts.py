@@ -11,7 +11,7 @@ from theory.plan import Plan
 
 SCALES = {"cpu": "photos-cpu", "full": "photos-gpu"}  # and their presets
 CPU_IMAGES = 5_000  # training images at the CPU's scale
-FACTORS = (0.25, 0.5, 2.0, 4.0)  # on the derived σ* and ρ*
+FACTORS = (0.25, 0.5, 2.0, 4.0)  # on the σ and ρ that the plan has for the loss; until plan/3 the theorems'
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Condition:
     band : {"theory", "wide", "narrow"}
         The selector's band; ``narrow`` is half as wide as the theory's.
     sigma_factor, rho_factor : float
-        Factors on the derived σ* and ρ*.
+        Factors on the plan's σ and ρ.
     rho_power : float
-        Power of ρ*: a factor on the strength −log ρ*.
+        Power of the plan's ρ: a factor on the strength −log ρ.
     settings : mapping
         Changes to the base settings.
     """
@@ -45,15 +45,15 @@ class Condition:
     rho_power: float = 1.0
     settings: dict[str, Any] = field(default_factory=dict)
 
-    def remedy(self, plan: Plan) -> PairRemedy | None:
-        """The remedy under a plan.
+    def remedy(self, plan: Plan, loss: str = "nt_xent") -> PairRemedy | None:
+        """The remedy under a plan, of the size that the plan has for a loss.
 
         Raises
         ------
         NotApplicable
             If the plan has no value for the arm, or the changed one is outside the loss's range.
         """
-        found = pair_remedy(self.arm, plan, Given("theory" if self.band == "narrow" else self.band))
+        found = pair_remedy(self.arm, plan, Given("theory" if self.band == "narrow" else self.band), loss)
         if found is None:
             return None
         rho = found.rho**self.rho_power * self.rho_factor

@@ -80,9 +80,9 @@ class Study:
             return task(self.experiment, "untrained", base, place, self.running, measured=True)
         from empirical.arms import ARMS
 
-        remedy = condition.remedy(self.plan)
-        drop = dropped(condition.arm, base, self.warmup.out, seed)
         loss = ARMS[condition.arm].loss or base.loss
+        remedy = condition.remedy(self.plan, loss)
+        drop = dropped(condition.arm, base, self.warmup.out, seed)
         settings = replace(base, arm=condition.arm, loss=loss, remedy=remedy, drop=drop)
         return task(self.experiment, "arm", settings, place, self.running, measured=True)
 
@@ -236,7 +236,7 @@ def summary(study: Study) -> dict[str, Any]:
     for name, condition in conditions_by_name().items():
         try:
             if condition.arm != "untrained":
-                condition.remedy(plan)
+                condition.remedy(plan, study.base.loss)
         except NotApplicable as reason:
             reasons[name] = str(reason)
     return {

@@ -133,6 +133,11 @@ class Settings:
         return Objective(self.loss, **{name: getattr(self, name) for name in OBJECTIVE})
 
     @property
+    def temperature(self) -> float | None:
+        """τ, where the loss is one of cosines with a temperature."""
+        return None if self.loss == "spectral" else self.tau
+
+    @property
     def augmentation(self) -> Augmentation:
         """The random views that suit the data."""
         from empirical.data.augment import Photos, digits

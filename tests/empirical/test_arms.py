@@ -9,45 +9,60 @@ from empirical.paper import STATED
 from empirical.train.__main__ import main
 from tests.theory.graphs import REFERENCE
 from theory.checks import ParameterError
-from theory.plan import Plan, plan_from_parameters
+from theory.plan import Sizes, plan_from_parameters
 
 COMBINED = {"combined", "combined_projector", "combined_auto", "combined_random"}
-PLAN = plan_from_parameters(REFERENCE, 4, 0.01)
+NT_XENT, SPECTRAL = Sizes(0.2, 0.7, 0.1, 0.8), Sizes(0.02, 0.9, 0.01, 0.95)
+PLAN = replace(plan_from_parameters(REFERENCE, 4, 0.01), theorem=SPECTRAL, perfect=NT_XENT)
 
 
 def test_arms_take_their_values_from_the_plan():
     assert pair_remedy("baseline", None) is None
     margin, temperature = pair_remedy("margin", PLAN), pair_remedy("temperature", PLAN)
-    assert (margin.sigma, margin.rho) == (PLAN.margin_sigma, 1.0)
-    assert (temperature.sigma, temperature.rho) == (0.0, PLAN.temperature_rho)
+    assert (margin.sigma, margin.rho) == (0.2, 1.0)
+    assert (temperature.sigma, temperature.rho) == (0.0, 0.7)
     combined = pair_remedy("combined", PLAN, Given("wide"))
-    assert (combined.sigma, combined.rho, combined.pos_low) == (PLAN.margin_sigma, PLAN.temperature_rho, 1.0)
+    assert (combined.sigma, combined.rho, combined.pos_low) == (0.1, 0.8, 1.0)
     assert pair_remedy("pair_removal", PLAN).remove
     assert pair_remedy("sample_removal", PLAN) is None
 
 
+def test_arms_take_the_sizes_of_the_loss():
+    """The theorems' for the spectral loss; else NT-Xent's, with the measured selector where there are some."""
+    plan = replace(PLAN, optimum=Sizes(0.4, None, 0.3, 0.6))
+    arms = ("margin", "temperature", "combined")
+    for loss in ("spectral", "spectral_opposite"):
+        found = [pair_remedy(arm, plan, loss=loss) for arm in arms]
+        assert [(remedy.sigma, remedy.rho) for remedy in found] == [(0.02, 1.0), (0.0, 0.9), (0.01, 0.95)]
+    for loss in ("nt_xent", "debiased", "hcl", "adnce"):
+        found = [pair_remedy(arm, plan, loss=loss) for arm in arms]
+        assert [(remedy.sigma, remedy.rho) for remedy in found] == [(0.4, 1.0), (0.0, 0.7), (0.3, 0.6)]
+
+
+@pytest.mark.parametrize("loss", ["nt_xent", "spectral"])
 @pytest.mark.parametrize(
     ("entry", "arms"),
     [
-        ("margin_sigma", {"margin", "margin_all"} | COMBINED),
-        ("temperature_rho", {"temperature", "temperature_all"} | COMBINED),
+        ("margin_sigma", {"margin", "margin_all"}),
+        ("temperature_rho", {"temperature", "temperature_all"}),
+        ("combined_sigma", COMBINED),
         ("removal_fraction", {"sample_removal", "random_removal"}),
     ],
 )
-def test_null_entries_make_their_arms_inapplicable(entry, arms):
-    plan = Plan(**{**PLAN.__dict__, entry: None, "reasons": {entry: "because"}})
+def test_null_entries_make_their_arms_inapplicable(entry, arms, loss):
+    source = "theorem" if loss == "spectral" else "perfect"
+    if entry == "removal_fraction":
+        plan = replace(PLAN, removal_fraction=None, reasons={entry: "because"})
+    else:
+        sizes = replace(getattr(PLAN, source), **{entry: None})
+        plan = replace(PLAN, **{source: sizes}, reasons={f"{source}.{entry}": "because"})
     for arm in ARMS:
-        definition = ARMS[arm]
-        uses = {"margin_sigma": definition.sigma, "temperature_rho": definition.rho}
-        uses["removal_fraction"] = definition.drop in ("difficult", "random")
-        given = Given(".1,.2", 0.1, 0.9) if definition.as_printed else Given()
-        uses = uses if not definition.as_printed else dict.fromkeys(uses, False)
-        assert uses[entry] == (arm in arms)
+        given = Given(".1,.2", 0.1, 0.9) if ARMS[arm].as_printed else Given()
         if arm in arms:
             with pytest.raises(NotApplicable, match="because"):
-                pair_remedy(arm, plan)
+                pair_remedy(arm, plan, given, loss)
         else:
-            pair_remedy(arm, plan, given)
+            pair_remedy(arm, plan, given, loss)
 
 
 def test_controls_select_otherwise_with_the_same_values():

@@ -277,8 +277,8 @@ def test_features_outside_the_model_are_a_finding(files, capsys):
     report = json.loads((files / "p.json").read_text())
     assert report["spaces"]["encoder"]["across"]["easy"]["value"] < 0
     plan = plan_from_profile(Profile.load(files / "p.json"))
-    assert plan.temperature_rho is None
-    assert "beta >= 0" in plan.reasons["temperature_rho"]
+    assert plan.theorem.temperature_rho is None
+    assert "beta >= 0" in plan.reasons["theorem.temperature_rho"]
 
 
 @pytest.mark.parametrize(

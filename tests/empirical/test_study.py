@@ -10,9 +10,9 @@ from empirical.data import load
 from empirical.study.__main__ import main
 from empirical.study.parts import PARTS, Condition
 from empirical.study.study import conditions_by_name, selection_stability
-from theory.plan import Plan
+from theory.plan import Plan, Sizes
 
-PLAN = Plan(margin_sigma=0.1, temperature_rho=0.4, pos_high=0.1, pos_low=0.2, removal_fraction=0.08)
+PLAN = Plan(Sizes(), Sizes(), Sizes(0.1, 0.4, 0.05, 0.7), pos_high=0.1, pos_low=0.2, removal_fraction=0.08)
 SMALL = [
     "--data",
     "digits",
@@ -48,13 +48,13 @@ def test_every_condition_has_one_meaning_and_a_known_arm():
 @pytest.mark.parametrize(
     ("condition", "sigma", "rho", "pos_low"),
     [
-        (Condition("a", "combined"), 0.1, 0.4, 0.2),
+        (Condition("a", "combined"), 0.05, 0.7, 0.2),
         (Condition("a", "margin", sigma_factor=4), 0.4, 1.0, 0.2),
         (Condition("a", "temperature", rho_factor=0.25), 0.0, 0.1, 0.2),
         (Condition("a", "temperature", rho_factor=2), 0.0, 0.8, 0.2),
         (Condition("a", "temperature", rho_power=2), 0.0, 0.16, 0.2),
-        (Condition("a", "combined", band="narrow"), 0.1, 0.4, 0.15),
-        (Condition("a", "combined", band="wide"), 0.1, 0.4, 1.0),
+        (Condition("a", "combined", band="narrow"), 0.05, 0.7, 0.15),
+        (Condition("a", "combined", band="wide"), 0.05, 0.7, 1.0),
     ],
 )
 def test_remedy(condition, sigma, rho, pos_low):
@@ -111,7 +111,7 @@ def test_the_measured_eigenvalue_is_that_of_the_normalised_similarities(study):
 def test_the_summary_holds_settings_plan_and_questions(study):
     summary = json.loads((study / "table.json").read_text())
     assert summary["settings"]["encoder"] == "convnet"
-    assert set(summary["plan"]) >= {"margin_sigma", "temperature_rho"}
+    assert set(summary["plan"]) >= {"theorem", "optimum", "perfect"}
     assert set(summary["parts"]) == set(PARTS)
     assert str(study) not in (study / "table.json").read_text()
 

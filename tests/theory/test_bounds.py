@@ -14,8 +14,10 @@ from theory.bounds.__main__ import main
 from theory.checks import ParameterError
 from theory.graph import SimilarityGraph
 from theory.params import GraphParameters, SixLevels
+from theory.plan import SOURCES
 from theory.predict import predict
 from theory.sharper import comparison
+from theory.sizes import NAMES
 from theory.spectrum import is_positive_semidefinite
 
 COMMAND = ["--alpha", ".5", "--beta", ".05", "--gamma", ".2"]
@@ -141,7 +143,8 @@ def test_json_has_the_documented_keys(capsys):
         assert set(bound) == {
             *("source", "lambda", "lambda_exact", "bound", "bound_exact", "excess_over_clean", "applies", "vacuous")
         }
-    assert set(report["plan"]) == {"margin_sigma", "temperature_rho", "pos_high", "pos_low", "removal_fraction"}
+    assert set(report["plan"]) == {*SOURCES, "pos_high", "pos_low", "removal_fraction"}
+    assert all(set(report["plan"][source]) == set(NAMES) for source in SOURCES)
     assert report["parameters"]["difficult"] == 400
 
 
@@ -273,14 +276,15 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "null", "reason"),
     [
-        (["--alpha", ".5", "--beta", "0", "--gamma", ".2"], "temperature_rho", "beta = 0"),
+        (["--alpha", ".5", "--beta", "0", "--gamma", ".2"], "theorem.temperature_rho", "beta = 0"),
         ([*COMMAND, "--difficult", "5000"], "removal_fraction", "every sample is difficult"),
     ],
 )
 def test_edges_that_are_not_errors_give_null_with_a_reason(arguments, null, reason, capsys):
     assert main([*arguments, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["plan"][null] is None
+    source, _, entry = null.rpartition(".")
+    assert (report["plan"][source] if source else report["plan"])[entry] is None
     assert reason in report["reasons"][null]
     assert main(arguments) == 0
     assert reason in capsys.readouterr().out
@@ -290,7 +294,7 @@ def test_edges_that_are_not_errors_give_null_with_a_reason(arguments, null, reas
 def test_clean_graphs_need_no_remedy(arguments, capsys):
     assert main(["--alpha", ".5", "--beta", ".05", *arguments, "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)["plan"]
-    assert (plan["margin_sigma"], plan["temperature_rho"]) == (0, 1)
+    assert all(tuple(plan[source].values()) == (0, 1, 0, 1) for source in SOURCES)
 
 
 def test_a_ratio_beyond_floats_is_a_reason(capsys):
@@ -322,7 +326,7 @@ def test_exact_output_is_in_fractions_and_surds(capsys):
     assert report["bounds"]["difficult"]["lambda"] == "8/59"  # (1/2 + 2·3/20)/(53/10 + 2·2·3/20)
     # 4δ/(1 − 8/59) + 8δ with δ = 1/100
     assert report["bounds"]["difficult"]["bound"] == "161/1275"
-    assert report["plan"]["margin_sigma"] == "153/1060"  # 3/20 · (53/10 − 2/10)/(53/10)
+    assert report["plan"]["theorem"]["margin_sigma"] == "153/1060"  # 3/20 · (53/10 − 2/10)/(53/10)
     values = {mode["mode"]: mode["eigenvalue"] for mode in report["spectrum"]}
     assert values["class_upper"] == "2471/6254 + sqrt(4742469/39112516)"
     assert main(EXACT) == 0
@@ -335,7 +339,7 @@ def test_exact_plans_are_written_as_numbers(tmp_path):
     from theory.plan import Plan
 
     assert main([*EXACT, "--plan", str(tmp_path / "plan.json")]) == 0
-    assert Plan.load(tmp_path / "plan.json").margin_sigma == pytest.approx(153 / 1060, rel=1e-15)
+    assert Plan.load(tmp_path / "plan.json").theorem.margin_sigma == pytest.approx(153 / 1060, rel=1e-15)
 
 
 def test_noise_is_reported_with_its_guarantee(capsys):
@@ -355,6 +359,11 @@ def test_noise_is_reported_with_its_guarantee(capsys):
 NOISY = ["--alpha", ".5", "--beta", ".1", "--gamma", ".2", "--samples-per-class", "40", "--classes", "4"]
 
 
+def other_reasons(report):
+    """Those that are not about a remedy's size."""
+    return {name: why for name, why in report["reasons"].items() if name.partition(".")[0] not in SOURCES}
+
+
 def test_noise_has_the_accuracy_to_expect(capsys):
     small = [*NOISY, "--difficult", "10", "--noise", ".8", "--dim", "6"]
     assert main([*small, "--json"]) == 0
@@ -364,7 +373,7 @@ def test_noise_has_the_accuracy_to_expect(capsys):
     for remedy, found in report["prediction"].items():
         assert found == predict(p, 0.8, 6, remedy=remedy)._asdict()
     assert report["prediction"]["removal"]["difficult"] is None
-    assert report["reasons"] == {}
+    assert other_reasons(report) == {}
     assert main(small) == 0
     accuracies = ", ".join(f"{name} {found['accuracy']:.4f}" for name, found in report["prediction"].items())
     assert f"expected accuracy of a linear probe on half of the nodes: {accuracies}" in capsys.readouterr().out
@@ -388,7 +397,8 @@ def test_noise_says_why_there_is_no_accuracy_to_expect(capsys):
     report = json.loads(capsys.readouterr().out)
     assert report["prediction"]["removal"] is None
     assert report["prediction"]["nothing"]["accuracy"] > 0.25
-    assert report["reasons"] == {"prediction with removal": "dim = 70 violates dim < 60 - 1, one less than the labels"}
+    why = {"prediction with removal": "dim = 70 violates dim < 60 - 1, one less than the labels"}
+    assert other_reasons(report) == why
     assert main([*most, "70"]) == 0
     assert "removal —" in capsys.readouterr().out
 

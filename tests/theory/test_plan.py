@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -11,11 +12,15 @@ from theory.plan import (
     Plan,
     PredictedProbe,
     Profile,
+    Selector,
+    Sizes,
     Space,
     Triple,
+    grouped,
     plan_from_parameters,
     plan_from_profile,
 )
+from theory.sizes import NAMES, free_gap
 
 
 def near(value):
@@ -41,8 +46,8 @@ def profile(encoder=(0.7, 0.3, 0.35), projector=(0.5, 0.02, 0.1), **changes):
 def test_plan_of_given_parameters():
     plan = plan_from_parameters(REFERENCE, 4, 0.01)
     c2, g, r_beta = 7.037, 0.033, 2 * 0.208
-    assert plan.margin_sigma == pytest.approx(g * (c2 - 2 * r_beta) / c2, rel=1e-12)
-    assert plan.temperature_rho == pytest.approx(7.169 / c2 * 0.208 / 0.241, rel=1e-12)
+    assert plan.theorem.margin_sigma == pytest.approx(g * (c2 - 2 * r_beta) / c2, rel=1e-12)
+    assert plan.theorem.temperature_rho == pytest.approx(7.169 / c2 * 0.208 / 0.241, rel=1e-12)
     assert plan.pos_high == pytest.approx(1 / 3)
     assert plan.pos_low == pytest.approx(1 / 3 + 2 / 3 * (2 / 8) ** 2)
     assert plan.removal_fraction == 0.25
@@ -51,10 +56,10 @@ def test_plan_of_given_parameters():
 def test_sigma_comes_from_the_projector_and_rho_from_the_encoder():
     p = profile()
     plan = plan_from_profile(p)
-    assert plan.margin_sigma == formulas.margin_sigma(p.graph("projector", "block"))
-    assert plan.temperature_rho == formulas.temperature_rho(p.graph("encoder", "block"))
+    assert plan.theorem.margin_sigma == formulas.margin_sigma(p.graph("projector", "block"))
+    assert plan.theorem.temperature_rho == formulas.temperature_rho(p.graph("encoder", "block"))
     alone = profile(projector=None)
-    assert plan_from_profile(alone).margin_sigma == formulas.margin_sigma(alone.graph("encoder", "block"))
+    assert plan_from_profile(alone).theorem.margin_sigma == formulas.margin_sigma(alone.graph("encoder", "block"))
 
 
 def test_bounds_are_predicted_under_all_pairings():
@@ -94,10 +99,10 @@ def test_an_encoder_outside_the_model_is_a_finding(encoder, condition, tmp_path)
     p = profile(encoder=encoder)
     assert condition in p.violation("encoder")
     plan = plan_from_profile(p)
-    assert plan.temperature_rho is None
-    assert condition in plan.reasons["temperature_rho"]
+    assert plan.theorem.temperature_rho is None
+    assert condition in plan.reasons["theorem.temperature_rho"]
     assert plan.predictions["block"] is None
-    assert plan.margin_sigma is not None
+    assert plan.theorem.margin_sigma is not None
     p.save(tmp_path / "profile.json")
     assert main(["--profile", str(tmp_path / "profile.json")]) == 0
 
@@ -113,25 +118,103 @@ def test_an_encoder_outside_the_model_is_a_finding(encoder, condition, tmp_path)
 )
 def test_a_projector_outside_the_model_has_no_margin(projector, condition):
     plan = plan_from_profile(profile(projector=projector))
-    assert plan.margin_sigma is None
-    assert condition in plan.reasons["margin_sigma"]
-    assert plan.temperature_rho is not None
+    assert plan.theorem.margin_sigma is None
+    assert condition in plan.reasons["theorem.margin_sigma"]
+    assert plan.theorem.temperature_rho is not None
 
 
 def test_no_difficult_sample_needs_no_margin_whatever_beta():
     plan = plan_from_profile(profile(projector=(0.5, -0.1, -0.1), difficult=0))
-    assert plan.margin_sigma == 0
+    assert plan.theorem.margin_sigma == 0
 
 
 def test_negative_beta_alone_leaves_the_margin():
     p = profile(projector=(0.5, -0.01, 0.02))
     assert p.violation("projector") == "projector: beta = -0.01 violates beta >= 0"
     easy = 0.5 + 100 * (0.5 - 4 * 0.01)
-    assert plan_from_profile(p).margin_sigma == pytest.approx(0.03 * (easy + 8 * 4 * 0.01) / easy)
+    assert plan_from_profile(p).theorem.margin_sigma == pytest.approx(0.03 * (easy + 8 * 4 * 0.01) / easy)
+
+
+SELECTOR = Selector(0.5, 0.8, 0.1, 0.3, 0.2)
+
+
+def test_nt_xents_sizes_come_from_the_projector_the_temperature_and_the_selector():
+    plan = plan_from_profile(profile(tau=0.2, selector={"block": SELECTOR}), split=0.25)
+    gap = profile().cosines("block").gap
+    assert gap == pytest.approx(0.1 - 0.02)
+    assert plan.perfect.margin_sigma == gap
+    assert plan.optimum.margin_sigma == pytest.approx(gap / 0.7)
+    assert plan.optimum.combined_sigma == pytest.approx(gap / 0.7 / 4)
+    assert (plan.parameters["tau"], plan.parameters["split"]) == (0.2, 0.25)
+    assert plan.sizes("spectral") == plan.theorem
+    assert plan.sizes("nt_xent") == plan.optimum
+    assert plan_from_profile(profile(tau=0.2), tau=0.5).perfect != plan.perfect
+    assert plan_from_profile(profile(tau=0.2, projector=None)).perfect.margin_sigma == pytest.approx(0.05)
+
+
+def test_what_the_selector_does_not_reach_is_left_to_a_perfect_one_and_said():
+    plan = plan_from_profile(profile(tau=0.2, selector={"block": replace(SELECTOR, recall=0.12)}))
+    assert plan.optimum == Sizes()
+    assert plan.sizes("nt_xent") == plan.perfect
+    assert plan.source("margin_sigma", "nt_xent") == "perfect"
+    assert plan.reasons["optimum.margin_sigma"].startswith("projector: the selector flags 12.00% of the difficult")
+    unmeasured = plan_from_profile(profile(tau=0.2))
+    assert unmeasured.sizes("nt_xent") == plan.perfect
+    assert "not measured" in unmeasured.reasons["optimum.margin_sigma"]
+    assert unmeasured.sizes("nt_xent").temperature_rho is not None
+
+
+def test_without_a_temperature_of_the_loss_there_is_a_margin_alone():
+    plan = plan_from_profile(profile())
+    assert plan.perfect == Sizes(plan.perfect.margin_sigma)
+    assert plan.reason("combined_rho", "nt_xent") == "projector: the temperature of the loss is not known (--tau)"
+
+
+def test_a_projector_with_negative_beta_has_no_temperature():
+    plan = plan_from_profile(profile(projector=(0.5, -0.05, 0.02), tau=0.2))
+    assert plan.perfect.margin_sigma == pytest.approx(0.07)
+    assert plan.perfect.temperature_rho is None
+    assert "brings none below 0" in plan.reason("temperature_rho", "nt_xent")
+
+
+def test_weights_alone_give_the_margin_of_a_free_critic():
+    assert plan_from_parameters(REFERENCE, 4, 0.01).perfect == Sizes()
+    plan = plan_from_parameters(REFERENCE, 4, 0.01, tau=0.5)
+    assert plan.perfect == Sizes(free_gap(REFERENCE, 0.5))
+    assert "weights do not say" in plan.reasons["perfect.temperature_rho"]
+    for changes, message in (({"tau": 0}, "tau = 0 violates"), ({"split": 2}, "split = 2 violates")):
+        with pytest.raises(ParameterError, match=message):
+            plan_from_parameters(REFERENCE, 4, 0.01, **changes)
+        with pytest.raises(ParameterError, match=message):
+            plan_from_profile(profile(), **changes)
+
+
+def test_a_plan_of_the_second_version_has_the_theorems_sizes(tmp_path):
+    plan = plan_from_profile(profile())
+    document = json.loads(json.dumps({"schema": "difficult-examples/plan/2", **plan.__dict__}, default=lambda _: None))
+    document |= {"margin_sigma": 0.1, "temperature_rho": None, "reasons": {"temperature_rho": "because"}}
+    for source in ("theorem", "optimum", "perfect"):
+        del document[source]
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(document))
+    found = Plan.load(path)
+    assert found.theorem == Sizes(0.1)
+    assert found.reason("temperature_rho", "spectral") == found.reason("combined_rho", "spectral") == "because"
+    assert found.reason("margin_sigma", "nt_xent") == "made by an earlier version: derive the plan again"
+    path.write_text(json.dumps({**document, "temperature_rho": 0.8}))
+    assert Plan.load(path).theorem == Sizes(0.1, 0.8, 0.05, 0.9)
+    path.write_text(json.dumps({**document, "margin_sigma": -1}))
+    with pytest.raises(ParameterError, match="margin_sigma of theorem of .* = -1 violates a number >= 0"):
+        Plan.load(path)
+
+
+def test_reasons_are_told_once():
+    why = {f"optimum.{name}": "because" for name in NAMES} | {"perfect.margin_sigma": "why", "removal_fraction": "all"}
+    assert grouped(why) == {"optimum": "because", "perfect margin sigma": "why", "removal fraction": "all"}
 
 
 def test_documents_survive_a_round_trip(tmp_path):
-    p = profile()
+    p = profile(tau=0.2, selector={"block": SELECTOR})
     p.save(tmp_path / "profile.json")
     assert Profile.load(tmp_path / "profile.json") == p
     plan = plan_from_profile(p)
@@ -163,6 +246,9 @@ def test_command_plan_equals_the_plan_of_the_profile(tmp_path):
         (lambda d: d["spaces"]["encoder"]["across"].pop("mixed"), "encoder.across lacks mixed"),
         (lambda d: d["spaces"]["encoder"].update(welch_t="large"), "welch_t = large violates a finite"),
         (lambda d: d["delta"].update(value=2), "delta = 2 violates"),
+        (lambda d: d.update(tau=0), "tau = 0 violates tau > 0 or null"),
+        (lambda d: d.update(selector=[]), "selector of"),
+        (lambda d: d.update(selector={"blocks": {}}), "selector.blocks lacks"),
     ],
 )
 def test_a_damaged_profile_is_refused_in_one_line(change, message, tmp_path, capsys):
@@ -186,15 +272,22 @@ def test_a_profile_that_is_no_json_object_is_refused(text, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("margin_sigma", -1), ("temperature_rho", 0), ("temperature_rho", 2), ("pos_high", None), ("pos_low", 0.0)],
+    [
+        ("theorem.margin_sigma", -1),
+        ("optimum.temperature_rho", 0),
+        ("perfect.combined_rho", 2),
+        ("pos_high", None),
+        ("pos_low", 0.0),
+    ],
 )
 def test_a_plan_out_of_range_is_refused(name, value, tmp_path):
     path = tmp_path / "plan.json"
     plan_from_profile(profile()).save(path)
     document = json.loads(path.read_text())
-    document[name] = value
+    *place, entry = name.split(".")
+    (document[place[0]] if place else document)[entry] = value
     path.write_text(json.dumps(document))
-    with pytest.raises(ParameterError, match=name):
+    with pytest.raises(ParameterError, match=entry):
         Plan.load(path)
 
 
@@ -216,15 +309,18 @@ def test_a_profile_keeps_the_predicted_accuracy(predicted, tmp_path):
     assert Profile.load(path) == profile(predicted_probe=predicted)
 
 
-def test_a_profile_of_the_second_version_is_still_read(tmp_path):
+def test_profiles_of_earlier_versions_are_still_read(tmp_path):
     path = tmp_path / "profile.json"
     document = profile().to_json()
-    assert document["schema"] == "difficult-examples/profile/3"
+    assert document["schema"] == "difficult-examples/profile/4"
+    del document["selector"], document["tau"]
+    path.write_text(json.dumps({**document, "schema": "difficult-examples/profile/3"}))
+    assert Profile.load(path) == profile()
     del document["predicted_probe"]
     path.write_text(json.dumps({**document, "schema": "difficult-examples/profile/2"}))
     assert Profile.load(path) == profile()
     path.write_text(json.dumps(document))
-    with pytest.raises(ParameterError, match="lacks predicted_probe"):
+    with pytest.raises(ParameterError, match="lacks predicted_probe, selector, tau"):
         Profile.load(path)
     path.write_text(json.dumps({**document, "predicted_probe": None, "schema": "difficult-examples/profile/2"}))
     with pytest.raises(ParameterError, match="has unknown predicted_probe"):

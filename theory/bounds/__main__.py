@@ -16,8 +16,9 @@ from theory.command import Parser, format_number, run
 from theory.files import require_writable, write_figure, write_text
 from theory.options import GIVEN, add_graph, given_six, graph_of_options, pairing_of
 from theory.params import GraphParameters, SixLevels
-from theory.plan import MEASURED, Plan, Profile, graph_of, plan_from_parameters, plan_from_profile
+from theory.plan import MEASURED, Plan, Profile, graph_of, grouped, plan_from_parameters, plan_from_profile
 from theory.sharper import comparison
+from theory.sizes import SPLIT, THEOREM, size_lines
 from theory.spectrum import has_negative_weight, is_positive_semidefinite, largest_gamma, spectrum
 
 
@@ -42,6 +43,8 @@ def parser(prog: str, level: Any = float) -> Parser:
     add = found.group("bounds and plan").add_argument
     add("--dim", type=int, help=f"k, output width of the network the loss is applied to, >= 1 ({DEFAULTS['dim']})")
     add("--delta", type=level, metavar="X", help=f"labelling error, 0 to 1 ({DEFAULTS['delta']})")
+    add("--tau", type=float, help="temperature of the loss, > 0: sizes for NT-Xent need it (that of the profile)")
+    add("--split", type=float, default=SPLIT, help="share that the margin has where both remedies act, 0 to 1")
     add("--exact", action="store_true", help="exact arithmetic: similarities as decimals or fractions, such as 1/3")
     add("--noise", type=float, metavar="EPSILON", help="also the bounds under noise of this standard deviation, >= 0")
     add("--noise-seed", type=int, metavar="SEED", help="sample the noise: a guarantee beside the asymptotic bounds")
@@ -75,11 +78,13 @@ def _command(args: Namespace) -> None:
         _sweep(args, {**fixed, "pairing": pairing_of(args)})
         return
     if args.profile:
-        plan = plan_from_profile(Profile.load(args.profile), pairing_of(args), args.dim, args.delta)
+        profile = Profile.load(args.profile)
+        plan = plan_from_profile(profile, pairing_of(args), args.dim, args.delta, args.tau, args.split)
     else:
         dim = DEFAULTS["dim"] if args.dim is None else args.dim
         delta = DEFAULTS["delta"] if args.delta is None else args.delta
-        plan = plan_from_parameters(graph_of_options(args), dim, _fraction(str(delta)) if args.exact else delta)
+        exact = _fraction(str(delta)) if args.exact else delta
+        plan = plan_from_parameters(graph_of_options(args), dim, exact, args.tau, args.split)
     report = _report(plan)
     if args.noise is not None:
         report["noise"] = _noise(report, args.noise, args.noise_seed)
@@ -238,15 +243,14 @@ def _text(report: dict[str, Any]) -> str:
         if report["sharper"] is not None:
             lines += _sharper_lines(report["sharper"], p["delta"])
     lines += ["", "Plan"]
+    lines += [f"  {line}" for line in size_lines(report["plan"], ".6g")]
     labels = {
-        "margin_sigma": "margin σ* (units of the weights)",
-        "temperature_rho": "temperature factor ρ*",
         "pos_high": "difficult pairs from the top share",
         "pos_low": "to the top share",
         "removal_fraction": "share of each class to remove",
     }
-    lines += [f"  {label:<36}{format_number(report['plan'][name], '.6g')}" for name, label in labels.items()]
-    lines += [f"  {name.replace('_', ' ')}: {reason}" for name, reason in report["reasons"].items()]
+    lines += [f"  {label:<38}{format_number(report['plan'][name], '.6g')}" for name, label in labels.items()]
+    lines += [f"  {names}: {reason}" for names, reason in grouped(report["reasons"]).items()]
     if "noise" in report:
         lines += _noise_lines(report["noise"])
         if report["prediction"] is not None:
@@ -355,7 +359,7 @@ def _exact_lines(report: dict[str, Any]) -> list[str]:
             f"  {name} {key}".ljust(28) + str(bound[key]) for key in ("lambda_exact", "bound") if bound[key] is not None
         ]
     remedies = ("margin_sigma", "temperature_rho")
-    return lines + [f"  {name}".ljust(28) + str(report["plan"][name]) for name in remedies]
+    return lines + [f"  {THEOREM} {name}".ljust(28) + str(report["plan"][THEOREM][name]) for name in remedies]
 
 
 def _noise_lines(noise: dict[str, Any]) -> list[str]:

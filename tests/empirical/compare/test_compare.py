@@ -67,7 +67,8 @@ def test_arms_use_the_plan_of_their_own_warm_up(finished):
         plan = Plan.load(out / f"omega-{task.settings.omega!r}" / "warmup" / "plan.json")
         arm = ARMS[task.settings.arm]
         if arm.sigma:
-            assert task.settings.remedy.sigma == plan.margin_sigma
+            sizes = plan.sizes(task.settings.loss)
+            assert task.settings.remedy.sigma == (sizes.combined_sigma if arm.rho else sizes.margin_sigma)
         if arm.drop in ("difficult", "random"):
             assert len(task.settings.drop) == round(plan.removal_fraction * 100)
         if arm.drop == "mixed":
@@ -190,7 +191,7 @@ def test_runs_from_before_the_prediction_are_reported_without(finished, tmp_path
         path.write_text(json.dumps(result))
     for path in (tmp_path / "old").glob("*/*/profile.json"):
         document = json.loads(path.read_text())
-        del document["predicted_probe"]
+        del document["predicted_probe"], document["selector"], document["tau"]
         path.write_text(json.dumps({**document, "schema": "difficult-examples/profile/2"}))
     assert main(["--report", str(tmp_path / "old")]) == 0
     assert pd.read_csv(tmp_path / "old" / "results.csv").encoder_predicted_probe.isna().all()

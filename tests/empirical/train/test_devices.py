@@ -29,12 +29,11 @@ from empirical.train.selectors import make_selector
 from empirical.train.settings import FRAMEWORKS, Running, Settings
 from empirical.train.simclr import gather
 from tests.theory.graphs import REFERENCE
-from theory.plan import plan_from_parameters
+from theory.plan import Sizes, plan_from_parameters
 
 # Values at which every remedy flags pairs of so small a batch and removal leaves more than a batch.
-PLAN = replace(
-    plan_from_parameters(REFERENCE, 4, 0.01), margin_sigma=0.2, temperature_rho=0.7, pos_high=0.1, pos_low=0.6
-)
+STRONG = Sizes(0.2, 0.7, 0.2, 0.7)
+PLAN = replace(plan_from_parameters(REFERENCE, 4, 0.01), theorem=STRONG, perfect=STRONG, pos_high=0.1, pos_low=0.6)
 GIVEN = Given(".1,.6", 0.2, 0.7)  # for the paper's arms: it states nothing for digits
 METHODS = [(framework, arm.loss or "nt_xent", name) for framework in FRAMEWORKS for name, arm in ARMS.items()]
 METHODS += [(framework, loss, "combined") for framework in FRAMEWORKS for loss in LOSSES if loss != "nt_xent"]

@@ -21,12 +21,12 @@ from empirical.train.loop import train
 from empirical.train.settings import Running, Settings
 from tests.theory.graphs import REFERENCE
 from theory.checks import ParameterError
-from theory.plan import plan_from_parameters
+from theory.plan import Sizes, plan_from_parameters
 
 TINY = Settings(data="digits", train=100, test=100, encoder="convnet", width=4, dim=8, batch=50, epochs=3)
 ARGUMENTS = ["--data", "digits", "--train", "100", "--test", "100", "--encoder", "convnet", "--width", "4"]
 ARGUMENTS += ["--dim", "8", "--batch", "50", "--epochs", "1"]
-PLAN = plan_from_parameters(REFERENCE, 4, 0.01)
+PLAN = replace(plan_from_parameters(REFERENCE, 4, 0.01), perfect=Sizes(0.1, 0.8, 0.05, 0.9))
 
 
 class Interrupted(Exception):
@@ -391,7 +391,7 @@ def test_command_trains_with_a_plan(tmp_path, capsys):
     assert main([*ARGUMENTS, *out]) == 0
     assert "trained 1 epochs" in capsys.readouterr().out
     settings, _ = load_network(tmp_path / "run" / "checkpoint.pt")
-    assert settings.remedy.sigma == PLAN.margin_sigma
+    assert settings.remedy.sigma == 0.05
     assert main([*ARGUMENTS, *out]) == 0
     assert "resumed" in capsys.readouterr().out
 
