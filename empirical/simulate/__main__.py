@@ -26,7 +26,6 @@ def parser(prog: str) -> Parser:
         "(EXPERIMENT | --alpha X --beta X ...) --out FOLDER [options]",
         (
             "experiments/sampled.toml --out runs/sampled",
-            "experiments/plan_check.toml --check-plan --out runs/plan_check",
             "--alpha .5 --beta .05 --gamma .2 --samples-per-class 8 --classes 3 --difficult 2 --dim 5 --out runs/one",
         ),
     )
