@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from empirical.arms import Given
 from figures import style
 from theory.command import Parser, run
 from theory.files import write_text
@@ -51,7 +52,7 @@ def measure(evidence: Path, plan: Path, checkpoint: Path | None = None) -> pd.Da
         arrays = {name: file[name] for name in ("features", "labels", "difficult")}
     condition = Condition(0.0, {}, {"warmup": Plan.load(plan)}, {}, arrays)
     groups, similarities = pair_groups(condition), cosine_matrix(condition)
-    high, low = band_of(condition, similarities, "theory")
+    high, low = band_of(condition, similarities, Given("theory"), "")
     flagged = np.logical_or.reduce(list(groups.values())) & (similarities > low) & (similarities <= high)
     band = pd.DataFrame({"space": "encoder", "group": "band", "low": [low], "high": [high]})
     parts = [*_histograms("encoder", similarities, groups, flagged), band]

@@ -40,7 +40,7 @@ def _treatment(arm: Arm) -> str:
         printed = ["margin σ"] * arm.sigma + ["temperature ρ·τ"] * arm.rho + ["cosine 0"] * arm.remove_pairs
         return f"as printed, positives too: {', '.join(printed)}"
     removed = "removed, the others rescaled" if arm.rescale else "removed"
-    parts = ["margin σ*"] * arm.sigma + ["temperature ρ*·τ"] * arm.rho + [removed] * arm.remove_pairs
+    parts = ["the plan's margin"] * arm.sigma + ["the plan's temperature"] * arm.rho + [removed] * arm.remove_pairs
     return ", ".join(parts) or "—"
 
 
