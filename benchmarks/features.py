@@ -87,7 +87,7 @@ def speed(quick: bool) -> Rows:
     features = np.maximum(points @ mixing + 0.5, 0).astype(np.float32)
     half = slice(0, 500)
     calls: dict[str, Callable[[], Any]] = {
-        "probe": partial(linear_probe, features, labels, features[half], labels[half]),
+        "probe": partial(linear_probe, features, labels, features[half], labels[half], c=1.0),
         **{name: partial(predict, features, labels, **version) for name, version in VERSIONS.items()},
     }
     times: dict[str, list[float]] = {name: [] for name in calls}
@@ -142,7 +142,7 @@ def cross_validated(features: Any, labels: Any) -> float:
     found = []
     for k in range(PARTS):
         kept = fold != k
-        found.append(linear_probe(features[kept], labels[kept], features[~kept], labels[~kept]))
+        found.append(linear_probe(features[kept], labels[kept], features[~kept], labels[~kept], c=1.0))
     return mean(found)
 
 

@@ -64,7 +64,7 @@ def execute(task: Task) -> None:
     """Do one task and write its result.json last; a finished task is left alone."""
     if task.finished:
         return
-    from empirical.evaluate.probes import evaluate_features, evaluate_network
+    from empirical.evaluate.scoring import evaluate_features, evaluate_network
     from empirical.train.logs import write_result
     from empirical.train.loop import train
 
@@ -87,7 +87,8 @@ def execute(task: Task) -> None:
         else:
             network = train(s, task.out, lambda *done: _report_epochs(task, *done), task.running).eval()
             device = next(network.parameters()).device
-        metrics = evaluate_network(network, original, protocol)
+        view = s.augmentation if protocol.on_views else None
+        metrics = evaluate_network(network, original, protocol, view)
         if task.measured:
             _measure_run(task, network)
         elif task.kind == "warmup" or (task.kind == "untrained" and s.seed == 0):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from empirical.arms import ARMS
-from empirical.choices import SCORES
+from empirical.choices import PROTOCOLS, SCORES
 from empirical.compare.presets import DEFAULT, PRESETS
 from empirical.options import add_given, chosen_given
 from empirical.recipes import RECIPES, check_recipe_fits, recipe
@@ -51,9 +51,13 @@ def parser(prog: str) -> Parser:
     add("--scores", choices=SCORES, help=scores)
     penalty = f"weight of SAS's penalty for similar samples, >= 0 ({preset.redundancy:g}: as released)"
     add("--redundancy", type=float, help=penalty)
-    add = found.group("linear probe").add_argument
-    add("--labels-per-class", type=int, help="labels per class that it sees, >= 1 (all)")
+    add = found.group("evaluation").add_argument
+    named = f"how encoders are evaluated, see docs/evaluation.md: {', '.join(PROTOCOLS)} ({preset.protocol})"
+    add("--protocol", choices=PROTOCOLS, help=named)
+    add("--labels-per-class", type=int, help="labels per class that the probe sees, >= 1 (all)")
     add("--draws", type=int, help=f"label draws, >= 1 ({preset.draws})")
+    add("--knn-k", type=int, help=f"neighbours, >= 1 ({preset.knn_k})")
+    add("--knn-tau", type=float, help="temperature of their votes, > 0 (0.1; under adnce each run's own τ)")
     add_given(found)
     add_arguments(found, preset.base, needed=["data"])
     add_arguments(found, Running())
@@ -91,7 +95,8 @@ def _command(args: Namespace) -> None:
         except ValueError as error:
             raise ParameterError(f"--omegas {args.omegas}: not numbers separated by commas") from error
     chosen |= chosen_given(args)
-    for name in ("seeds", "pairing", "scores", "redundancy", "labels_per_class", "draws"):
+    plain = ("seeds", "pairing", "scores", "redundancy", "labels_per_class", "draws", "protocol", "knn_k", "knn_tau")
+    for name in plain:
         if getattr(args, name) is not None:
             chosen[name] = getattr(args, name)
     from empirical.compare.experiment import compare

@@ -16,7 +16,6 @@ from empirical.arms import ARMS, NotApplicable, pair_remedy
 from empirical.compare.presets import Experiment
 from empirical.compare.report import write_report
 from empirical.compare.saved import claim, folder, write_reasons
-from empirical.evaluate.protocol import Protocol
 from empirical.runs import Task, dropped, run_tasks
 from empirical.train.settings import ALONE, Running, Settings
 from theory.checks import require, require_integer
@@ -69,8 +68,8 @@ def task(
     experiment: Experiment, kind: str, settings: Settings, out: Path, running: Running = ALONE, measured: bool = False
 ) -> Task:
     """One run of an experiment."""
-    protocol = Protocol(labels_per_class=experiment.labels_per_class, draws=experiment.draws)
     e = experiment
+    protocol = e.protocol_of(settings)
     return Task(kind, settings, out, protocol, e.pairing, e.scores, e.redundancy, running, measured)
 
 
@@ -80,7 +79,8 @@ def first_tasks(experiment: Experiment, out: Path, running: Running = ALONE) -> 
     for omega in experiment.omegas:
         base, place = replace(experiment.base, omega=omega), folder(out, omega)
         tasks.append(task(experiment, "warmup", replace(base, seed=WARMUP_SEED), place / "warmup", running))
-        if math.prod(base.original_images().x_train.shape) <= LARGEST_RAW:
+        probed = not experiment.protocol_of(base).on_views  # through a network, which raw pixels have not
+        if probed and math.prod(base.original_images().x_train.shape) <= LARGEST_RAW:
             tasks.append(task(experiment, "raw_pixels", replace(base, seed=0), place / "raw_pixels", running))
         for seed in range(experiment.seeds):
             untrained = replace(base, seed=seed)

@@ -7,6 +7,7 @@ from typing import Any
 
 from empirical.arms import ARMS, Given
 from empirical.choices import NOT_NEGATIVE, SCORES
+from empirical.evaluate.protocol import Protocol
 from empirical.train.settings import Settings
 from theory.checks import ParameterError, require, require_integer, require_known, require_share
 from theory.kinds import Pairing
@@ -38,6 +39,8 @@ class Experiment:
     labels_per_class : int or None
         Labels per class that the probe sees, over ``draws`` draws; None for all of them.
     draws : int
+    protocol, knn_k, knn_tau : str, int, float or None
+        How probe and kNN are done, see ``empirical.evaluate.Protocol``.
     """
 
     base: Settings
@@ -53,7 +56,10 @@ class Experiment:
     scores: str = "gap"
     redundancy: float = 0.0
     labels_per_class: int | None = None
-    draws: int = 50
+    draws: int = Protocol.draws
+    protocol: str = Protocol.probe
+    knn_k: int = Protocol.k
+    knn_tau: float | None = None
 
     def __post_init__(self) -> None:
         for arm in self.arms:
@@ -64,7 +70,6 @@ class Experiment:
                 f"arms {','.join(self.arms)}: baseline is missing, against which all others are compared"
             )
         require_integer("seeds", self.seeds, 1)
-        require_integer("draws", self.draws, 1)
         require(bool(self.omegas), "omegas", "", "at least one value")
         require(len(set(self.omegas)) == len(self.omegas), "omegas", self.omegas, "no value twice")
         for omega in self.omegas:
@@ -73,11 +78,17 @@ class Experiment:
         require_known("scores", self.scores, SCORES)
         NOT_NEGATIVE.require("redundancy", self.redundancy)
         require(self.scores == "sas" or self.redundancy == 0, "redundancy", self.redundancy, "0 unless scores = sas")
+        self.protocol_of(self.base)
 
     @property
     def given(self) -> Given:
         """Values in place of the plan's."""
         return Given(self.band, self.sigma, self.rho, self.ranking, self.stated)
+
+    def protocol_of(self, settings: Settings) -> Protocol:
+        """How a run with these settings is evaluated."""
+        few = self.labels_per_class, self.draws
+        return Protocol.named(self.protocol, settings.data, settings.tau, *few, self.knn_k, self.knn_tau)
 
     def to_json(self) -> dict[str, Any]:
         """The experiment as plain data."""

@@ -221,6 +221,7 @@ def render(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Cond
     arms = runs[~runs.arm.isin([*REFERENCES, "warmup"])]
     return template.render(
         experiment=experiment,
+        protocol=experiment.protocol_of(experiment.base),
         settings=json.dumps(summary["experiment"], indent=2, ensure_ascii=False),
         headlines=headlines(runs, experiment, conditions),
         disagreements=disagreements(runs, experiment, conditions, correlation),

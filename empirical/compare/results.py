@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,14 @@ from empirical.compare.saved import folder, read_reasons
 from empirical.data.arrays import read_npz
 from empirical.runs import REFERENCES
 from empirical.statistics import detectable_difference, mean_interval, paired, rank_correlation
-from empirical.train.logs import RESULT_SCHEMA
-from theory.checks import ParameterError, require
+from empirical.train.logs import read_result
+from theory.checks import require
 from theory.plan import Plan, Profile
 
 PRIMARY = "encoder_probe"
 PREDICTED = "encoder_predicted_probe"  # from the training features; runs before it, or with too few labels, have none
 METRICS = (PRIMARY, PREDICTED, "encoder_knn", "projector_probe", "projector_predicted_probe", "projector_knn")
+CHOSEN = ("encoder_c", "projector_c")  # the probes' C
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,15 @@ def read_condition(out: Path, omega: float) -> Condition:
 
 
 def load_runs(out: Path, experiment: Experiment) -> pd.DataFrame:
-    """One row per finished run: omega, arm, seed, the accuracies and seconds."""
+    """One row per finished run: omega, arm, seed, the accuracies, the probes' C, the protocol's name and seconds."""
     rows = []
     for omega in experiment.omegas:
         for path in sorted(folder(out, omega).glob("*/result.json")):
-            result = json.loads(path.read_text(encoding="utf-8"))
-            if result["schema"] != RESULT_SCHEMA:
-                raise ParameterError(f"schema of {path}", result["schema"], f"schema == {RESULT_SCHEMA}")
-            row = {name: result["metrics"].get(name) for name in METRICS}
-            rows.append({**{k: result[k] for k in ("omega", "arm", "seed")}, **row, "seconds": result["seconds"]})
-    return pd.DataFrame(rows, columns=["omega", "arm", "seed", *METRICS, "seconds"])
+            result = read_result(path)
+            row = {name: result["metrics"].get(name) for name in (*METRICS, *CHOSEN)}
+            row |= {"protocol": result["protocol"].probe, "seconds": result["seconds"]}
+            rows.append({**{k: result[k] for k in ("omega", "arm", "seed")}, **row})
+    return pd.DataFrame(rows, columns=["omega", "arm", "seed", *METRICS, *CHOSEN, "protocol", "seconds"])
 
 
 def require_finished(out: Path, experiment: Experiment, conditions: Sequence[Condition], runs: pd.DataFrame) -> None:
@@ -113,6 +112,7 @@ def summarise(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[C
     )
     return {
         "experiment": experiment.to_json(),
+        "protocol": experiment.protocol_of(experiment.base).to_json(),
         "table": table,
         "predicted_against_measured": predictions,
         "rank_correlation": correlation.to_json(),

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from empirical.compare.presets import Experiment
+from empirical.evaluate import protocol
 from empirical.train.settings import Settings
 from theory import files
 from theory.checks import require
 from theory.files import read_document, write_json
 
 EXPERIMENT_SCHEMA = "difficult-examples/experiment/2"
-# Read for a report; not gone on with, for its arms would get other sizes and views.
+# Read for a report; not gone on with, for its arms would get other sizes, views and probes.
 EARLIER: dict[str, dict[str, Any]] = {
     "difficult-examples/experiment/1": {
         "sigma": None,
@@ -21,6 +22,9 @@ EARLIER: dict[str, dict[str, Any]] = {
         "ranking": "batch",
         "stated": None,
         "redundancy": 0.0,
+        "protocol": protocol.EARLIER.probe,
+        "knn_k": protocol.EARLIER.k,
+        "knn_tau": None,
     }
 }
 REASONS, REASONS_SCHEMA = "inapplicable.json", "difficult-examples/inapplicable/1"

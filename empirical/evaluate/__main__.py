@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from empirical.choices import PROTOCOLS
-from empirical.evaluate.protocol import Protocol
+from empirical.evaluate.protocol import STEPS, Protocol
 from theory.checks import ParameterError
 from theory.command import Parser, run
 
@@ -34,23 +33,27 @@ def parser(prog: str) -> Parser:
     add("--checkpoint", type=Path, required=True, help="checkpoint.pt of empirical.train")
     add("--data", help="other data than those of the run: digits, cifar10, cifar100, stl10, npz:PATH or folder:PATH")
     add = found.group("linear probe").add_argument
-    add("--protocol", choices=PROTOCOLS, default=Protocol.probe, help="how it is fitted: " + ", ".join(PROTOCOLS))
+    named = f"how it is fitted, see docs/evaluation.md: {', '.join(PROTOCOLS)}"
+    add("--protocol", choices=PROTOCOLS, default=Protocol.probe, help=named)
     add("--labels-per-class", type=int, help="train on so few labels, >= 1, averaged over draws (all labels)")
     add("--draws", type=int, default=Protocol.draws, help="label draws, >= 1")
     add = found.group("nearest neighbours").add_argument
-    add("--knn-k", type=int, default=Protocol.k, help="neighbours, >= 1")
-    add("--knn-tau", type=float, default=Protocol.tau, help="temperature of their votes, > 0")
+    add("--knn-k", type=int, default=Protocol.k, help="neighbours, >= 1, all images where there are fewer")
+    add("--knn-tau", type=float, help="temperature of their votes, > 0 (0.1; under adnce the run's own τ)")
     found.group("output").add_argument("--json", action="store_true", help="print JSON")
     return found
 
 
 def _command(args: Namespace) -> None:
-    protocol = Protocol(args.protocol, args.labels_per_class, args.draws, args.knn_k, args.knn_tau)
+    counted = args.labels_per_class, args.draws, args.knn_k, args.knn_tau
+    Protocol.named(args.protocol, "", Protocol.tau, *counted)  # before anything is loaded
     from empirical.data import load
-    from empirical.evaluate.probes import describe, evaluate_network, fingerprint
+    from empirical.evaluate.scoring import describe, evaluate_network, fingerprint
     from empirical.train.checkpoint import load_network
+    from empirical.train.logs import StepBar
 
     settings, network = load_network(args.checkpoint)
+    protocol = Protocol.named(args.protocol, args.data or settings.data, settings.tau, *counted)
     if args.data is None:
         images = settings.original_images()
     else:
@@ -59,10 +62,11 @@ def _command(args: Namespace) -> None:
     found = images.x_train.shape[1]
     if found != network.channels:
         raise ParameterError(f"--data {args.data}: images of {found} channels, the network takes {network.channels}")
-    scores = evaluate_network(network, images, protocol, settings.augmentation)
+    with StepBar("probe on views", STEPS["adnce"][0]) as bar:
+        scores = evaluate_network(network, images, protocol, settings.augmentation, bar)
     if args.json:
         document = {"checkpoint": str(args.checkpoint), "fingerprint": fingerprint(network)}
-        print(json.dumps({**document, "protocol": asdict(protocol), **scores}, indent=2))
+        print(json.dumps({**document, "protocol": protocol.to_json(), **scores}, indent=2))
         return
     print(f"{args.checkpoint}: {settings.arm}, {settings.epochs} epochs, final weights; {images.name}")
     print(describe(scores, protocol))

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from empirical.evaluate.protocol import Protocol
 from empirical.statistics import (
     WITHIN_NOISE,
     Mean,
@@ -283,6 +284,7 @@ def bounds(runs: pd.DataFrame, _: dict[str, Any]) -> str:
 def setup(runs: pd.DataFrame, summary: dict[str, Any]) -> str:
     """What all runs share, in words."""
     settings, environment = summary["settings"], summary["environment"]
+    protocol = Protocol.from_json(summary.get("protocol"))
     images = {name: "all" if settings[name] is None else f"{settings[name]:,}" for name in ("train", "test")}
     return (
         f"{len(runs)} runs on {settings['data']}: {images['train']} training images, {images['test']} test images; "
@@ -290,7 +292,8 @@ def setup(runs: pd.DataFrame, summary: dict[str, Any]) -> str:
         f"k = {settings['dim']}; {settings['loss']} at τ = {settings['tau']:g}; batches of {settings['batch']}, "
         f"{settings['epochs']} epochs of {settings['optimizer']}, learning rate {settings['lr']:g} "
         f"({settings['schedule']}), {settings['precision']}; "
-        f"torch {environment['versions']['torch']} on {environment['device']}."
+        f"torch {environment['versions']['torch']} on {environment['device']}. "
+        f"Protocol {protocol.probe}: {protocol.words}."
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from empirical.choices import POSITIVE
 from empirical.data.features import Features, Mapper
 from empirical.prediction.discriminant import Axes, Cloud, axes, project
 from empirical.prediction.mixture import Part, parts, split_class, whole
@@ -73,6 +74,7 @@ def predict(
     covariance: Covariance = "own",
     components: int = 1,
     mapper: Mapper = map,
+    c: float = 1.0,
 ) -> Prediction:
     """Accuracy that ``empirical.evaluate.linear_probe`` will have, from its training features alone.
 
@@ -90,6 +92,8 @@ def predict(
         Gaussians in a class: one, or an easy and a difficult part where the samples tell them apart.
     mapper : callable
         ``map``, or that of a pool, whose workers go through the features.
+    c : float
+        The probe's inverse regularisation, scikit-learn's C, > 0.
 
     Raises
     ------
@@ -103,6 +107,7 @@ def predict(
     require(own or components == 1, "components", components, "1 where covariance = pooled")
     if labels_per_class is not None:
         labels_per_class = require_integer("labels_per_class", labels_per_class, 1, MOST_LABELS)
+    POSITIVE.require("c", c)
     x = features if isinstance(features, Features) else Features(np.asarray(features))
     y = np.unique(labels, return_inverse=True)[1].astype(np.int64)
     moments = measure_moments(x, y, mapper)
@@ -116,7 +121,7 @@ def predict(
         reason = f"κ = {d}/({moments.samples} − {classes}) = {kappa:.3g} > {LARGEST_KAPPA}: too few samples to tell"
         return _none(kappa, d, reason, notes)
     counts = moments.counts if labels_per_class is None else np.full(classes, labels_per_class)
-    found = resolvent(basis, moments, *_labelled(counts))
+    found = resolvent(basis, moments, _freedom(counts), _ridge(counts, c))
     scores = score(found, counts)
     if scores.kappa > LARGEST_KAPPA:
         return _none(scores.kappa, d, f"κ = {scores.kappa:.3g} > {LARGEST_KAPPA}: too few labels to tell", notes)
@@ -129,14 +134,18 @@ def predict(
     return _predict(found, scores, along, cloud, own, components, notes)
 
 
-def _labelled(counts: NDArray[np.int64]) -> tuple[float, float]:
-    """Degrees of freedom of a probe's labels, and its ridge.
+def _freedom(counts: NDArray[np.int64]) -> float:
+    """Degrees of freedom of a probe's labels, n − C."""
+    return max(float(counts.sum()) - len(counts), FEWEST_FREEDOM)
 
-    scikit-learn's logistic regression adds ½|W|² to the summed losses, whose curvature is 1/C at W = 0: with
-    n·S + C·I in the normal equations, and n − C for n.
+
+def _ridge(counts: NDArray[np.int64], c: float) -> float:
+    """Ridge of a probe.
+
+    scikit-learn's logistic regression adds ½|W|²/c to the summed losses, whose curvature is 1/C at W = 0: with
+    n·S + (C/c)·I in the normal equations, and n − C for n.
     """
-    freedom = max(float(counts.sum()) - len(counts), FEWEST_FREEDOM)
-    return freedom, len(counts) / freedom
+    return len(counts) / (c * _freedom(counts))
 
 
 def _none(kappa: float, dimensions: int, reason: str, notes: tuple[str, ...]) -> Prediction:
@@ -180,7 +189,7 @@ class Scores:
     @property
     def freedom(self) -> float:
         """n − C."""
-        return _labelled(self.counts)[0]
+        return _freedom(self.counts)
 
     @property
     def kappa(self) -> float:

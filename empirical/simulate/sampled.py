@@ -250,7 +250,7 @@ class Measurement:
         angles = (largest_angle(self._features(table), space) for space in self.spaces)
         fit, test = self.probed, ~self.probed
         x = self.exact.embeddings(table).numpy()
-        accuracy = linear_probe(x[fit], self.labels[fit], x[test], self.labels[test])
+        accuracy = linear_probe(x[fit], self.labels[fit], x[test], self.labels[test], c=1.0)
         return (step, float(self.exact.population_loss(table)), *angles, 1 - accuracy)
 
     def _features(self, table: Tensor) -> Array:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from empirical.choices import PROTOCOLS
 from empirical.compare.presets import PRESETS
 from empirical.study.parts import CPU_IMAGES, PARTS, SCALES
 from empirical.train.options import add_arguments, given, require_alone
@@ -39,6 +40,8 @@ def parser(prog: str) -> Parser:
     scales = "cpu (narrow network, 5,000 images; its defaults are shown) or full (ResNet-18, all images, 100 epochs)"
     add("--scale", choices=list(SCALES), default="cpu", help=scales)
     add("--seeds", type=int, help="runs per condition, >= 1 (each part's own number)")
+    named = f"how runs are evaluated, see docs/evaluation.md: {', '.join(PROTOCOLS)}"
+    add("--protocol", choices=PROTOCOLS, default=PROTOCOLS[0], help=named)
     add_arguments(found, _base("cpu"), needed=["data"])
     add_arguments(found, Running())
     add_workers(found)
@@ -72,7 +75,7 @@ def _command(args: Namespace) -> None:
     settings, running = settings_from_arguments(args, _base(args.scale)), Running(**given(args, Running))
     from empirical.study.study import Study, publish, run_part
 
-    study = Study(settings, args.out, running)
+    study = Study(settings, args.out, running, args.protocol)
     with workers(**chosen_workers(args), out=args.out) as pool:
         for part in args.parts:
             run_part(study, part, args.seeds, pool)

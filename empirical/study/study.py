@@ -20,8 +20,10 @@ from empirical.arms import NotApplicable
 from empirical.compare.experiment import WARMUP_SEED, task
 from empirical.compare.presets import Experiment
 from empirical.compare.saved import claim, load_experiment
+from empirical.evaluate.protocol import Protocol
 from empirical.runs import Task, dropped, run_tasks
 from empirical.study.parts import PARTS, Condition, Part
+from empirical.train.logs import read_result
 from empirical.train.settings import ALONE, Running, Settings
 from theory.bounds import error_bounds
 from theory.checks import ParameterError, require_integer, require_known
@@ -46,16 +48,22 @@ class Study:
         Settings that all conditions share.
     out : Path
     running : Running
+    protocol, knn_k, knn_tau
+        How runs are evaluated, see ``Experiment``.
     """
 
     base: Settings
     out: Path
     running: Running = ALONE
+    protocol: str = Protocol.probe
+    knn_k: int = Protocol.k
+    knn_tau: float | None = None
 
     @property
     def experiment(self) -> Experiment:
         """What ``empirical.compare`` records and checks."""
-        return Experiment(self.base, ("baseline",))
+        one = Experiment(self.base, ("baseline",))
+        return replace(one, protocol=self.protocol, knn_k=self.knn_k, knn_tau=self.knn_tau)
 
     @property
     def warmup(self) -> Task:
@@ -132,7 +140,8 @@ def conditions_by_name() -> dict[str, Condition]:
 
 def load_study(out: Path) -> Study:
     """The study recorded in a folder; ParameterError if there is none."""
-    return Study(load_experiment(out).base, Path(out))
+    found = load_experiment(out)
+    return Study(found.base, Path(out), ALONE, found.protocol, found.knn_k, found.knn_tau)
 
 
 def collect(study: Study) -> pd.DataFrame:
@@ -140,13 +149,14 @@ def collect(study: Study) -> pd.DataFrame:
     rows = []
     for name, condition in conditions_by_name().items():
         for path in sorted((study.out / name).glob("*/result.json"), key=lambda p: int(p.parent.name)):
-            result = json.loads(path.read_text(encoding="utf-8"))
+            result = read_result(path)
             remedy = result["settings"]["remedy"] or {}
             row: dict[str, Any] = {"condition": name, "arm": condition.arm, "omega": condition.omega}
             row |= {key: result["settings"][key] for key in ("seed", "batch", "tau", "loss")}
             row |= {key: remedy.get(key) for key in ("sigma", "rho", "pos_high", "pos_low")}
             row |= {"dropped": len(result["settings"]["drop"]), **result["metrics"], **_training(path.parent)}
-            rows.append({**row, **_graph(path.parent, result["settings"]["dim"]), "seconds": result["seconds"]})
+            row |= _graph(path.parent, result["settings"]["dim"])
+            rows.append({**row, "protocol": result["protocol"].probe, "seconds": result["seconds"]})
     if not rows:
         raise ParameterError("out", study.out, "a folder with finished runs of the study")
     return pd.DataFrame(rows)
@@ -242,6 +252,7 @@ def summary(study: Study) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "settings": study.base.to_json() | {"data": Path(data.partition(":")[2]).name or data},
+        "protocol": study.warmup.protocol.to_json(),
         "environment": json.loads((place / "environment.json").read_text(encoding="utf-8")),
         "parts": {
             name: {"question": p.question, "seeds": p.seeds, "conditions": [c.name for c in p.conditions]}

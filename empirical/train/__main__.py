@@ -49,7 +49,7 @@ def parser(prog: str) -> Parser:
     add_given(found)
     found.group("optimisation").add_argument("--seed", type=int, default=0, help="of weights, views and batches, >= 0")
     add = found.group("output").add_argument
-    add("--protocol", choices=PROTOCOLS, default="lbfgs", help=f"the linear probe: {', '.join(PROTOCOLS)}")
+    add("--protocol", choices=PROTOCOLS, default="lbfgs", help=f"of probe and kNN: {', '.join(PROTOCOLS)}")
     add("--out", type=Path, metavar="FOLDER", required=True, help="folder of the run")
     return found
 
@@ -58,14 +58,14 @@ def _command(args: Namespace) -> None:
     running = Running(**given(args, Running))
     import torch
 
-    from empirical.evaluate.probes import describe, evaluate_network
-    from empirical.evaluate.protocol import Protocol
+    from empirical.evaluate.protocol import STEPS, Protocol
+    from empirical.evaluate.scoring import describe, evaluate_network
     from empirical.train.checkpoint import CHECKPOINT
     from empirical.train.logs import StepBar, write_result
     from empirical.train.loop import train
 
-    protocol = Protocol(args.protocol)
     settings = _settings(args)
+    protocol = Protocol.named(args.protocol, settings.data, settings.tau)
     resumed, started = (args.out / CHECKPOINT).exists(), time.perf_counter()
     first = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0  # which speaks for all
     with StepBar(settings.arm, 2 * settings.batch) as bar:
@@ -77,7 +77,9 @@ def _command(args: Namespace) -> None:
         return
     print(f"{'resumed and finished' if resumed else 'trained'} {settings.epochs} epochs: {args.out / CHECKPOINT}")
     device = next(network.parameters()).device
-    scores = evaluate_network(network, settings.original_images(), protocol)
+    with StepBar("probe on views", STEPS["adnce"][0]) as bar:
+        view = settings.augmentation if protocol.on_views else None
+        scores = evaluate_network(network, settings.original_images(), protocol, view, bar)
     write_result(args.out, "arm", settings, scores, protocol, time.perf_counter() - started, device)
     print(describe(scores, protocol))
 

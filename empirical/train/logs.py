@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ import torch
 
 from empirical.evaluate.protocol import Protocol
 from empirical.train.settings import Settings
+from theory.checks import require
 from theory.files import write_json, write_text
 
-RESULT_SCHEMA = "difficult-examples/result/1"
+RESULT_SCHEMA = "difficult-examples/result/2"
+EARLIER_SCHEMA = "difficult-examples/result/1"  # whose protocols had other settings by the same names
 PACKAGES = ("difficult-examples", "torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn")
 Progress = Callable[[int, int, int], None]
 
@@ -65,12 +67,26 @@ def write_result(
         "seed": settings.seed,
         "omega": settings.omega,
         "metrics": metrics,
-        "protocol": asdict(protocol),
+        "protocol": protocol.to_json(),
         "seconds": seconds,
         "settings": settings.to_json(),
         **environment(device),
     }
     write_json(out / "result.json", document)
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """A result.json; ``protocol`` is a ``Protocol``, of earlier files too.
+
+    Raises
+    ------
+    ParameterError
+        If the file has another schema.
+    """
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    found = result.get("schema")
+    require(found in (RESULT_SCHEMA, EARLIER_SCHEMA), f"schema of {path}", found, f"schema == {RESULT_SCHEMA}")
+    return {**result, "protocol": Protocol.from_json(result.get("protocol"))}
 
 
 def write_csv(path: Path, rows: list[dict[str, float]]) -> None:

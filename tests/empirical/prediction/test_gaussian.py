@@ -91,7 +91,7 @@ def test_two_parts_repair_what_one_gets_wrong():
         return x.astype(np.float32), labels
 
     x, labels = mixed(0, 300)
-    measured = linear_probe(x, labels, *mixed(1, 2000))
+    measured = linear_probe(x, labels, *mixed(1, 2000), c=1.0)
     one, two = (predict(x, labels, components=k) for k in (1, 2))
     assert abs(two.accuracy - measured) < 0.02 < one.accuracy - measured
     assert two.difficult < two.accuracy < two.easy

@@ -1,0 +1,164 @@
+"""Scores of feature spaces and networks under a protocol, and their table."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from empirical.data import Images, take
+from empirical.data.augment import Augmentation
+from empirical.encoders import Network, extract
+from empirical.evaluate.augmented import augmented_probe
+from empirical.evaluate.probes import (
+    Array,
+    Labels,
+    alignment,
+    choose_c,
+    knn,
+    linear_probe,
+    sgd_probe,
+    uniformity,
+)
+from empirical.evaluate.protocol import DEFAULT, Protocol
+from theory.checks import ParameterError, require
+from theory.plan import SPACES
+
+Progress = Callable[[int, int, int], None]
+
+
+def evaluate_features(
+    space: str, features: Array, test_features: Array, images: Images, protocol: Protocol = DEFAULT
+) -> dict[str, float]:
+    """Accuracies of one feature space: ``{space}_probe``, that of the protocol, and ``{space}_knn``.
+
+    An L-BFGS probe also has ``{space}_c``, its C, and ``{space}_predicted_probe``, what the training features alone
+    predict for that C, with ``_low`` and ``_high``; it is left out where there is no number. Under ``both``,
+    ``{space}_sgd_probe`` comes too. A probe on augmented images needs the network, not its features.
+
+    Parameters
+    ----------
+    space : str
+    features, test_features : ndarray
+        Of the labelled training images and of the test images, shapes (N, d) and (M, d).
+    images : Images
+    protocol : Protocol
+    """
+    p, labels = protocol, images.y_train.numpy()
+    data = features, labels[labels >= 0], test_features, images.y_test.numpy()
+    scores: dict[str, float] = {}
+    if p.probe in ("lbfgs", "lbfgs-c1", "both"):
+        few = p.labels_per_class
+        c = p.c or choose_c(features, data[1], few) or 1.0
+        scores |= {f"{space}_probe": linear_probe(*data, few, p.draws, c), f"{space}_c": c}
+        scores |= _predicted(f"{space}_predicted_probe", features, data[1], few, c)
+    if p.probe in ("sgd", "both", "paper"):
+        assert p.steps is not None
+        batch, lr = p.steps
+        name = "sgd_probe" if p.probe == "both" else "probe"
+        scores[f"{space}_{name}"] = sgd_probe(*data, lr=lr, batch=batch, standardised=p.probe != "paper")
+    return {**scores, f"{space}_knn": knn(*data, p.k, p.tau)}
+
+
+def _predicted(name: str, features: Array, labels: Labels, labels_per_class: int | None, c: float) -> dict[str, float]:
+    """The predicted accuracy and its interval; empty where there is none."""
+    from empirical.prediction import predict
+
+    try:
+        found = predict(features, labels, labels_per_class, components=2, c=c)
+    except ParameterError:  # such as one sample in a class, with which a probe can be trained
+        return {}
+    ends = {name: found.accuracy, f"{name}_low": found.low, f"{name}_high": found.high}
+    return {key: value for key, value in ends.items() if value is not None}
+
+
+def evaluate_network(
+    network: Network,
+    images: Images,
+    protocol: Protocol = DEFAULT,
+    view: Augmentation | None = None,
+    progress: Progress | None = None,
+) -> dict[str, float]:
+    """Accuracies on the encoder's and the projector's output; the network is left bit-identical.
+
+    Parameters
+    ----------
+    network : Network
+    images : Images
+        Unlabelled training images (−1) are left out.
+    protocol : Protocol
+    view : callable, optional
+        Also measure alignment and uniformity, on two such views of at most 2,000 test images. A protocol that trains
+        on views needs it.
+    progress : callable, optional
+        Called with (steps done, steps, epoch) while a probe is trained on views.
+
+    Raises
+    ------
+    ParameterError
+        If the protocol needs views and there are none.
+    RuntimeError
+        If evaluation changed a weight or a batch-norm statistic.
+    """
+    before = fingerprint(network)
+    labelled = (images.y_train >= 0).nonzero().flatten()
+    x_train = images.x_train if len(labelled) == len(images.y_train) else take(images.x_train, labelled)
+    train, test = extract(network, x_train), extract(network, images.x_test)
+    views = None if view is None else _two_views(network, images, view)
+    on_views: dict[str, float] = {}
+    if protocol.on_views:
+        require(view is not None, "protocol", protocol.probe, "a protocol without views, where none is given")
+        assert view is not None
+        on_views = augmented_probe(network, images, view, progress=progress)
+    scores: dict[str, float] = {}
+    for index, space in enumerate(SPACES):
+        scores |= {f"{space}_probe": on_views[space]} if space in on_views else {}
+        scores |= evaluate_features(space, train[index].numpy(), test[index].numpy(), images, protocol)
+        if views is not None:
+            scores[f"{space}_alignment"] = alignment(views[0][index], views[1][index])
+            scores[f"{space}_uniformity"] = uniformity(test[index])
+    if fingerprint(network) != before:
+        raise RuntimeError("evaluation changed the network")
+    return scores
+
+
+def _two_views(network: Network, images: Images, view: Augmentation) -> list[tuple[Tensor, Tensor]]:
+    generator = torch.Generator(next(network.parameters()).device).manual_seed(0)
+    chosen = take(images.x_test, torch.arange(min(2_000, len(images.y_test))))
+    return [extract(network, chosen, lambda part: view(part, generator)) for _ in range(2)]
+
+
+def fingerprint(network: torch.nn.Module) -> str:
+    """SHA-256 over all weights and statistics."""
+    digest = hashlib.sha256()
+    for name, value in network.state_dict().items():
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+# --- command line ----------------------------------------------------------------------------------
+
+
+def describe(scores: dict[str, float], protocol: Protocol = DEFAULT) -> str:
+    """Scores of ``evaluate_network`` as a table, with the protocol."""
+    titles = {"probe": "linear probe", "c": "C", "predicted_probe": "predicted", "sgd_probe": "SGD probe"}
+    titles |= {"knn": f"kNN ({protocol.k})", "alignment": "alignment", "uniformity": "uniformity"}
+    kinds = [kind for kind in titles if any(f"{space}_{kind}" in scores for space in SPACES)]
+    lines = [f"  {'':<12}" + "".join(f"{titles[kind]:>14}" for kind in kinds)]
+    for space in SPACES:
+        cells = (_cell(kind, scores.get(f"{space}_{kind}")) for kind in kinds)
+        lines.append(f"  {space:<12}" + "".join(cells))
+    lines += [f"  protocol {protocol.probe}: {protocol.probe_words}", f"  {protocol.knn_words}"]
+    if "predicted_probe" in kinds:
+        lines.append("  predicted: the probe's accuracy at this C, from the training features and their labels alone")
+    return "\n".join(lines)
+
+
+def _cell(kind: str, value: float | None) -> str:
+    if value is None:
+        return f"{'—':>14}"
+    if kind == "c":
+        return f"{value:14g}"
+    return f"{value:14.3f}" if kind in ("alignment", "uniformity") else f"{100 * value:13.2f}%"
