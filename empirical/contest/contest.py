@@ -20,7 +20,7 @@ import torch
 from empirical.contest.makers import MAKERS, Bench, encoded
 from empirical.contest.pretrained import PACKAGE, weights_path
 from empirical.contest.rivals import FEW
-from empirical.contest.scores import DRAWS, Data, Row, bounded, foretold, measured
+from empirical.contest.scores import DRAWS, PROTOCOL, Data, Row, bounded, foretold, measured
 from empirical.contest.sets import UNLIKE, Recipe
 from empirical.contest.table import table
 from empirical.data import take
@@ -194,6 +194,7 @@ def publish(bench: Bench, recipes: Sequence[Recipe], skipped: dict[str, str], st
         "schema": SCHEMA,
         "settings": settings | {"data": Path(bench.data.partition(":")[2]).name or bench.data},
         "test_images": len(bench.images.y_test),
+        "protocol": PROTOCOL.to_json(),
         "few": {"labels_per_class": FEW, "draws": DRAWS},
         "views": {"images": min(VIEWED, bench.scale.labelled), "of_each": VIEWS},
         "environment": environment(torch.device("cpu")),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from empirical.contest.rivals import FEW, PREDICTIONS
 from empirical.data.features import Features
 from empirical.evaluate.probes import DRAWS_SEED, alignment, knn, linear_probe, probe
+from empirical.evaluate.protocol import Protocol
 from empirical.prediction import METRICS, Metric, predict
 from empirical.profile.measurement import labelling_error, measure
 from theory.bounds import error_bounds
@@ -24,6 +25,7 @@ Array = NDArray[np.float32]
 Labels = NDArray[np.int64]
 Row = dict[str, Any]
 DRAWS = 20  # of few labels
+PROTOCOL = Protocol("lbfgs-c1", k=20)  # the C that predictions are for by default; both are the committed results'
 
 
 @dataclass(frozen=True)
@@ -51,19 +53,16 @@ class Data:
 
 
 def measured(data: Data) -> Row:
-    """Test accuracies of the probes; ``probe``, with all labels, is what a prediction is compared with.
-
-    C is 1, that of the predictions, and kNN has 20 neighbours: the committed results'.
-    """
+    """Test accuracies of the probes; ``probe``, with all labels, is what a prediction is compared with."""
     parts = data.train, data.labels, data.test, data.test_labels
-    found, seconds = timed(lambda: linear_probe(*parts, c=1.0))
+    found, seconds = timed(lambda: linear_probe(*parts, c=PROTOCOL.c))
     return {
         "probe": found,
         "probe_seconds": seconds,
-        "probe_few": linear_probe(*parts, labels_per_class=FEW, draws=DRAWS, c=1.0),
+        "probe_few": linear_probe(*parts, labels_per_class=FEW, draws=DRAWS, c=PROTOCOL.c),
         "least_squares": least_squares(*parts),
         "least_squares_few": few_least_squares(*parts),
-        "knn": knn(*parts, k=20),
+        "knn": knn(*parts, PROTOCOL.k, PROTOCOL.tau),
     }
 
 

@@ -38,6 +38,7 @@ def parser(prog: str) -> Parser:
     add("--labels", nargs="+", metavar="FILE", required=True, help=labels)
     add = found.group("what is predicted").add_argument
     add("--labels-per-class", type=int, help="labels per class that the probe is trained on, >= 1 (all labels)")
+    add("--c", type=float, default=1.0, help="its inverse regularisation, scikit-learn's C, > 0")
     parts = "kinds of samples in a class: 1, or 2, an easy and a difficult one"
     add("--components", type=int, choices=(1, 2), help=f"{parts} (2; 1 with --pooled)")
     add("--pooled", action="store_true", help="one covariance for all classes: faster, one component, less accurate")
@@ -60,13 +61,13 @@ def _command(args: Namespace) -> None:
     features, components = Features(files), args.components or (1 if args.pooled else 2)
     with workers(**chosen_workers(args)) as pool:
         covariance: Literal["own", "pooled"] = "pooled" if args.pooled else "own"
-        found = predict(features, labels, args.labels_per_class, covariance, components, pool.map)
+        found = predict(features, labels, args.labels_per_class, covariance, components, pool.map, args.c)
     metrics = None
     if args.metrics:
         metrics = measure_metrics(np.concatenate([chunk.raw() for chunk in features.chunks()]), labels)
     source = files[0].name if len(files) == 1 else f"{files[0].name} … {files[-1].name} ({len(files)} files)"
     if args.json:
-        document: dict[str, Any] = {"source": source, "labels_per_class": args.labels_per_class}
+        document: dict[str, Any] = {"source": source, "labels_per_class": args.labels_per_class, "c": args.c}
         document |= {"components": components, "covariance": covariance, **asdict(found)}
         document |= {"metrics": metrics} if metrics is not None else {}
         print(json.dumps(document, indent=2, allow_nan=False))

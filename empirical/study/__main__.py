@@ -42,6 +42,8 @@ def parser(prog: str) -> Parser:
     add("--seeds", type=int, help="runs per condition, >= 1 (each part's own number)")
     named = f"how runs are evaluated, see docs/evaluation.md: {', '.join(PROTOCOLS)}"
     add("--protocol", choices=PROTOCOLS, default=PROTOCOLS[0], help=named)
+    add("--knn-k", type=int, default=200, help="neighbours of kNN, >= 1")
+    add("--knn-tau", type=float, help="temperature of their votes, > 0 (0.1; under adnce each run's own τ)")
     add_arguments(found, _base("cpu"), needed=["data"])
     add_arguments(found, Running())
     add_workers(found)
@@ -75,7 +77,7 @@ def _command(args: Namespace) -> None:
     settings, running = settings_from_arguments(args, _base(args.scale)), Running(**given(args, Running))
     from empirical.study.study import Study, publish, run_part
 
-    study = Study(settings, args.out, running, args.protocol)
+    study = Study(settings, args.out, running, args.protocol, args.knn_k, args.knn_tau)
     with workers(**chosen_workers(args), out=args.out) as pool:
         for part in args.parts:
             run_part(study, part, args.seeds, pool)

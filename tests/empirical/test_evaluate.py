@@ -1,3 +1,4 @@
+import copy
 import json
 import math
 from dataclasses import replace
@@ -5,22 +6,28 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
 
 from empirical.evaluate.__main__ import main
+from empirical.evaluate.augmented import augmented_probe
 from empirical.evaluate.probes import (
+    FOLDS,
+    GRID,
     OnlineProbe,
-    Protocol,
     alignment,
-    describe,
-    evaluate_features,
-    evaluate_network,
-    fingerprint,
+    choose_c,
     knn,
+    label_draws,
     linear_probe,
+    probe,
     sgd_probe,
     uniformity,
 )
+from empirical.evaluate.protocol import DEFAULT, EARLIER, PAPER, Protocol
+from empirical.evaluate.scoring import describe, evaluate_features, evaluate_network, fingerprint
 from empirical.prediction import predict
 from empirical.train.loop import train
 from tests.empirical.train.test_loop import TINY
@@ -59,6 +66,85 @@ def test_knn_agrees_with_sklearn():
     unit, test_unit = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (x, test_x))
     model = KNeighborsClassifier(7, weights=lambda d: np.exp((1 - d**2 / 2) / 0.1)).fit(unit, y)
     assert knn(x, y, test_x, test_y, k=7) == pytest.approx(model.score(test_unit, test_y))
+
+
+@pytest.mark.parametrize("tau", [0.01, 0.1, 10.0])
+def test_knn_equals_a_double_loop(tau):
+    """Also where e^{1/τ} is no float: at τ = .01 every vote used to be infinite."""
+    (x, y), (test_x, test_y) = clusters(spread=0.8), clusters(spread=0.8, seed=1)
+    right = 0
+    for row, truth in zip(test_x.astype(np.float64), test_y, strict=True):
+        cosines = [float(row @ v) / np.linalg.norm(row) / np.linalg.norm(v) for v in x.astype(np.float64)]
+        votes = [0.0] * 3
+        for i in np.argsort(cosines)[::-1][:30]:
+            votes[y[i]] += math.exp(cosines[i] / tau)
+        right += int(np.argmax(votes)) == truth
+    assert knn(x, y, test_x, test_y, k=30, tau=tau) == right / len(test_y)
+
+
+def test_knn_takes_all_samples_where_there_are_fewer_than_k():
+    data = (*clusters(spread=0.8), *clusters(spread=0.8, seed=1))
+    assert knn(*data) == knn(*data, k=60)
+
+
+@pytest.mark.parametrize(("few", "folds"), [(None, 5), (4, 4)])
+def test_c_is_that_of_the_smallest_held_out_loss(few, folds):
+    """A loop over all values, and over the first five draws of few labels, on data where no end of the grid is best."""
+    x, y = noisy(120)
+    scaled, losses = StandardScaler().fit_transform(x), []
+    for c in GRID:
+        total = 0.0
+        for rows in [np.arange(120)] if few is None else list(label_draws(y, few, 50))[:5]:
+            a, b = scaled[rows], y[rows]
+            for fit, held in StratifiedKFold(folds, shuffle=True, random_state=0).split(a, b):
+                model = LogisticRegression(C=c, max_iter=300, tol=1e-3).fit(a[fit], b[fit])
+                total -= np.log(model.predict_proba(a[held])[np.arange(len(held)), b[held]]).mean()
+        losses.append(total)
+    best = GRID[int(np.argmin(losses))]
+    assert GRID[0] < best < GRID[-1]
+    assert choose_c(x, y, few) == best
+
+
+def test_a_chosen_c_raises_the_accuracy_of_few_rows_for_many_features():
+    (x, y), (test_x, test_y) = noisy(120), noisy(2000, seed=1)
+    chosen, one = (linear_probe(x, y, test_x, test_y, c=c) for c in (None, 1.0))
+    assert chosen > one + 0.01
+    assert chosen == linear_probe(x, y, test_x, test_y, c=choose_c(x, y))
+    assert one == probe(x, y).score(test_x, test_y)
+
+
+def noisy(samples, seed=0):
+    """Three classes, told apart along 10 of 100 latent directions that are mixed into as many features."""
+    generator, labels = np.random.default_rng(seed), np.arange(samples) % 3
+    spread = 1 / np.arange(1, 101) ** 0.5
+    centres = np.random.default_rng(7).standard_normal((3, 100)) * (np.arange(100) < 10)
+    latent = spread * (0.7 * centres[labels] + generator.standard_normal((samples, 100)))
+    mixing = np.linalg.qr(np.random.default_rng(8).standard_normal((100, 100)))[0]
+    return (latent @ mixing).astype(np.float32), labels
+
+
+def test_of_many_rows_only_some_folds_are_held_out(monkeypatch):
+    x, y = noisy(120)
+    fits = []
+    real = LogisticRegression.fit
+    monkeypatch.setattr(LogisticRegression, "fit", lambda self, *data: fits.append(len(data[0])) or real(self, *data))
+    choose_c(x, y)
+    values = len(fits) / FOLDS
+    assert values in (7, 8)  # six decades and what lies beside the best
+    assert set(fits) == {96}
+    fits.clear()
+    monkeypatch.setattr("empirical.evaluate.probes.JUDGED", 25)
+    choose_c(x, y)
+    assert len(fits) in (2 * 7, 2 * 8)  # two folds of 24 rows hold 25
+
+
+def test_one_row_of_a_class_leaves_no_c_to_choose():
+    x, y = noisy(120)
+    assert choose_c(x, y, 1) is None
+    assert choose_c(x[:4], y[:4]) is None
+    test_set = noisy(60, seed=1)
+    assert linear_probe(x, y, *test_set, labels_per_class=1) == linear_probe(x, y, *test_set, 1, c=1.0)
+    assert "C = 1 (a label a class leaves none" in Protocol(labels_per_class=1).words
 
 
 def test_label_draws_depend_on_the_labels_alone():
@@ -134,7 +220,7 @@ def test_evaluation_leaves_the_network_bit_identical(run):
     scores = evaluate_network(network.train(), TINY.images(), Protocol("both"), TINY.augmentation)
     assert fingerprint(network) == before
     predicted = {f"predicted_probe{end}" for end in ("", "_low", "_high")}
-    kinds = {"probe", "sgd_probe", "knn", "alignment", "uniformity", *predicted}
+    kinds = {"probe", "c", "sgd_probe", "knn", "alignment", "uniformity", *predicted}
     assert set(scores) == {f"{space}_{kind}" for space in ("encoder", "projector") for kind in kinds}
     assert all(-8 <= score <= 4 for name, score in scores.items() if name.endswith(("alignment", "uniformity")))
     assert all(0.1 < score <= 1 for name, score in scores.items() if name.endswith(("probe", "knn")))
@@ -145,8 +231,9 @@ def test_the_predicted_accuracy_stands_beside_the_measured_one(few):
     images, (x, y) = TINY.images(), clusters(samples=100, classes=10)
     images = replace(images, y_train=torch.from_numpy(y), y_test=torch.from_numpy(y))
     scores = evaluate_features("encoder", x, x, images, Protocol(labels_per_class=few))
-    found = predict(x, y, few, components=2)
-    assert list(scores)[:2] == ["encoder_probe", "encoder_predicted_probe"]
+    found = predict(x, y, few, components=2, c=choose_c(x, y, few))
+    assert list(scores)[:3] == ["encoder_probe", "encoder_c", "encoder_predicted_probe"]
+    assert scores["encoder_c"] == choose_c(x, y, few)
     values = [scores[f"encoder_predicted_probe{end}"] for end in ("", "_low", "_high")]
     assert values == [found.accuracy, found.low, found.high]
 
@@ -155,14 +242,129 @@ def test_a_prediction_that_cannot_be_made_is_left_out_and_shown_as_a_dash(run):
     images = TINY.images()
     wide = np.random.default_rng(0).standard_normal((100, 95)).astype(np.float32)
     scores = evaluate_features("encoder", wide, wide, images)
-    assert set(scores) == {"encoder_probe", "encoder_knn"}
+    assert set(scores) == {"encoder_probe", "encoder_c", "encoder_knn"}
     narrow = evaluate_features("projector", wide[:, :5], wide[:, :5], images)
     lines = describe({**scores, **narrow}).splitlines()
-    assert lines[0].split() == ["linear", "probe", "predicted", "kNN", "(20)"]
-    assert lines[1].split()[2] == "—"
-    assert lines[2].split()[2] == f"{100 * narrow['projector_predicted_probe']:.2f}%"
-    assert lines[-1] == "  predicted: the linear probe's accuracy, from the training features and their labels alone"
+    assert lines[0].split() == ["linear", "probe", "C", "predicted", "kNN", "(200)"]
+    assert lines[1].split()[2:4] == [f"{scores['encoder_c']:g}", "—"]
+    assert lines[2].split()[3] == f"{100 * narrow['projector_predicted_probe']:.2f}%"
+    assert lines[-1] == "  predicted: the probe's accuracy at this C, from the training features and their labels alone"
     assert "predicted" not in describe({**scores, "projector_probe": 0.5, "projector_knn": 0.5})
+
+
+# --- protocols -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "settings_of"),
+    [
+        ("cifar100", "cifar100"),
+        ("npz:/data/stl10.npz", "stl10"),
+        ("folder:/data/Tiny-ImageNet", "tiny-imagenet"),
+        ("folder:/data/imagenet/", "imagenet"),
+        ("digits", "cifar10"),
+        ("npz:/data/cifar10-old.npz", "cifar10"),
+    ],
+)
+def test_the_papers_probe_has_its_settings_for_the_data(data, settings_of):
+    found = Protocol.named("paper", data)
+    assert (found.settings_of, found.steps) == (settings_of, PAPER[settings_of])
+    batch, rate = PAPER[settings_of]
+    said = f"for {settings_of}: SGD on frozen features, all labels, batch {batch}, learning rate {rate:g}"
+    assert said in found.words
+
+
+def test_only_adnce_votes_with_the_training_temperature():
+    assert Protocol.named("adnce", training_tau=0.3).tau == 0.3
+    assert Protocol.named("adnce", training_tau=0.3, tau=0.2).tau == 0.2
+    assert Protocol.named("lbfgs", training_tau=0.3).tau == 0.1
+    assert (DEFAULT.k, DEFAULT.tau) == (200, 0.1)
+
+
+def test_a_protocol_is_read_again():
+    for name in ("lbfgs", "lbfgs-c1", "sgd", "both", "paper", "adnce"):
+        found = Protocol.named(name, "cifar100", 0.3)
+        assert Protocol.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_earlier_results_had_c_1_and_20_neighbours():
+    earlier = {"probe": "lbfgs", "labels_per_class": 5, "draws": 50, "k": 20, "tau": 0.1}
+    assert Protocol.from_json(earlier) == replace(EARLIER, labels_per_class=5)
+    assert Protocol.from_json({**earlier, "labels_per_class": None, "probe": "sgd"}) == replace(EARLIER, probe="sgd")
+    assert Protocol.from_json(None) == EARLIER
+    assert (EARLIER.probe, EARLIER.c, EARLIER.k) == ("lbfgs-c1", 1.0, 20)
+
+
+def test_every_protocol_scores_by_what_it_names():
+    images, (x, y) = TINY.images(), clusters(100, 10, 0.3)
+    images = replace(images, y_train=torch.from_numpy(y), y_test=torch.from_numpy(y))
+    data = x, y, x, y
+    scored = {name: evaluate_features("e", x, x, images, Protocol(name)) for name in ("lbfgs-c1", "sgd", "paper")}
+    assert scored["lbfgs-c1"]["e_probe"] == linear_probe(*data, c=1.0)
+    assert scored["lbfgs-c1"]["e_c"] == 1
+    assert scored["sgd"]["e_probe"] == sgd_probe(*data)
+    assert scored["paper"]["e_probe"] == sgd_probe(*data, lr=1.0, batch=512, standardised=False)
+    assert set(scored["paper"]) == {"e_probe", "e_knn"}
+    both = evaluate_features("e", x, x, images, Protocol("both"))
+    assert both["e_probe"] == linear_probe(*data)
+    assert both["e_sgd_probe"] == sgd_probe(*data)
+
+
+def test_the_probe_on_views_moves_statistics_of_a_copy_alone(run):
+    _, network = run
+    before, seen = fingerprint(network), []
+    images = TINY.images()
+    first = augmented_probe(network, images, TINY.augmentation, epochs=3, batch=30, progress=lambda *p: seen.append(p))
+    assert fingerprint(network) == before
+    assert seen == [(step, 12, (step + 3) // 4) for step in range(1, 13)]
+    assert augmented_probe(network, images, TINY.augmentation, epochs=3, batch=30) == first
+    assert set(first) == {"encoder", "projector"}
+
+
+def test_the_probe_on_views_is_a_layer_on_a_training_encoder(run):
+    """The plain loop of the authors' code, on the encoder's features."""
+    _, network = run
+    images, view = TINY.images(), TINY.augmentation
+    copied, order, views = copy.deepcopy(network).train(), *(torch.Generator().manual_seed(0) for _ in range(2))
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(network.features, 10)
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.01, weight_decay=1e-6)
+    for _ in range(4):
+        for rows in torch.randperm(100, generator=order).split(30):
+            with torch.no_grad():
+                h, _ = copied(view(images.x_train[rows], views))
+            loss = torch.nn.functional.cross_entropy(layer(h), images.y_train[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    h, _ = copied.eval()((images.x_test / 255).float())
+    expected = (layer(h).argmax(dim=1) == images.y_test).float().mean()
+    found = augmented_probe(network, images, view, epochs=4, batch=30, lr=0.01)
+    assert found["encoder"] == pytest.approx(float(expected), abs=0.011)
+    plain = network((images.x_test / 255).float())[0]
+    assert not torch.allclose(plain, h, atol=1e-3)  # the statistics have moved
+
+
+def test_a_last_image_alone_is_left_out_of_the_probe_on_views(run):
+    _, network = run
+    steps = []
+    augmented_probe(network, TINY.images(), TINY.augmentation, 1, 33, progress=lambda *p: steps.append(p))
+    assert len(steps) == 3  # of 33, 33, 33, and not 1, of which batch norm has no variance
+
+
+def test_adnce_needs_views_and_names_what_it_did(run, monkeypatch):
+    _, network = run
+    images = TINY.images()
+    with pytest.raises(ParameterError, match="protocol = adnce violates a protocol without views"):
+        evaluate_network(network, images, Protocol("adnce"))
+    accuracies = {"encoder": 0.25, "projector": 0.5}
+    monkeypatch.setattr("empirical.evaluate.scoring.augmented_probe", lambda *_, **__: accuracies)
+    scores = evaluate_network(network, images, Protocol("adnce"), TINY.augmentation)
+    assert (scores["encoder_probe"], scores["projector_probe"]) == (0.25, 0.5)
+    assert "Wu et al.'s: Adam on augmented images" in describe(scores, Protocol("adnce"))
+
+
+# --- networks --------------------------------------------------------------------------------------
 
 
 def test_unlabelled_images_are_not_probed(run):
@@ -189,9 +391,16 @@ def test_command(run, capsys):
     assert main(["--checkpoint", str(path), "--labels-per-class", "3", "--draws", "2"]) == 0
     out = capsys.readouterr().out
     assert "encoder" in out
-    assert "L-BFGS on standardised frozen features, 3 labels per class, 2 draws" in out
-    assert main(["--checkpoint", str(path), "--json"]) == 0
-    assert 0 < json.loads(capsys.readouterr().out)["encoder_probe"] <= 1
+    said = "protocol lbfgs: L-BFGS on standardised frozen features, 3 labels per class, 2 draws, C by cross-validation"
+    assert said in out
+    assert "kNN: 200 neighbours, weights e^(cos/0.1)" in out
+    assert main(["--checkpoint", str(path), "--json", "--protocol", "paper", "--knn-k", "20"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert 0 < found["encoder_probe"] <= 1
+    assert "encoder_c" not in found
+    expected = {"probe": "paper", "labels_per_class": None, "draws": 50, "k": 20, "tau": 0.1, "settings_of": "cifar10"}
+    assert {name: found["protocol"][name] for name in expected} == expected
+    assert "for cifar10: SGD on frozen features, all labels, batch 512, learning rate 1" in found["protocol"]["words"]
 
 
 @pytest.mark.parametrize(
@@ -200,6 +409,7 @@ def test_command(run, capsys):
         (["--labels-per-class", "11"], "labels_per_class = 11"),
         (["--draws", "0"], "draws = 0"),
         (["--protocol", "sgdd"], "did you mean sgd?"),
+        (["--protocol", "adnce", "--labels-per-class", "3"], "protocol = adnce violates lbfgs or lbfgs-c1, where"),
         (["--protocol", "sgd", "--labels-per-class", "3"], "protocol = sgd"),
         (["--knn-k", "0"], "knn_k = 0"),
         (["--knn-tau", "0"], "knn_tau = 0"),

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from empirical.evaluate.protocol import EARLIER, Protocol
 from empirical.findings.__main__ import main
 from empirical.findings.claims import CLAIMS, PREDICTORS, TABLES, Claim, filled, interval, load, swept, verdict
 from empirical.study.study import SCHEMA, conditions_by_name
@@ -144,6 +145,9 @@ def test_setup_follows_the_settings():
     assert text.startswith("2 runs on ")
     assert "5,000 training images, all test images" in text
     assert "nt_xent at τ = 0.2; batches of 256" in text
+    assert text.endswith(f"Protocol lbfgs-c1: {EARLIER.words}.")  # of results that name none
+    named = TABLES["setup"](runs_of(baseline=(0.5, 0.5)), SUMMARY | {"protocol": Protocol("paper").to_json()})
+    assert named.endswith(f"Protocol paper: {Protocol('paper').words}.")
 
 
 def test_every_table_prints(stem, capsys):

@@ -7,6 +7,7 @@ import pytest
 
 from empirical.arms import ARMS, NotApplicable
 from empirical.data import load
+from empirical.evaluate.protocol import Protocol
 from empirical.study.__main__ import main
 from empirical.study.parts import PARTS, Condition
 from empirical.study.study import conditions_by_name, selection_stability
@@ -113,6 +114,8 @@ def test_the_summary_holds_settings_plan_and_questions(study):
     assert summary["settings"]["encoder"] == "convnet"
     assert set(summary["plan"]) >= {"theorem", "optimum", "perfect"}
     assert set(summary["parts"]) == set(PARTS)
+    assert summary["protocol"] == Protocol().to_json()
+    assert set(pd.read_csv(study / "table.csv").protocol) == {"lbfgs"}
     assert str(study) not in (study / "table.json").read_text()
 
 

@@ -13,10 +13,11 @@ import pytest
 from empirical import runs as module
 from empirical.arms import ARMS
 from empirical.compare.__main__ import main
-from empirical.compare.experiment import WARMUP_SEED, compare, planned
+from empirical.compare.experiment import WARMUP_SEED, compare, first_tasks, planned
 from empirical.compare.presets import PRESETS, Experiment
 from empirical.compare.saved import claim, load_experiment
 from empirical.data import load
+from empirical.evaluate.probes import GRID
 from tests.empirical.train.test_loop import TINY
 from theory.checks import ParameterError
 from theory.command import format_number
@@ -30,6 +31,7 @@ SMALL = Experiment(
     omegas=(0.0, 0.5),
     labels_per_class=2,
     draws=2,
+    protocol="lbfgs-c1",  # the fastest
 )
 REPORT = ("report.html", "results.csv", "results.json")
 SHARED = Path(__file__).parents[3].parent / "shared" / "data"
@@ -54,7 +56,7 @@ def test_every_run_is_recorded_with_settings_and_versions(finished):
     for path, result in found.items():
         assert result["settings"]["omega"] == result["omega"]
         assert "torch" in result["versions"]
-        assert (result["protocol"]["labels_per_class"], result["protocol"]["k"]) == (2, 20)
+        assert (result["protocol"]["labels_per_class"], result["protocol"]["k"]) == (2, 200)
         assert (result["seed"] == WARMUP_SEED) == (path.name == "warmup")
     assert inapplicable[0.0]["mixed_removal"] == "no image is mixed at ω = 0"
     assert "mixed_removal" not in inapplicable[0.5]
@@ -182,19 +184,64 @@ def test_the_predicted_accuracy_stands_beside_the_measured_one(finished):
     assert "<th>encoder probe</th><th>predicted</th>" in page
 
 
+def test_every_result_names_its_protocol(finished):
+    out, report = finished
+    protocol = SMALL.protocol_of(SMALL.base)
+    assert all(result["protocol"] == protocol.to_json() for result in results(out).values())
+    table = pd.read_csv(out / "results.csv")
+    assert set(table.protocol) == {"lbfgs-c1"}
+    assert (table.encoder_c == 1).all()
+    assert json.loads((out / "results.json").read_text())["protocol"] == protocol.to_json()
+    page = report.read_text()
+    assert f"by protocol lbfgs-c1.\nProbe: {protocol.probe_words}, the same draws for every row." in page
+    assert protocol.knn_words in page
+
+
+def test_an_experiment_may_name_another_protocol(tmp_path, capsys):
+    few = replace(SMALL, omegas=(0.0,), arms=("baseline",), seeds=1, labels_per_class=None)
+    compare(replace(few, protocol="lbfgs"), tmp_path / "chosen")
+    table = pd.read_csv(tmp_path / "chosen" / "results.csv")
+    runs = {(r["omega"], r["arm"], r["seed"]): r["metrics"] for r in results(tmp_path / "chosen").values()}
+    for row in table.itertuples():
+        assert row.encoder_c == runs[row.omega, row.arm, row.seed]["encoder_c"]
+    assert table.encoder_c.isin(GRID).all()
+    compare(replace(few, protocol="paper", knn_k=7), tmp_path)
+    table = pd.read_csv(tmp_path / "results.csv")
+    assert set(table.protocol) == {"paper"}
+    assert table.encoder_probe.notna().all()
+    assert table.encoder_c.isna().all()
+    assert "Zhang et al.&#39;s for cifar10: SGD" in (tmp_path / "report.html").read_text()
+    with pytest.raises(ParameterError, match="protocol = lbfgs violates protocol = paper of the experiment in"):
+        compare(replace(few, protocol="lbfgs", knn_k=7), tmp_path)
+    tasks = first_tasks(replace(few, protocol="adnce"), tmp_path)
+    assert {task.kind for task in tasks} == {"warmup", "untrained"}  # pixels have no network to see views through
+    assert main(["--preset", "digits-demo", "--protocol", "sgd", "--out", str(tmp_path / "new")]) == 2
+    assert "protocol = sgd violates lbfgs or lbfgs-c1, where labels_per_class is given" in capsys.readouterr().err
+
+
 def test_runs_from_before_the_prediction_are_reported_without(finished, tmp_path):
     out, _ = finished
     shutil.copytree(out, tmp_path / "old")
+    earlier = {"probe": "lbfgs", "labels_per_class": 2, "draws": 2, "k": 20, "tau": 0.1}
     for path in (tmp_path / "old").glob("*/*/result.json"):
-        result = json.loads(path.read_text())
-        result["metrics"] = {k: v for k, v in result["metrics"].items() if "predicted" not in k}
-        path.write_text(json.dumps(result))
+        result = json.loads(path.read_text()) | {"protocol": earlier, "schema": "difficult-examples/result/1"}
+        kept = {k: v for k, v in result["metrics"].items() if "predicted" not in k and not k.endswith("_c")}
+        path.write_text(json.dumps(result | {"metrics": kept}))
+    path = tmp_path / "old" / "experiment.json"
+    document = json.loads(path.read_text()) | {"schema": "difficult-examples/experiment/1"}
+    path.write_text(json.dumps({k: v for k, v in document.items() if k not in ("protocol", "knn_k", "knn_tau")}))
     for path in (tmp_path / "old").glob("*/*/profile.json"):
         document = json.loads(path.read_text())
         del document["predicted_probe"], document["selector"], document["tau"]
         path.write_text(json.dumps({**document, "schema": "difficult-examples/profile/2"}))
     assert main(["--report", str(tmp_path / "old")]) == 0
-    assert pd.read_csv(tmp_path / "old" / "results.csv").encoder_predicted_probe.isna().all()
+    table = pd.read_csv(tmp_path / "old" / "results.csv")
+    assert table.encoder_predicted_probe.isna().all()
+    assert set(table.protocol) == {"lbfgs-c1"}
+    page = (tmp_path / "old" / "report.html").read_text()
+    assert "2 labels per class, 2 draws, C = 1, the same draws for every row. kNN: 20 neighbours" in page
+    with pytest.raises(ParameterError, match="knn_k = 200 violates knn_k = 20 of the experiment in"):
+        compare(SMALL, tmp_path / "old")
     assert "nan" not in (tmp_path / "old" / "report.html").read_text().partition("</style>")[2].partition("<img")[0]
 
 

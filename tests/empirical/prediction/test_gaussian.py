@@ -8,6 +8,7 @@ from empirical.prediction import discriminant as module
 from empirical.prediction import predict
 from empirical.prediction.gaussian import positive
 from tests.empirical.prediction.worlds import discriminant, gaussian
+from tests.empirical.test_evaluate import noisy
 from theory.checks import ParameterError
 
 
@@ -98,6 +99,16 @@ def test_two_parts_repair_what_one_gets_wrong():
     total = (1 - two.difficult_share) * two.easy + two.difficult_share * two.difficult
     assert total == pytest.approx(two.accuracy)
     assert (one.easy, one.difficult, one.difficult_share) == (None, None, None)
+
+
+def test_it_follows_the_probe_to_another_regularisation():
+    """Where c = 1 overfits, by more than two points, it says so."""
+    (x, y), (test_x, test_y) = noisy(600), noisy(20_000, seed=1)
+    accuracies = np.array([[predict(x, y, c=c).accuracy, linear_probe(x, y, test_x, test_y, c=c)] for c in (0.01, 1.0)])
+    assert (accuracies[0] > accuracies[1] + 0.02).all()
+    assert accuracies[:, 0] == pytest.approx(accuracies[:, 1], abs=0.03)
+    with pytest.raises(ParameterError, match="c = 0 violates c > 0"):
+        predict(x, y, c=0)
 
 
 @pytest.mark.parametrize("covariance", ["own", "pooled"])

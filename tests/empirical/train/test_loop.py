@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from empirical.arms import PairRemedy, pair_remedy
+from empirical.evaluate.protocol import Protocol
 from empirical.train import loop, observers, parts
 from empirical.train.__main__ import main
 from empirical.train.checkpoint import load_network
@@ -376,7 +377,9 @@ def test_settings_environment_and_result_are_beside_the_checkpoint(tmp_path):
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["settings"] == json.loads((tmp_path / "run" / "settings.json").read_text())
     assert set(result["metrics"]) >= {"encoder_probe", "encoder_knn", "projector_probe", "projector_knn"}
-    assert result["protocol"] == {"probe": "lbfgs", "labels_per_class": None, "draws": 50, "k": 20, "tau": 0.1}
+    assert result["protocol"] == Protocol().to_json()
+    assert result["schema"] == "difficult-examples/result/2"
+    assert {"encoder_c", "projector_c"} < set(result["metrics"])
     assert result["device"] == "cpu"
     environment = json.loads((tmp_path / "run" / "environment.json").read_text())
     assert environment["versions"]["torch"] == torch.__version__.split("+")[0] or environment["versions"]["torch"]
