@@ -98,7 +98,6 @@ def choose_c(features: Array, labels: Labels, labels_per_class: int | None = Non
 
 def _held_out_loss(features: Array, labels: Labels, folds: int, c: float) -> float:
     """Mean cross-entropy of rows that a probe has not seen."""
-    from sklearn.metrics import log_loss
     from sklearn.model_selection import StratifiedKFold
 
     parts = StratifiedKFold(folds, shuffle=True, random_state=0).split(features, labels)
@@ -106,7 +105,9 @@ def _held_out_loss(features: Array, labels: Labels, folds: int, c: float) -> flo
     losses = []
     for (fit, held), _ in zip(parts, range(held_out), strict=False):
         model = _logistic(c).fit(features[fit], labels[fit])
-        losses.append(log_loss(labels[held], model.predict_proba(features[held]), labels=model.classes_))
+        outputs = model.predict_proba(features[held])
+        right = outputs[np.arange(len(held)), np.searchsorted(model.classes_, labels[held])]
+        losses.append(-np.log(np.maximum(right, np.finfo(right.dtype).tiny)).mean())
     return float(np.mean(losses))
 
 

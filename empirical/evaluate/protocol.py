@@ -35,8 +35,8 @@ class Protocol:
     draws : int
     k, tau : int, float
         Neighbours of kNN, and the temperature of their votes.
-    settings_of : str
-        The paper's data set whose settings ``paper`` has.
+    settings_of : str or None
+        The paper's data set whose settings ``paper`` has; None for CIFAR-10's.
 
     Raises
     ------
@@ -49,7 +49,7 @@ class Protocol:
     draws: int = 50
     k: int = 200
     tau: float = 0.1
-    settings_of: str = ELSEWHERE
+    settings_of: str | None = None
 
     def __post_init__(self) -> None:
         require_known("protocol", self.probe, PROTOCOLS)
@@ -59,7 +59,8 @@ class Protocol:
         if self.labels_per_class is not None:
             fitted = self.probe.startswith("lbfgs")
             require(fitted, "protocol", self.probe, "lbfgs or lbfgs-c1, where labels_per_class is given")
-        require_known("settings_of", self.settings_of, PAPER)
+        if self.settings_of is not None:
+            require_known("settings_of", self.settings_of, PAPER)
 
     @property
     def c(self) -> float | None:
@@ -69,7 +70,7 @@ class Protocol:
     @property
     def steps(self) -> tuple[int, float] | None:
         """Samples a step and learning rate of a layer that is trained by steps; None where none is."""
-        return PAPER[self.settings_of] if self.probe == "paper" else STEPS.get(self.probe)
+        return PAPER[self.settings_of or ELSEWHERE] if self.probe == "paper" else STEPS.get(self.probe)
 
     @property
     def on_views(self) -> bool:
@@ -96,7 +97,7 @@ class Protocol:
         return {
             "sgd": sgd,
             "both": f"{self._fitted}; {sgd}",
-            "paper": f"Zhang et al.'s for {self.settings_of}: SGD on frozen features, all labels, {steps}",
+            "paper": f"Zhang et al.'s for {self.settings_of or ELSEWHERE}: SGD on frozen features, all labels, {steps}",
             "adnce": f"Wu et al.'s: Adam on augmented images, encoder in training mode, all labels, {steps}",
         }[self.probe]
 
@@ -150,8 +151,9 @@ class Protocol:
         """
         if tau is None:
             tau = training_tau if name == "adnce" else cls.tau
-        settings_of = PurePath(data.rpartition(":")[2]).name.removesuffix(".npz").lower()
-        return cls(name, labels_per_class, draws, k, tau, settings_of if settings_of in PAPER else ELSEWHERE)
+        found = PurePath(data.rpartition(":")[2]).name.removesuffix(".npz").lower()
+        known = name == "paper" and found in PAPER
+        return cls(name, labels_per_class, draws, k, tau, found if known else None)
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any] | None) -> Protocol:

@@ -34,7 +34,7 @@ def plugged_in(x, labels, draws=200_000):
 
 @pytest.mark.parametrize("per_class", [60, [20, 50, 70, 200]])
 def test_a_pooled_prediction_without_ridge_is_the_formula(per_class, monkeypatch):
-    monkeypatch.setattr("empirical.prediction.gaussian._labelled", lambda counts: (counts.sum() - len(counts), 0.0))
+    monkeypatch.setattr("empirical.prediction.gaussian._ridge", lambda counts, c: 0.0)
     x, labels = gaussian(per_class=per_class)
     found = predict(x, labels, covariance="pooled")
     assert found.accuracy == pytest.approx(plugged_in(x, labels), abs=3e-3)
