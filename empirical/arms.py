@@ -311,10 +311,10 @@ def _planned(name: str, plan: Plan | None, entry: str, loss: str) -> float:
 
 def _stated(name: str, entry: str, data: str) -> float:
     """The paper's value for an arm on its data; ParameterError that says what to give on others."""
-    found = stated(data)
-    if found is None:
+    named = stated(data)
+    if named is None:
         wanted = f"--{entry}" if entry in ("sigma", "rho") else "two percentiles, --band HIGH,LOW"
         known = f"the paper states {entry} for {', '.join(STATED)} only"
         where = f"arm {name} on data {data or 'of unknown origin'}"
         raise ParameterError(f"{where}: {known}; give {wanted}, or --stated with one of these")
-    return float(getattr(found, entry))
+    return float(getattr(STATED[named], entry))

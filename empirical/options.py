@@ -49,5 +49,5 @@ def add_given(parser: Parser) -> None:
 def chosen_given(args: Namespace) -> dict[str, Any]:
     """The fields of ``Given`` that were given; a recipe for one of the paper's data sets names it."""
     found = {name: getattr(args, name) for name in Given.__dataclass_fields__ if getattr(args, name) is not None}
-    named = (args.recipe or "").partition("-")[2] if (args.recipe or "").startswith("paper-") else args.recipe
-    return ({"stated": named} if named is not None and stated(named) else {}) | found
+    named = stated((args.recipe or "").removeprefix("paper-"))
+    return ({} if named is None else {"stated": named}) | found

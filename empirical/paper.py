@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePath
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,14 @@ STATED = {
 }
 
 
-def stated(data: str) -> Stated | None:
-    """What the paper states for a specification of data; None for data that are not the paper's.
+def stated(data: str) -> str | None:
+    """The key of ``STATED`` that a specification of data names; None for data that are not the paper's.
 
     Parameters
     ----------
     data : str
-        A key of ``STATED``, or data that begin with one, such as ``cifar10:FOLDER``.
+        A key itself, ``cifar10:FOLDER``, or a file or folder of that name, ``npz:PATH/cifar10.npz``.
     """
-    return STATED.get(data.partition(":")[0])
+    kind, _, place = data.partition(":")
+    names = (kind, PurePath(place).name.removesuffix(".npz").lower())
+    return next((name for name in names if name in STATED), None)

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import PurePath
 from typing import Any
 
 from empirical.choices import COUNT, POSITIVE, PROTOCOLS
+from empirical.paper import STATED, stated
 from theory.checks import require, require_known
 
 STEPS = {"sgd": (256, 0.1), "both": (256, 0.1), "adnce": (512, 1e-3)}  # batch, learning rate
-PAPER = {  # Zhang et al., A.3: batch, learning rate
-    "cifar10": (512, 1.0),
-    "cifar100": (512, 0.1),
-    "stl10": (256, 0.1),
-    "tiny-imagenet": (512, 0.1),
-    "imagenet": (1024, 1.0),
-}
 ELSEWHERE = "cifar10"  # whose settings other data have under ``paper``
 EPOCHS = 100  # of a layer that is trained by steps
 
@@ -60,7 +53,7 @@ class Protocol:
             fitted = self.probe.startswith("lbfgs")
             require(fitted, "protocol", self.probe, "lbfgs or lbfgs-c1, where labels_per_class is given")
         if self.settings_of is not None:
-            require_known("settings_of", self.settings_of, PAPER)
+            require_known("settings_of", self.settings_of, STATED)
 
     @property
     def c(self) -> float | None:
@@ -70,7 +63,10 @@ class Protocol:
     @property
     def steps(self) -> tuple[int, float] | None:
         """Samples a step and learning rate of a layer that is trained by steps; None where none is."""
-        return PAPER[self.settings_of or ELSEWHERE] if self.probe == "paper" else STEPS.get(self.probe)
+        if self.probe != "paper":
+            return STEPS.get(self.probe)
+        found = STATED[self.settings_of or ELSEWHERE]
+        return found.probe_batch, found.probe_rate
 
     @property
     def on_views(self) -> bool:
@@ -151,9 +147,7 @@ class Protocol:
         """
         if tau is None:
             tau = training_tau if name == "adnce" else cls.tau
-        found = PurePath(data.rpartition(":")[2]).name.removesuffix(".npz").lower()
-        known = name == "paper" and found in PAPER
-        return cls(name, labels_per_class, draws, k, tau, found if known else None)
+        return cls(name, labels_per_class, draws, k, tau, stated(data) if name == "paper" else None)
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any] | None) -> Protocol:

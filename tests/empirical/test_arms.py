@@ -107,6 +107,8 @@ def test_the_papers_arms_take_what_it_states_for_the_data(data):
     found = STATED[data]
     for arm in ("paper_margin", "paper_temperature", "paper_combined", "paper_removal"):
         remedy = pair_remedy(arm, None, data=f"{data}:somewhere")
+        assert pair_remedy(arm, None, data=f"npz:photos/{data}.npz") == remedy
+        assert pair_remedy(arm, None, data=f"folder:photos/{data}") == remedy
         assert remedy.as_printed
         assert remedy.sigma == (found.sigma if ARMS[arm].sigma else 0)
         assert remedy.rho == (found.rho if ARMS[arm].rho else 1)

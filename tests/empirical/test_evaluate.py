@@ -26,8 +26,9 @@ from empirical.evaluate.probes import (
     sgd_probe,
     uniformity,
 )
-from empirical.evaluate.protocol import DEFAULT, EARLIER, PAPER, Protocol
+from empirical.evaluate.protocol import DEFAULT, EARLIER, Protocol
 from empirical.evaluate.scoring import describe, evaluate_features, evaluate_network, fingerprint
+from empirical.paper import STATED
 from empirical.prediction import predict
 from empirical.train.loop import train
 from tests.empirical.train.test_loop import TINY
@@ -270,9 +271,9 @@ def test_a_prediction_that_cannot_be_made_is_left_out_and_shown_as_a_dash(run):
 )
 def test_the_papers_probe_has_its_settings_for_the_data(data, settings_of):
     found = Protocol.named("paper", data)
-    assert found.steps == PAPER[settings_of]
+    assert found.steps == (STATED[settings_of].probe_batch, STATED[settings_of].probe_rate)
     assert found.settings_of in (settings_of, None)
-    batch, rate = PAPER[settings_of]
+    batch, rate = found.steps
     said = f"for {settings_of}: SGD on frozen features, all labels, batch {batch}, learning rate {rate:g}"
     assert said in found.words
 
