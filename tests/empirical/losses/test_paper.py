@@ -102,7 +102,7 @@ def test_the_module_is_the_same_loss():
 @settings(deadline=None, max_examples=40)
 def test_the_band_holds_as_many_pairs_as_its_shares(seed, high, width, by_row):
     low = high + width * (1 - high)
-    positive, negative = queue_pairs(*(randn(n, 4, seed=seed + n) for n in (7, 7, 11)))
+    positive, negative = queue_pairs(*(randn(n, 4, seed=3 * seed + i) for i, n in enumerate((7, 7, 11))))
     table = torch.cat([positive[:, None], negative], dim=1)
     flagged = in_half_open(table, percentile_band(table, high, low, by_row))
     for rows in flagged if by_row else [flagged]:
