@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -72,6 +72,11 @@ class Objective:
         """Whether mixed negatives are appended to its pairs, as ``empirical.losses.mixing`` makes them."""
         return self.loss == "mochi"
 
+    @property
+    def averages(self) -> bool:
+        """Whether it averages the negatives that there are, so that those left by a removal need no rescaling."""
+        return self.loss.startswith("spectral") or self.loss == "adnce_graph"
+
     def temperature(self, cosines: Tensor) -> float | Tensor:
         """τ of the logits, given the negatives' cosines, shape (A, M)."""
         if self.loss == "equal_radius":
@@ -87,6 +92,8 @@ class Objective:
         flagged_positive: Tensor | None = None,
     ) -> Tensor:
         """The loss of a batch of pairs, with a remedy for the flagged ones; arguments as in ``pair_logits``."""
+        if remedy.rescale and self.averages:
+            remedy = replace(remedy, rescale=False)
         tau, rectify = self.temperature(negative), not self.loss.startswith("spectral")
         p, n = pair_logits(positive, negative, tau, flagged, remedy, rectify, flagged_positive)
         weights = self.adnce_mu, self.adnce_sigma

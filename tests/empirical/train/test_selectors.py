@@ -99,6 +99,15 @@ def test_what_is_left_weighs_as_much_as_all_did():
     assert share.item() == pytest.approx(flags.negative.sum().item() / 120)
 
 
+@pytest.mark.parametrize("loss", ["spectral", "adnce_graph"])
+def test_losses_that_average_their_negatives_are_not_rescaled(loss):
+    pairs = batch(0)
+    flagged = pairs.negative > 0.3
+    found = Objective(loss)(pairs.positive, pairs.negative, flagged, GLOFND)
+    plain = Objective(loss)(pairs.positive, pairs.negative.masked_fill(flagged, -torch.inf))
+    assert found.item() == pytest.approx(plain.item(), rel=1e-12)
+
+
 def test_an_anchor_that_keeps_no_negative_has_no_loss():
     z = randn(8, 3).requires_grad_()
     positive, negative = two_view_pairs(z)
