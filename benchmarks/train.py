@@ -34,7 +34,7 @@ from empirical.data.augment import to_float
 from empirical.losses import LOSSES, ContrastiveLoss, Objective
 from empirical.train.loop import batch_loss, train
 from empirical.train.parts import make_fabric, make_optimizer
-from empirical.train.selectors import Band
+from empirical.train.selectors import BandSelector
 from empirical.train.settings import Settings
 from empirical.train.simclr import SimCLR
 from theory.checks import ParameterError, require
@@ -307,7 +307,7 @@ def step_parts(settings: Settings, x: Tensor, repeats: int) -> dict[str, float]:
     optimizer = make_optimizer(settings, network)
     model, optimizer = fabric.setup(torch.compile(network) if settings.compile else network, optimizer)
     framework = SimCLR(fabric, _Detached(fabric, model), settings.remedy, settings.objective)
-    selector = Band(settings.remedy)
+    selector = BandSelector(settings.remedy)
     view, generator = settings.augmentation, torch.Generator(fabric.device)
     order = torch.randperm(len(x)).split(settings.batch)
     x = x.to(fabric.device)

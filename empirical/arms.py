@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass, replace
 
 from empirical.paper import STATED, stated
-from theory.checks import ParameterError, is_finite, require, require_known
+from theory.checks import ParameterError, is_finite, nearest, require, require_known
 from theory.plan import SPACES, Plan
 from theory.sizes import NAMES
 
@@ -96,7 +96,7 @@ class PairRemedy:
     Parameters
     ----------
     sigma : float
-        Margin added to the cosine, >= 0.
+        Margin added to the cosine, 0 <= sigma <= 2: no two cosines differ by more.
     rho : float
         Factor on the temperature, 0 < rho <= 1; as printed any > 0.
     remove : bool
@@ -133,7 +133,7 @@ class PairRemedy:
     def __post_init__(self) -> None:
         require_known("select", self.select, SELECTIONS)
         require_known("space", self.space, SPACES)
-        require(is_finite(self.sigma) and self.sigma >= 0, "sigma", self.sigma, "sigma >= 0")
+        require(is_finite(self.sigma) and 0 <= self.sigma <= 2, "sigma", self.sigma, "0 <= sigma <= 2")
         if self.as_printed:
             require(is_finite(self.rho) and self.rho > 0, "rho", self.rho, "rho > 0")
         else:
@@ -185,7 +185,8 @@ class Given:
         if self.stated is not None:
             require_known("stated", self.stated, STATED)
         if self.band is not None and self.shares is None:
-            require_known("band", self.band, BANDS)
+            known = ", ".join(BANDS)
+            require(self.band in BANDS[:-1], "band", self.band, f"one of {known}{nearest(self.band, BANDS[:-1])}")
         if self.shares is not None:
             require_shares(*self.shares)
         remedy = PairRemedy(as_printed=True)
@@ -268,11 +269,21 @@ def _with_band(name: str, form: PairRemedy, plan: Plan | None, given: Given, dat
         select = given.ranking
     if given.band is None and form.as_printed:
         given = replace(given, band="paper")
-    high, low = band_shares(name, plan, given, data)
-    if given.band == "auto" and select in ("rank", "row"):
+    if given.band == "auto":
         require(not form.as_printed, "band", given.band, "percentiles, for the paper's arms")
-        select = "auto"
+        require(select != "row", "ranking", given.ranking, "batch, where the band sets itself")
+    if select == "auto" or (given.band == "auto" and select == "rank"):
+        return replace(form, select="auto")
+    high, low = band_shares(name, plan, given, data)
     return replace(form, pos_high=high, pos_low=low, select=select)
+
+
+def taken(name: str) -> tuple[str, ...]:
+    """The fields of ``Given`` that make a difference to an arm."""
+    arm = ARMS[name]
+    banded = arm.selects and arm.select in ("rank", "random")
+    fields = {"sigma": arm.sigma, "rho": arm.rho, "band": banded, "ranking": arm.selects and arm.select == "rank"}
+    return tuple(field for field, takes in {**fields, "stated": banded}.items() if takes)
 
 
 def band_shares(arm: str, plan: Plan | None, given: Given, data: str) -> tuple[float, float]:

@@ -16,6 +16,7 @@ LOSSES = (
     "spectral",
     "spectral_opposite",
 )
+SPECTRAL = ("spectral", "spectral_opposite")
 OPPOSITE = ("adnce_sentence", "adnce_graph", "spectral_opposite")  # compare first views with second ones alone
 ENCODERS = ("convnet", "resnet18", "resnet50", "vit")
 PROTOCOLS = ("lbfgs", "lbfgs-c1", "sgd", "both", "paper", "adnce")  # of the linear probe
@@ -31,7 +32,7 @@ OBJECTIVE = {  # of a loss's parameters
     "prior": Range(0, 1, below=True),
     "concentration": NOT_NEGATIVE,
     "adnce_mu": Range(),
-    "adnce_sigma": POSITIVE,
+    "adnce_sigma": Range(1e-6),  # below, a Gaussian's exponent leaves float32
     "mochi_share": Range(0, 0.5, above=True),
 }
 VIEWS = {"smallest_crop": Range(0, 1, above=True), "jitter": NOT_NEGATIVE, "grey": FRACTION, "blur": FRACTION}

@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from empirical.arms import BANDS, RANKINGS, Given
+from empirical.arms import BANDS, RANKINGS, Given, taken
 from empirical.paper import STATED, stated
 from theory.checks import ParameterError
 from theory.command import Parser
@@ -49,5 +49,12 @@ def add_given(parser: Parser) -> None:
 def chosen_given(args: Namespace) -> dict[str, Any]:
     """The fields of ``Given`` that were given; a recipe for one of the paper's data sets names it."""
     found = {name: getattr(args, name) for name in Given.__dataclass_fields__ if getattr(args, name) is not None}
-    named = stated((args.recipe or "").removeprefix("paper-"))
+    named = stated(args.data or "") or stated((args.recipe or "").removeprefix("paper-"))
     return ({} if named is None else {"stated": named}) | found
+
+
+def require_taken(args: Namespace) -> None:
+    """Refuse an option of ``Given`` that makes no difference to the arm."""
+    for name in Given.__dataclass_fields__:
+        if getattr(args, name) is not None and name not in taken(args.arm):
+            raise ParameterError(f"--{name} makes no difference to --arm {args.arm}")

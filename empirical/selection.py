@@ -152,9 +152,10 @@ def percentile_band(similarities: Tensor, pos_high: float, pos_low: float, by_ro
     table = similarities.detach()
     ascending = _sorted(table if by_row else table.reshape(1, -1))
     number = (ascending > -torch.inf).sum(dim=1, keepdim=True)
+    wide = torch.float32 if table.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
 
     def at(share: float) -> Tensor:
-        rank = (share * number.double() - 1e-9).ceil().long()  # .15 · 20 pairs are 3, whatever the rounding
+        rank = (share * number.to(wide) - 1e-9).ceil().long()  # .15 · 20 pairs are 3, whatever the rounding
         found = ascending.gather(1, (ascending.shape[1] - rank).clamp(max=ascending.shape[1] - 1))
         return torch.where(rank > 0, found, torch.inf)
 

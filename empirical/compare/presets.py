@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
-from empirical.arms import ARMS, Given
+from empirical.arms import ARMS, Given, pair_remedy
 from empirical.choices import NOT_NEGATIVE, SCORES
 from empirical.evaluate.protocol import Protocol
 from empirical.train.settings import Settings
 from theory.checks import ParameterError, require, require_integer, require_known, require_share
 from theory.kinds import Pairing
+from theory.plan import Plan
+from theory.sizes import NO_REMEDY
+
+ANY_PLAN = Plan(NO_REMEDY, NO_REMEDY, NO_REMEDY, pos_high=0.1, pos_low=0.2, removal_fraction=0.1)
 
 
 @dataclass(frozen=True)
@@ -74,11 +79,18 @@ class Experiment:
         require(len(set(self.omegas)) == len(self.omegas), "omegas", self.omegas, "no value twice")
         for omega in self.omegas:
             require_share("omega", omega)
-        _ = self.given
+        self._require_arms()
         require_known("scores", self.scores, SCORES)
         NOT_NEGATIVE.require("redundancy", self.redundancy)
         require(self.scores == "sas" or self.redundancy == 0, "redundancy", self.redundancy, "0 unless scores = sas")
         self.protocol_of(self.base)
+
+    def _require_arms(self) -> None:
+        """Refuse values with which an arm could not be trained, whatever the plan will be."""
+        with catch_warnings():
+            simplefilter("ignore")
+            for arm in self.arms:
+                pair_remedy(arm, ANY_PLAN, self.given, ARMS[arm].loss or self.base.loss, self.base.data)
 
     @property
     def given(self) -> Given:

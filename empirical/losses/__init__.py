@@ -13,7 +13,14 @@ from empirical.losses.mixing import Mixture, draw_mixture, mixed_negatives, with
 from empirical.losses.module import ContrastiveLoss
 from empirical.losses.nce import debiased, hard_negative, info_nce
 from empirical.losses.objective import Objective
-from empirical.losses.pairs import Pairs, cosine_similarities, opposite_pairs, queue_pairs, two_view_pairs, unit_rows
+from empirical.losses.pairs import (
+    PairCosines,
+    cosine_similarities,
+    opposite_pairs,
+    queue_pairs,
+    two_view_pairs,
+    unit_rows,
+)
 from empirical.losses.spectral import spectral
 
 __all__ = [
@@ -22,7 +29,7 @@ __all__ = [
     "ContrastiveLoss",
     "Mixture",
     "Objective",
-    "Pairs",
+    "PairCosines",
     "adnce",
     "adnce_graph",
     "adnce_sentence",

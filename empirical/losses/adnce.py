@@ -24,7 +24,7 @@ from empirical.losses.nce import info_nce, log_sum_exp
 
 RADIUS_ROWS = 128  # anchors from which a batch's radius is estimated
 NEWTON_STEPS = 30
-SHARPEST = 1e4  # largest 1/τ that is looked for
+SHARPEST = 1e9  # 1/τ is looked for between its inverse and this
 
 
 def adnce(positive: Tensor, negative: Tensor, cosines: Tensor, mu: float, sigma: float) -> Tensor:
@@ -134,7 +134,8 @@ def equal_radius_temperature(cosines: Tensor, tau: float, mu: float, sigma: floa
     """
     require_positive("tau", tau)
     rows = torch.linspace(0, len(cosines) - 1, min(len(cosines), RADIUS_ROWS), device=cosines.device).round().long()
-    f = cosines[rows]
+    # Differences of similar cosines decide: with seven digits they can be lost. Apple's GPUs have no more.
+    f = cosines[rows].to(torch.float32 if cosines.device.type == "mps" else torch.float64)
     wanted = _radius(f / tau + log_weights(f, f, mu, sigma))
     # Newton's steps in log 1/τ; a bracket keeps them where the radius, which grows with it, must be.
     log_sharpness = torch.full_like(wanted, 1 / tau).log()
@@ -150,11 +151,20 @@ def equal_radius_temperature(cosines: Tensor, tau: float, mu: float, sigma: floa
         step = log_sharpness - excess / variance
         inside = (step >= low) & (step <= high)  # false for NaN
         log_sharpness = torch.where(inside, step, (low + high) / 2)
-    return (-log_sharpness).exp()
+    return (-log_sharpness).exp().to(cosines.dtype)
 
 
 def _radius(logits: Tensor) -> Tensor:
-    """Mean over anchors of KL(softmax‖uniform over their negatives), a scalar."""
-    entropy = torch.special.entr(logits.softmax(dim=1)).sum(dim=1)
-    radius: Tensor = (counts(logits).log() - entropy).nanmean()
+    """Mean over anchors of KL(softmax‖uniform over their negatives), a scalar.
+
+    As the mean of r·log r − r + 1 of the ratios r: a difference of entropies would lose what is left of nearly equal
+    logits.
+    """
+    there, number = logits > -torch.inf, counts(logits)[:, None]
+    centred = logits - torch.where(there, logits, 0.0).sum(dim=1, keepdim=True) / number
+    near = torch.where(there, centred.clamp(max=1), 0.0).expm1().sum(dim=1, keepdim=True) / number
+    far = centred.logsumexp(dim=1, keepdim=True) - number.log()
+    log_ratio = centred - torch.where(centred.amax(dim=1, keepdim=True) < 1, near.log1p(), far)
+    x = torch.where(there, log_ratio.clamp(min=-700), 0.0)
+    radius: Tensor = ((x * x.exp() - x.expm1()).sum(dim=1, keepdim=True) / number).nanmean()
     return radius

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from empirical.arms import PairRemedy
-from empirical.losses.pairs import Pairs
+from empirical.losses.pairs import PairCosines
 from theory.checks import is_finite, require
 
 DIAGNOSED_ROWS = 1024  # anchors at a time
@@ -30,7 +30,7 @@ def pair_logits(
     remedy: PairRemedy = NO_REMEDY,
     rectify: bool = True,
     flagged_positive: Tensor | None = None,
-) -> Pairs:
+) -> PairCosines:
     """Logits of the positives, shape (A,), and of the negatives, (A, M) with −∞ where there is none.
 
     Parameters

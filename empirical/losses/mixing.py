@@ -83,22 +83,28 @@ def mixed_negatives(anchors: Tensor, others: Tensor, negative: Tensor, mixture: 
     others : Tensor
         Unit vectors of the negatives, shape (M, k).
     negative : Tensor
-        Their cosines, shape (A, M), −∞ where there is no pair.
+        Their cosines, shape (A, M), −∞ where there is no pair. An anchor with fewer than ``mixture.hardest`` mixes
+        those that it has, and one without any has −∞.
     mixture : Mixture
     """
     with torch.no_grad():
-        hardest = negative.topk(mixture.hardest, dim=1).indices
+        top = negative.topk(mixture.hardest, dim=1)
+        there = (top.values > -torch.inf).sum(dim=1, keepdim=True)
         first, second, single = (
-            others[hardest.gather(1, ranks)] for ranks in (mixture.first, mixture.second, mixture.with_anchor)
+            others[top.indices.gather(1, ranks % there.clamp(min=1))]
+            for ranks in (mixture.first, mixture.second, mixture.with_anchor)
         )
         pairs = torch.lerp(second, first, mixture.share[:, :, None].to(first.dtype))
         harder = torch.lerp(single, anchors[:, None], mixture.anchor_share[:, :, None].to(first.dtype))
         mixed = functional.normalize(torch.cat([pairs, harder], dim=1), dim=2)
     with torch.autocast(anchors.device.type, enabled=False):
-        return torch.einsum("ak,ask->as", anchors, mixed)
+        cosines = torch.einsum("ak,ask->as", anchors, mixed)
+    return torch.where(there > 0, cosines, -torch.inf)
 
 
-def with_mixed(anchors: Tensor, others: Tensor, negative: Tensor, share: float, seed: int) -> Tensor:
+def with_mixed(
+    anchors: Tensor, others: Tensor, negative: Tensor, share: float, seed: int, removed: Tensor | None = None
+) -> Tensor:
     """The negatives' cosines with those of mixed ones appended, shape (A, M + S + S′).
 
     Parameters
@@ -109,6 +115,8 @@ def with_mixed(anchors: Tensor, others: Tensor, negative: Tensor, share: float, 
         As in ``draw_mixture``.
     seed : int
         Of the draws, the same on every device.
+    removed : Tensor, optional
+        Negatives that a remedy takes out, bool of shape (A, M): they are not mixed.
 
     Raises
     ------
@@ -117,4 +125,5 @@ def with_mixed(anchors: Tensor, others: Tensor, negative: Tensor, share: float, 
     """
     generator = Generator(negative.device).manual_seed(seed)
     mixture = draw_mixture(len(anchors), len(others), share, generator)
-    return torch.cat([negative, mixed_negatives(anchors, others, negative, mixture)], dim=1)
+    left = negative if removed is None else negative.masked_fill(removed, -torch.inf)
+    return torch.cat([negative, mixed_negatives(anchors, others, left, mixture)], dim=1)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from empirical.arms import PairRemedy
 from empirical.losses.mixing import with_mixed
 from empirical.losses.objective import Objective
-from empirical.losses.pairs import Pairs, opposite_pairs, two_view_pairs, unit_rows
+from empirical.losses.pairs import PairCosines, opposite_pairs, two_view_pairs, unit_rows
 from empirical.selection import NO_FLAGS, Flags, flag
 from theory.checks import require
 
@@ -73,11 +73,12 @@ class ContrastiveLoss(nn.Module):
         positive, negative = self._pairs(z)
         if self.objective.mixes:
             seed = int(torch.randint(2**62, ()))
-            negative = with_mixed(unit_rows(z), unit_rows(z), negative, self.objective.mochi_share, seed)
+            removed = flags.negative if self.remedy.remove else None
+            negative = with_mixed(unit_rows(z), unit_rows(z), negative, self.objective.mochi_share, seed, removed)
             flags = flags.widened(negative.shape[1])
         return self.objective(positive, negative, flags.negative, self.remedy, flags.positive)
 
-    def _pairs(self, features: Tensor) -> Pairs:
+    def _pairs(self, features: Tensor) -> PairCosines:
         return opposite_pairs(features) if self.objective.opposite else two_view_pairs(features)
 
     @torch.no_grad()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from empirical.arms import PairRemedy
-from empirical.choices import LOSSES, OBJECTIVE, OPPOSITE
+from empirical.choices import LOSSES, OBJECTIVE, OPPOSITE, SPECTRAL
 from empirical.losses.adnce import adnce, adnce_graph, adnce_sentence, equal_radius_temperature
 from empirical.losses.logits import NO_REMEDY, pair_logits
 from empirical.losses.nce import debiased, hard_negative, info_nce
@@ -75,7 +75,7 @@ class Objective:
     @property
     def averages(self) -> bool:
         """Whether it averages the negatives that there are, so that those left by a removal need no rescaling."""
-        return self.loss.startswith("spectral") or self.loss == "adnce_graph"
+        return self.loss in (*SPECTRAL, "adnce_graph")
 
     def temperature(self, cosines: Tensor) -> float | Tensor:
         """τ of the logits, given the negatives' cosines, shape (A, M)."""
@@ -94,7 +94,7 @@ class Objective:
         """The loss of a batch of pairs, with a remedy for the flagged ones; arguments as in ``pair_logits``."""
         if remedy.rescale and self.averages:
             remedy = replace(remedy, rescale=False)
-        tau, rectify = self.temperature(negative), not self.loss.startswith("spectral")
+        tau, rectify = self.temperature(negative), self.loss not in SPECTRAL
         p, n = pair_logits(positive, negative, tau, flagged, remedy, rectify, flagged_positive)
         weights = self.adnce_mu, self.adnce_sigma
         if self.loss == "debiased":

@@ -13,7 +13,7 @@ from theory.checks import require
 
 SMALLEST_NORM = 1e-12
 
-Pairs = tuple[Tensor, Tensor]
+PairCosines = tuple[Tensor, Tensor]
 
 
 def cosine_similarities(a: Tensor, b: Tensor | None = None, radius: float = 0.0) -> Tensor:
@@ -35,7 +35,7 @@ def cosine_similarities(a: Tensor, b: Tensor | None = None, radius: float = 0.0)
     return _product(unit, unit if b is None else unit_rows(b, radius))
 
 
-def two_view_pairs(z: Tensor, radius: float = 0.0) -> Pairs:
+def two_view_pairs(z: Tensor, radius: float = 0.0) -> PairCosines:
     """Every view against all other views of the batch (SimCLR).
 
     Parameters
@@ -68,7 +68,7 @@ def two_view_pairs(z: Tensor, radius: float = 0.0) -> Pairs:
     return positive, negative
 
 
-def opposite_pairs(z: Tensor, radius: float = 0.0) -> Pairs:
+def opposite_pairs(z: Tensor, radius: float = 0.0) -> PairCosines:
     """Every first view against the second views of the batch, in this direction alone.
 
     So compare the spectral loss in its authors' code (HaoChen et al. 2021) and ADNCE for sentences and for graphs (Wu
@@ -105,7 +105,7 @@ def _require_two_views(z: Tensor) -> None:
     require(z.ndim == 2 and len(z) % 2 == 0, "z", f"shape {tuple(z.shape)}", "shape (2B, k)")
 
 
-def queue_pairs(query: Tensor, key: Tensor, queue: Tensor, radius: float = 0.0) -> Pairs:
+def queue_pairs(query: Tensor, key: Tensor, queue: Tensor, radius: float = 0.0) -> PairCosines:
     """Queries against their keys and a queue of earlier keys, which get no gradient (MoCo, He et al. 2020).
 
     Parameters

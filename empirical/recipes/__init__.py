@@ -60,12 +60,12 @@ def _papers(data: str) -> Recipe:
     return Recipe(found.side, settings, f"{OURS}{'' if data in PAPER_EPOCHS else ', epochs'}.")
 
 
-ADNCE_RATES = {"cifar10": (0.4, 0.7, 0.5), "cifar100": (0.3, 0.5, 1.0), "stl10": (0.2, 0.8, 1.0)}  # τ, μ, σ
+ADNCE_LOSS = {"cifar10": (0.4, 0.7, 0.5), "cifar100": (0.3, 0.5, 1.0), "stl10": (0.2, 0.8, 1.0)}  # τ, μ, σ
 
 
 def _adnces(data: str) -> Recipe:
     """The settings of ADNCE's authors for images."""
-    tau, mu, sigma = ADNCE_RATES[data]
+    tau, mu, sigma = ADNCE_LOSS[data]
     loss = {"framework": "simclr", "loss": "adnce", "tau": tau, "adnce_mu": mu, "adnce_sigma": sigma}
     shape = {"encoder": "resnet50", "width": 64, "layers": 2, "stem_stride": 1, "hidden": 512, "dim": 128}
     optimisation = {"batch": 256, "epochs": 400, "lr": 1e-3, "warmup": 0.0, **ADAM, "schedule": "constant"}
@@ -126,7 +126,7 @@ RECIPES = {
         "differs from ours as for cifar10.",
     ),
     **{f"paper-{data}": _papers(data) for data in STATED},
-    **{f"adnce-{data}": _adnces(data) for data in ADNCE_RATES},
+    **{f"adnce-{data}": _adnces(data) for data in ADNCE_LOSS},
 }
 
 

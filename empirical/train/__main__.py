@@ -11,7 +11,7 @@ from pathlib import Path
 
 from empirical.arms import ARMS, Given, NotApplicable, pair_remedy
 from empirical.choices import PROTOCOLS
-from empirical.options import add_given, chosen_given
+from empirical.options import add_given, chosen_given, require_taken
 from empirical.recipes import RECIPES, check_recipe_fits, recipe
 from empirical.train.options import add_arguments, given
 from empirical.train.settings import Running, Settings, settings_from_arguments
@@ -91,6 +91,7 @@ def _settings(args: Namespace) -> Settings:
         base = replace(base, **recipe(args.recipe))
     settings = replace(settings_from_arguments(args, base), arm=args.arm, seed=args.seed)
     arm = ARMS[args.arm]
+    require_taken(args)
     if arm.loss is not None:
         if args.loss not in (None, arm.loss):
             raise ParameterError(f"--loss {args.loss} and --arm {args.arm} exclude each other")

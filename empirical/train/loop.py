@@ -174,7 +174,8 @@ def batch_loss(
             share = flags.negative.sum() / (pairs.negative > -torch.inf).sum()
     negative = pairs.negative
     if pairs.vectors is not None:
-        negative = with_mixed(*pairs.vectors, negative, objective.mochi_share, seed)
+        removed = flags.negative if remedy is not None and remedy.remove else None
+        negative = with_mixed(*pairs.vectors, negative, objective.mochi_share, seed, removed)
         flags = flags.widened(negative.shape[1])
     loss = objective(pairs.positive, negative, flags.negative, remedy or NO_REMEDY, flags.positive)
     return loss, share

@@ -41,7 +41,7 @@ class Selector(Protocol):
         """Inverse of ``state``."""
 
 
-class Band:
+class BandSelector:
     """The remedy's band, anew in every batch; without a remedy no pair is flagged."""
 
     def __init__(self, remedy: PairRemedy | None) -> None:
@@ -131,7 +131,7 @@ def make_selector(settings: Settings, images: Images, device: torch.device) -> S
     """The settings' selector."""
     remedy = settings.remedy
     if remedy is None or remedy.select != "threshold":
-        return Band(remedy)
+        return BandSelector(remedy)
     share = 1 / images.classes if settings.glofnd_share is None else settings.glofnd_share
     start = round(settings.glofnd_start * settings.epochs)
     return Thresholds(len(images.y_train), share, settings.glofnd_rate, start, device)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from empirical.arms import ARMS, PairRemedy
-from empirical.choices import COUNT, ENCODERS, FRACTION, LOSSES, NOT_NEGATIVE, OBJECTIVE, POSITIVE, VIEWS
+from empirical.choices import COUNT, ENCODERS, FRACTION, LOSSES, NOT_NEGATIVE, OBJECTIVE, POSITIVE, SPECTRAL, VIEWS
 from empirical.train.options import check_options, given, option
 from theory.checks import Range, require, require_integer, require_known
 
@@ -83,7 +83,11 @@ class Settings:
         None, float, "loss and remedy", "share of its negatives that glofnd leaves out (1/classes)", OPEN_SHARE
     )
     glofnd_start: float = option(
-        0.35, float, "loss and remedy", "share of the epochs after which glofnd begins", FRACTION
+        0.35,
+        float,
+        "loss and remedy",
+        "share of the epochs after which glofnd begins",
+        Range(0, 1, below=True),
     )
     glofnd_rate: float = option(0.05, float, "loss and remedy", "learning rate of glofnd's thresholds", POSITIVE)
     batch: int = option(
@@ -135,7 +139,7 @@ class Settings:
     @property
     def temperature(self) -> float | None:
         """τ, where the loss is one of cosines with a temperature."""
-        return None if self.loss == "spectral" else self.tau
+        return None if self.loss in SPECTRAL else self.tau
 
     @property
     def augmentation(self) -> Augmentation:

@@ -64,10 +64,11 @@ class SimCLR:
         compare = opposite_pairs if self.objective.opposite else two_view_pairs
         positive, negative = compare(z)
         ranked = None
-        if self.remedy is not None:
+        if self.remedy is not None and self.remedy.space == "encoder":
             with torch.no_grad():
-                in_encoder = self.remedy.space == "encoder"
-                ranked = compare(gather(self.fabric, h.detach(), views=2) if in_encoder else z.detach())
+                ranked = compare(gather(self.fabric, h.detach(), views=2))
+        elif self.remedy is not None:
+            ranked = positive.detach(), negative.detach()
         unit = unit_rows(z) if self.objective.mixes else None
         return Pairs(positive, negative, ranked, features, None if unit is None else (unit, unit))
 

@@ -69,8 +69,10 @@ def test_controls_select_otherwise_with_the_same_values():
     combined = pair_remedy("combined", PLAN)
     assert pair_remedy("combined_projector", PLAN) == replace(combined, space="projector")
     assert pair_remedy("combined_random", PLAN) == replace(combined, select="random")
-    assert pair_remedy("combined_auto", PLAN) == replace(combined, select="auto")
-    assert pair_remedy("combined", PLAN, Given("auto")) == replace(combined, select="auto")
+    sets_itself = replace(combined, pos_high=0, pos_low=0, select="auto")
+    assert pair_remedy("combined_auto", PLAN) == sets_itself
+    assert pair_remedy("combined", PLAN, Given("auto")) == sets_itself
+    assert pair_remedy("margin", None, Given("auto", 0.1)) == PairRemedy(0.1, select="auto")
     assert pair_remedy("margin_all", PLAN, Given("auto")).select == "all"
 
 
@@ -79,6 +81,7 @@ def test_controls_select_otherwise_with_the_same_values():
     [
         (lambda: pair_remedy("combind", PLAN), "did you mean combined?"),
         (lambda: Given("papr"), "did you mean paper?"),
+        (lambda: Given("HIGH,LOW"), "band = HIGH,LOW violates one of theory"),
         (lambda: Given(ranking="rows"), "did you mean row?"),
         (lambda: PairRemedy(select="ranks"), "did you mean rank?"),
         (lambda: PairRemedy(space="projektor"), "did you mean projector?"),
@@ -140,7 +143,6 @@ def test_what_is_given_goes_before_the_paper_and_the_plan():
         ("paper_combined", Given(sigma=0.1, rho=0.6), "states pos_high for .*; give two percentiles, --band HIGH,LOW"),
         ("paper_removal", Given(), "give two percentiles, --band HIGH,LOW"),
         ("margin", Given("paper", 0.1), "give two percentiles"),
-        ("paper_removal", Given("auto"), "needs a plan"),
         ("margin", Given(sigma=0.1), "needs a plan"),
     ],
 )
@@ -152,12 +154,14 @@ def test_on_other_data_an_arm_says_what_it_needs(arm, given, wanted):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: Given(sigma=-0.1), "sigma = -0.1 violates sigma >= 0"),
+        (lambda: Given(sigma=-0.1), "sigma = -0.1 violates 0 <= sigma <= 2"),
         (lambda: Given(rho=0), "rho = 0 violates rho > 0"),
         (lambda: Given(".3,.2"), "pos_low = 0.2 violates pos_high = 0.3 <= pos_low <= 1"),
         (lambda: Given(".3,x"), "band = .3,x violates two shares"),
         (lambda: pair_remedy("temperature", PLAN, Given(rho=2)), "rho = 2 violates 0 < rho <= 1"),
         (lambda: pair_remedy("paper_removal", PLAN, Given("auto"), data="cifar10"), "band = auto violates percentiles"),
+        (lambda: pair_remedy("margin", PLAN, Given("auto", ranking="row")), "ranking = row violates batch"),
+        (lambda: Given(sigma=3), "sigma = 3 violates 0 <= sigma <= 2"),
     ],
 )
 def test_given_values_are_checked(call, message):
@@ -184,9 +188,14 @@ SMALL = ["--train", "100", "--test", "50", "--encoder", "convnet", "--width", "4
     [
         (["--arm", "paper_margin"], "the paper states sigma for"),
         (["--arm", "paper_margin", "--sigma", ".1"], "two percentiles, --band HIGH,LOW"),
-        (["--arm", "paper_margin", "--sigma", "-1"], "sigma = -1.0 violates sigma >= 0"),
+        (["--arm", "paper_margin", "--sigma", "-1"], "sigma = -1.0 violates 0 <= sigma <= 2"),
         (["--arm", "paper_temperature", "--rho", "0"], "rho = 0.0 violates rho > 0"),
         (["--arm", "paper_removal", "--band", ".3,.1"], "pos_low = 0.1 violates pos_high = 0.3 <= pos_low <= 1"),
+        (["--sigma", ".1"], "--sigma makes no difference to --arm baseline"),
+        (["--arm", "paper_removal", "--stated", "cifar10", "--rho", ".6"], "--rho makes no difference"),
+        (["--arm", "glofnd", "--band", ".1,.2"], "--band makes no difference to --arm glofnd"),
+        (["--arm", "combined_random", "--ranking", "row"], "--ranking makes no difference"),
+        (["--arm", "glofnd", "--glofnd-start", "1"], "glofnd_start = 1.0 violates 0 <= glofnd_start < 1"),
         (["--arm", "mochi", "--mochi-share", "1"], "mochi_share = 1.0 violates 0 < mochi_share <= 0.5"),
     ],
 )

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from empirical import runs as module
-from empirical.arms import ARMS
+from empirical.arms import ARMS, Given
 from empirical.compare.__main__ import main
 from empirical.compare.experiment import WARMUP_SEED, compare, first_tasks, planned
 from empirical.compare.presets import PRESETS, Experiment
@@ -430,3 +430,22 @@ def test_flags_and_a_band_that_sets_itself(tmp_path):
     assert tasks["pair_removal"].remedy.select == "auto"
     assert tasks["adnce"].loss == "adnce"
     assert tasks["combined_projector"].remedy.space == "projector"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"arms": ("baseline", "paper_margin")}, "arm paper_margin on data digits: the paper states sigma for"),
+        ({"arms": ("baseline", "temperature"), "rho": 2.0}, "rho = 2.0 violates 0 < rho <= 1"),
+        ({"arms": ("baseline", "paper_removal"), "band": "auto"}, "band = auto violates percentiles"),
+    ],
+)
+def test_arms_that_cannot_be_trained_are_refused_before_anything_is(changes, message):
+    with pytest.raises(ParameterError, match=message):
+        replace(SMALL, **changes)
+
+
+def test_the_papers_arms_take_what_is_given():
+    given = replace(SMALL, arms=("baseline", "paper_combined"), band=".1,.2", sigma=0.1, rho=0.5)
+    assert given.given == Given(".1,.2", 0.1, 0.5)
+    assert replace(SMALL, arms=("baseline", "paper_combined"), stated="cifar10").given.stated == "cifar10"

@@ -24,6 +24,7 @@ from empirical.losses import (
     unit_rows,
     with_mixed,
 )
+from empirical.selection import flag
 from theory import dro
 from theory.checks import ParameterError
 
@@ -159,6 +160,17 @@ def test_of_many_anchors_some_tell_the_radius():
     assert found.item() == pytest.approx(everyone, rel=0.01)
 
 
+@pytest.mark.parametrize("spread", [1, 1e-2, 1e-3])
+def test_in_seven_digits_the_control_is_the_same(spread):
+    """Cosines that are nearly alike, as early in training."""
+    z = torch.ones(64) + spread * torch.randn(200, 64, generator=torch.Generator().manual_seed(0))
+    _, negative = two_view_pairs(z)
+    rows = [row[row > -torch.inf].double().numpy() for row in negative[torch.linspace(0, 199, 128).round().long()]]
+    found = equal_radius_temperature(negative, 0.4, 0.7, 0.5)
+    assert found.dtype == torch.float32
+    assert found.item() == pytest.approx(dro.equal_radius_temperature(rows, 0.4, 0.7, 0.5), rel=1e-3)
+
+
 def test_without_weights_the_control_is_its_own():
     _, negative = two_view_pairs(randn(20, 4))
     assert equal_radius_temperature(negative, 0.4, 0.7, 1e6).item() == pytest.approx(0.4, rel=1e-6)
@@ -219,12 +231,32 @@ def test_mixtures_are_constants_for_all_but_the_anchor():
 
 def test_the_module_mixes_and_leaves_mixtures_unflagged():
     z, objective = randn(16, 5), Objective("mochi", TAU, mochi_share=0.3)
+    remedy = PairRemedy(sigma=0.2, pos_high=0.1, pos_low=0.4)
     torch.manual_seed(5)
     found = ContrastiveLoss(objective, sigma=0.2, pos_high=0.1, pos_low=0.4)(z[:8], z[8:])
     torch.manual_seed(5)
     seed = int(torch.randint(2**62, ()))
     positive, negative = two_view_pairs(z)
     wide = with_mixed(unit_rows(z), unit_rows(z), negative, 0.3, seed)
-    plain = info_nce(*pair_logits(positive, wide, TAU))
-    assert (wide.shape[1], bool(found > plain)) == (16 + 2 + 1, True)
-    assert plain > Objective("nt_xent", TAU)(positive, negative)
+    assert wide.shape[1] == 16 + 2 + 1
+    flagged = torch.zeros_like(wide, dtype=torch.bool)
+    flagged[:, :16] = flag(positive, negative, remedy).negative
+    assert flagged.any()
+    expected = info_nce(*pair_logits(positive, wide, TAU, flagged, remedy))
+    assert found.item() == pytest.approx(expected.item(), rel=1e-12)
+    assert expected > info_nce(*pair_logits(positive, wide, TAU)) > Objective("nt_xent", TAU)(positive, negative)
+
+
+def test_removed_negatives_are_not_mixed():
+    anchors, others, negative = mochi_batch("queue")
+    removed = negative > 0.2
+    removed[3] = True  # which leaves this anchor nothing to mix
+    removed[4] = torch.arange(20) != 7  # and this one a single negative
+    found = with_mixed(anchors, others, negative, 0.4, 0, removed)[:, 20:]
+    assert (found[3] == -torch.inf).all()
+    mixture = draw_mixture(16, 20, 0.4, torch.Generator().manual_seed(0))
+    expected = mixed_negatives(anchors, others, negative.masked_fill(removed, -torch.inf), mixture)
+    assert torch.equal(found, expected)
+    alone = mixture.first.shape[1]
+    assert found[4, :alone].numpy() == pytest.approx(negative[4, 7].item(), rel=1e-6)
+    assert found.isfinite().sum() == found.numel() - found.shape[1]

@@ -11,7 +11,7 @@ from empirical.data import load
 from empirical.losses import Objective, queue_pairs, two_view_pairs
 from empirical.selection import NO_FLAGS, flag
 from empirical.train.loop import batch_loss
-from empirical.train.selectors import Band, Thresholds, make_selector
+from empirical.train.selectors import BandSelector, Thresholds, make_selector
 from empirical.train.settings import Settings
 from empirical.train.simclr import Pairs
 
@@ -122,7 +122,7 @@ def test_the_settings_make_the_selector():
     assert make_selector(settings, images, CPU).flags(batch(0), torch.arange(6), 0, 0) == NO_FLAGS
     remedy = PairRemedy(sigma=0.1, pos_high=0.1, pos_low=0.5)
     band = make_selector(Settings(remedy=remedy), images, CPU)
-    assert isinstance(band, Band)
+    assert isinstance(band, BandSelector)
     pairs = batch(0)
     assert torch.equal(band.flags(pairs, torch.arange(6), 0, 0).negative, flag(*pairs.ranked, remedy).negative)
     thresholds = make_selector(Settings(remedy=GLOFND, epochs=200), images, CPU)
