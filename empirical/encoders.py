@@ -10,6 +10,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from empirical.choices import ENCODERS
@@ -264,13 +265,25 @@ def _resnet(
         after = inner * block.expansion
         shortcut = None
         if stride != 1 or before != after:
-            shortcut = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
+            shortcut = nn.Sequential(_Pointwise(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
         layers += [block(before, inner, stride, shortcut), *(block(after, inner) for _ in range(depth - 1))]
         before = after
     for layer in nn.Sequential(*layers).modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), before
+
+
+class _Pointwise(nn.Conv2d):
+    """A 1×1 convolution that takes every stride-th pixel first.
+
+    The result is a strided convolution's. oneDNN's own, of few channels in channels-last order, writes beyond its
+    memory (PyTorch 2.14).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, columns = self.stride
+        return functional.conv2d(x[:, :, ::rows, ::columns], self.weight)
 
 
 class _VisionTransformer(nn.Module):

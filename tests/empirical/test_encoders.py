@@ -1,3 +1,4 @@
+import subprocess
 import sys
 import types
 
@@ -33,6 +34,31 @@ def test_resnets_for_large_images_are_torchvisions(name):
     ours.load_state_dict(dict(weights))
     x = torch.rand(2, 3, 64, 64)
     assert torch.allclose(ours.eval()(x), theirs.eval()(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [8, 7])
+def test_shortcuts_are_strided_convolutions(side):
+    shortcuts = [m.downsample[0] for m in Network("resnet18", 3, 8, 4).modules() if getattr(m, "downsample", None)]
+    assert len(shortcuts) == 3
+    for ours in shortcuts:
+        theirs = nn.Conv2d(ours.in_channels, ours.out_channels, 1, 2, bias=False)
+        theirs.load_state_dict(ours.state_dict())
+        x = torch.rand(2, ours.in_channels, side, side)
+        assert torch.allclose(ours(x), theirs(x), atol=1e-6)
+
+
+@pytest.mark.parametrize("width", [8, 16])
+def test_narrow_resnets_in_channels_last_order_do_not_write_beyond_their_memory(width):
+    """In a process of its own: oneDNN's strided 1×1 convolutions corrupt it, and it dies without a message."""
+    program = f"""
+import torch
+from empirical.encoders import Network
+network = Network("resnet18", 3, 4, {width}, stem_stride=2).to(memory_format=torch.channels_last)
+for _ in range(3):
+    x = torch.rand(28, 3, 128, 128).contiguous(memory_format=torch.channels_last)
+    network(x)[1].sum().backward()
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 @pytest.mark.parametrize(("stride", "side"), [(1, 16), (2, 8), (4, 4)])
