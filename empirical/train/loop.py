@@ -100,7 +100,8 @@ def train(
     run = Run(settings, out, fabric, network, optimizer, framework, selector, watching, few)
     run.resume()  # after setup, which may have converted the weights to another precision
 
-    objective, view, views = settings.objective, settings.augmentation, torch.Generator(device)
+    objective, views = settings.objective, torch.Generator(device)
+    scheduled = settings.schedule_of_views(*images.x_train.shape[2:])
     x_train = placed(images.x_train, device)
     per_epoch = len(images.y_train) // settings.batch
     steps = per_epoch * settings.epochs
@@ -117,6 +118,7 @@ def train(
             for x, chosen, everyone in zip(loaded, order, whole, strict=True):
                 rate = learning_rate(run.step, steps, warmup, settings.peak_rate, settings.schedule)
                 set_rate(optimizer, rate)
+                view = next(view for until, view in scheduled if run.step < until * steps)
                 seed_step(settings, run.step, fabric.global_rank, views)
                 pairs = framework.pairs(view(x, views), view(x, views))
                 seed = seed_of(settings.seed, run.step)

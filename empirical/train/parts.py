@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from empirical.data import Images
+from empirical.data.augment import to_float
 from empirical.encoders import Network
 from empirical.train.batchnorm import synchronised
 from empirical.train.logs import say
@@ -58,18 +59,22 @@ def launched(fabric: Fabric, settings: Settings) -> Fabric:
 
 
 def require_fit(settings: Settings, images: Images) -> Network:
-    """The settings' network; ParameterError if it does not take images of this shape."""
+    """The settings' network; ParameterError if it does not take images of this shape, or the views of them."""
     shape = tuple(images.x_train.shape[1:])
     channels, height, width = shape
     network = settings.network(channels, (height, width))
-    try:
-        with torch.no_grad():
-            network.eval()(torch.zeros(2, *shape))
-    except ParameterError:
-        raise
-    except Exception as error:  # an encoder of one's own can raise anything
-        reason = " ".join(str(error).split())
-        raise ParameterError("encoder", settings.encoder, f"images of shape {shape}: {reason}") from error
+    black, generator = torch.zeros(2, *shape, dtype=torch.uint8), torch.Generator()
+    network.eval()
+    for x in (to_float(black), *(view(black, generator) for _, view in settings.schedule_of_views(height, width))):
+        try:
+            with torch.no_grad():
+                network(x)
+        except ParameterError:
+            raise
+        except Exception as error:  # an encoder of one's own can raise anything
+            reason = " ".join(str(error).split())
+            found = tuple(x.shape[1:])
+            raise ParameterError("encoder", settings.encoder, f"images of shape {found}: {reason}") from error
     network.train()
     return network
 

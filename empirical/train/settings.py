@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from empirical.arms import ARMS, PairRemedy
 from empirical.choices import COUNT, ENCODERS, FRACTION, LOSSES, NOT_NEGATIVE, OBJECTIVE, POSITIVE, SPECTRAL, VIEWS
 from empirical.train.options import check_options, given, option
-from theory.checks import Range, require, require_integer, require_known
+from theory.checks import ParameterError, Range, require, require_integer, require_known
 
 if TYPE_CHECKING:  # torch; a command's help and its errors do without
     from empirical.data import Images
@@ -113,6 +114,12 @@ class Settings:
     jitter: float = option(1.0, float, "views", "strength of the colour jitter, 2 for ImageNet's", VIEWS["jitter"])
     grey: float = option(0.2, float, "views", "share of views without colour", VIEWS["grey"])
     blur: float = option(0.0, float, "views", "share of blurred views", VIEWS["blur"])
+    resolutions: str = option(
+        "1",
+        str,
+        "views",
+        "their side as a share of the images', SHARE:UNTIL,… with UNTIL a share of the steps, such as .5:.6,.75:.9,1",
+    )
     precision: str = option("32-true", str, "device", "of the arithmetic", names=PRECISIONS)
     compile: bool = option(False, bool, "device", "compile the network")
     accelerator: str = option("auto", str, "device", "Fabric's", names=ACCELERATORS)
@@ -124,6 +131,7 @@ class Settings:
         require_known("arm", self.arm, ARMS)
         require_integer("seed", self.seed, 0, 2**63 - 1)
         check_options(self)
+        phases(self.resolutions)
         require(self.batch % self.devices == 0, "batch", self.batch, f"a multiple of devices = {self.devices}")
         if self.framework == "moco":
             # Else a batch of keys would overwrite itself.
@@ -143,10 +151,24 @@ class Settings:
 
     @property
     def augmentation(self) -> Augmentation:
-        """The random views that suit the data."""
+        """The random views that suit the data, at the images' own resolution."""
+        return self._views(None)
+
+    def schedule_of_views(self, height: int, width: int) -> list[tuple[float, Augmentation]]:
+        """The views while training on images of this size, each with the share of the steps until which it holds."""
+        scheduled = phases(self.resolutions)
+        if all(share == 1 for share, _ in scheduled):
+            return [(1.0, self.augmentation)]
+        condition = f"1 where images are not square (found {height}×{width})"
+        require(height == width, "resolutions", self.resolutions, condition)
+        return [(until, self._views(max(1, round(share * height)))) for share, until in scheduled]
+
+    def _views(self, side: int | None) -> Augmentation:
         from empirical.data.augment import Photos, digits
 
-        return digits if self.data == "digits" else Photos(self.smallest_crop, self.jitter, self.grey, self.blur)
+        if self.data == "digits":
+            return digits
+        return Photos(self.smallest_crop, self.jitter, self.grey, self.blur, side)
 
     @property
     def peak_rate(self) -> float:
@@ -204,6 +226,32 @@ class Running:
 
 
 ALONE = Running()  # one process, nothing but checkpoints
+
+
+def phases(resolutions: str) -> list[tuple[float, float]]:
+    """Shares of the images' side, each with the share of the steps until which views have it.
+
+    Parameters
+    ----------
+    resolutions : str
+        ``SHARE:UNTIL,…``, with SHARE in (0, 1] and UNTIL growing to 1, which need not be given.
+
+    Raises
+    ------
+    ParameterError
+        If it is not of this form.
+    """
+    parts = [part.partition(":") for part in resolutions.split(",")]
+    condition = "SHARE:UNTIL,…,SHARE with 0 < SHARE <= 1 and 0 < UNTIL < 1 increasing, such as .5:.6,.75:.9,1"
+    try:
+        shares = [float(share) for share, _, _ in parts]
+        ends = [float(until) for _, _, until in parts[:-1]] + [float(parts[-1][2] or 1)]
+    except ValueError:
+        raise ParameterError("resolutions", resolutions, condition) from None
+    increasing = all(before < after for before, after in pairwise([0.0, *ends]))
+    require(all(0 < share <= 1 for share in shares), "resolutions", resolutions, condition)
+    require(increasing and ends[-1] == 1, "resolutions", resolutions, condition)
+    return list(zip(shares, ends, strict=True))
 
 
 def learning_rate(step: int, steps: int, warmup: int, peak: float, schedule: str = "cosine") -> float:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from empirical.arms import PairRemedy, pair_remedy
+from empirical.encoders import Network
 from empirical.evaluate.protocol import Protocol
 from empirical.train import loop, observers, parts
 from empirical.train.__main__ import main
@@ -87,6 +88,45 @@ def test_a_run_interrupted_at_any_step_ends_with_the_same_bits(tmp_path, method,
     rows = [(tmp_path / part / "metrics.csv").read_text().splitlines() for part in ("whole", "parts")]
     without_speed = [[line.rsplit(",", 1)[0] for line in lines] for lines in rows]
     assert without_speed[0] == without_speed[1]
+
+
+@pytest.fixture
+def growing(tmp_path):
+    """Settings of a run of six steps: two each on views of 4, 6 and 8 pixels a side."""
+    pixels = np.random.default_rng(0).integers(0, 256, (100, 8, 8, 3), dtype=np.uint8)
+    np.savez(
+        tmp_path / "images.npz", x_train=pixels, y_train=np.arange(100) % 2, x_test=pixels, y_test=np.arange(100) % 2
+    )
+    changes = {"train": None, "test": None, "resolutions": ".5:.3,.75:.6,1"}
+    return replace(TINY, data=f"npz:{tmp_path / 'images.npz'}", **changes)
+
+
+@pytest.mark.parametrize("framework", ["simclr", "moco"])
+@pytest.mark.parametrize("step", [1, 3, 5])
+def test_views_grow_and_resume_to_the_same_bits(tmp_path, monkeypatch, growing, framework, step):
+    settings, sides, forward = replace(growing, framework=framework), [], Network.forward
+
+    def recording(network, x):
+        if network.training:
+            sides.append(x.shape[-1])
+        return forward(network, x)
+
+    monkeypatch.setattr(Network, "forward", recording)
+    whole = weights(train(settings, tmp_path / "whole"))
+    calls = 2 if framework == "moco" else 1
+    assert sides == [side for side in (4, 4, 6, 6, 8, 8) for _ in range(calls)]
+    train_until(settings, tmp_path / "parts", step)
+    sides.clear()
+    resumed = weights(train(settings, tmp_path / "parts"))
+    assert sides[0] == (4, 4, 6, 6, 8, 8)[step]
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_an_encoder_must_take_every_resolution(tmp_path, growing):
+    settings = replace(growing, encoder="vit", resolutions=".5:.5,.75:.8,1")
+    with pytest.raises(ParameterError, match="image size = 6×6 violates sides that are multiples of 4"):
+        train(settings, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def dropping(channels, width):

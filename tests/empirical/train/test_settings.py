@@ -4,8 +4,9 @@ from dataclasses import replace
 import pytest
 
 from empirical.arms import PairRemedy
+from empirical.data.augment import Photos, digits
 from empirical.train.options import add_arguments, given
-from empirical.train.settings import Running, Settings, learning_rate, settings_from_arguments
+from empirical.train.settings import Running, Settings, learning_rate, phases, settings_from_arguments
 from theory.checks import ParameterError
 from theory.command import Parser
 
@@ -41,11 +42,33 @@ def test_schedule_rises_linearly_and_falls_to_zero():
         {"layers": 0},
         {"smallest_crop": 0},
         {"weight_decay": -1},
+        {"resolutions": ""},
+        {"resolutions": "half"},
+        {"resolutions": "0"},
+        {"resolutions": "1.5"},
+        {"resolutions": ".5,1"},
+        {"resolutions": ".5:.6,1:.5"},
+        {"resolutions": ".5:.6,.75:.6,1"},
+        {"resolutions": ".5:.6,1:.9"},
+        {"resolutions": ".5:nan,1"},
     ],
 )
 def test_settings_are_checked(change):
     with pytest.raises(ParameterError, match=next(iter(change))):
         Settings(**change)
+
+
+def test_resolutions_are_shares_of_the_images_side():
+    settings = Settings(data="cifar10", resolutions=".5:.6,.75:.9,1", blur=0.5, grey=0.1)
+    assert phases(settings.resolutions) == [(0.5, 0.6), (0.75, 0.9), (1, 1)]
+    scheduled = settings.schedule_of_views(32, 32)
+    assert [(until, view.side) for until, view in scheduled] == [(0.6, 16), (0.9, 24), (1, 32)]
+    assert all(replace(view, side=None) == settings.augmentation for _, view in scheduled)
+    assert [view.side for _, view in settings.schedule_of_views(5, 5)] == [2, 4, 5]
+    assert Settings(data="cifar10").schedule_of_views(30, 20) == [(1, Photos())]
+    assert {view for _, view in replace(settings, data="digits").schedule_of_views(8, 8)} == {digits}
+    with pytest.raises(ParameterError, match="resolutions = .* violates 1 where images are not square"):
+        settings.schedule_of_views(30, 20)
 
 
 def test_constant_schedule_stays():
