@@ -445,36 +445,57 @@ class _Pictures:
         return self.transform(self.pictures[index]), index % 10
 
 
-def lightly_speed(settings: Settings, x: Tensor, workers: int) -> float:
-    """Views per second of a plain SimCLR loop with lightly's transform, collation and loss."""
-    from lightly.loss import NTXentLoss
-    from lightly.transforms import SimCLRTransform
-    from torch.utils.data import DataLoader
-    from torchvision.transforms.functional import to_pil_image
+class LightlyLoop:
+    """A plain SimCLR loop with lightly's transform, collation and loss, and our network.
 
-    transform = SimCLRTransform(input_size=x.shape[-1], min_scale=settings.smallest_crop, gaussian_blur=0.0)
-    dataset = _Pictures([to_pil_image(image) for image in x], transform)
-    loader = DataLoader(
-        dataset, settings.batch, shuffle=True, drop_last=True, num_workers=workers, persistent_workers=workers > 0
-    )
-    device = torch.device("cuda" if settings.accelerator == "gpu" else "cpu")
-    network, criterion = settings.network(x.shape[1]).to(device), NTXentLoss(temperature=settings.tau)
-    optimizer = torch.optim.SGD(network.parameters(), lr=settings.peak_rate, momentum=0.9, weight_decay=5e-4)
-    half = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16-mixed")
+    Parameters
+    ----------
+    settings : Settings
+    x : Tensor
+        uint8 images, shape (N, C, H, W).
+    workers : int
+        Processes of the loader.
+    """
+
+    def __init__(self, settings: Settings, x: Tensor, workers: int = 0) -> None:
+        from lightly.loss import NTXentLoss
+        from lightly.transforms import SimCLRTransform
+        from torch.utils.data import DataLoader
+        from torchvision.transforms.functional import to_pil_image
+
+        transform = SimCLRTransform(input_size=x.shape[-1], min_scale=settings.smallest_crop, gaussian_blur=0.0)
+        dataset = _Pictures([to_pil_image(image) for image in x], transform)
+        self.loader = DataLoader(
+            dataset, settings.batch, shuffle=True, drop_last=True, num_workers=workers, persistent_workers=workers > 0
+        )
+        self.device = torch.device("cuda" if settings.accelerator == "gpu" else "cpu")
+        self.network = settings.network(x.shape[1]).to(self.device)
+        self.criterion = NTXentLoss(temperature=settings.tau)
+        self.optimizer = torch.optim.SGD(
+            self.network.parameters(), lr=settings.peak_rate, momentum=0.9, weight_decay=settings.weight_decay
+        )
+        self.half = torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bf16-mixed")
+
+    def step(self, batch: Any) -> int:
+        """One step on a batch of the loader's; its number of views."""
+        first, second = (view.to(self.device, non_blocking=True) for view in batch[0])
+        with self.half:
+            z0, z1 = self.network(first)[1], self.network(second)[1]
+        self.criterion(z0.float(), z1.float()).backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return 2 * len(first)
+
+
+def lightly_speed(settings: Settings, x: Tensor, workers: int) -> float:
+    """Views per second of one epoch of ``LightlyLoop``."""
+    loop = LightlyLoop(settings, x, workers)
     if workers:
-        next(iter(loader))  # start the workers outside the clock
-    synchronise(device.type)
-    started, seen = perf_counter(), 0
-    for batch in loader:
-        first, second = (view.to(device, non_blocking=True) for view in batch[0])
-        with half:
-            z0, z1 = network(first)[1], network(second)[1]
-        loss = criterion(z0.float(), z1.float())
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        seen += 2 * len(first)
-    synchronise(device.type)
+        next(iter(loop.loader))  # start the workers outside the clock
+    synchronise(loop.device.type)
+    started = perf_counter()
+    seen = sum(loop.step(batch) for batch in loop.loader)
+    synchronise(loop.device.type)
     return seen / (perf_counter() - started)
 
 

@@ -12,7 +12,7 @@ import pytest
 import empirical.__main__
 import theory.__main__
 from empirical.compare.presets import DEFAULT, PRESETS
-from empirical.study.parts import CPU_IMAGES
+from empirical.study.parts import SCALES
 from empirical.train.settings import Running, Settings
 from theory.rooms import SHELLS, rooms
 
@@ -192,7 +192,7 @@ def test_examples_work(module, tmp_path):
     [
         ("empirical.train", Settings()),
         ("empirical.compare", PRESETS[DEFAULT].base),
-        ("empirical.study", PRESETS["photos-cpu"].base),
+        ("empirical.study", SCALES["cpu"]),
     ],
 )
 def test_help_shows_the_defaults_that_the_command_uses(module, defaults):
@@ -202,8 +202,6 @@ def test_help_shows_the_defaults_that_the_command_uses(module, defaults):
         if f.metadata.get("kind") not in (int, float):
             continue
         default = getattr(defaults if hasattr(defaults, f.name) else Running(), f.name)
-        if (module, f.name) == ("empirical.study", "train"):
-            default = CPU_IMAGES
         if default is not None:
             assert shown[f.name].endswith(f"({default:g})" if isinstance(default, float) else f"({default})")
 

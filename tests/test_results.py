@@ -1,6 +1,7 @@
 """The tables of the docs follow from the committed results of the commands beside them."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +10,8 @@ import pytest
 from scipy import stats
 
 from empirical.findings import claims as findings
-from empirical.study.parts import PARTS
+from empirical.study.parts import PARTS, SCALES
+from empirical.train.settings import Settings
 from figures import domain_map, phase_map
 from theory import formulas, kinds
 from theory.simulate import summary
@@ -209,6 +211,13 @@ def test_study(page):
     assert len(tables) == text.count("<!-- /")
     for prefix, name, table in tables:
         assert table == findings.TABLES[name](*findings.load(ROOT / "results" / STUDIES[prefix]))
+
+
+@pytest.mark.parametrize(("study", "images"), [("cifar10_cpu", 5_000), ("cifar100_cpu", 10_000)])
+def test_the_published_studies_are_of_the_scale_cpu(study, images):
+    _, document = findings.load(ROOT / "results" / study)
+    settings = Settings.from_json(document["settings"])
+    assert replace(settings, data=SCALES["cpu"].data) == replace(SCALES["cpu"], train=images)
 
 
 def test_what_the_page_says_of_the_bound():

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from empirical.choices import PROTOCOLS
-from empirical.compare.presets import PRESETS
-from empirical.study.parts import CPU_IMAGES, PARTS, SCALES
+from empirical.study.parts import PARTS, SCALES
 from empirical.train.options import add_arguments, given, require_alone
-from empirical.train.settings import Running, Settings, settings_from_arguments
+from empirical.train.settings import Running, settings_from_arguments
 from theory.checks import ParameterError
 from theory.command import Parser, add_workers, chosen_workers, run
 from theory.files import require_writable
@@ -44,7 +42,7 @@ def parser(prog: str) -> Parser:
     add("--protocol", choices=PROTOCOLS, default=PROTOCOLS[0], help=named)
     add("--knn-k", type=int, default=200, help="neighbours of kNN, >= 1")
     add("--knn-tau", type=float, help="temperature of their votes, > 0 (0.1; under adnce each run's own τ)")
-    add_arguments(found, _base("cpu"), needed=["data"])
+    add_arguments(found, SCALES["cpu"], needed=["data"])
     add_arguments(found, Running())
     add_workers(found)
     add = found.group("output").add_argument
@@ -54,11 +52,6 @@ def parser(prog: str) -> Parser:
     place.add_argument("--report", type=Path, metavar="FOLDER", help=again)
     add("--publish", type=Path, metavar="STEM", help="write the results to STEM.csv and STEM.json too")
     return found
-
-
-def _base(scale: str) -> Settings:
-    base = PRESETS[SCALES[scale]].base
-    return replace(base, train=CPU_IMAGES) if scale == "cpu" else base
 
 
 def _command(args: Namespace) -> None:
@@ -74,7 +67,7 @@ def _command(args: Namespace) -> None:
         raise ParameterError("--data is required: cifar10, cifar100, stl10, npz:PATH or folder:PATH")
     stem = args.publish or args.out / "study"
     require_writable(stem.with_suffix(".csv"))
-    settings, running = settings_from_arguments(args, _base(args.scale)), Running(**given(args, Running))
+    settings, running = settings_from_arguments(args, SCALES[args.scale]), Running(**given(args, Running))
     from empirical.study.study import Study, publish, run_part
 
     study = Study(settings, args.out, running, args.protocol, args.knn_k, args.knn_tau)

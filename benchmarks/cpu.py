@@ -1,0 +1,202 @@
+"""Accuracy against core-minutes: train one recipe on one core for so many minutes, from scratch, and probe it.
+
+Run as ``python benchmarks/cpu.py RECIPE --minutes 30 --data npz:cifar10.npz --out runs/cpu [--csv results/cpu.csv]``.
+The epochs are those that fit, by the processor time of a few steps; the learning rate falls to zero over them. Only the
+final epoch is probed, by the default protocol of ``empirical.evaluate``. Core-minutes are processor time of training
+alone, views included. The same command goes on where it stood, and measures and probes a finished run again.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import process_time
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # before this file's folder, whose theory.py is no package
+
+import pandas as pd
+import torch
+
+from benchmarks.train import LightlyLoop
+from empirical.compare.presets import PRESETS
+from empirical.data import Images
+from empirical.encoders import Network
+from empirical.evaluate.probes import evaluate_network
+from empirical.study.parts import SCALES
+from empirical.train.logs import StepBar
+from empirical.train.loop import train
+from empirical.train.observers import Batch, Observer, Row
+from empirical.train.parts import seed_of, set_rate
+from empirical.train.settings import Settings, learning_rate, phases
+from theory.checks import require
+from theory.command import Parser, run
+from theory.files import write_bytes, write_json, write_text
+
+EARLIER = replace(SCALES["cpu"], train=None)  # photos-cpu until 2026-11
+RECIPES = {"photos-cpu": PRESETS["photos-cpu"].base, "earlier": EARLIER, "lightly": EARLIER}
+KEY = ["recipe", "budget"]
+TIMED = 8  # steps, of which the first two warm up
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point."""
+    parser = Parser("python benchmarks/cpu.py", description=__doc__)
+    what = "our preset, the preset before it, or that with lightly's loop"
+    parser.add_argument("recipe", choices=list(RECIPES), help=what)
+    parser.add_argument("--minutes", type=float, required=True, help="of one core, > 0")
+    parser.add_argument("--data", required=True, help="cifar10 or npz:PATH")
+    parser.add_argument("--seed", type=int, default=0, help="of the run (0)")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder of the runs")
+    parser.add_argument(
+        "--csv", type=Path, metavar="FILE", help="put the row into this table, in place of an older one"
+    )
+    return run(parser, _command, argv, resumable=True)
+
+
+def _command(args: Namespace) -> None:
+    require(args.minutes > 0, "minutes", args.minutes, "minutes > 0")
+    torch.set_num_threads(1)
+    settings = replace(RECIPES[args.recipe], data=args.data, seed=args.seed, accelerator="cpu")
+    row = measure(args.recipe, settings, args.minutes, args.out / f"{args.recipe}-{args.minutes:g}-{args.seed}")
+    print("  ".join(f"{name}: {value}" for name, value in row.items()))
+    if args.csv:
+        add_row(args.csv, row)
+
+
+def measure(recipe: str, settings: Settings, minutes: float, out: Path) -> dict[str, Any]:
+    """Train for a budget in ``out``, which also gets point.json, the row returned."""
+    images, budget = settings.images(), out / "budget.json"
+    timed, trained = (lightly_seconds, train_lightly) if recipe == "lightly" else (our_seconds, train_ours)
+    if not budget.exists():
+        steps = len(images.y_train) // settings.batch
+        write_json(budget, {"epochs": max(1, int(60 * minutes / (steps * timed(settings, images))))})
+    settings = replace(settings, epochs=json.loads(budget.read_text())["epochs"])
+    network, seconds = trained(settings, images, out)
+    scores = evaluate_network(network.eval(), images)
+    row = {
+        "recipe": recipe,
+        "budget": minutes,
+        "core_minutes": round(seconds / 60, 2),
+        "epochs": settings.epochs,
+        "probe": round(scores["encoder_probe"], 4),
+        "knn": round(scores["encoder_knn"], 4),
+        "seed": settings.seed,
+    }
+    write_json(out / "point.json", row)
+    return row
+
+
+def add_row(path: Path, row: dict[str, Any]) -> None:
+    """Put a row into a table, in place of one with the same recipe, budget and seed."""
+    rows = pd.DataFrame([row])
+    if path.exists():
+        rows = pd.concat([pd.read_csv(path), rows]).drop_duplicates([*KEY, "seed"], keep="last")
+    text = io.StringIO()
+    rows.sort_values([*KEY, "seed"]).to_csv(text, index=False)
+    write_text(path, text.getvalue())
+
+
+# --- our loop --------------------------------------------------------------------------------------
+
+
+class CoreTime(Observer):
+    """Processor time of a run, its own column of metrics.csv, over interruptions."""
+
+    def __init__(self) -> None:
+        self.seconds, self.last, self.steps = 0.0, process_time(), list[float]()
+
+    def step(self, batch: Batch) -> None:
+        """Count the time since the step before."""
+        now = process_time()
+        self.steps.append(now - self.last)
+        self.seconds, self.last = self.seconds + self.steps[-1], now
+
+    def row(self) -> Row:
+        """Seconds so far."""
+        return {"core_seconds": self.seconds}
+
+    def state(self) -> dict[str, Any]:
+        """Seconds so far."""
+        return {"seconds": self.seconds}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Inverse of ``state``."""
+        self.seconds = state["seconds"]
+
+
+def our_seconds(settings: Settings, images: Images) -> float:
+    """Processor time of a step, mean over the resolutions as long as they are used."""
+    total, before = 0.0, 0.0
+    for share, until in phases(settings.resolutions):
+        few = replace(settings, train=TIMED * settings.batch, epochs=1, resolutions=f"{share}")
+        clock = CoreTime()
+        with TemporaryDirectory() as folder:
+            train(few, Path(folder) / "run", observers=[clock])
+        total, before = total + (until - before) * median(clock.steps[2:]), until
+    return total
+
+
+def train_ours(settings: Settings, images: Images, out: Path) -> tuple[Network, float]:
+    """The trained network and its processor time."""
+    clock = CoreTime()
+    with StepBar("training", 2 * settings.batch) as bar:
+        network = train(settings, out, bar, observers=[clock])
+    return network, clock.seconds
+
+
+# --- lightly's loop --------------------------------------------------------------------------------
+
+
+def lightly_seconds(settings: Settings, images: Images) -> float:
+    """Processor time of a step of lightly's loop."""
+    assert isinstance(images.x_train, torch.Tensor)
+    loop = LightlyLoop(settings, images.x_train[: TIMED * settings.batch])
+    times, last = list[float](), process_time()
+    for batch in loop.loader:
+        loop.step(batch)
+        now = process_time()
+        times, last = [*times, now - last], now
+    return median(times[2:])
+
+
+def train_lightly(settings: Settings, images: Images, out: Path) -> tuple[Network, float]:
+    """The network that lightly's loop trains, by our schedule of the learning rate, and its processor time."""
+    assert isinstance(images.x_train, torch.Tensor)
+    loop = LightlyLoop(settings, images.x_train)
+    path, epoch, seconds = out / "lightly.pt", 0, 0.0
+    if path.exists():
+        state = torch.load(path, weights_only=True)
+        loop.network.load_state_dict(state["network"])
+        loop.optimizer.load_state_dict(state["optimizer"])
+        epoch, seconds = state["epoch"], state["seconds"]
+    per_epoch = len(loop.loader)
+    steps = per_epoch * settings.epochs
+    rate = partial(learning_rate, steps=steps, warmup=round(settings.warmup * steps), peak=settings.peak_rate)
+    while epoch < settings.epochs:
+        torch.manual_seed(seed_of(settings.seed, epoch))
+        started = process_time()
+        for step, batch in enumerate(loop.loader, start=epoch * per_epoch):
+            set_rate(loop.optimizer, rate(step))
+            loop.step(batch)
+        epoch, seconds = epoch + 1, seconds + process_time() - started
+        content, weights = io.BytesIO(), loop.network.state_dict()
+        state = {"network": weights, "optimizer": loop.optimizer.state_dict(), "epoch": epoch, "seconds": seconds}
+        torch.save(state, content)
+        write_bytes(path, content.getvalue())
+        print(f"epoch {epoch} of {settings.epochs}, {seconds:.0f} core-seconds", file=sys.stderr, flush=True)
+    return loop.network, seconds
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
