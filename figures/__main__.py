@@ -25,6 +25,7 @@ NAMES = (
     "sweeps",
     "predicted_measured",
     "prediction",
+    "core_minutes",
 )
 
 

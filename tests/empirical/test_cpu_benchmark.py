@@ -1,0 +1,109 @@
+"""Runs of the benchmark of core-minutes, on a few random images."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from benchmarks import cpu
+from empirical.train import loop
+from empirical.train.settings import Settings
+
+BATCH = 32
+
+
+@pytest.fixture
+def settings(tmp_path):
+    generator = np.random.default_rng(0)
+    pixels, y = generator.integers(0, 256, (320, 8, 8, 3), dtype=np.uint8), np.arange(320) % 2
+    np.savez(tmp_path / "images.npz", x_train=pixels, y_train=y, x_test=pixels[:40], y_test=y[:40])
+    return Settings(
+        data=f"npz:{tmp_path / 'images.npz'}",
+        encoder="convnet",
+        width=4,
+        dim=8,
+        batch=BATCH,
+        epochs=2,
+        accelerator="cpu",
+        resolutions=".5:.5,1",
+    )
+
+
+@pytest.mark.parametrize("recipe", ["photos-cpu", "lightly"])
+def test_a_budget_becomes_epochs_and_a_row(tmp_path, monkeypatch, settings, recipe):
+    if recipe == "lightly":
+        pytest.importorskip("lightly")
+    name = "lightly_seconds" if recipe == "lightly" else "our_seconds"
+    monkeypatch.setattr(cpu, name, lambda *_: 0.06)  # of a step: .6 of an epoch's ten
+    row = cpu.measure(recipe, settings, 0.021, tmp_path / "run")
+    assert (row["recipe"], row["budget"], row["epochs"]) == (recipe, 0.021, 2)
+    assert row["core_minutes"] >= 0
+    assert all(0 <= row[score] <= 1 for score in ("probe", "knn"))
+    monkeypatch.setattr(cpu, name, lambda *_: 1 / 0)
+    assert cpu.measure(recipe, settings, 0.021, tmp_path / "run") == row
+
+
+def test_seconds_of_a_step_are_weighted_by_the_resolutions(monkeypatch, settings):
+    def train(few, out, observers):
+        (clock,) = observers
+        clock.steps = [9.0, 9.0, *[{"0.5": 1.0, "1.0": 3.0}[few.resolutions]] * 6]
+
+    monkeypatch.setattr(cpu, "train", train)
+    assert cpu.our_seconds(replace(settings, resolutions=".5:.75,1"), settings.images()) == pytest.approx(1.5)
+
+
+def test_core_time_goes_on_where_it_stood(tmp_path, monkeypatch, settings):
+    ticks = iter(range(1000))
+    monkeypatch.setattr(cpu, "process_time", lambda: float(next(ticks)))
+
+    def stop(step, *_):
+        if step == 15:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(settings, tmp_path, stop, observers=[cpu.CoreTime()])
+    clock = cpu.CoreTime()
+    loop.train(settings, tmp_path, observers=[clock])
+    assert clock.seconds == 20  # a second a step; ten were saved
+    assert pd.read_csv(tmp_path / "metrics.csv").core_seconds.tolist() == [10, 20]
+
+
+def test_lightlys_loop_resumes_to_the_same_bits(tmp_path, settings):
+    pytest.importorskip("lightly")
+    images = settings.images()
+    whole, _ = cpu.train_lightly(settings, images, tmp_path / "whole")
+    resumed = {}
+
+    class Stopped(Exception):
+        pass
+
+    def write(path, content):
+        resumed[path] = content
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        raise Stopped
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(cpu, "write_bytes", write)
+        cpu.train_lightly(settings, images, tmp_path / "parts")
+    again, seconds = cpu.train_lightly(settings, images, tmp_path / "parts")
+    assert seconds > 0
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
+
+
+def test_a_row_takes_the_place_of_the_one_before(tmp_path):
+    path = tmp_path / "cpu.csv"
+    for probe, budget in ((0.5, 30), (0.6, 10), (0.7, 30)):
+        cpu.add_row(path, {"recipe": "lightly", "budget": budget, "probe": probe, "seed": 0})
+    assert pd.read_csv(path)[["budget", "probe"]].to_numpy().tolist() == [[10, 0.6], [30, 0.7]]
+
+
+def test_bad_input_is_one_line(tmp_path, capsys):
+    given = ["photos-cpu", "--data", "cifar10", "--out", str(tmp_path / "runs")]
+    assert cpu.main([*given, "--minutes", "0"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "minutes = 0.0 violates minutes > 0" in err
+    assert not (tmp_path / "runs").exists()
