@@ -70,24 +70,23 @@ def test_core_time_goes_on_where_it_stood(tmp_path, monkeypatch, settings):
     assert pd.read_csv(tmp_path / "metrics.csv").core_seconds.tolist() == [10, 20]
 
 
-def test_lightlys_loop_resumes_to_the_same_bits(tmp_path, settings):
+def test_lightlys_loop_resumes_to_the_same_bits(tmp_path, monkeypatch, settings):
     pytest.importorskip("lightly")
     images = settings.images()
     whole, _ = cpu.train_lightly(settings, images, tmp_path / "whole")
-    resumed = {}
+    write = cpu.write_bytes
 
     class Stopped(Exception):
         pass
 
-    def write(path, content):
-        resumed[path] = content
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    def last(path, content):
+        write(path, content)
         raise Stopped
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr(cpu, "write_bytes", write)
+    monkeypatch.setattr(cpu, "write_bytes", last)
+    with pytest.raises(Stopped):
         cpu.train_lightly(settings, images, tmp_path / "parts")
+    monkeypatch.setattr(cpu, "write_bytes", write)
     again, seconds = cpu.train_lightly(settings, images, tmp_path / "parts")
     assert seconds > 0
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
