@@ -65,6 +65,11 @@ def resnet18(channels: int, width: int = 64, stem_stride: int = 1) -> Encoder:
     return _resnet(BasicBlock, (2, 2, 2, 2), channels, width, stem_stride)
 
 
+def resnet10(channels: int, width: int = 64, stem_stride: int = 1) -> Encoder:
+    """``resnet18`` with one block a stage instead of two; 8·width features."""
+    return _resnet(BasicBlock, (1, 1, 1, 1), channels, width, stem_stride)
+
+
 def resnet50(channels: int, width: int = 64, stem_stride: int = 1) -> Encoder:
     """ResNet-50; 32·width features. Parameters as in ``resnet18``."""
     return _resnet(Bottleneck, (3, 4, 6, 3), channels, width, stem_stride)
@@ -245,7 +250,8 @@ def _encoder(name: str, channels: int, width: int, stem_stride: int, size: tuple
     require_known("encoder", name, (*ENCODERS, "MODULE:FACTORY"))
     if name == "convnet":
         return convnet(channels, width)
-    return {"resnet18": resnet18, "resnet50": resnet50, "vit": vit}[name](channels, width, stem_stride)
+    strided = {"resnet10": resnet10, "resnet18": resnet18, "resnet50": resnet50, "vit": vit}
+    return strided[name](channels, width, stem_stride)
 
 
 def _resnet(

@@ -14,7 +14,14 @@ from theory.checks import ParameterError
 
 @pytest.mark.parametrize(
     ("name", "width", "features"),
-    [("convnet", 8, 32), ("resnet18", 8, 64), ("resnet18", 64, 512), ("resnet50", 4, 128), ("vit", 8, 8)],
+    [
+        ("convnet", 8, 32),
+        ("resnet10", 8, 64),
+        ("resnet18", 8, 64),
+        ("resnet18", 64, 512),
+        ("resnet50", 4, 128),
+        ("vit", 8, 8),
+    ],
 )
 @pytest.mark.parametrize("stride", [1, 2, 4])
 def test_output_widths(name, width, features, stride):
@@ -32,6 +39,15 @@ def test_resnets_for_large_images_are_torchvisions(name):
     ours = Network(name, 3, 8, stem_stride=4).encoder
     weights = zip(ours.state_dict(), theirs.state_dict().values(), strict=True)
     ours.load_state_dict(dict(weights))
+    x = torch.rand(2, 3, 64, 64)
+    assert torch.allclose(ours.eval()(x), theirs.eval()(x), atol=1e-5)
+
+
+def test_resnet10_has_a_block_a_stage():
+    ours = Network("resnet10", 3, 8, width=64, stem_stride=4).encoder
+    theirs = torchvision.models.ResNet(BasicBlock, [1, 1, 1, 1])
+    theirs.fc = nn.Identity()
+    ours.load_state_dict(dict(zip(ours.state_dict(), theirs.state_dict().values(), strict=True)))
     x = torch.rand(2, 3, 64, 64)
     assert torch.allclose(ours.eval()(x), theirs.eval()(x), atol=1e-5)
 
