@@ -127,14 +127,15 @@ PRESETS: dict[str, Experiment] = {
     ),
     "photos-cpu": Experiment(
         base=Settings(
-            encoder="resnet18",
-            width=16,
+            encoder="resnet10",
+            width=48,
             stem_stride=2,
             dim=32,
             tau=0.2,
             batch=256,
-            epochs=30,
+            epochs=28,
             lr=0.24,
+            resolutions=".5:.6,.75",
             precision="bf16-mixed",
         ),
         arms=("baseline", "margin", "temperature", "combined"),
