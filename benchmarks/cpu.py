@@ -32,7 +32,7 @@ from benchmarks.train import LightlyLoop
 from empirical.compare.presets import PRESETS
 from empirical.data import Images
 from empirical.encoders import Network
-from empirical.evaluate.probes import evaluate_network
+from empirical.evaluate.scoring import evaluate_network
 from empirical.study.parts import SCALES
 from empirical.train.logs import StepBar
 from empirical.train.loop import train
@@ -40,12 +40,18 @@ from empirical.train.observers import Batch, Observer, Row
 from empirical.train.parts import seed_of, set_rate
 from empirical.train.settings import Settings, learning_rate, phases
 from theory.checks import require
-from theory.command import Parser, run
+from theory.command import Parser, markdown_table, run
 from theory.files import write_bytes, write_json, write_text
 
 EARLIER = replace(SCALES["cpu"], train=None)  # photos-cpu until 2026-11
 RECIPES = {"photos-cpu": PRESETS["photos-cpu"].base, "earlier": EARLIER, "lightly": EARLIER}
+TITLES = {
+    "photos-cpu": "`--preset photos-cpu`",
+    "earlier": "`photos-cpu` until 2026-11: `resnet18`, width 16, whole views",
+    "lightly": "the same network in lightly's loop",
+}
 KEY = ["recipe", "budget"]
+BUDGETS = (10, 30, 60, 120)  # core-minutes
 TIMED = 8  # steps, of which the first two warm up
 
 
@@ -105,6 +111,40 @@ def add_row(path: Path, row: dict[str, Any]) -> None:
     text = io.StringIO()
     rows.sort_values([*KEY, "seed"]).to_csv(text, index=False)
     write_text(path, text.getvalue())
+
+
+def summary(runs: pd.DataFrame) -> str:
+    """The probe's accuracy (kNN's; epochs) of every recipe at every budget, as a table in markdown."""
+    found = runs.groupby(KEY)[["probe", "knn", "epochs"]].mean()
+
+    def cell(recipe: str, budget: int) -> str:
+        if (recipe, budget) not in found.index:
+            return "—"
+        probe, knn, epochs = found.loc[(recipe, budget)]
+        return f"{100 * probe:.1f} ({100 * knn:.1f}; {epochs:.0f})"
+
+    header = ["recipe", *(f"{budget} core-minutes" for budget in BUDGETS)]
+    lines = [[title, *(cell(recipe, budget) for budget in BUDGETS)] for recipe, title in TITLES.items()]
+    return markdown_table(header, lines)
+
+
+def search_summary(runs: pd.DataFrame) -> str:
+    """The short runs by which the preset was chosen, as a table in markdown."""
+    header = ["encoder", "width", "`--resolutions`", "batch", "learning rate", "epochs", "probe, %", "kNN, %"]
+    lines = [
+        [
+            f"`{run.encoder}`",
+            str(run.width),
+            run.resolutions + ("" if run.views == "torchvision" else " (earlier views)"),
+            str(run.batch),
+            f"{run.lr:g}",
+            f"{run.epochs:.1f}",
+            f"{100 * run.probe:.1f}",
+            f"{100 * run.knn:.1f}",
+        ]
+        for run in runs.itertuples()
+    ]
+    return markdown_table(header, lines)
 
 
 # --- our loop --------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Runs of the benchmark of core-minutes, on a few random images."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,10 +9,29 @@ import pytest
 import torch
 
 from benchmarks import cpu
+from empirical.compare.presets import PRESETS
 from empirical.train import loop
 from empirical.train.settings import Settings
 
 BATCH = 32
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(("name", "table"), [("cpu", cpu.summary), ("cpu_search", cpu.search_summary)])
+def test_tables_of_the_page(name, table):
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    assert table(pd.read_csv(ROOT / "results" / f"{name}.csv")) in text
+
+
+def test_what_the_page_says_of_the_preset():
+    base = PRESETS["photos-cpu"].base
+    text = " ".join((ROOT / "docs" / "training.md").read_text(encoding="utf-8").split())
+    assert f"`{base.encoder}`, width {base.width}, stem stride {base.stem_stride}, on views of half" in text
+    assert base.resolutions == ".5:.6,.75"
+    shared = ("tau", "dim", "batch", "lr", "schedule", "precision")
+    assert all(getattr(base, name) == getattr(cpu.EARLIER, name) for name in shared)
+    runs = pd.read_csv(ROOT / "results" / "cpu.csv")
+    assert (runs.core_minutes / runs.budget).between(0.8, 1.25).all()
 
 
 @pytest.fixture
