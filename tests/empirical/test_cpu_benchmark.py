@@ -27,7 +27,7 @@ def test_what_the_page_says_of_the_preset():
     base = PRESETS["photos-cpu"].base
     text = " ".join((ROOT / "docs" / "training.md").read_text(encoding="utf-8").split())
     assert f"`{base.encoder}`, width {base.width}, stem stride {base.stem_stride}, on views of half" in text
-    assert base.resolutions == ".5:.6,.75"
+    assert base.resolutions == ".5:.8,.75"
     shared = ("tau", "dim", "batch", "lr", "schedule", "precision")
     assert all(getattr(base, name) == getattr(cpu.EARLIER, name) for name in shared)
     runs = pd.read_csv(ROOT / "results" / "cpu.csv")
