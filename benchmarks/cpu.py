@@ -32,6 +32,7 @@ from benchmarks.train import LightlyLoop
 from empirical.compare.presets import PRESETS
 from empirical.data import Images
 from empirical.encoders import Network
+from empirical.evaluate.protocol import DEFAULT
 from empirical.evaluate.scoring import evaluate_network
 from empirical.study.parts import SCALES
 from empirical.train.logs import StepBar
@@ -89,7 +90,7 @@ def measure(recipe: str, settings: Settings, minutes: float, out: Path) -> dict[
         write_json(budget, {"epochs": max(1, int(60 * minutes / (steps * timed(settings, images))))})
     settings = replace(settings, epochs=json.loads(budget.read_text())["epochs"])
     network, seconds = trained(settings, images, out)
-    scores = evaluate_network(network.eval(), images)
+    scores = evaluate_network(network.eval(), images, DEFAULT)
     row = {
         "recipe": recipe,
         "budget": minutes,
@@ -98,6 +99,9 @@ def measure(recipe: str, settings: Settings, minutes: float, out: Path) -> dict[
         "probe": round(scores["encoder_probe"], 4),
         "knn": round(scores["encoder_knn"], 4),
         "seed": settings.seed,
+        "protocol": DEFAULT.probe,
+        "knn_k": DEFAULT.k,
+        "knn_tau": DEFAULT.tau,
     }
     write_json(out / "point.json", row)
     return row
