@@ -36,7 +36,7 @@ RESNET18 = {"encoder": "resnet18", "width": 64, "layers": 2}
 # Always with Nesterov's momentum .9, which none of the sources states: each source's note says so.
 SGD = {"optimizer": "sgd", "schedule": "cosine", "weight_decay": 5e-4, "warmup": 0.0}
 ADAM = {"optimizer": "adam", "schedule": "cosine", "weight_decay": 1e-6}
-VIEWS = {"smallest_crop": 0.2, "jitter": 1.0, "grey": 0.1, "blur": 0.0}
+VIEWS = {"smallest_crop": 0.2, "jitter": 1.0, "grey": 0.1, "blur": 0.0, "resolutions": "1"}
 DKOBAK = SIMCLR | RESNET18 | {"stem_stride": 1, "hidden": 1024, "dim": 128, "batch": 512} | SGD | VIEWS
 ERMOLOV = SIMCLR | RESNET18 | {"stem_stride": 2, "hidden": 1024, "dim": 128, "batch": 512} | ADAM | VIEWS
 STEMS = {32: 1, 64: 2, 96: 2}  # stride by the images' side
@@ -69,13 +69,15 @@ def _adnces(data: str) -> Recipe:
     loss = {"framework": "simclr", "loss": "adnce", "tau": tau, "adnce_mu": mu, "adnce_sigma": sigma}
     shape = {"encoder": "resnet50", "width": 64, "layers": 2, "stem_stride": 1, "hidden": 512, "dim": 128}
     optimisation = {"batch": 256, "epochs": 400, "lr": 1e-3, "warmup": 0.0, **ADAM, "schedule": "constant"}
-    views = {"smallest_crop": 0.08, "jitter": 1.0, "grey": 0.2, "blur": 0.5}
-    size = " It trains on 32-pixel crops, here the views have the images' 96 pixels." if data == "stl10" else ""
+    views = {**VIEWS, "smallest_crop": 0.08, "grey": 0.2, "blur": 0.5}
+    side, size = 32, ""
+    if data == "stl10":  # 96 pixels, of which the authors train on crops resized to 32
+        side, views, size = 96, {**views, "resolutions": "0.3334"}, " Images are encoded at 96 pixels, as there."
     source = (
         "junkangwu/ADNCE, image/main.py, model.py, utils.py, and τ, μ, σ from its README: all numbers. It normalises "
         "pixels by the data set's mean and spread, ours centres them."
     )
-    return Recipe(96 if data == "stl10" else 32, {"data": data} | loss | shape | optimisation | views, source + size)
+    return Recipe(side, {"data": data} | loss | shape | optimisation | views, source + size)
 
 
 RECIPES = {
