@@ -37,8 +37,6 @@ from theory.sizes import (
     perfect,
 )
 
-__all__ = ["Estimate", "Plan", "PredictedProbe", "Profile", "Selector", "Sizes", "Space", "Triple"]
-
 PROFILE_SCHEMA = "difficult-examples/profile/4"
 _SINCE_4: dict[str, Any] = {"selector": {}, "tau": None}
 EARLIER_PROFILES: dict[str, dict[str, Any]] = {

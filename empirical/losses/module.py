@@ -74,7 +74,8 @@ class ContrastiveLoss(nn.Module):
         if self.objective.mixes:
             seed = int(torch.randint(2**62, ()))
             removed = flags.negative if self.remedy.remove else None
-            negative = with_mixed(unit_rows(z), unit_rows(z), negative, self.objective.mochi_share, seed, removed)
+            unit = unit_rows(z)
+            negative = with_mixed(unit, unit, negative, self.objective.mochi_share, seed, removed)
             flags = flags.widened(negative.shape[1])
         return self.objective(positive, negative, flags.negative, self.remedy, flags.positive)
 

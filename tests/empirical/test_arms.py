@@ -9,7 +9,8 @@ from empirical.paper import STATED
 from empirical.train.__main__ import main
 from tests.theory.graphs import REFERENCE
 from theory.checks import ParameterError
-from theory.plan import Sizes, plan_from_parameters
+from theory.plan import plan_from_parameters
+from theory.sizes import Sizes
 
 COMBINED = {"combined", "combined_projector", "combined_auto", "combined_random"}
 NT_XENT, SPECTRAL = Sizes(0.2, 0.7, 0.1, 0.8), Sizes(0.02, 0.9, 0.01, 0.95)

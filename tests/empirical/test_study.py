@@ -11,7 +11,8 @@ from empirical.evaluate.protocol import Protocol
 from empirical.study.__main__ import main
 from empirical.study.parts import PARTS, Condition
 from empirical.study.study import conditions_by_name, selection_stability
-from theory.plan import Plan, Sizes
+from theory.plan import Plan
+from theory.sizes import Sizes
 
 PLAN = Plan(Sizes(), Sizes(), Sizes(0.1, 0.4, 0.05, 0.7), pos_high=0.1, pos_low=0.2, removal_fraction=0.08)
 SMALL = [

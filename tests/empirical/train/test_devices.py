@@ -29,7 +29,8 @@ from empirical.train.selectors import make_selector
 from empirical.train.settings import FRAMEWORKS, Running, Settings
 from empirical.train.simclr import gather
 from tests.theory.graphs import REFERENCE
-from theory.plan import Sizes, plan_from_parameters
+from theory.plan import plan_from_parameters
+from theory.sizes import Sizes
 
 # Values at which every remedy flags pairs of so small a batch and removal leaves more than a batch.
 STRONG = Sizes(0.2, 0.7, 0.2, 0.7)

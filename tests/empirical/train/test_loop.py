@@ -23,7 +23,8 @@ from empirical.train.loop import train
 from empirical.train.settings import Running, Settings
 from tests.theory.graphs import REFERENCE
 from theory.checks import ParameterError
-from theory.plan import Sizes, plan_from_parameters
+from theory.plan import plan_from_parameters
+from theory.sizes import Sizes
 
 TINY = Settings(data="digits", train=100, test=100, encoder="convnet", width=4, dim=8, batch=50, epochs=3)
 ARGUMENTS = ["--data", "digits", "--train", "100", "--test", "100", "--encoder", "convnet", "--width", "4"]
