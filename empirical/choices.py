@@ -18,7 +18,7 @@ LOSSES = (
 )
 SPECTRAL = ("spectral", "spectral_opposite")
 OPPOSITE = ("adnce_sentence", "adnce_graph", "spectral_opposite")  # compare first views with second ones alone
-ENCODERS = ("convnet", "resnet10", "resnet18", "resnet50", "vit")
+ENCODERS = ("convnet", "resnet10", "resnet18", "resnet50", "vit", "adapter")
 PROTOCOLS = ("lbfgs", "lbfgs-c1", "sgd", "both", "paper", "adnce")  # of the linear probe
 SCORES = ("gap", "flags", "sas")  # what makes a sample difficult: a probe's gap, its flagged pairs, SAS
 SHARE = 0.08  # of each class that counts as difficult (Zhang et al., ICLR 2026)

@@ -133,6 +133,19 @@ def custom(spec: str, channels: int, width: int, size: tuple[int, int] | None = 
     return encoder, shape[1]
 
 
+def adapter(features: int, width: int = 256) -> Encoder:
+    """A perceptron with one hidden layer on an encoder's features, to as many; there is no ReLU at its end.
+
+    Parameters
+    ----------
+    features : int
+        d of the features, shape (B, d, 1, 1).
+    width : int
+        Of the hidden layer.
+    """
+    return nn.Sequential(nn.Flatten(), nn.Linear(features, width), nn.ReLU(), nn.Linear(width, features)), features
+
+
 class Network(nn.Module):
     """An encoder with a projector of output width k.
 
@@ -151,7 +164,8 @@ class Network(nn.Module):
     layers : {1, 2, 3}
         Linear layers of the projector, with batch norm and ReLU between.
     size : tuple of int, optional
-        Height and width of the images, of which only encoders of your own need to know.
+        Height and width of the images, of which encoders of your own need to know; (1, 1) of features, which
+        reach the encoder as they are, while pixels are centred.
 
     Attributes
     ----------
@@ -180,7 +194,7 @@ class Network(nn.Module):
         size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
-        self.channels = channels
+        self.channels, self.on_pixels = channels, size != (1, 1)
         require(stem_stride in (1, 2, 4), "stem_stride", stem_stride, "1, 2 or 4")
         width, self.dim = require_integer("width", width, 1), require_integer("dim", dim, 1)
         self.encoder, self.features = _encoder(name, channels, width, stem_stride, size)
@@ -189,7 +203,7 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Features before and after the projector, shapes (B, features) and (B, k)."""
         # Pixels arrive in [0, 1]; centring them keeps the first batch norm well conditioned in bf16.
-        features = self.encoder((images - 0.5) * 2)
+        features = self.encoder((images - 0.5) * 2 if self.on_pixels else images)
         return features, self.projector(features)
 
 
@@ -248,8 +262,11 @@ def _encoder(name: str, channels: int, width: int, stem_stride: int, size: tuple
     if ":" in name:
         return custom(name, channels, width, size)
     require_known("encoder", name, (*ENCODERS, "MODULE:FACTORY"))
+    require((name == "adapter") <= (size == (1, 1)), "encoder", name, "an encoder of images, where the data are images")
     if name == "convnet":
         return convnet(channels, width)
+    if name == "adapter":
+        return adapter(channels, width)
     strided = {"resnet10": resnet10, "resnet18": resnet18, "resnet50": resnet50, "vit": vit}
     return strided[name](channels, width, stem_stride)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from empirical.arms import ARMS, NotApplicable
 from empirical.choices import SHARE
 from empirical.data import take, without
+from empirical.data.augment import to_float
 from empirical.data.sources import balanced_order
 from empirical.evaluate.protocol import Protocol
 from empirical.train.settings import ALONE, Running, Settings
@@ -76,7 +77,7 @@ def execute(task: Task) -> None:
         labelled = take(original.x_train, (original.y_train >= 0).nonzero().flatten())
         everything = torch.arange(len(original.y_test))
         pictures = (labelled, take(original.x_test, everything))
-        train_pixels, test_pixels = ((x.flatten(1).float() / 255).numpy() for x in pictures)
+        train_pixels, test_pixels = (to_float(x).flatten(1).numpy() for x in pictures)
         metrics = evaluate_features("encoder", train_pixels, test_pixels, original, protocol)
         if s.seed == 0:
             _profile_pixels(task)
@@ -102,8 +103,9 @@ def _profile_pixels(task: Task) -> None:
 
     images = task.settings.images()
     labelled = (images.y_train >= 0).nonzero().flatten()
-    # Centred at mid-grey, so that a cosine compares patterns rather than brightness.
-    pixels = take(images.x_train, labelled).flatten(1).float().numpy() / 255 - 0.5
+    pixels = to_float(take(images.x_train, labelled)).flatten(1).numpy()
+    if not task.settings.on_views:
+        pixels = pixels - 0.5  # centred at mid-grey, so that a cosine compares patterns rather than brightness
     found = measure({"encoder": Features(pixels)}, images.y_train[labelled].numpy(), f"{images.name}, raw pixels")
     _save_profile(task, replace(found.profile, dim=task.settings.dim))
 
@@ -204,9 +206,10 @@ def dropped(arm: str, settings: Settings, warmup: Path, seed: int) -> tuple[int,
     if kind is None:
         return ()
     if kind == "mixed":
-        if settings.omega == 0:
+        mixed = settings.images().mixed.nonzero().flatten().tolist()
+        if not mixed:
             raise NotApplicable("no image is mixed at ω = 0")
-        return tuple(settings.images().mixed.nonzero().flatten().tolist())
+        return tuple(mixed)
     difficult = np.load(warmup / "difficult.npy")
     if kind == "difficult":
         return tuple(int(i) for i in difficult)

@@ -188,6 +188,8 @@ def gallery(condition: Condition, similarities: NDArray[np.float64], band: tuple
     """The most similar pairs of different classes, no image twice."""
     labels, images = condition.evidence["labels"], condition.evidence["images"]
     names = condition.evidence["class_names"]
+    if images.dtype != np.uint8:
+        return []  # features, of which there is no picture
     high, low = band
     rows, columns = np.nonzero(np.triu(labels[:, None] != labels, 1))
     values = similarities[rows, columns]

@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 
 from empirical.contest.makers import MAKERS, Bench, encoded
-from empirical.contest.pretrained import PACKAGE, weights_path
+from empirical.pretrained import PACKAGE, weights_path
 from empirical.contest.rivals import FEW
 from empirical.contest.scores import DRAWS, PROTOCOL, Data, Row, bounded, foretold, measured
 from empirical.contest.sets import UNLIKE, Recipe

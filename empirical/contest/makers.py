@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from empirical.contest.pretrained import EfficientNetLite0
+from empirical.pretrained import EfficientNetLite0
 from empirical.contest.sets import Recipe, Scale
 from empirical.data import Images, load, take
 from empirical.data.augment import Augmentation, to_float

@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from empirical.data import sources
-from empirical.data.sources import UNLABELLED, ImageFiles, Pictures, balanced_order
+from empirical.data.sources import UNLABELLED, CachedViews, ImageFiles, Pictures, balanced_order
 from theory.checks import ParameterError, is_finite, require, require_integer, require_known, require_share
 
-SPECIFICATIONS = ("digits", "cifar10", "cifar100", "stl10", "npz:PATH", "folder:PATH")
+SPECIFICATIONS = ("digits", "cifar10", "cifar100", "stl10", "npz:PATH", "folder:PATH", "views:PATH")
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,9 @@ class Images:
     ----------
     name : str
         The specification it was loaded from.
-    x_train, x_test : Tensor or ImageFiles
-        uint8 images, shape (N, channels, height, width), in memory or on disk.
+    x_train, x_test : Tensor, ImageFiles or CachedViews
+        uint8 images, shape (N, channels, height, width), in memory or on disk; or features in their place, float32 of
+        shape (N, d, 1, 1), those for training with cached views.
     y_train, y_test : Tensor
         int64 labels in [0, classes), shape (N,); −1 for training images without one.
     class_names : tuple of str
@@ -61,7 +62,8 @@ def load(spec: str, train: int | None = None, test: int | None = None, image_siz
     spec : str
         ``digits`` (scikit-learn's handwritten digits); ``cifar10``, ``cifar100`` or ``stl10`` (torchvision's,
         with STL-10's unlabelled images; in ./data, or ``cifar10:FOLDER``, and downloaded if missing);
-        ``npz:PATH`` (arrays x_train, y_train, x_test, y_test; images (N, H, W) or (N, H, W, C)) or
+        ``npz:PATH`` (arrays x_train, y_train, x_test, y_test; images (N, H, W) or (N, H, W, C));
+        ``views:PATH`` (features of images and their views, written by ``python -m empirical.embed``) or
         ``folder:PATH`` (PATH/train/CLASS/IMAGE and PATH/test/CLASS/IMAGE (or val, valid, validation; also
         Tiny-ImageNet's val); without train, PATH/CLASS/IMAGE, of which every fifth is for testing). Folders of
         more than 4 GiB of pixels are read while training.
@@ -78,7 +80,7 @@ def load(spec: str, train: int | None = None, test: int | None = None, image_siz
     """
     kind, colon, path = spec.partition(":")
     known = [name.partition(":")[0] for name in SPECIFICATIONS]
-    if kind in ("digits", "npz", "folder") and (kind == "digits") == bool(path):
+    if kind in ("digits", "npz", "folder", "views") and (kind == "digits") == bool(path):
         raise ParameterError("data", spec, "one of " + ", ".join(SPECIFICATIONS))
     if kind not in known or (colon and not path):
         require_known("data", spec, SPECIFICATIONS)
@@ -86,6 +88,8 @@ def load(spec: str, train: int | None = None, test: int | None = None, image_siz
         source = sources.digits()
     elif kind == "npz":
         source = sources.npz(Path(path))
+    elif kind == "views":
+        source = sources.views(Path(path))
     elif kind == "folder":
         source = sources.folder(Path(path), image_size)
     else:
@@ -97,14 +101,15 @@ def load(spec: str, train: int | None = None, test: int | None = None, image_siz
     if classes < 2:
         raise ParameterError(f"data {spec}: there is one class, two are needed")
     parts: list[Any] = []
+    mixed = np.zeros(len(source.train.y), dtype=bool) if source.mixed is None else source.mixed
     for which, (x, y), limit in (("train", source.train, train), ("test", source.test, test)):
         if limit is not None:
             limit = require_integer(which, limit, classes, len(y), limit=f", the {which} images of {spec}")
             chosen = balanced_order(y)[:limit]
             x, y = subset(x, chosen), y[chosen]
+            mixed = mixed[chosen] if which == "train" else mixed
         parts += [x, torch.from_numpy(y)]
-    mixed = torch.zeros(len(parts[1]), dtype=torch.bool)
-    return Images(spec, parts[0], parts[1], parts[2], parts[3], source.class_names, mixed)
+    return Images(spec, parts[0], parts[1], parts[2], parts[3], source.class_names, torch.from_numpy(mixed))
 
 
 def take(x: Pictures, indices: Tensor) -> Tensor:
@@ -112,9 +117,29 @@ def take(x: Pictures, indices: Tensor) -> Tensor:
     return x[indices] if isinstance(x, Tensor) else x.take(indices)
 
 
+def take_source(x: Pictures, indices: Tensor) -> Tensor:
+    """What views of the images with these indices are drawn from: the images, or the views that are cached."""
+    return x.views(indices) if isinstance(x, CachedViews) else take(x, indices)
+
+
+def several_sources(x: Pictures, indices: Tensor, count: int) -> list[Tensor]:
+    """From what each of several views of an image is drawn: the images, or one after the other of the cached views."""
+    if not isinstance(x, CachedViews):
+        return [take(x, indices)] * count
+    views = x.views(indices).float()
+    return [views[:, number % views.shape[1], :, None, None] for number in range(count)]
+
+
 def subset(x: Pictures, indices: NDArray[np.int64]) -> Pictures:
     """The images with these indices, where they are."""
     return x[torch.from_numpy(indices)] if isinstance(x, Tensor) else x.subset(indices)
+
+
+def unmixed(images: Images) -> Images:
+    """The data set with the original images in place of mixtures that it was loaded with."""
+    if not isinstance(images.x_train, CachedViews):
+        return images
+    return replace(images, x_train=images.x_train.unmixed(), mixed=torch.zeros_like(images.mixed))
 
 
 def without(images: Images, drop: Sequence[int]) -> Images:
@@ -185,6 +210,8 @@ def mix(images: Images, omega: float, seed: int = 0) -> Images:
     require_share("omega", omega)
     if omega == 0:
         return images
+    if isinstance(images.x_train, CachedViews):
+        raise ParameterError("omega", omega, "omega = 0 for cached views: images are mixed when they are embedded")
     labels = _labels("omega", omega, images)
     generator = np.random.default_rng([seed, 20250102])
     chosen = generator.permutation(len(labels))[: round(omega * len(labels))]
@@ -222,8 +249,8 @@ def batches(x: Pictures, order: Sequence[Tensor], device: torch.device, workers:
 
     Parameters
     ----------
-    x : Tensor or ImageFiles
-        uint8, shape (N, C, H, W).
+    x : Tensor, ImageFiles or CachedViews
+        uint8, shape (N, C, H, W); of cached views, batches are those of shape (B, V, d).
     order : sequence of Tensor
         Indices of each batch, int64.
     device : torch.device
@@ -238,6 +265,10 @@ def batches(x: Pictures, order: Sequence[Tensor], device: torch.device, workers:
     if isinstance(x, Tensor):
         for indices in order:
             yield moved(x[moved(indices, x.device)], device)
+        return
+    if isinstance(x, CachedViews):
+        for indices in order:
+            yield moved(x.views(indices), device)
         return
     # One item is one batch; the default collation would add a dimension.
     loader = DataLoader(

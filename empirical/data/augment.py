@@ -20,8 +20,15 @@ TRIALS = 10  # crops drawn for each view
 
 
 def to_float(images: Tensor) -> Tensor:
-    """uint8 pixels as floats in [0, 1]."""
-    return images.float() / 255
+    """uint8 pixels as floats in [0, 1]; features, which are floats, as they are."""
+    return images if images.is_floating_point() else images.float() / 255
+
+
+def two_views(view: Augmentation, images: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Two views of each image: two independent draws, or two different ones of those that are cached."""
+    if isinstance(view, Cached):
+        return view.pair(images, generator)
+    return view(images, generator), view(images, generator)
 
 
 def digits(images: Tensor, generator: Generator) -> Tensor:
@@ -113,6 +120,41 @@ class Photos:
         if self.grey and x.shape[1] == 3:
             x = _changed(x, uniform(0, 1).lt(self.grey), lambda chosen: _grey(chosen).expand_as(chosen))
         return _blur(x, uniform, self.blur) if self.blur else x
+
+
+class Cached:
+    """Views that are drawn from cached ones, V of each image, shape (B, V, d); they have shape (B, d, 1, 1).
+
+    All objects of this class are equal.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Cached)
+
+    def __hash__(self) -> int:
+        return hash(Cached)
+
+    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+        """One view of each image, each with the same probability; what is drawn already, (B, d, 1, 1), stays."""
+        if images.ndim == 4:
+            return images
+        return _chosen(images, self._numbers(images, images.shape[1], generator))
+
+    def pair(self, images: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Two different views of each image, each of the V(V − 1) ordered pairs with the same probability."""
+        count = images.shape[1]
+        first = self._numbers(images, count, generator)
+        second = self._numbers(images, count - 1, generator)
+        return _chosen(images, first), _chosen(images, second + (second >= first))
+
+    @staticmethod
+    def _numbers(images: Tensor, below: int, generator: Generator) -> Tensor:
+        return torch.randint(below, (len(images),), generator=generator, device=images.device)
+
+
+def _chosen(views: Tensor, numbers: Tensor) -> Tensor:
+    """One view of each image by its number, as float32 of shape (B, d, 1, 1)."""
+    return views[torch.arange(len(views), device=views.device), numbers].float()[:, :, None, None]
 
 
 def _uniform(images: Tensor, generator: Generator) -> Sampler:

@@ -1,4 +1,4 @@
-"""Where images come from: bundled digits, torchvision's data sets, npz files, image folders.
+"""Where images come from: bundled digits, torchvision's data sets, npz files, image folders, cached views.
 
 Each reader returns a ``Source``: the training and the test part, and the names of the classes.
 """
@@ -20,6 +20,7 @@ from empirical.data.arrays import read_npz
 from theory.checks import ParameterError, require, require_integer
 from theory.files import missing
 
+VIEWS_ARRAYS = ("views", "x_train", "y_train", "x_test", "y_test", "class_names", "mixed", "rows", "origin")
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 SMALLEST_SIDE, LARGEST_DEFAULT_SIDE = 8, 64
@@ -99,22 +100,66 @@ class ImageFiles:
         return _channels_first(np.stack(images))
 
 
-Pictures = Tensor | ImageFiles
+class CachedViews:
+    """Features of images and of some views of each, by an encoder that stays as it is.
+
+    Parameters
+    ----------
+    features : Tensor
+        Of the images themselves, float32, shape (N, d).
+    cached : Tensor
+        Of V >= 2 views of each, floats, shape (N, V, d).
+    originals : Tensor, optional
+        Of the images before some were mixed, shape (N, d); by default ``features``.
+    """
+
+    def __init__(self, features: Tensor, cached: Tensor, originals: Tensor | None = None) -> None:
+        self.features, self.cached = features, cached
+        self.originals = features if originals is None else originals
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, d, 1, 1), as of images of one pixel."""
+        return len(self), self.features.shape[1], 1, 1
+
+    def take(self, indices: Tensor | NDArray[np.int64]) -> Tensor:
+        """Features of the images with these indices; float32 of shape (len(indices), d, 1, 1)."""
+        return self.features[torch.as_tensor(indices), :, None, None]
+
+    def views(self, indices: Tensor | NDArray[np.int64]) -> Tensor:
+        """Features of their views, shape (len(indices), V, d)."""
+        return self.cached[torch.as_tensor(indices)]
+
+    def subset(self, indices: NDArray[np.int64]) -> CachedViews:
+        """The images with these indices."""
+        rows = torch.from_numpy(indices)
+        return CachedViews(self.features[rows], self.cached[rows], self.originals[rows])
+
+    def unmixed(self) -> CachedViews:
+        """With the features of the original images in place of those of mixtures; the views stay."""
+        return CachedViews(self.originals, self.cached)
+
+
+Pictures = Tensor | ImageFiles | CachedViews
 
 
 class Part(NamedTuple):
-    """Images, uint8 of shape (N, C, H, W), and int64 labels, shape (N,), −1 where there is none."""
+    """Images, uint8 of shape (N, C, H, W), or features, and int64 labels, shape (N,), −1 where there is none."""
 
     x: Pictures
     y: NDArray[np.int64]
 
 
 class Source(NamedTuple):
-    """What a reader returns."""
+    """What a reader returns; ``mixed`` are the training images that are mixtures, by default none."""
 
     train: Part
     test: Part
     class_names: tuple[str, ...]
+    mixed: NDArray[np.bool_] | None = None
 
 
 def average(a: Tensor, b: Tensor) -> Tensor:
@@ -209,6 +254,39 @@ def _as_uint8(name: str, x: NDArray[Any]) -> NDArray[np.uint8]:
     require(bool(np.isfinite(x).all()), name, "NaN or infinity", "finite pixels")
     require(bool(x.min() >= 0 and x.max() <= 1), name, f"range [{x.min()}, {x.max()}]", "floats in [0, 1]")
     return np.round(x * 255).astype(np.uint8)
+
+
+def views(path: Path) -> Source:
+    """Cached views, as ``python -m empirical.embed`` writes them."""
+    arrays = read_npz(path)
+    absent = [name for name in VIEWS_ARRAYS if name not in arrays]
+    if absent:
+        wanted = "a file of difficult embed"
+        raise ParameterError(f"data views:{path}: the file has no {', '.join(absent)} ({wanted} is expected)")
+    cached, names = arrays["views"], tuple(str(name) for name in np.atleast_1d(arrays["class_names"]))
+    shape = cached.shape
+    require(cached.ndim == 3 and min(shape) >= 1 and shape[1] >= 2, "views", f"shape {shape}", "shape (N, V >= 2, d)")
+    originals = arrays.get("x_original", arrays["x_train"])
+    found = {"views": cached, "x_train": arrays["x_train"], "x_original": originals, "x_test": arrays["x_test"]}
+    for name, x in found.items():
+        wanted_shape = shape if name == "views" else (len(x) if name == "x_test" else shape[0], shape[2])
+        require(x.shape == wanted_shape and len(x) > 0, name, f"shape {x.shape}", f"shape {wanted_shape}")
+        require(bool(np.issubdtype(x.dtype, np.floating)), name, x.dtype, "floats")
+        require(bool(np.isfinite(x).all()), name, "NaN or infinity", "finite features")
+    for which in ("train", "test"):
+        y, count = arrays[f"y_{which}"], len(arrays[f"x_{which}"])
+        require(y.shape == (count,), f"y_{which}", f"shape {y.shape}", f"shape ({count},)")
+        require(bool(np.issubdtype(y.dtype, np.integer)), f"y_{which}", y.dtype, "integer labels")
+        lowest = UNLABELLED if which == "train" else 0
+        inside = y.min() >= lowest and y.max() < len(names)
+        require(bool(inside), f"y_{which}", f"[{y.min()}, {y.max()}]", f"labels in [{lowest}, {len(names) - 1}]")
+    mixed = arrays["mixed"]
+    require(mixed.shape == shape[:1] and mixed.dtype == bool, "mixed", f"{mixed.dtype} {mixed.shape}", "bool, (N,)")
+    x_train, x_original, x_test = (
+        torch.from_numpy(np.asarray(x, dtype=np.float32)) for x in (arrays["x_train"], originals, arrays["x_test"])
+    )
+    train = Part(CachedViews(x_train, torch.from_numpy(cached), x_original), arrays["y_train"].astype(np.int64))
+    return Source(train, Part(x_test[:, :, None, None], arrays["y_test"].astype(np.int64)), names, mixed)
 
 
 Labelled = list[tuple[Path, str]]  # files with the names of their classes

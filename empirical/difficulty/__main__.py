@@ -90,6 +90,7 @@ def _command(args: Namespace) -> None:
         data = settings.images()
         images, labels, names = data.x_train, data.y_train.numpy(), data.class_names
         h, z = extract(network, images)
+        images = None if settings.on_views else images  # features, of which there is no picture
         features = Features((h if args.space == "encoder" else z).numpy())
     else:
         labels = None if args.labels is None else read_integers("labels", *find_files("labels", args.labels))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from empirical.data import Images, take
+from empirical.data import Images, take_source
 from empirical.data.augment import Augmentation
 from empirical.encoders import Network, extract
 from empirical.evaluate.protocol import EPOCHS, STEPS
@@ -68,7 +68,7 @@ def augmented_probe(
         for epoch in range(epochs):
             for chosen in rows[torch.randperm(len(rows), generator=order)].split(batch)[:per_epoch]:
                 with torch.no_grad():
-                    spaces = copied(view(take(images.x_train, chosen).to(device), views))
+                    spaces = copied(view(take_source(images.x_train, chosen).to(device), views))
                 truth = labels[chosen].to(device)
                 losses = [functional.cross_entropy(layer(x), truth) for layer, x in zip(layers, spaces, strict=True)]
                 optimizer.zero_grad()

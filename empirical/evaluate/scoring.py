@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from empirical.data import Images, take
+from empirical.data.sources import CachedViews
 from empirical.data.augment import Augmentation
 from empirical.encoders import Network, extract
 from empirical.evaluate.augmented import augmented_probe
@@ -90,8 +91,8 @@ def evaluate_network(
         Unlabelled training images (−1) are left out.
     protocol : Protocol
     view : callable, optional
-        Also measure alignment and uniformity, on two such views of at most 2,000 test images. A protocol that trains
-        on views needs it.
+        Also measure alignment and uniformity, on two such views of at most 2,000 test images, where views are not
+        cached ones, which test images have not. A protocol that trains on views needs it.
     progress : callable, optional
         Called with (steps done, steps, epoch) while a probe is trained on views.
 
@@ -106,7 +107,7 @@ def evaluate_network(
     labelled = (images.y_train >= 0).nonzero().flatten()
     x_train = images.x_train if len(labelled) == len(images.y_train) else take(images.x_train, labelled)
     train, test = extract(network, x_train), extract(network, images.x_test)
-    views = None if view is None else _two_views(network, images, view)
+    views = None if view is None or isinstance(images.x_train, CachedViews) else _two_views(network, images, view)
     on_views: dict[str, float] = {}
     if protocol.on_views:
         require(view is not None, "protocol", protocol.probe, "a protocol without views, where none is given")

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from empirical.choices import SHARE
-from empirical.data import Images, take
+from empirical.data import Images, several_sources, subset, take
 from empirical.data.features import Chunk, Features, Mapper
 from empirical.data.sources import balanced_order
 from empirical.evaluate.probes import probe
@@ -348,7 +348,8 @@ def measure_network(
 
     labelled = (images.y_train >= 0).nonzero().flatten()
     if len(labelled) < len(images.y_train):
-        chosen = replace(images, x_train=take(images.x_train, labelled), y_train=images.y_train[labelled])
+        x_train = subset(images.x_train, labelled.numpy())
+        chosen = replace(images, x_train=x_train, y_train=images.y_train[labelled])
         found = measure_network(network, chosen, source, view, share, mapper, tau, batch)
         difficult = np.zeros(len(images.y_train), dtype=bool)
         difficult[labelled.numpy()] = found.difficult
@@ -359,7 +360,8 @@ def measure_network(
     rows = torch.from_numpy(np.random.default_rng(0).permutation(len(labels))[:PROBE_ROWS].copy())
     # The theory's samples are augmented views: one of each image fits the probe, two more test it.
     fit, first, second = (
-        extract(network, take(images.x_train, rows), lambda part: view(part, generator))[0].numpy() for _ in range(3)
+        extract(network, source, lambda part: view(part, generator))[0].numpy()
+        for source in several_sources(images.x_train, rows, 3)
     )
     fitted = probe(fit, labels[rows])
     delta = labelling_error(fitted.predict(first) != fitted.predict(second))

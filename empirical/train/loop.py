@@ -13,6 +13,7 @@ from torch import Tensor
 
 from empirical.arms import PairRemedy
 from empirical.data import batches, take
+from empirical.data.augment import two_views
 from empirical.encoders import Network
 from empirical.losses import NO_REMEDY, Objective, with_mixed
 from empirical.selection import NO_FLAGS, Flags
@@ -120,7 +121,7 @@ def train(
                 set_rate(optimizer, rate)
                 view = next(view for until, view in scheduled if run.step < until * steps)
                 seed_step(settings, run.step, fabric.global_rank, views)
-                pairs = framework.pairs(view(x, views), view(x, views))
+                pairs = framework.pairs(*two_views(view, x, views))
                 seed = seed_of(settings.seed, run.step)
                 flags = selector.flags(pairs, everyone, epoch, seed)
                 loss, flagged = batch_loss(pairs, objective, settings.remedy, flags, seed)

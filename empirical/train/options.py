@@ -47,12 +47,12 @@ def check_options(settings: Any) -> None:
             within.require(f.name, value)
 
 
-def add_arguments(parser: Parser, defaults: Any, needed: Sequence[str] = ()) -> None:
-    """One option for each ``option`` field of a ``Settings`` or ``Running``.
+def add_arguments(parser: Parser, defaults: Any, needed: Sequence[str] = (), only: Sequence[str] | None = None) -> None:
+    """One option for each ``option`` field of a ``Settings`` or ``Running``, or of those that are named alone.
 
     Its value is shown as the option's default, unless the option is ``needed``; parsed, what was not given is None.
     """
-    chosen = [f for f in fields(defaults) if "text" in f.metadata]
+    chosen = [f for f in fields(defaults) if "text" in f.metadata and (only is None or f.name in only)]
     for f in sorted(chosen, key=lambda f: GROUPS.index(f.metadata["group"])):
         add = parser.group(f.metadata["group"]).add_argument
         name, text = (

@@ -63,7 +63,8 @@ def require_fit(settings: Settings, images: Images) -> Network:
     shape = tuple(images.x_train.shape[1:])
     channels, height, width = shape
     network = settings.network(channels, (height, width))
-    black, generator = torch.zeros(2, *shape, dtype=torch.uint8), torch.Generator()
+    dtype = torch.float32 if settings.on_views else torch.uint8
+    black, generator = torch.zeros(2, *shape, dtype=dtype), torch.Generator()
     network.eval()
     for x in (to_float(black), *(view(black, generator) for _, view in settings.schedule_of_views(height, width))):
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ class Settings:
         If a field is outside its range.
     """
 
-    data: str = option("digits", str, "data", "digits, cifar10, cifar100, stl10, npz:PATH or folder:PATH")
+    data: str = option("digits", str, "data", "digits, cifar10, cifar100, stl10, npz:PATH, folder:PATH or views:PATH")
     train: int | None = option(None, int, "data", "training images, a balanced subset, >= the classes (all)")
     test: int | None = option(None, int, "data", "test images, a balanced subset, >= the classes (all)")
     image_size: int | None = option(
@@ -132,10 +132,31 @@ class Settings:
         require_integer("seed", self.seed, 0, 2**63 - 1)
         check_options(self)
         phases(self.resolutions)
+        if self.on_views:
+            self._require_views()
         require(self.batch % self.devices == 0, "batch", self.batch, f"a multiple of devices = {self.devices}")
         if self.framework == "moco":
             # Else a batch of keys would overwrite itself.
             require(self.queue >= self.batch, "queue", self.queue, f"queue >= batch = {self.batch}")
+
+    def _require_views(self) -> None:
+        """Refuse what cached views cannot have, or have had when they were made."""
+        own = self.encoder == "adapter" or ":" in self.encoder
+        require(own, "encoder", self.encoder, "adapter or MODULE:FACTORY for cached views")
+        require(
+            self.omega == 0, "omega", self.omega, "omega = 0 for cached views: mix when embedding (difficult embed)"
+        )
+        defaults = {f.name: f.default for f in fields(self) if f.name in (*VIEWS, "resolutions")}
+        for name, default in defaults.items():
+            value = getattr(self, name)
+            require(
+                value == default, name, value, f"its default {default} for cached views: give it to difficult embed"
+            )
+
+    @property
+    def on_views(self) -> bool:
+        """Whether the data are cached views."""
+        return self.data.startswith("views:")
 
     @property
     def objective(self) -> Objective:
@@ -164,10 +185,12 @@ class Settings:
         return [(until, self._views(max(1, round(share * height)))) for share, until in scheduled]
 
     def _views(self, side: int | None) -> Augmentation:
-        from empirical.data.augment import Photos, digits
+        from empirical.data.augment import Cached, Photos, digits
 
         if self.data == "digits":
             return digits
+        if self.on_views:
+            return Cached()
         return Photos(self.smallest_crop, self.jitter, self.grey, self.blur, side)
 
     @property
@@ -188,15 +211,16 @@ class Settings:
 
     def original_images(self) -> Images:
         """The data set without imbalance or mixing, as probes see it."""
-        from empirical.data import load
+        from empirical.data import load, unmixed
 
-        return load(self.data, self.train, self.test, self.image_size)
+        return unmixed(load(self.data, self.train, self.test, self.image_size))
 
     def images(self) -> Images:
         """The data set as the run trains on it, but with no image left out."""
-        from empirical.data import imbalanced, mix
+        from empirical.data import imbalanced, load, mix
 
-        return mix(imbalanced(self.original_images(), self.imbalance), self.omega)
+        images = load(self.data, self.train, self.test, self.image_size)
+        return mix(imbalanced(images, self.imbalance), self.omega)
 
     def network(self, channels: int, size: tuple[int, int] | None = None) -> Network:
         """A freshly initialised network for images of this height and width, the same for every run with this seed."""

@@ -10,7 +10,8 @@ import pytest
 import torch
 from scipy import stats
 
-from empirical.contest import contest, makers, pretrained
+from empirical import pretrained
+from empirical.contest import contest, makers
 from empirical.contest.__main__ import main
 from empirical.contest.makers import MAKERS, Bench, Halved, encoded
 from empirical.contest.rivals import PREDICTIONS, rivals

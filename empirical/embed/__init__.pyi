@@ -1,0 +1,2 @@
+from .embedding import embed as embed
+from .settings import Embedding as Embedding
