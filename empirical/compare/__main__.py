@@ -10,7 +10,7 @@ from typing import Any
 
 from empirical.arms import ARMS
 from empirical.choices import PROTOCOLS, SCORES
-from empirical.compare.presets import DEFAULT, PRESETS
+from empirical.compare.presets import DEFAULT, PRESETS, preset_for
 from empirical.options import add_given, chosen_given
 from empirical.recipes import RECIPES, check_recipe_fits, recipe
 from empirical.train.options import add_arguments, given, require_alone
@@ -39,7 +39,7 @@ def parser(prog: str) -> Parser:
     preset = PRESETS[DEFAULT]
     add = found.group("experiment").add_argument
     shown = f"what is compared, and the defaults of everything below ({DEFAULT}'s are shown): {', '.join(PRESETS)}"
-    add("--preset", choices=list(PRESETS), default=DEFAULT, help=shown)
+    add("--preset", choices=list(PRESETS), help=f"{shown} ({DEFAULT}; adapter for data views:PATH)")
     recipes = f"settings for a data set at full size, see docs/recipes.md: {', '.join(RECIPES)}"
     add("--recipe", choices=list(RECIPES), help=recipes)
     add("--arms", metavar="LIST", help=f"comma-separated: {', '.join(ARMS)} ({','.join(preset.arms)})")
@@ -80,11 +80,11 @@ def _command(args: Namespace) -> None:
 
         print(write_report(args.report))
         return
-    preset = PRESETS[args.preset]
+    preset = PRESETS[args.preset or preset_for(args.data)]
     base = preset.base if args.recipe is None else replace(preset.base, **recipe(args.recipe))
     chosen: dict[str, Any] = {"base": settings_from_arguments(args, base)}
     if args.data is None and args.recipe is None and args.preset != "digits-demo":
-        raise ParameterError("--data is required: cifar10, cifar100, stl10, npz:PATH or folder:PATH")
+        raise ParameterError("--data is required: cifar10, cifar100, stl10, npz:PATH, folder:PATH or views:PATH")
     if args.recipe is not None:
         check_recipe_fits(args.recipe, chosen["base"].images().x_train.shape)
     if args.arms is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 from warnings import catch_warnings, simplefilter
 
@@ -79,6 +79,7 @@ class Experiment:
         require(len(set(self.omegas)) == len(self.omegas), "omegas", self.omegas, "no value twice")
         for omega in self.omegas:
             require_share("omega", omega)
+            replace(self.base, omega=omega)  # which cached views refuse
         self._require_arms()
         require_known("scores", self.scores, SCORES)
         NOT_NEGATIVE.require("redundancy", self.redundancy)
@@ -144,6 +145,26 @@ PRESETS: dict[str, Experiment] = {
         base=Settings(encoder="resnet18", dim=128, batch=512, epochs=100, precision="bf16-mixed"),
         arms=("baseline", "margin", "temperature", "combined"),
     ),
+    "adapter": Experiment(
+        base=Settings(
+            encoder="adapter",
+            width=256,
+            layers=1,
+            dim=64,
+            batch=256,
+            epochs=5,
+            optimizer="adamw",
+            lr=5e-3,
+            warmup=0.05,
+        ),
+        arms=("baseline", "margin", "temperature", "combined"),
+        seeds=10,
+    ),
 }
 
 DEFAULT = "photos-cpu"
+
+
+def preset_for(data: str | None) -> str:
+    """The preset of a comparison on these data where none is named."""
+    return "adapter" if (data or "").startswith("views:") else DEFAULT

@@ -4,7 +4,6 @@ from .contest import run_contest as run_contest
 from .makers import Bench as Bench
 from .makers import Encode as Encode
 from .makers import encoded as encoded
-from .pretrained import EfficientNetLite0 as EfficientNetLite0
 from .rivals import Rival as Rival
 from .rivals import rivals as rivals
 from .scores import Data as Data

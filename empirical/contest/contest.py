@@ -18,13 +18,13 @@ import pandas as pd
 import torch
 
 from empirical.contest.makers import MAKERS, Bench, encoded
-from empirical.pretrained import PACKAGE, weights_path
 from empirical.contest.rivals import FEW
 from empirical.contest.scores import DRAWS, PROTOCOL, Data, Row, bounded, foretold, measured
 from empirical.contest.sets import UNLIKE, Recipe
 from empirical.contest.table import table
 from empirical.data import take
 from empirical.data.arrays import save_array
+from empirical.pretrained import PACKAGE, weights_path
 from empirical.train.logs import environment
 from theory.checks import ParameterError, require
 from theory.engine import HERE, Pool, report

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from empirical.pretrained import EfficientNetLite0
 from empirical.contest.sets import Recipe, Scale
 from empirical.data import Images, load, take
 from empirical.data.augment import Augmentation, to_float
 from empirical.data.sources import balanced_order
 from empirical.encoders import Network
+from empirical.pretrained import EfficientNetLite0
 from empirical.train.checkpoint import load_network
 from empirical.train.loop import train
 from empirical.train.parts import make_optimizer, set_rate

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from empirical.data import Images, take
-from empirical.data.sources import CachedViews
 from empirical.data.augment import Augmentation
+from empirical.data.sources import CachedViews
 from empirical.encoders import Network, extract
 from empirical.evaluate.augmented import augmented_probe
 from empirical.evaluate.probes import (

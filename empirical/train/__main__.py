@@ -11,6 +11,7 @@ from pathlib import Path
 
 from empirical.arms import ARMS, Given, NotApplicable, pair_remedy
 from empirical.choices import PROTOCOLS
+from empirical.compare.presets import PRESETS, preset_for
 from empirical.options import add_given, chosen_given, require_taken
 from empirical.recipes import RECIPES, check_recipe_fits, recipe
 from empirical.train.options import add_arguments, given
@@ -86,7 +87,8 @@ def _command(args: Namespace) -> None:
 
 def _settings(args: Namespace) -> Settings:
     """Settings from a recipe, the options, the arm and its plan."""
-    base = Settings()
+    cached = preset_for(args.data) == "adapter"
+    base = PRESETS["adapter"].base if cached else Settings()
     if args.recipe is not None:
         base = replace(base, **recipe(args.recipe))
     settings = replace(settings_from_arguments(args, base), arm=args.arm, seed=args.seed)

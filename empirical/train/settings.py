@@ -40,7 +40,12 @@ class Settings:
         If a field is outside its range.
     """
 
-    data: str = option("digits", str, "data", "digits, cifar10, cifar100, stl10, npz:PATH, folder:PATH or views:PATH")
+    data: str = option(
+        "digits",
+        str,
+        "data",
+        "digits, cifar10, cifar100, stl10, npz:PATH, folder:PATH or views:PATH (defaults: preset adapter)",
+    )
     train: int | None = option(None, int, "data", "training images, a balanced subset, >= the classes (all)")
     test: int | None = option(None, int, "data", "test images, a balanced subset, >= the classes (all)")
     image_size: int | None = option(
