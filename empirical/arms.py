@@ -11,7 +11,8 @@ from theory.plan import SPACES, Plan
 from theory.sizes import NAMES
 
 BANDS = ("theory", "paper", "wide", "auto", "HIGH,LOW")
-SELECTIONS = ("rank", "row", "auto", "all", "random", "threshold")
+SELECTIONS = ("rank", "row", "auto", "all", "random", "threshold", "label")
+OF_ITSELF = ("threshold", "label")  # selections that take neither a plan nor a band, and rank nothing
 RANKINGS = ("batch", "row")
 
 
@@ -54,7 +55,7 @@ class Arm:
     @property
     def planned(self) -> bool:
         """Whether its values come from a plan, unless they are given."""
-        own = self.selects and not self.as_printed and self.select != "threshold"
+        own = self.selects and not self.as_printed and self.select not in OF_ITSELF
         return own or self.drop in ("difficult", "random")
 
 
@@ -86,6 +87,14 @@ ARMS = {
     "combined_random": Arm(sigma=True, rho=True, select="random"),
     "margin_all": Arm(sigma=True, select="all"),
     "temperature_all": Arm(rho=True, select="all"),
+    "paper_combined_projector": Arm(sigma=True, rho=True, space="projector", as_printed=True),
+    "paper_combined_random": Arm(sigma=True, rho=True, select="random", as_printed=True),
+    "paper_margin_random": Arm(sigma=True, select="random", as_printed=True),
+    "paper_temperature_random": Arm(rho=True, select="random", as_printed=True),
+    "paper_removal_random": Arm(remove_pairs=True, select="random", as_printed=True),
+    "paper_margin_all": Arm(sigma=True, select="all", as_printed=True),
+    "paper_temperature_all": Arm(rho=True, select="all", as_printed=True),
+    "oracle": Arm(remove_pairs=True, select="label"),
 }
 
 
@@ -103,9 +112,9 @@ class PairRemedy:
         Leave the pairs out instead: they are no negatives. As printed their cosine is 0.
     pos_high, pos_low : float
         The band of the ranking by similarity, 0 <= pos_high <= pos_low <= 1.
-    select : {"rank", "row", "auto", "all", "random", "threshold"}
+    select : {"rank", "row", "auto", "all", "random", "threshold", "label"}
         The band of the batch's ranking; of each anchor's own; a band that sets itself; every pair; as many random
-        pairs as the band holds; those above the anchor's learned threshold (GloFND).
+        pairs as the band holds; those above the anchor's learned threshold (GloFND); the negatives of its class.
     space : {"encoder", "projector"}
         Whose similarities are ranked: features before or after the projector.
     as_printed : bool
@@ -139,6 +148,11 @@ class PairRemedy:
         else:
             require(0 < self.rho <= 1, "rho", self.rho, "0 < rho <= 1")
         require_shares(self.pos_high, self.pos_low)
+
+    @property
+    def ranks(self) -> bool:
+        """Whether the selection takes the similarities of ``space``."""
+        return self.select not in OF_ITSELF
 
 
 def require_shares(pos_high: float, pos_low: float) -> None:
@@ -242,7 +256,7 @@ def pair_remedy(
         return None
     data = given.stated or data
     form = PairRemedy(remove=arm.remove_pairs, space=arm.space, as_printed=arm.as_printed, rescale=arm.rescale)
-    if arm.select == "threshold":
+    if arm.select in OF_ITSELF:
         return replace(form, select=arm.select)
     entries = ("combined_sigma", "combined_rho") if arm.sigma and arm.rho else ("margin_sigma", "temperature_rho")
 
@@ -283,7 +297,7 @@ def taken(name: str) -> tuple[str, ...]:
     arm = ARMS[name]
     banded = arm.selects and arm.select in ("rank", "random")
     fields = {"sigma": arm.sigma, "rho": arm.rho, "band": banded, "ranking": arm.selects and arm.select == "rank"}
-    return tuple(field for field, takes in {**fields, "stated": banded}.items() if takes)
+    return tuple(field for field, takes in {**fields, "stated": banded or arm.as_printed}.items() if takes)
 
 
 def band_shares(arm: str, plan: Plan | None, given: Given, data: str) -> tuple[float, float]:

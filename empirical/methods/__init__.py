@@ -12,6 +12,7 @@ FLAGGED = {
     "all": "every pair",
     "random": "as many random pairs",
     "threshold": "each image's learned threshold on the {} similarity",
+    "label": "labels: the negatives of the anchor's class",
 }
 SPACES = {"encoder": "pre-projector", "projector": "projector"}
 LEFT_OUT = {None: "none", "difficult": "most difficult", "random": "as many random ones", "mixed": "mixed ones"}

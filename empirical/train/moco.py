@@ -51,7 +51,8 @@ class MoCo:
         momentum: float,
         seed: int,
     ) -> None:
-        self.fabric, self.model, self.network, self.remedy = fabric, model, network, remedy
+        self.fabric, self.model, self.network = fabric, model, network
+        self.space = remedy.space if remedy is not None and remedy.ranks else None
         self.objective, self.momentum, self.cursor = objective, momentum, 0
         self.keys = copy.deepcopy(network).requires_grad_(False)
         reference = next(network.parameters())
@@ -73,12 +74,11 @@ class MoCo:
         z = gather(self.fabric, z, views=1)
         positive, negative = queue_pairs(z, z_key, self.queues[1])
         ranked = None
-        if self.remedy is not None:
+        if self.space == "encoder":
             with torch.no_grad():
-                if self.remedy.space == "encoder":
-                    ranked = queue_pairs(gather(self.fabric, h.detach(), views=1), h_key, self.queues[0])
-                else:
-                    ranked = positive.detach(), negative.detach()
+                ranked = queue_pairs(gather(self.fabric, h.detach(), views=1), h_key, self.queues[0])
+        elif self.space == "projector":
+            ranked = positive.detach(), negative.detach()
         self._enqueue = [h_key, z_key]
         vectors = (unit_rows(z), unit_rows(self.queues[1])) if self.objective.mixes else None
         return Pairs(positive, negative, ranked, h.detach(), vectors)

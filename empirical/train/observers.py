@@ -299,7 +299,7 @@ def make_observers(
         *own,
     ]
     if fabric.is_global_zero:
-        if settings.remedy is not None and settings.remedy.select != "threshold":  # which begins late
+        if settings.remedy is not None and settings.remedy.ranks:
             found.append(EmptyBand(settings.remedy))
         if running.tensorboard:
             found.append(Events(out, settings.epochs, per_epoch))

@@ -1,4 +1,4 @@
-"""Who says which pairs of a batch are difficult: a band of the ranking, or a threshold that each image learns."""
+"""Who says which pairs of a batch are difficult: a band, a threshold that each image learns, or the labels."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from torch import Tensor
 
 from empirical.arms import PairRemedy
 from empirical.data import Images, moved
+from empirical.data.sources import UNLABELLED
 from empirical.selection import NO_FLAGS, Flags, flag, percentile_band
+from empirical.train.labels import PairLabels
 from empirical.train.settings import Settings
 from empirical.train.simclr import Pairs
+from theory.checks import require
 
 BETAS = (0.9, 0.98)  # of the thresholds' Adam, as in the authors' code
 EPSILON = 1e-8
@@ -127,11 +130,44 @@ class Thresholds:
         self.table.copy_(state["table"])
 
 
+class LabelSelector:
+    """The oracle: the negatives of the anchor's own class, by the training labels.
+
+    No method may know them: what the loss gains without its false negatives is what a selector could gain at most by
+    finding them, and whether an experiment can see a gain at all.
+
+    Parameters
+    ----------
+    labels : PairLabels
+    """
+
+    def __init__(self, labels: PairLabels) -> None:
+        self.labels = labels
+
+    def flags(self, pairs: Pairs, rows: Tensor, epoch: int, seed: int) -> Flags:
+        """Flag an anchor's negatives that have its label; never its positive."""
+        anchors, others = self.labels.of(pairs, rows)
+        same = (anchors[:, None] == others) & (anchors != UNLABELLED)[:, None]
+        return Flags(negative=same & (pairs.negative.detach() > -torch.inf))
+
+    def state(self) -> dict[str, Any]:
+        """The labels of MoCo's queue."""
+        return self.labels.state()
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Inverse of ``state``."""
+        self.labels.load(state)
+
+
 def make_selector(settings: Settings, images: Images, device: torch.device) -> Selector:
-    """The settings' selector."""
+    """The settings' selector; ParameterError if it needs labels and there are none."""
     remedy = settings.remedy
-    if remedy is None or remedy.select != "threshold":
+    if remedy is None or remedy.ranks:
         return BandSelector(remedy)
+    if remedy.select == "label":
+        labelled = bool((images.y_train != UNLABELLED).any())
+        require(labelled, "arm", settings.arm, f"labels of training images, which {images.name} lacks")
+        return LabelSelector(PairLabels.of_run(settings, images, device))
     share = 1 / images.classes if settings.glofnd_share is None else settings.glofnd_share
     start = round(settings.glofnd_start * settings.epochs)
     return Thresholds(len(images.y_train), share, settings.glofnd_rate, start, device)

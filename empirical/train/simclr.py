@@ -54,7 +54,8 @@ class SimCLR:
     """
 
     def __init__(self, fabric: Fabric, model: Any, remedy: PairRemedy | None, objective: Objective) -> None:
-        self.fabric, self.model, self.remedy, self.objective = fabric, model, remedy, objective
+        self.fabric, self.model, self.objective = fabric, model, objective
+        self.space = remedy.space if remedy is not None and remedy.ranks else None
 
     def pairs(self, first: Tensor, second: Tensor) -> Pairs:
         """Cosines of a batch of this device's views, shape (B, C, H, W) each."""
@@ -64,10 +65,10 @@ class SimCLR:
         compare = opposite_pairs if self.objective.opposite else two_view_pairs
         positive, negative = compare(z)
         ranked = None
-        if self.remedy is not None and self.remedy.space == "encoder":
+        if self.space == "encoder":
             with torch.no_grad():
                 ranked = compare(gather(self.fabric, h.detach(), views=2))
-        elif self.remedy is not None:
+        elif self.space == "projector":
             ranked = positive.detach(), negative.detach()
         unit = unit_rows(z) if self.objective.mixes else None
         return Pairs(positive, negative, ranked, features, None if unit is None else (unit, unit))

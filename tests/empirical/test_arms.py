@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from empirical.arms import ARMS, Given, NotApplicable, PairRemedy, pair_remedy
+from empirical.arms import ARMS, Given, NotApplicable, PairRemedy, pair_remedy, taken
 from empirical.paper import STATED
 from empirical.train.__main__ import main
 from tests.theory.graphs import REFERENCE
@@ -75,6 +75,26 @@ def test_controls_select_otherwise_with_the_same_values():
     assert pair_remedy("combined", PLAN, Given("auto")) == sets_itself
     assert pair_remedy("margin", None, Given("auto", 0.1)) == PairRemedy(0.1, select="auto")
     assert pair_remedy("margin_all", PLAN, Given("auto")).select == "all"
+
+
+def test_controls_of_the_papers_arms_select_otherwise_at_its_constants():
+    for form in ("margin", "temperature", "combined", "removal"):
+        remedy = pair_remedy(f"paper_{form}", None, data="cifar100")
+        assert pair_remedy(f"paper_{form}_random", None, data="cifar100") == replace(remedy, select="random")
+    everyone = {"pos_high": 0.0, "pos_low": 0.0, "select": "all"}
+    for form in ("margin", "temperature"):
+        remedy = pair_remedy(f"paper_{form}", None, data="cifar10")
+        assert pair_remedy(f"paper_{form}_all", None, data="cifar10") == replace(remedy, **everyone)
+        assert pair_remedy(f"paper_{form}_all", None, Given(stated="cifar10")) == replace(remedy, **everyone)
+        assert taken(f"paper_{form}_all") == ({"margin": "sigma", "temperature": "rho"}[form], "stated")
+    combined = pair_remedy("paper_combined", None, data="cifar10")
+    assert pair_remedy("paper_combined_projector", None, data="cifar10") == replace(combined, space="projector")
+
+
+def test_the_oracle_takes_no_plan_and_no_band():
+    assert pair_remedy("oracle", None) == PairRemedy(remove=True, select="label")
+    assert taken("oracle") == ()
+    assert not ARMS["oracle"].planned
 
 
 @pytest.mark.parametrize(
@@ -196,6 +216,9 @@ SMALL = ["--train", "100", "--test", "50", "--encoder", "convnet", "--width", "4
         (["--arm", "paper_removal", "--stated", "cifar10", "--rho", ".6"], "--rho makes no difference"),
         (["--arm", "glofnd", "--band", ".1,.2"], "--band makes no difference to --arm glofnd"),
         (["--arm", "combined_random", "--ranking", "row"], "--ranking makes no difference"),
+        (["--arm", "oracle", "--band", ".1,.2"], "--band makes no difference to --arm oracle"),
+        (["--arm", "paper_removal_random", "--band", "auto"], "band = auto violates percentiles"),
+        (["--arm", "paper_temperature_all"], "the paper states rho for"),
         (["--arm", "glofnd", "--glofnd-start", "1"], "glofnd_start = 1.0 violates 0 <= glofnd_start < 1"),
         (["--arm", "mochi", "--mochi-share", "1"], "mochi_share = 1.0 violates 0 < mochi_share <= 0.5"),
     ],

@@ -8,9 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from empirical.arms import PairRemedy
-from empirical.losses import ContrastiveLoss, Objective, info_nce, pair_logits, queue_pairs, two_view_pairs
-from empirical.selection import flag, in_half_open, percentile_band
+from empirical.arms import PairRemedy, pair_remedy
+from empirical.losses import NO_REMEDY, ContrastiveLoss, Objective, info_nce, pair_logits, queue_pairs, two_view_pairs
+from empirical.paper import STATED
+from empirical.selection import NO_FLAGS, flag, in_half_open, percentile_band
 from theory.checks import ParameterError
 
 TAU, SIGMA, RHO = 0.4, 0.3, 0.6
@@ -125,6 +126,42 @@ def test_a_temperature_on_every_pair_is_another_temperature():
     flags = flag(positive, negative, everyone)
     found = Objective(tau=TAU)(positive, negative, flags.negative, everyone, flags.positive)
     assert found.item() == pytest.approx(Objective(tau=RHO * TAU)(positive, negative).item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("data", ["cifar10", "cifar100"])
+@pytest.mark.parametrize("framework", ["two views", "queue"])
+@pytest.mark.parametrize(("arm", "factor"), [("paper_margin_all", 1.0), ("paper_temperature_all", None)])
+def test_the_controls_on_every_pair_train_as_the_baseline_at_a_temperature(arm, factor, framework, data):
+    """In value and gradient: τ for the margin, which cancels in equation 14, and ρτ for the temperature."""
+    remedy, tau = pair_remedy(arm, None, data=data), STATED[data].tau
+    losses, gradients = [], []
+    for form, temperature in ((remedy, tau), (NO_REMEDY, tau * (factor or remedy.rho))):
+        z = randn(24, 6, seed=4).requires_grad_()
+        positive, negative = two_view_pairs(z) if framework == "two views" else queue_pairs(z, z.flip(0), randn(30, 6))
+        flags = flag(positive, negative, form) if form is remedy else NO_FLAGS
+        loss = Objective(tau=temperature)(positive, negative, flags.negative, form, flags.positive)
+        losses.append(loss.item())
+        gradients.append(torch.autograd.grad(loss, z)[0])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-10, rel=0)
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_random_pairs_are_changed_as_printed_positives_at_the_same_share(form):
+    remedy = pair_remedy(f"paper_{form}_random", None, data="cifar10")
+    z = randn(400, 6)
+    positive, negative = two_view_pairs(z)
+    flags = flag(positive, negative, remedy, seed=3)
+    assert torch.equal(flags.negative, flags.negative.T)
+    for flagged, there in ((flags.negative, negative > -torch.inf), (flags.positive, positive > -torch.inf)):
+        share, number = remedy.pos_low - remedy.pos_high, there.sum()
+        assert flagged.sum() / number == pytest.approx(share, abs=5 * math.sqrt(share / number))
+    chosen = replace(remedy, sigma=remedy.sigma and SIGMA, rho=RHO if remedy.rho != 1 else 1.0)
+    found = pair_logits(positive, negative, TAU, flags.negative, chosen, True, flags.positive)
+    exponent = EXPONENTS[form]
+    torch.testing.assert_close(found[0], exponent(positive, flags.positive.double()))
+    there = negative > -torch.inf
+    torch.testing.assert_close(found[1][there], exponent(negative, flags.negative.double())[there])
 
 
 def test_an_infinite_temperature_removes_as_the_paper_removes():

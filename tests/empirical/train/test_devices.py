@@ -183,7 +183,8 @@ def test_two_processes_have_the_loss_and_gradients_of_one(two, method):
         for key, value in expected.items():
             assert torch.allclose(two[rank][name(method)][key], value, rtol=1e-6, atol=1e-9), key
     arm = ARMS[method[2]]
-    if arm.selects and arm.select != "auto":  # the band that sets itself may be empty in so small a batch
+    # The band that sets itself may be empty in so small a batch; a queue of random keys has no labels.
+    if arm.selects and arm.select != "auto" and method[::2] != ("moco", "oracle"):
         assert 0 < float(expected["flagged"]) <= 1
 
 

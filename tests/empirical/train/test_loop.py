@@ -57,6 +57,8 @@ METHODS = {
     "simclr-combined": replace(TINY, remedy=PairRemedy(sigma=0.1, rho=0.9, pos_high=0.1, pos_low=0.3)),
     "simclr-random": replace(TINY, remedy=PairRemedy(sigma=0.1, pos_high=0.1, pos_low=0.3, select="random")),
     "simclr-glofnd": replace(TINY, remedy=pair_remedy("glofnd", None), glofnd_start=0.3),
+    "simclr-oracle": replace(TINY, remedy=pair_remedy("oracle", None)),
+    "moco-oracle": replace(TINY, framework="moco", queue=130, remedy=pair_remedy("oracle", None)),
     "simclr-mochi": replace(TINY, loss="mochi", mochi_share=0.1),
     "simclr-equal_radius": replace(TINY, loss="equal_radius"),
     "moco-adnce": replace(TINY, framework="moco", queue=130, loss="adnce", optimizer="adamw", lr=1e-3),

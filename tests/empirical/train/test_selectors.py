@@ -1,6 +1,7 @@
-"""GloFND's thresholds against Adam on each image's own quantile loss, one image at a time."""
+"""GloFND's thresholds against Adam on each image's own quantile loss, one image at a time; the oracle pair by pair."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,15 +9,19 @@ import torch
 
 from empirical.arms import PairRemedy, pair_remedy
 from empirical.data import load
-from empirical.losses import Objective, queue_pairs, two_view_pairs
+from empirical.losses import Objective, opposite_pairs, queue_pairs, two_view_pairs
 from empirical.selection import NO_FLAGS, flag
-from empirical.train.loop import batch_loss
-from empirical.train.selectors import BandSelector, Thresholds, make_selector
+from empirical.train.labels import PairLabels
+from empirical.train.loop import batch_loss, train
+from empirical.train.observers import Observer
+from empirical.train.selectors import BandSelector, LabelSelector, Thresholds, make_selector
 from empirical.train.settings import Settings
 from empirical.train.simclr import Pairs
+from theory.checks import ParameterError
 
 CPU = torch.device("cpu")
 GLOFND = pair_remedy("glofnd", None)
+ORACLE = pair_remedy("oracle", None)
 
 
 def randn(*shape, seed=0):
@@ -128,3 +133,75 @@ def test_the_settings_make_the_selector():
     thresholds = make_selector(Settings(remedy=GLOFND, epochs=200), images, CPU)
     assert (thresholds.share, thresholds.start, thresholds.table.shape) == (1 / 10, 70, (4, len(images.y_train)))
     assert make_selector(Settings(remedy=GLOFND, glofnd_share=0.01), images, CPU).share == 0.01
+
+
+# --- the oracle -------------------------------------------------------------------------------------
+
+LABELS = torch.tensor([0, 1, 0, -1, 2, 0, -1, 1, 1])
+
+
+@pytest.mark.parametrize("compare", [two_view_pairs, opposite_pairs])
+def test_the_oracle_leaves_out_an_anchors_class(compare):
+    z, rows = randn(12, 4), torch.tensor([8, 2, 0, 3, 6, 1])
+    positive, negative = compare(z)
+    found = LabelSelector(PairLabels(LABELS, 0, CPU)).flags(Pairs(positive, negative, None, z), rows, 0, 0)
+    assert found.positive is None
+    total = 0.0
+    for i in range(len(negative)):
+        terms = [positive[i]]
+        for j in range(len(negative)):
+            there = negative[i, j] > -math.inf
+            own, other = (LABELS[rows[k % 6]].item() for k in (i, j))
+            flagged = bool(there) and own == other != -1
+            assert found.negative[i, j].item() == flagged
+            terms += [negative[i, j]] * (bool(there) and not flagged)
+        total -= (positive[i] / 0.4 - (torch.stack(terms) / 0.4).logsumexp(0)) / len(negative)
+    loss, share = batch_loss(Pairs(positive, negative, None, z), Objective(tau=0.4), ORACLE, found)
+    assert loss.item() == pytest.approx(total.item(), rel=1e-12)
+    assert share.item() == pytest.approx(found.negative.sum().item() / (negative > -torch.inf).sum().item())
+
+
+def test_the_oracle_knows_the_labels_of_the_queue():
+    """The queue against one written key by key, over more batches than it holds."""
+    selector, z = LabelSelector(PairLabels(LABELS, 10, CPU)), randn(4, 3)
+    queue = [-1] * 10
+    for step in range(7):
+        rows = torch.from_numpy(np.random.default_rng(step).permutation(9)[:4])
+        pairs = Pairs(*queue_pairs(z, z, randn(10, 3, seed=step)), None, z)
+        found = selector.flags(pairs, rows, 0, 0).negative
+        own = LABELS[rows].tolist()
+        assert found.tolist() == [[label == key != -1 for key in queue] for label in own]
+        for k, label in enumerate(own):
+            queue[(4 * step + k) % 10] = label
+        resumed = LabelSelector(PairLabels(LABELS, 10, CPU))
+        resumed.load(selector.state())
+        selector = resumed
+
+
+class Seen(Observer):
+    def __init__(self):
+        self.rows = []
+
+    def step(self, batch):
+        self.rows += batch.rows.tolist()
+
+
+def test_the_queues_labels_are_those_of_its_keys(tmp_path):
+    """The k-th image of a run is the key at k modulo the queue's size, in the framework and here."""
+    settings = Settings(train=100, test=50, encoder="convnet", width=4, dim=8, batch=20, epochs=2, framework="moco")
+    settings, seen = replace(settings, queue=70, remedy=ORACLE, arm="oracle"), Seen()
+    train(settings, tmp_path, observers=[seen])
+    state = torch.load(tmp_path / "checkpoint.pt")
+    assert state["selector"]["cursor"] == state["framework"]["cursor"] == 200 % 70
+    labels, last = settings.images().y_train, range(130, 200)
+    expected = {k % 70: labels[seen.rows[k]].item() for k in last}
+    assert state["selector"]["keys"].tolist() == [expected[place] for place in range(70)]
+
+
+def test_an_oracle_without_labels_is_refused_before_anything_is_written(tmp_path):
+    images = load("digits")
+    blind = replace(images, y_train=torch.full_like(images.y_train, -1))
+    settings = Settings(arm="oracle", remedy=ORACLE)
+    with pytest.raises(ParameterError, match="^arm = oracle violates labels of training images, which digits lacks$"):
+        make_selector(settings, blind, CPU)
+    assert isinstance(make_selector(settings, images, CPU), LabelSelector)

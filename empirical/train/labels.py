@@ -1,0 +1,67 @@
+"""The labels of a batch's pairs: of the anchors, and of their negatives, which may be a queue's keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from empirical.data import Images, moved
+from empirical.data.sources import UNLABELLED
+from empirical.train.settings import Settings
+from empirical.train.simclr import Pairs
+
+
+class PairLabels:
+    """Labels of anchors and negatives, the same on every device.
+
+    Parameters
+    ----------
+    labels : Tensor
+        Of all training images, int64 of shape (N,), −1 for one without.
+    queue : int
+        Keys in MoCo's queue, whose labels are followed; 0 where the negatives are the batch's.
+    device : torch.device
+    """
+
+    def __init__(self, labels: Tensor, queue: int, device: torch.device) -> None:
+        self.labels = labels.to(device)
+        self.keys = torch.full((queue,), UNLABELLED, dtype=self.labels.dtype, device=device)  # random at first
+        self.cursor = 0
+
+    @classmethod
+    def of_run(cls, settings: Settings, images: Images, device: torch.device) -> PairLabels:
+        """The labels of a run's pairs."""
+        return cls(images.y_train, settings.queue if settings.framework == "moco" else 0, device)
+
+    def of(self, pairs: Pairs, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Labels of a batch's anchors, shape (A,), and of its negatives, (M,), −1 where there is none.
+
+        To be asked once in every step: the batch's keys then enter the queue, as ``MoCo.after_step`` puts them there.
+
+        Parameters
+        ----------
+        pairs : Pairs
+        rows : Tensor
+            Indices of the batch's training images, over all devices, shape (B,).
+        """
+        own = self.labels[moved(rows, self.labels.device)]
+        anchors, negatives = pairs.negative.shape
+        of_anchors = own.repeat(anchors // len(own))
+        if not len(self.keys):
+            return of_anchors, own.repeat(negatives // len(own))
+        of_negatives = self.keys.clone()
+        places = (self.cursor + torch.arange(len(own), device=own.device)) % len(self.keys)
+        self.keys.index_copy_(0, places, own)
+        self.cursor = (self.cursor + len(own)) % len(self.keys)
+        return of_anchors, of_negatives
+
+    def state(self) -> dict[str, Any]:
+        """The queue's labels."""
+        return {"keys": self.keys, "cursor": self.cursor}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Inverse of ``state``."""
+        self.keys.copy_(state["keys"])
+        self.cursor = state["cursor"]
