@@ -1,0 +1,95 @@
+"""The evidence of docs/protocol.md: run its parts and publish their results: ``python -m empirical.evidence``."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from empirical.evidence.design import BENCHES, PARTS, POOLS
+from theory.checks import ParameterError, require_integer
+from theory.command import Parser, add_workers, chosen_workers, run
+from theory.files import require_writable
+from theory.workers import workers
+
+TUNING = "tuning"
+TUNED = ("cifar10", "cifar100", "trashnet")  # benches, one a data set
+
+
+def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.evidence") -> int:
+    """Entry point of ``python -m empirical.evidence``."""
+    return run(parser(prog), _command, argv, resumable=True)
+
+
+def parser(prog: str) -> Parser:
+    """The command's options."""
+    found = Parser(
+        prog,
+        __doc__,
+        "[PART ...] --out FOLDER [options]",
+        (
+            "primary --cifar10 npz:cifar10.npz --out runs/evidence --jobs 2",
+            "--out runs/evidence --publish results/evidence",
+        ),
+    )
+    add = found.group("evidence").add_argument
+    parts = "; ".join(f"{name}: {part.question}" for name, part in PARTS.items())
+    what = f"{parts}; {TUNING}: choose temperatures and constants, on images that no part uses"
+    add("parts", nargs="*", default=[], choices=[*PARTS, TUNING], metavar="PART", help=what)
+    for data in POOLS:
+        default = "cifar10, downloaded if missing" if data == "cifar10" else "needed by its parts"
+        add(
+            f"--{data}",
+            metavar="DATA",
+            help=f"images of {data}: cifar10, cifar100, npz:PATH or folder:PATH ({default})",
+        )
+    add("--sets", type=int, help="training sets, the first ones, >= 1 (each part's own number)")
+    add_workers(found)
+    add = found.group("output").add_argument
+    add("--out", type=Path, required=True, metavar="FOLDER", help="folder of caches and runs, shared by all parts")
+    add("--publish", type=Path, metavar="STEM", help="write the results to STEM.csv and STEM.json")
+    return found
+
+
+def _command(args: Namespace) -> None:
+    if not args.parts and args.publish is None:
+        raise ParameterError(f"PART is required: one or more of {', '.join([*PARTS, TUNING])}")
+    sources = {data: getattr(args, data) for data in POOLS if getattr(args, data) is not None}
+    sources.setdefault("cifar10", "cifar10")
+    if args.sets is not None:
+        require_integer("sets", args.sets, 1)
+    if args.publish is not None:
+        require_writable(args.publish.with_suffix(".csv"))
+    from empirical.evidence.running import require_sources, run_part, tune
+
+    require_sources([part for part in args.parts if part != TUNING], sources)
+    with workers(**chosen_workers(args), out=args.out) as pool:
+        for part in args.parts:
+            if part == TUNING:
+                benches = [name for name in TUNED if BENCHES[name].data in sources]
+                tune(benches, sources, args.out, pool, _bar)
+            else:
+                run_part(part, sources, args.out, pool, _bar, args.sets)
+    if args.publish is not None:
+        from empirical.evidence.publishing import publish
+
+        print(*publish(args.out, args.publish), sep="\n")
+
+
+@contextmanager
+def _bar(words: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar that appears with the first image."""
+    from tqdm import tqdm
+
+    with tqdm(desc=words, unit="image", smoothing=0.05, delay=1) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,241 @@
+"""Instrument A: adapters on cached views, one entry and training set at a time, ten seeds a task."""
+
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from empirical.arms import ARMS, Given, PairRemedy, pair_remedy
+from empirical.compare.presets import PRESETS
+from empirical.data import Images, take
+from empirical.data.arrays import save_array
+from empirical.data.features import Features
+from empirical.difficulty.scores import sas_scores
+from empirical.encoders import Network, extract
+from empirical.evaluate.probes import probe
+from empirical.evidence.choices import Choices
+from empirical.evidence.design import BENCHES, REMOVED, Bench, Entry
+from empirical.prediction import predict
+from empirical.profile.measurement import measure_network, probe_gaps, smallest_gaps
+from empirical.train.loop import train
+from empirical.train.settings import Settings
+from theory.engine import report
+from theory.files import write_bytes
+from theory.plan import Plan, plan_from_profile
+
+STEPS = 95  # at least, of every run: five epochs of 5,000 images
+TUNING = -1  # number of the tuning set
+WARMUP_SEED = 1_000  # of the run behind plans and SAS scores; no compared run has it
+SCRATCH = Path("/dev/shm")  # where a run's checkpoints need not survive it
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Some seeds of an entry on one training set.
+
+    Parameters
+    ----------
+    bench, name : str
+        The entry's names.
+    entry : Entry
+    number : int
+        Of the training set; −1 for the tuning set.
+    views : Path
+        Its cached views.
+    seeds : tuple of int
+    choices : Choices
+    out : Path
+        Folder of all results.
+    """
+
+    bench: str
+    name: str
+    entry: Entry
+    number: int
+    views: Path
+    seeds: tuple[int, ...]
+    choices: Choices
+    out: Path
+
+    @property
+    def path(self) -> Path:
+        """The result, written last."""
+        return self.out / "runs" / self.bench / self.name / f"{self.label}-{self.seeds[0]}.npz"
+
+    @property
+    def label(self) -> str:
+        """The training set in a file's name."""
+        return "tuning" if self.number == TUNING else str(self.number)
+
+    @property
+    def extra(self) -> int:
+        """Evaluated images, the last ones, that are no test images."""
+        return 0 if self.number == TUNING else BENCHES[self.bench].pool.extra
+
+
+class Outcome(NamedTuple):
+    """What a run gave: which images it got right, bool of shape (I,), and numbers by name."""
+
+    correct: NDArray[np.bool_]
+    numbers: dict[str, float]
+
+
+def execute(task: Task) -> None:
+    """Train and evaluate the seeds of a task, and write their accuracies and who was right."""
+    if task.path.exists():
+        return
+    outcomes = []
+    for seed in task.seeds:
+        outcomes.append(outcome(task, seed))
+        report(len(outcomes))
+    correct = np.stack([o.correct for o in outcomes])
+    numbers = {name: np.array([o.numbers[name] for o in outcomes]) for name in outcomes[0].numbers}
+    _save(task.path, correct=np.packbits(correct, axis=1), seeds=np.array(task.seeds), **numbers)
+
+
+def outcome(task: Task, seed: int) -> Outcome:
+    """Train one run and evaluate it on the original images."""
+    entry = task.entry
+    s = settings_of(task, seed)
+    original = s.original_images()
+    started, numbers = time.process_time(), dict[str, float]()
+    if entry.frozen:
+        everyone = torch.arange(len(original.y_train)), torch.arange(len(original.y_test))
+        train_features, test_features = (
+            take(x, rows).flatten(1) for x, rows in zip((original.x_train, original.x_test), everyone, strict=True)
+        )
+    else:
+        network, numbers = trained(s) if not entry.untrained else (_fresh(s, original), {})
+        train_features, test_features = (extract(network, x)[0] for x in (original.x_train, original.x_test))
+    seconds = time.process_time() - started
+    h, labels = train_features.numpy(), original.y_train.numpy()
+    correct = probe(h, labels, task.choices.c).predict(test_features.numpy()) == original.y_test.numpy()
+    official = len(correct) - task.extra
+    predicted = predict(h, labels, c=task.choices.c).accuracy
+    numbers |= {"accuracy": correct.mean(), "official": correct[:official].mean(), "seconds": seconds}
+    numbers["predicted"] = np.nan if predicted is None else predicted
+    return Outcome(correct, {name: float(value) for name, value in numbers.items()})
+
+
+def settings_of(task: Task, seed: int) -> Settings:
+    """The settings of one run."""
+    bench, entry = BENCHES[task.bench], task.entry
+    s = base_settings(bench, task.views, task.choices.tau if entry.tau == "best" else bench.tau)
+    s = replace(s, seed=seed, arm=entry.arm, loss=ARMS[entry.arm].loss or s.loss, **entry.settings)
+    if isinstance(entry.tau, float):
+        s = replace(s, tau=entry.tau)
+    return replace(s, remedy=remedy_of(task), drop=dropped(task, s, seed))
+
+
+def base_settings(bench: Bench, views: Path, tau: float) -> Settings:
+    """What all runs of a bench share: the adapter's preset, for as many epochs as make ``STEPS``."""
+    s = replace(PRESETS["adapter"].base, data=f"views:{views}", tau=tau, imbalance=bench.imbalance)
+    per_epoch = len(s.images().y_train) // s.batch
+    return replace(s, epochs=max(s.epochs, -(-STEPS // per_epoch)))
+
+
+def remedy_of(task: Task) -> PairRemedy | None:
+    """The pair remedy of an entry.
+
+    Raises
+    ------
+    NotApplicable
+        If the plan has no value for a derived one.
+    """
+    entry, plan = task.entry, None
+    given = replace(entry.given, stated=BENCHES[task.bench].stated)
+    if entry.sizes == "derived":
+        plan, given = Plan.load(warmup(task) / "plan.json"), Given()
+    elif entry.sizes == "tuned":
+        found = getattr(task.choices, entry.arm)
+        assert isinstance(found, Given)
+        given = found
+    return pair_remedy(entry.arm, plan, given, ARMS[entry.arm].loss or "nt_xent")
+
+
+def trained(s: Settings) -> tuple[Network, dict[str, float]]:
+    """A trained network in evaluation mode, and the numbers of its last epoch."""
+    with TemporaryDirectory(dir=SCRATCH if SCRATCH.is_dir() else None) as folder:
+        network = train(s, Path(folder) / "run").eval()
+        last = pd.read_csv(Path(folder) / "run" / "metrics.csv").iloc[-1]
+    names = ("loss", "flagged_share", "flagged_across", "negatives_across")
+    return network, {name: float(last[name]) for name in names if name in last}
+
+
+def _fresh(s: Settings, images: Images) -> Network:
+    """The network as it begins."""
+    channels, height, width = images.x_train.shape[1:]
+    return s.network(channels, (height, width)).eval()
+
+
+# --- images that are left out ----------------------------------------------------------------------
+
+
+def dropped(task: Task, s: Settings, seed: int) -> tuple[int, ...]:
+    """Training images that an entry leaves out, as many of each class whichever the rule (but for mixed images).
+
+    ``hardest`` and ``easiest`` by the paper's gap between a probe's two largest outputs, each image's by a probe on the
+    frozen features of the other half; ``sas`` the images least like their class after the projector of the warm-up
+    run; ``random`` are drawn anew for each seed.
+    """
+    rule = task.entry.drop
+    if rule is None:
+        return ()
+    images, bench = s.images(), BENCHES[task.bench]
+    labels = images.y_train.numpy()
+    if rule == "mixed":
+        return tuple(images.mixed.nonzero().flatten().tolist())
+    share = bench.omega or REMOVED
+    if rule == "random":
+        scores = np.random.default_rng([seed, WARMUP_SEED]).random(len(labels))
+    else:
+        scores = np.load(warmup(task) / ("gaps.npy" if rule in ("hardest", "easiest") else f"{rule}.npy"))
+    chosen = smallest_gaps(-scores if rule == "easiest" else scores, labels, share)
+    return tuple(np.flatnonzero(chosen).tolist())
+
+
+# --- warm-up ---------------------------------------------------------------------------------------
+
+
+def warmup(task: Task) -> Path:
+    """The folder of the run behind plans and scores of a training set."""
+    return task.out / "warmup" / f"{task.bench}-{task.number}"
+
+
+def prepare(task: Task) -> None:
+    """Train a training set's warm-up run, whose seed no compared run has, and write its plan and the images' scores."""
+    folder = warmup(task)
+    if (folder / "plan.json").exists():
+        return
+    s = replace(base_settings(BENCHES[task.bench], task.views, BENCHES[task.bench].tau), seed=WARMUP_SEED)
+    images = s.images()
+    labels = images.y_train.numpy()
+    network, _ = trained(s)
+    frozen = take(images.x_train, torch.arange(len(labels))).flatten(1).numpy()
+    projected = extract(network, images.x_train)[1].numpy()
+    scores = {"gaps": probe_gaps(Features(frozen), labels)}
+    scores |= {f"sas{penalty}": sas_scores(Features(projected), labels, float(penalty)) for penalty in range(3)}
+    for name, values in scores.items():
+        save_array(folder / f"{name}.npy", values)
+    found = measure_network(network, images, task.bench, s.augmentation, tau=s.tau, batch=s.batch)
+    found.profile.save(folder / "profile.json")
+    plan_from_profile(found.profile, "block").save(folder / "plan.json")
+
+
+# --- files -----------------------------------------------------------------------------------------
+
+
+def _save(path: Path, **arrays: NDArray[Any]) -> None:
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
+    write_bytes(path, content.getvalue())

@@ -1,0 +1,117 @@
+"""The instrument's data: disjoint training sets, tuning rows, images to evaluate, and their cached views."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from empirical.data import load, take
+from empirical.data.sources import balanced_order
+from empirical.embed import embed
+from empirical.embed.settings import Embedding
+from empirical.evidence.design import Bench, Pool
+from empirical.train.settings import Settings
+from theory.checks import require
+from theory.files import write_bytes
+
+JUDGED = 5_000  # images of the tuning set, and images that judge it, where so many are left
+TRASHNET_SIDE = 96  # pixels of its photographs
+
+Progress = Callable[[int, int], None]
+Rows = NDArray[np.int64]
+
+
+def cache(
+    bench: Bench, source: str, out: Path, sets: int | None = None, progress: Progress | None = None
+) -> list[Path]:
+    """Files of cached views of a bench, one a training set, made unless they are there.
+
+    Parameters
+    ----------
+    bench : Bench
+    source : str
+        The bench's data set, see ``empirical.data.load``.
+    out : Path
+        Folder of data and caches.
+    sets : int, optional
+        Fewer training sets than the bench has.
+    progress : callable, optional
+        See ``embed``.
+    """
+    sets = sets or bench.sets or bench.pool.sets
+    name = bench.data + (f"-mixed{100 * bench.omega:.0f}" if bench.omega else "") + (f"-{sets}sets" if sets > 1 else "")
+    settings = replace(_settings(_pool(bench, source, out, False)), omega=bench.omega)
+    if sets == 1:
+        return embed(Embedding(settings), out / f"{name}.npz", progress)
+    return embed(Embedding(replace(settings, train=bench.pool.train), sets=sets), out / f"{name}.npz", progress)
+
+
+def tuning_cache(bench: Bench, source: str, out: Path, progress: Progress | None = None) -> Path:
+    """The same for the tuning set, judged on training images that are in no training set of the bench."""
+    settings = _settings(_pool(bench, source, out, True))
+    return embed(Embedding(settings), out / f"{bench.data}-tuning.npz", progress)[0]
+
+
+def _settings(pool: Path) -> Settings:
+    return Settings(data=f"npz:{pool}", precision="bf16-mixed")
+
+
+def rows_of(pool: Pool, labels: Rows, tuning: bool) -> tuple[Rows, Rows]:
+    """Rows of the training images that are trained on, and of those that are evaluated.
+
+    Where training images are left over, the tuning set and the images that judge it are among them; elsewhere they are
+    the two halves of the training set, and τ was chosen on images that are trained on later, never on those that are
+    evaluated.
+
+    Raises
+    ------
+    ParameterError
+        If there are too few.
+    """
+    order, used = balanced_order(labels), pool.train * pool.sets
+    require(len(order) >= used, "data", f"{len(order)} training images", f"at least {used} training images")
+    left = order[used:]
+    if len(left) >= 2 * JUDGED + pool.extra > 2 * JUDGED:
+        tune, judge, extra = left[:JUDGED], left[JUDGED : 2 * JUDGED], left[2 * JUDGED : 2 * JUDGED + pool.extra]
+    else:
+        tune, judge, extra = order[: used // 2], order[used // 2 : used], order[:0]
+    return (tune, judge) if tuning else (order[:used], extra)
+
+
+def _pool(bench: Bench, source: str, out: Path, tuning: bool) -> Path:
+    """The images of a data set as they are used, an .npz file that is made unless it is there."""
+    path = out / "data" / f"{bench.data}{'-tuning' if tuning else ''}.npz"
+    if path.exists():
+        return path
+    images = load(source, image_size=TRASHNET_SIDE if source.startswith("folder:") else None)
+    labels = images.y_train.numpy()
+    train, evaluated = rows_of(bench.pool, labels, tuning)
+    x, y = _pixels(images.x_train, evaluated), labels[evaluated]
+    if not tuning:
+        x = np.concatenate([_pixels(images.x_test, np.arange(len(images.y_test))), x])
+        y = np.concatenate([images.y_test.numpy(), y])
+    content = io.BytesIO()
+    np.savez(
+        content,
+        x_train=_pixels(images.x_train, train),
+        y_train=labels[train],
+        x_test=x,
+        y_test=y,
+        class_names=np.array(images.class_names),
+        rows_train=train,  # in the source's training part
+        rows_test=evaluated,
+    )
+    write_bytes(path, content.getvalue())
+    return path
+
+
+def _pixels(x: Any, rows: Rows) -> NDArray[np.uint8]:
+    found: NDArray[np.uint8] = take(x, torch.from_numpy(rows)).permute(0, 2, 3, 1).numpy()
+    return found

@@ -1,0 +1,265 @@
+"""The protocol in code: what is trained, on which data, with which seeds. docs/protocol.md gives the reasons."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from empirical.arms import NOTHING_GIVEN, Given
+from empirical.paper import STATED
+
+MARGIN = 0.002  # equivalence margin, in accuracy: .2 points
+LEVEL = 0.05
+LEAST_ORACLE = 0.005  # what leaving out the negatives of the anchor's own class must bring, or the instrument is broken
+TUNING_SEEDS = range(10)
+CHUNK = 10  # seeds of one task
+PRIMARY_SEEDS, SEEDS, MORE_SEEDS = range(10, 50), range(10, 20), range(10, 30)  # more where there are fewer sets
+REMOVED = 0.2  # share of the images that removal arms leave out
+
+# --- data ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Pool:
+    """How the images of a data set are used.
+
+    Parameters
+    ----------
+    train : int
+        Images of a training set.
+    sets : int
+        Disjoint training sets.
+    extra : int
+        Training images that are in no set and are evaluated beside the test images.
+    """
+
+    train: int
+    sets: int = 1
+    extra: int = 0
+
+
+POOLS = {"cifar10": Pool(5_000, 7, 5_000), "cifar100": Pool(10_000), "trashnet": Pool(2_020)}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Cached views that a frozen encoder made of a data set.
+
+    Parameters
+    ----------
+    data : str
+        A key of ``POOLS``.
+    stated : str
+        The data set whose constants the paper's arms take, a key of ``empirical.paper.STATED``.
+    omega, imbalance : float
+        Share of mixed training images; largest over smallest class.
+    sets : int or None
+        Training sets, the pool's first ones; by default all of them.
+    """
+
+    data: str
+    stated: str = "cifar10"
+    omega: float = 0.0
+    imbalance: float = 1.0
+    sets: int | None = None
+
+    @property
+    def pool(self) -> Pool:
+        """How the data are used."""
+        return POOLS[self.data]
+
+    @property
+    def tau(self) -> float:
+        """The paper's temperature."""
+        return STATED[self.stated].tau
+
+
+BENCHES = {
+    "cifar10": Bench("cifar10"),
+    **{f"cifar10-mixed{w}": Bench("cifar10", omega=w / 100, sets=3) for w in (10, 20, 30)},
+    "cifar10-tail": Bench("cifar10", imbalance=50),
+    "cifar100": Bench("cifar100", "cifar100"),
+    "trashnet": Bench("trashnet"),
+}
+
+# --- what is trained -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is trained on a bench.
+
+    Parameters
+    ----------
+    arm : str
+        A key of ``empirical.arms.ARMS``.
+    tau : {"stated", "best"} or float
+        The paper's temperature, the one chosen on the tuning seeds, or a given one.
+    sizes : {"stated", "derived", "tuned"}
+        Whence σ and ρ: the paper's constants, the plan of a run's own profile, or the choice on the tuning seeds.
+    given : Given
+        Values in place of these.
+    settings : mapping
+        Other fields of ``Settings``.
+    drop : str or None
+        Which images are left out: ``hardest``, ``easiest``, ``random``, ``sas0``, ``sas1``, ``sas2`` or ``mixed``.
+    frozen : bool
+        Nothing is trained: the cached features themselves, or with ``untrained`` the adapter as it begins.
+    """
+
+    arm: str = "baseline"
+    tau: str | float = "stated"
+    sizes: str = "stated"
+    given: Given = NOTHING_GIVEN
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    drop: str | None = None
+    frozen: bool = False
+    untrained: bool = False
+
+
+PAPER_ARMS = ("paper_margin", "paper_temperature", "paper_combined", "paper_removal")
+RIVALS = ("debiased", "hcl", "mochi", "glofnd", "adnce", "equal_radius")
+SAS = ("sas0", "sas1", "sas2")
+MIXED = ("cifar10-mixed10", "cifar10-mixed20", "cifar10-mixed30")
+RHOS = (1.0, 10.0, 100.0, 1000.0, 1e9)  # P, Table 9, beside .7
+FIGURE_5_SIGMA = (0.0, 0.05, 0.15, 0.2)  # beside .1
+FIGURE_5_RHO = (1.0, 0.9, 0.8, 0.6)  # beside .7
+FIGURE_4_HIGH = (0.025, 0.0375, 0.05)  # beside .013
+FIGURE_4_LOW = (0.13, 0.25, 0.38, 0.63)  # beside .5
+
+_COMMON = {
+    "baseline": Entry(),
+    "oracle": Entry("oracle"),
+    **{arm: Entry(arm) for arm in PAPER_ARMS},
+    "paper_combined_random": Entry("paper_combined_random"),
+    "best_tau": Entry(tau="best"),
+    "paper_combined-best_tau": Entry("paper_combined", tau="best"),
+    "frozen": Entry(frozen=True),
+    "untrained": Entry(untrained=True),
+}
+_PRIMARY = {
+    **{name: entry for name, entry in _COMMON.items() if not entry.frozen and not entry.untrained},
+    "hardest_removed": Entry(drop="hardest"),
+    "random_removed": Entry(drop="random"),
+}
+_OURS = {  # our arms, which leave positives alone, at the paper's constants
+    f"{arm}-stated": Entry(arm, given=Given("paper", sigma=0.03, rho=0.6, stated="cifar10"))
+    for arm in ("margin", "temperature", "combined")
+}
+_TABLES = {
+    **{f"{arm}_all": Entry(f"{arm}_all") for arm in ("paper_margin", "paper_temperature")},
+    **{f"{arm}_random": Entry(f"{arm}_random") for arm in ("paper_margin", "paper_temperature", "paper_removal")},
+    "paper_combined_projector": Entry("paper_combined_projector"),
+    "paper_combined-row": Entry("paper_combined", given=Given(ranking="row")),
+    **_OURS,
+    "oracle-best_tau": Entry("oracle", tau="best"),
+    "moco": Entry(settings={"framework": "moco", "queue": 1024}),
+    "moco-paper_combined": Entry("paper_combined", settings={"framework": "moco", "queue": 1024}),
+    "easiest_removed": Entry(drop="easiest"),
+    **{f"{name}_removed": Entry(drop=name) for name in SAS},
+    "frozen": Entry(frozen=True),
+    "untrained": Entry(untrained=True),
+}
+_RIVALS = {
+    **{arm: Entry(arm) for arm in RIVALS},
+    **{f"{arm}-best_tau": Entry(arm, tau="best") for arm in RIVALS},
+}
+_SIZES = {
+    f"{arm}-{sizes}": Entry(arm, sizes=sizes)
+    for arm in ("margin", "temperature", "combined")
+    for sizes in ("derived", "tuned")
+}
+_SCANS = {
+    **{f"paper_temperature-rho{rho:g}": Entry("paper_temperature", given=Given(rho=rho)) for rho in RHOS},
+    **{f"paper_combined-sigma{s:g}": Entry("paper_combined", given=Given(sigma=s)) for s in FIGURE_5_SIGMA},
+    **{f"paper_combined-rho{rho:g}": Entry("paper_combined", given=Given(rho=rho)) for rho in FIGURE_5_RHO},
+    **{f"paper_combined-high{h:g}": Entry("paper_combined", given=Given(f"{h:g},0.5")) for h in FIGURE_4_HIGH},
+    **{f"paper_combined-low{w:g}": Entry("paper_combined", given=Given(f"0.013,{w:g}")) for w in FIGURE_4_LOW},
+    "paper_combined_projector": Entry("paper_combined_projector"),
+}
+_MIXED = {
+    **{name: _COMMON[name] for name in ("baseline", "paper_margin", "paper_temperature", "paper_combined", "best_tau")},
+    "mixed_removed": Entry(drop="mixed"),
+    "random_removed": Entry(drop="random"),
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """Entries that are trained together.
+
+    Parameters
+    ----------
+    question : str
+    bench : str
+        A key of ``BENCHES``.
+    entries : mapping of str to Entry
+    seeds : range
+    """
+
+    question: str
+    bench: str
+    entries: Mapping[str, Entry]
+    seeds: range = SEEDS
+
+
+PARTS = {
+    "primary": Part("do the paper's remedies help, and is it their selection?", "cifar10", _PRIMARY, PRIMARY_SEEDS),
+    "tables": Part("the paper's other tables, and removal of images", "cifar10", _TABLES),
+    "rivals": Part("other losses at the stated and at the best temperature", "cifar10", _RIVALS),
+    "sizes": Part("derived against tuned σ and ρ", "cifar10", _SIZES),
+    **{name.partition("-")[2]: Part("mixed images as difficult examples", name, _MIXED, MORE_SEEDS) for name in MIXED},
+    "tail": Part("a long tail", "cifar10-tail", _COMMON),
+    "cifar100": Part("100 classes, the paper's wide band", "cifar100", {**_COMMON, **_SCANS}, MORE_SEEDS),
+    "trashnet": Part("photographs of materials that look alike", "trashnet", _COMMON, MORE_SEEDS),
+}
+
+
+def trained() -> Iterator[tuple[str, str, Entry, range]]:
+    """Every bench and entry once, with the most seeds that a part gives it."""
+    found: dict[tuple[str, str], tuple[Entry, range]] = {}
+    for part in PARTS.values():
+        for name, entry in part.entries.items():
+            seeds = max(part.seeds, found.get((part.bench, name), (entry, part.seeds))[1], key=len)
+            found[part.bench, name] = entry, seeds
+    for (bench, name), (entry, seeds) in found.items():
+        yield bench, name, entry, seeds
+
+
+# --- claims ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement that one entry is more accurate than another.
+
+    Parameters
+    ----------
+    text : str
+    larger, smaller : str
+        ``BENCH/ENTRY``.
+    where : str
+        Who says so; empty for a control of ours.
+    published : float or None
+        The difference there, in points.
+    """
+
+    text: str
+    larger: str
+    smaller: str
+    where: str = ""
+    published: float | None = None
+
+
+@cache
+def families() -> dict[str, tuple[Claim, ...]]:
+    """The claims that are judged together, ``primary`` first."""
+    document = tomllib.loads((Path(__file__).parent / "claims.toml").read_text(encoding="utf-8"))
+    return {name: tuple(Claim(**entry) for entry in entries) for name, entries in document.items()}
+
+
+CHECK = Claim("negatives of the anchor's own class hurt", "cifar10/oracle", "cifar10/baseline")  # of the instrument

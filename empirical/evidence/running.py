@@ -1,0 +1,97 @@
+"""Run the parts of the protocol that are not finished: caches, warm-up runs, tasks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from empirical.arms import NotApplicable
+from empirical.evidence import tuning
+from empirical.evidence.adapters import Task, execute, prepare, remedy_of, warmup
+from empirical.evidence.caches import cache, tuning_cache
+from empirical.evidence.choices import FILE, read_choices
+from empirical.evidence.design import BENCHES, CHUNK, PARTS, Entry, Part
+from theory.checks import ParameterError
+from theory.engine import Pool
+from theory.files import write_json, write_text
+
+Sources = Mapping[str, str]  # of each data set of ``POOLS``, see ``empirical.data.load``
+Bar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+
+
+def require_sources(parts: Iterable[str], sources: Sources) -> None:
+    """ParameterError that names a data set that one of the parts needs and has not been given."""
+    for name in parts:
+        data = BENCHES[PARTS[name].bench].data
+        if data not in sources:
+            raise ParameterError(f"part {name} needs the images of {data}: --{data} DATA")
+
+
+def run_part(name: str, sources: Sources, out: Path, pool: Pool, bar: Bar, sets: int | None = None) -> None:
+    """Run what is not finished of a part.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``PARTS``.
+    sources : mapping of str to str
+    out : Path
+        Folder of caches and results, shared by all parts.
+    pool : Pool
+    bar : callable
+        Makes a progress bar for the images that are embedded.
+    sets : int, optional
+        Fewer training sets than the bench has.
+
+    Raises
+    ------
+    ParameterError
+        If data are missing, or nothing has been chosen for them.
+    """
+    part = PARTS[name]
+    bench = BENCHES[part.bench]
+    choices = read_choices(bench.data, bench.stated)
+    with bar("cache") as progress:
+        views = cache(bench, sources[bench.data], out / "caches", sets, progress)
+    ready = [Task(part.bench, "warmup", Entry(), i, path, (), choices, out) for i, path in enumerate(views)]
+    todo = [task for task in ready if not (warmup(task) / "plan.json").exists()]
+    pool.run(prepare, todo, [1] * len(todo), desc="warm-up", unit="run")
+    tasks = [task for task in _tasks(part, ready) if not task.path.exists()]
+    pool.run(execute, tasks, [len(task.seeds) for task in tasks], desc=name, unit="run")
+
+
+def _tasks(part: Part, ready: Sequence[Task]) -> Iterable[Task]:
+    """Tasks of ten seeds; entries for which a plan has no value are left out."""
+    for name, entry in part.entries.items():
+        for first in part.seeds[::CHUNK]:
+            seeds = tuple(seed for seed in part.seeds if first <= seed < first + CHUNK)
+            for base in ready:
+                task = Task(base.bench, name, entry, base.number, base.views, seeds, base.choices, base.out)
+                try:
+                    remedy_of(task)
+                except NotApplicable:
+                    continue
+                yield task
+
+
+def tune(benches: Iterable[str], sources: Sources, out: Path, pool: Pool, bar: Bar) -> None:
+    """Choose C, τ, σ and ρ on the tuning sets; writes choices.json and tuning.csv into ``out``."""
+    import pandas as pd
+
+    documents, tables = json.loads(FILE.read_text()) if FILE.exists() else {}, []
+    for name in benches:
+        bench = BENCHES[name]
+        with bar("cache") as progress:
+            views = tuning_cache(bench, sources[bench.data], out / "caches", progress)
+        first = tuning.choosing_c(name, views, out)
+        pool.run(tuning.choose, [first], [len(first.seeds)], desc="choice of C", unit="run")
+        c = tuning.most_frequent(json.loads(tuning.c_file(first).read_text())["c"])
+        tried = tuning.tasks(name, views, c, out)
+        todo = [task for task in tried if not task.path.exists()]
+        pool.run(execute, todo, [len(task.seeds) for task in todo], desc=f"tuning on {name}", unit="run")
+        tables.append(tuning.table(tried))
+        documents[bench.data] = tuning.chosen(name, c, tables[-1]).to_json()
+        write_json(out / "choices.json", documents)
+        write_text(out / "tuning.csv", pd.concat(tables).to_csv(index=False, float_format="%.6g"))
