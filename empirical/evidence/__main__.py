@@ -13,7 +13,8 @@ from theory.command import Parser, add_workers, chosen_workers, run
 from theory.files import require_writable
 from theory.workers import workers
 
-TUNING = "tuning"
+TUNING, SCRATCH = "tuning", "scratch"
+NAMES = (*PARTS, SCRATCH, TUNING)
 TUNED = ("cifar10", "cifar100", "trashnet")  # benches, one a data set
 
 
@@ -35,8 +36,9 @@ def parser(prog: str) -> Parser:
     )
     add = found.group("evidence").add_argument
     parts = "; ".join(f"{name}: {part.question}" for name, part in PARTS.items())
-    what = f"{parts}; {TUNING}: choose temperatures and constants, on images that no part uses"
-    add("parts", nargs="*", default=[], choices=[*PARTS, TUNING], metavar="PART", help=what)
+    scratch = f"{SCRATCH}: the same from scratch, on all of CIFAR-10"
+    what = f"{parts}; {scratch}; {TUNING}: choose temperatures and constants, on other images"
+    add("parts", nargs="*", default=[], choices=NAMES, metavar="PART", help=what)
     for data in POOLS:
         default = "cifar10, downloaded if missing" if data == "cifar10" else "needed by its parts"
         add(
@@ -54,25 +56,27 @@ def parser(prog: str) -> Parser:
 
 def _command(args: Namespace) -> None:
     if not args.parts and args.publish is None:
-        raise ParameterError(f"PART is required: one or more of {', '.join([*PARTS, TUNING])}")
+        raise ParameterError(f"PART is required: one or more of {', '.join(NAMES)}")
     sources = {data: getattr(args, data) for data in POOLS if getattr(args, data) is not None}
     sources.setdefault("cifar10", "cifar10")
     if args.sets is not None:
         require_integer("sets", args.sets, 1)
     if args.publish is not None:
         require_writable(args.publish.with_suffix(".csv"))
-    from empirical.evidence.running import require_sources, run_part, tune
+    from empirical.evidence.running import require_sources, run_part, run_scratch, tune
 
-    require_sources([part for part in args.parts if part != TUNING], sources)
+    require_sources([part for part in args.parts if part in PARTS], sources)
     with workers(**chosen_workers(args), out=args.out) as pool:
         for part in args.parts:
             if part == TUNING:
                 benches = [name for name in TUNED if BENCHES[name].data in sources]
                 tune(benches, sources, args.out, pool, _bar)
+            elif part == SCRATCH:
+                run_scratch(sources["cifar10"], args.out, pool)
             else:
                 run_part(part, sources, args.out, pool, _bar, args.sets)
     if args.publish is not None:
-        from empirical.evidence.publishing import publish
+        from empirical.evidence.published import publish
 
         print(*publish(args.out, args.publish), sep="\n")
 

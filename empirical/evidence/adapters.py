@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,7 @@ from theory.plan import Plan, plan_from_profile
 STEPS = 95  # at least, of every run: five epochs of 5,000 images
 TUNING = -1  # number of the tuning set
 WARMUP_SEED = 1_000  # of the run behind plans and SAS scores; no compared run has it
+LAST_EPOCH = ("loss", "flagged_share", "flagged_across", "negatives_across")  # columns of metrics.csv
 SCRATCH = Path("/dev/shm")  # where a run's checkpoints need not survive it
 Rows = NDArray[np.int64]
 
@@ -98,9 +100,7 @@ def execute(task: Task) -> None:
     for seed in task.seeds:
         outcomes.append(outcome(task, seed))
         report(len(outcomes))
-    correct = np.stack([o.correct for o in outcomes])
-    numbers = {name: np.array([o.numbers[name] for o in outcomes]) for name in outcomes[0].numbers}
-    _save(task.path, correct=np.packbits(correct, axis=1), seeds=np.array(task.seeds), **numbers)
+    save_outcomes(task.path, task.seeds, outcomes)
 
 
 def outcome(task: Task, seed: int) -> Outcome:
@@ -168,8 +168,7 @@ def trained(s: Settings) -> tuple[Network, dict[str, float]]:
     with TemporaryDirectory(dir=SCRATCH if SCRATCH.is_dir() else None) as folder:
         network = train(s, Path(folder) / "run").eval()
         last = pd.read_csv(Path(folder) / "run" / "metrics.csv").iloc[-1]
-    names = ("loss", "flagged_share", "flagged_across", "negatives_across")
-    return network, {name: float(last[name]) for name in names if name in last}
+    return network, {name: float(last[name]) for name in LAST_EPOCH if name in last}
 
 
 def _fresh(s: Settings, images: Images) -> Network:
@@ -235,7 +234,11 @@ def prepare(task: Task) -> None:
 # --- files -----------------------------------------------------------------------------------------
 
 
-def _save(path: Path, **arrays: NDArray[Any]) -> None:
+def save_outcomes(path: Path, seeds: Sequence[int], outcomes: Sequence[Outcome]) -> None:
+    """Write what some seeds gave: ``correct`` as bits of ``images`` a row, and an array a number."""
+    correct = np.stack([o.correct for o in outcomes])
+    arrays = {name: np.array([o.numbers[name] for o in outcomes]) for name in outcomes[0].numbers}
+    arrays |= {"correct": np.packbits(correct, axis=1), "images": np.array(correct.shape[1]), "seeds": np.array(seeds)}
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
     write_bytes(path, content.getvalue())

@@ -218,6 +218,16 @@ PARTS = {
     "trashnet": Part("photographs of materials that look alike", "trashnet", _COMMON, MORE_SEEDS),
 }
 
+SCRATCH_SEEDS = range(3)
+SCRATCH = {  # instrument B; "best" is the preset's own temperature
+    **{name: _COMMON[name] for name in ("baseline", "oracle", "paper_temperature", "paper_combined")},
+    **{name: _COMMON[name] for name in ("paper_combined_random", "best_tau", "paper_combined-best_tau")},
+    "hardest_removed": Entry(drop="hardest"),
+    "random_removed": Entry(drop="random"),
+    "mixed20": Entry(settings={"omega": 0.2}),
+    "mixed20-removed": Entry(settings={"omega": 0.2}, drop="mixed"),
+}
+
 
 def trained() -> Iterator[tuple[str, str, Entry, range]]:
     """Every bench and entry once, with the most seeds that a part gives it."""

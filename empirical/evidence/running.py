@@ -13,6 +13,7 @@ from empirical.evidence.adapters import Task, execute, prepare, remedy_of, warmu
 from empirical.evidence.caches import cache, tuning_cache
 from empirical.evidence.choices import FILE, read_choices
 from empirical.evidence.design import BENCHES, CHUNK, PARTS, Entry, Part
+from empirical.evidence.published import ENVIRONMENT
 from theory.checks import ParameterError
 from theory.engine import Pool
 from theory.files import write_json, write_text
@@ -53,6 +54,7 @@ def run_part(name: str, sources: Sources, out: Path, pool: Pool, bar: Bar, sets:
     part = PARTS[name]
     bench = BENCHES[part.bench]
     choices = read_choices(bench.data, bench.stated)
+    _note_environment(out)
     with bar("cache") as progress:
         views = cache(bench, sources[bench.data], out / "caches", sets, progress)
     ready = [Task(part.bench, "warmup", Entry(), i, path, (), choices, out) for i, path in enumerate(views)]
@@ -76,6 +78,18 @@ def _tasks(part: Part, ready: Sequence[Task]) -> Iterable[Task]:
                 yield task
 
 
+def run_scratch(data: str, out: Path, pool: Pool) -> None:
+    """Run what is not finished of instrument B."""
+    from empirical.evidence import scratch
+
+    _note_environment(out)
+    epochs = scratch.BASE.epochs
+    first = [task for task in [scratch.warm_up(data, out)] if not scratch.prepared(task)]
+    pool.run(scratch.prepare, first, [epochs] * len(first), desc="warm-up", unit="epoch")
+    todo = [task for task in scratch.tasks(data, out) if not task.path.exists()]
+    pool.run(scratch.execute, todo, [epochs] * len(todo), desc="from scratch", unit="epoch")
+
+
 def tune(benches: Iterable[str], sources: Sources, out: Path, pool: Pool, bar: Bar) -> None:
     """Choose C, τ, σ and ρ on the tuning sets; writes choices.json and tuning.csv into ``out``."""
     import pandas as pd
@@ -95,3 +109,12 @@ def tune(benches: Iterable[str], sources: Sources, out: Path, pool: Pool, bar: B
         documents[bench.data] = tuning.chosen(name, c, tables[-1]).to_json()
         write_json(out / "choices.json", documents)
         write_text(out / "tuning.csv", pd.concat(tables).to_csv(index=False, float_format="%.6g"))
+
+
+def _note_environment(out: Path) -> None:
+    import torch
+
+    from empirical.train.logs import environment
+
+    if not (out / ENVIRONMENT).exists():
+        write_json(out / ENVIRONMENT, environment(torch.device("cpu")))
