@@ -23,7 +23,7 @@ from empirical.train.observers import Batch, Observer, Row, make_observers, requ
 from empirical.train.parts import (
     device_share,
     epoch_order,
-    kept_rows,
+    kept_images,
     launched,
     make_fabric,
     make_framework,
@@ -53,7 +53,8 @@ def train(
 ) -> Network:
     """Train one network; go on from the last checkpoint if ``out`` has one.
 
-    Every arm takes as many steps as the whole training set gives, also where images are left out. Order and
+    Every arm takes as many steps as the whole training set gives, also where images are left out, and on the same
+    batches but for these images. Order and
     views are drawn from seeds of their own for every epoch and step, so a resumed run needs no generator's
     state, and ends with the same bits on a CPU.
 
@@ -85,7 +86,7 @@ def train(
     """
     progress = progress or (lambda *_: None)
     images = settings.images()
-    rows = kept_rows(settings, images)
+    kept = kept_images(settings, images)
     network = require_fit(settings, images)
     require_trackable(running, images)
     require_writable(out / CHECKPOINT)
@@ -113,7 +114,7 @@ def train(
             epoch, done = divmod(run.step, per_epoch)
             started = time.perf_counter()
             model.train()
-            whole = epoch_order(settings, rows, epoch, per_epoch)[done:]
+            whole = epoch_order(settings, kept, epoch, per_epoch)[done:]
             order = device_share(whole, fabric)
             loaded = batches(x_train, order, device, running.workers)
             for x, chosen, everyone in zip(loaded, order, whole, strict=True):

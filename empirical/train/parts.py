@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -125,24 +126,46 @@ def set_rate(optimizer: Any, rate: float) -> None:
         group["lr"] = rate
 
 
-def epoch_order(settings: Settings, rows: Tensor, epoch: int, per_epoch: int) -> tuple[Tensor, ...]:
+def epoch_order(settings: Settings, kept: Tensor, epoch: int, per_epoch: int) -> tuple[Tensor, ...]:
     """Training indices of an epoch's batches.
 
-    Where images are left out, the epoch goes on with a new order, so that all arms take as many steps. No batch
-    holds an image twice: it would be its own negative.
+    The batches are those of all images, whatever is left out, with other images at the places of the left-out ones: so
+    runs that leave out other images, or none, differ by these alone. They come from a shuffled queue: first the kept
+    images that the epoch's batches do not hold, then all kept ones, in a new order each time. No batch holds an image
+    twice: it would be its own negative.
+
+    Parameters
+    ----------
+    settings : Settings
+    kept : Tensor
+        Which training images are not left out, bool of shape (N,); at least a batch.
+    epoch : int
+        From 0.
+    per_epoch : int
+        Batches, at most N // batch.
     """
     generator = torch.Generator().manual_seed(seed_of(settings.seed, epoch, 0))
-    wanted = per_epoch * settings.batch
-    order = rows[:0]
-    while len(order) < wanted:
-        following = rows[torch.randperm(len(rows), generator=generator)]
-        begun = len(order) % settings.batch
-        if begun:  # a batch that this pass completes, with the first of its images that are not yet there
-            new = following[~torch.isin(following, order[-begun:])][: settings.batch - begun]
-            following = torch.cat([new, following[~torch.isin(following, new)]])
-        order = torch.cat([order, following])
-    parts: tuple[Tensor, ...] = order[:wanted].split(settings.batch)
-    return parts
+    order = torch.randperm(len(kept), generator=generator)
+    order, unused = order[: per_epoch * settings.batch], order[per_epoch * settings.batch :]
+    batches: tuple[Tensor, ...] = order.split(settings.batch)
+    if kept.all():
+        return batches
+    rows = kept.nonzero().flatten()
+    queue = deque(unused[kept[unused]].tolist())
+    for batch in batches:
+        there = kept[batch]
+        held = set(batch[there].tolist())
+        passed: list[int] = []  # images that the batch holds: they stay first in the queue
+        found: list[int] = []
+        while len(held) < len(batch):
+            if not queue:
+                queue.extend(rows[torch.randperm(len(rows), generator=generator)].tolist())
+            image = queue.popleft()
+            (passed if image in held else found).append(image)
+            held.add(image)
+        queue.extendleft(reversed(passed))
+        batch[~there] = torch.tensor(found, dtype=batch.dtype)
+    return batches
 
 
 def device_share(order: Sequence[Tensor], fabric: Fabric) -> list[Tensor]:
@@ -150,13 +173,15 @@ def device_share(order: Sequence[Tensor], fabric: Fabric) -> list[Tensor]:
     return [part.tensor_split(fabric.world_size)[fabric.global_rank] for part in order]
 
 
-def kept_rows(settings: Settings, images: Images) -> Tensor:
-    """Indices of the training images that are not left out; ParameterError if they do not fit the settings."""
+def kept_images(settings: Settings, images: Images) -> Tensor:
+    """Which training images are not left out, bool of shape (N,); ParameterError if they do not fit the settings."""
     count = len(images.y_train)
-    kept = np.setdiff1d(np.arange(count), np.array(settings.drop, dtype=np.int64))
-    require(settings.batch <= len(kept), "batch", settings.batch, f"batch <= {len(kept)}, the training images")
+    kept = torch.ones(count, dtype=torch.bool)
+    kept[list(settings.drop)] = False
+    left = int(kept.sum())
+    require(settings.batch <= left, "batch", settings.batch, f"batch <= {left}, the training images")
     require(settings.dim < count, "dim", settings.dim, f"dim < {count}, the training images")
-    return torch.from_numpy(kept)
+    return kept
 
 
 def placed(x: Any, device: torch.device) -> Any:

@@ -226,19 +226,6 @@ def test_arms_that_leave_images_out_take_as_many_steps(tmp_path, monkeypatch):
     assert seen == [0, 1, 2, 3]  # 100 // 50 steps an epoch, though 60 images are left
 
 
-@pytest.mark.parametrize("left", [200, 250, 499, 1099, 1200])
-def test_no_batch_holds_an_image_twice(left):
-    settings = replace(TINY, batch=200)
-    rows = torch.randperm(1200, generator=torch.Generator().manual_seed(1))[:left].sort().values
-    for epoch in range(3):
-        order = parts.epoch_order(settings, rows, epoch, 6)
-        assert [len(part.unique()) for part in order] == [200] * 6
-        counts = torch.cat(order).bincount(minlength=1200)[rows]
-        assert counts.max() - counts.min() <= 1  # every pass holds every image once
-        first = rows[torch.randperm(left, generator=torch.Generator().manual_seed(parts.seed_of(0, epoch, 0)))]
-        assert torch.equal(torch.cat(order)[:left], first)
-
-
 def test_progress_is_reported_from_where_the_run_stands(tmp_path):
     calls = []
     settings = Settings(**{**TINY.__dict__, "epochs": 2})
