@@ -177,7 +177,7 @@ def _sorted(rows: Tensor) -> Tensor:
 
 def in_band(similarities: Tensor, band: Band) -> Tensor:
     """Flag the similarities in (low, high]; bool, shape (A, M). None where low >= high or an end is NaN."""
-    s, low, high = (_fast(t.detach()) for t in (similarities, *band))
+    s, low, high = (fast(t.detach()) for t in (similarities, *band))
     flagged = s <= high
     flagged &= s > low
     return torch.as_tensor(flagged)
@@ -282,8 +282,8 @@ def random_pairs(similarities: Tensor, share: float, generator: Generator) -> Te
     return (draws < share) & (similarities > -torch.inf)
 
 
-def _fast(values: Tensor) -> Any:
-    """The values as an array where numpy is faster, that is on a processor: the operators are the same."""
+def fast(values: Tensor) -> Any:
+    """The values as an array where numpy is faster, that is on a processor: the operators and sums are the same."""
     return values.numpy() if values.device.type == "cpu" else values
 
 

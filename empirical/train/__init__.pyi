@@ -3,6 +3,7 @@ from .loop import train as train
 from .observers import Batch as Batch
 from .observers import Means as Means
 from .observers import Observer as Observer
+from .observers import Snapshots as Snapshots
 from .parts import make_fabric as make_fabric
 from .parts import make_optimizer as make_optimizer
 from .settings import Running as Running

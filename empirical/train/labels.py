@@ -9,6 +9,7 @@ from torch import Tensor
 
 from empirical.data import Images, moved
 from empirical.data.sources import UNLABELLED
+from empirical.selection import fast
 from empirical.train.settings import Settings
 from empirical.train.simclr import Pairs
 
@@ -23,12 +24,19 @@ class PairLabels:
     queue : int
         Keys in MoCo's queue, whose labels are followed; 0 where the negatives are the batch's.
     device : torch.device
+
+    Attributes
+    ----------
+    complete : bool
+        Whether every pair has two labels.
     """
 
     def __init__(self, labels: Tensor, queue: int, device: torch.device) -> None:
-        self.labels = labels.to(device)
+        narrow = labels.amax() <= torch.iinfo(torch.int16).max  # which are compared in a fraction of the time
+        self.labels = labels.to(device, torch.int16 if narrow else torch.int64)
         self.keys = torch.full((queue,), UNLABELLED, dtype=self.labels.dtype, device=device)  # random at first
         self.cursor = 0
+        self.complete = queue == 0 and bool((labels != UNLABELLED).all())
 
     @classmethod
     def of_run(cls, settings: Settings, images: Images, device: torch.device) -> PairLabels:
@@ -56,6 +64,13 @@ class PairLabels:
         self.keys.index_copy_(0, places, own)
         self.cursor = (self.cursor + len(own)) % len(self.keys)
         return of_anchors, of_negatives
+
+    def alike(self, anchors: Tensor, negatives: Tensor) -> Tensor:
+        """Which pairs have one label, bool of shape (A, M); of those that are there and those that are not."""
+        same = fast(anchors)[:, None] == fast(negatives)
+        if not self.complete:
+            same &= fast(anchors != UNLABELLED)[:, None]
+        return torch.as_tensor(same)
 
     def state(self) -> dict[str, Any]:
         """The queue's labels."""

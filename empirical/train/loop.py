@@ -98,6 +98,8 @@ def train(
     framework = make_framework(settings, fabric, model, network)
     selector = make_selector(settings, images, device)
     watching = make_observers(settings, running, out, fabric, network, images, observers)
+    for observer in watching:
+        observer.begin(settings, network, images)
     few = take(images.x_train, torch.arange(2))
     run = Run(settings, out, fabric, network, optimizer, framework, selector, watching, few)
     run.resume()  # after setup, which may have converted the weights to another precision
@@ -132,7 +134,7 @@ def train(
                 framework.after_step()
                 with torch.no_grad():
                     for observer in watching:
-                        observer.step(Batch(run.step, chosen, pairs, loss, flagged))
+                        observer.step(Batch(run.step, epoch, chosen, everyone, pairs, loss, flagged, flags))
                 run.step += 1
                 within = run.step % per_epoch > 0  # the end of an epoch is saved below, with its row
                 if within and running.checkpoint_every and run.step % running.checkpoint_every == 0:

@@ -6,27 +6,34 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
 from empirical.arms import PairRemedy
-from empirical.data import Images, moved
-from empirical.encoders import Network
+from empirical.data import Images, moved, subset
+from empirical.data.sources import UNLABELLED, Pictures
+from empirical.encoders import Network, extract
 from empirical.evaluate.probes import OnlineProbe
 from empirical.losses import Objective, diagnostics
 from empirical.profile.measurement import append_levels, tracked_rows
+from empirical.selection import Flags
 from empirical.train.checkpoint import diverged
+from empirical.train.labels import PairLabels
 from empirical.train.settings import Running, Settings
 from empirical.train.simclr import Pairs
 from theory.checks import ParameterError, require
+from theory.files import write_bytes
 
 DIAGNOSED = 8  # steps of an epoch whose pairs are diagnosed: the mean over an epoch's all costs a tenth of the loss
+HALF = torch.finfo(torch.float16).min, torch.finfo(torch.float16).max
 Row = dict[str, float]
 
 
@@ -37,21 +44,30 @@ class Batch(NamedTuple):
     ----------
     step : int
         Steps of the run before this one.
+    epoch : int
+        From 0.
     rows : Tensor
         Indices of this device's training images.
+    everyone : Tensor
+        Those of all devices.
     pairs : Pairs
         Over all devices, but for the features.
     loss : Tensor
         A scalar.
     flagged : Tensor
         Share of the pairs that were flagged, a scalar.
+    flags : Flags
+        Which ones; none without a selector.
     """
 
     step: int
+    epoch: int
     rows: Tensor
+    everyone: Tensor
     pairs: Pairs
     loss: Tensor
     flagged: Tensor
+    flags: Flags
 
 
 class Observer:
@@ -64,6 +80,9 @@ class Observer:
     def name(self) -> str:
         """Under which a checkpoint holds the state."""
         return type(self).__name__
+
+    def begin(self, settings: Settings, network: Network, images: Images) -> None:
+        """See what is trained and refuse what does not fit, before the run begins or goes on: nothing is written."""
 
     def step(self, batch: Batch) -> None:
         """See a step, without gradients. Reading a value here makes a GPU wait."""
@@ -152,6 +171,53 @@ class Losses(Means):
         if step >= 0:
             cosines = f"mean positive cosine {positive:.3g}, largest negative cosine {negative:.3g}"
             raise diverged(f"the loss became {loss} at step {step:.0f} ({cosines})", self.settings, self.out)
+
+
+class Classes(Means):
+    """Which share of the flagged negatives, and of all, are of different classes, by the training labels.
+
+    The second is the first's chance level. A pair with an unlabelled image, or with one of a queue's first keys,
+    counts in neither.
+    """
+
+    columns = ("flagged_across", "negatives_across")
+
+    def __init__(self, labels: PairLabels) -> None:
+        super().__init__()
+        self.labels = labels
+
+    def step(self, batch: Batch) -> None:
+        """Count the batch's pairs."""
+        flagged, own = batch.flags.negative, 0
+        if flagged is None:
+            return
+        anchors, negatives = self.labels.of(batch.pairs, batch.everyone)
+        if not len(self.labels.keys):
+            own = len(negatives) // len(batch.everyone)  # views of the anchor's own image, no negatives
+        labelled, others = _count(anchors != UNLABELLED), _count(negatives != UNLABELLED)
+        if not self.labels.complete:
+            flagged = flagged & (anchors != UNLABELLED)[:, None] & (negatives != UNLABELLED)
+        alike = self.labels.alike(anchors, negatives)
+        flagged_alike = _count(alike & flagged)
+        self.add(flagged_alike, _count(flagged), _count(alike) - own * labelled, labelled * (others - own))
+
+    def row(self) -> Row:
+        """The shares over all of the epoch's pairs; none where there is no pair."""
+        if self.sums is None:
+            return {}
+        *sums, _ = self.sums.tolist()
+        self.sums = None
+        counts = zip(self.columns, sums[::2], sums[1::2], strict=True)
+        return {name: 1 - alike / number for name, alike, number in counts if number}
+
+    def state(self) -> dict[str, Any]:
+        """The sums and the queue's labels."""
+        return {**super().state(), "labels": self.labels.state()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Inverse of ``state``."""
+        super().load(state)
+        self.labels.load(state["labels"])
 
 
 class Diagnostics(Means):
@@ -272,6 +338,81 @@ class Levels(Observer):
             append_levels(self.path, epoch, self.network, self.images)
 
 
+class Snapshots(Observer):
+    """Features of some training images over training, before the projector and of the images as they are.
+
+    They are kept in the checkpoint too, so that a resumed run has them all. With several devices the first one has
+    them.
+
+    Parameters
+    ----------
+    path : Path
+        An .npz of ``rows`` and ``labels``, shape (n,), ``epochs``, shape (E,), and ``features``, float16 of shape
+        (E, n, d), written again whenever an epoch is added.
+    rows : sequence of int
+        Indices of the training images.
+    epochs : sequence of int
+        After which to look, from 1.
+    """
+
+    def __init__(self, path: Path, rows: Sequence[int], epochs: Sequence[int]) -> None:
+        self.path, self.rows, self.epochs = Path(path), np.asarray(rows, dtype=np.int64), sorted(set(epochs))
+        self.kept: dict[int, Tensor] = {}
+        self.epoch = 0  # that is trained, from 1
+
+    def begin(self, settings: Settings, network: Network, images: Images) -> None:
+        """Look the images up."""
+        count, last = len(images.y_train), settings.epochs
+        inside = self.rows.ndim == 1 and len(self.rows) > 0 and 0 <= self.rows.min() <= self.rows.max() < count
+        require(bool(inside), "rows", self.rows, f"one or more indices in [0, {count - 1}]")
+        fits = len(self.epochs) > 0 and self.epochs[0] >= 1 and self.epochs[-1] <= last
+        require(fits, "epochs", self.epochs, f"one or more epochs in [1, {last}]")
+        self.network, self.labels = network, images.y_train.numpy()[self.rows]
+        self.x: Pictures = subset(images.x_train, self.rows)
+
+    def step(self, batch: Batch) -> None:
+        """Follow the epoch."""
+        self.epoch = batch.epoch + 1
+
+    def row(self) -> Row:
+        """Look, before the epoch's checkpoint is written; no columns."""
+        if self.epoch in self.epochs and _speaks():
+            features, _ = extract(self.network, self.x)
+            self.kept[self.epoch] = features.clamp(*HALF).half()
+        return {}
+
+    def saved(self, row: Row) -> None:
+        """Write what this epoch has added."""
+        if int(row["epoch"]) in self.kept:
+            self._write()
+
+    def state(self) -> dict[str, Any]:
+        """The features so far."""
+        return {"rows": torch.from_numpy(self.rows), "kept": self.kept}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Inverse of ``state``; the file may have been lost since."""
+        same = np.array_equal(state["rows"].numpy(), self.rows)
+        require(same, "rows", self.rows, f"those of the run before, which wrote {self.path}")
+        self.kept = dict(state["kept"])
+        if self.kept:
+            self._write()
+
+    def _write(self) -> None:
+        if not _speaks():
+            return
+        buffer, epochs = io.BytesIO(), sorted(self.kept)
+        features = torch.stack([self.kept[epoch] for epoch in epochs]).numpy()
+        np.savez(buffer, rows=self.rows, labels=self.labels, epochs=np.array(epochs), features=features)
+        write_bytes(self.path, buffer.getvalue())
+
+
+def _speaks() -> bool:
+    """Whether this is the only process or the first of several, which writes."""
+    several = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return not several or torch.distributed.get_rank() == 0
+
+
 def require_trackable(running: Running, images: Images) -> None:
     """Require images on which levels can be measured, if they are to be."""
     try:
@@ -294,6 +435,7 @@ def make_observers(
     per_epoch = len(images.y_train) // settings.batch
     found = [
         Losses(settings, out, fabric.device),
+        *_classes(settings, images, fabric.device),
         Diagnostics(settings.objective, per_epoch),
         Probe(_make_probe(running, settings, network, images), images.y_train.to(fabric.device)),
         *own,
@@ -310,6 +452,12 @@ def make_observers(
     return found
 
 
+def _classes(settings: Settings, images: Images, device: torch.device) -> list[Observer]:
+    if settings.remedy is None or not (images.y_train != UNLABELLED).any():
+        return []
+    return [Classes(PairLabels.of_run(settings, images, device))]
+
+
 def _make_probe(running: Running, settings: Settings, network: Network, images: Images) -> OnlineProbe | None:
     if not running.online_probe:
         return None
@@ -317,6 +465,13 @@ def _make_probe(running: Running, settings: Settings, network: Network, images: 
         torch.manual_seed(settings.seed)
         probe = OnlineProbe(network.features, images.classes)
     return probe.to(next(network.parameters()).device)
+
+
+def _count(flags: Tensor) -> Tensor:
+    """How many are true, a scalar on their device."""
+    if flags.device.type == "cpu":
+        return torch.tensor(np.count_nonzero(flags.numpy()))
+    return flags.sum()
 
 
 def _sums_dtype(device: torch.device) -> torch.dtype:

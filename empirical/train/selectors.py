@@ -147,8 +147,7 @@ class LabelSelector:
     def flags(self, pairs: Pairs, rows: Tensor, epoch: int, seed: int) -> Flags:
         """Flag an anchor's negatives that have its label; never its positive."""
         anchors, others = self.labels.of(pairs, rows)
-        same = (anchors[:, None] == others) & (anchors != UNLABELLED)[:, None]
-        return Flags(negative=same & (pairs.negative.detach() > -torch.inf))
+        return Flags(negative=self.labels.alike(anchors, others) & (pairs.negative.detach() > -torch.inf))
 
     def state(self) -> dict[str, Any]:
         """The labels of MoCo's queue."""

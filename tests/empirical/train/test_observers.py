@@ -4,12 +4,14 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from empirical.arms import PairRemedy
+from empirical.arms import PairRemedy, pair_remedy
+from empirical.encoders import extract
 from empirical.train.loop import train
-from empirical.train.observers import EmptyBand, Events, Means, Observer
+from empirical.train.observers import EmptyBand, Events, Means, Observer, Snapshots
 from empirical.train.settings import Running, Settings
 from theory.checks import ParameterError
 
@@ -65,12 +67,13 @@ class Recorder(Observer):
         self.last = row
 
 
-def test_the_example_of_the_docs_adds_its_column(tmp_path, monkeypatch):
+def test_the_examples_of_the_docs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     section = (ROOT / "docs" / "training.md").read_text().partition("## Adding an observer")[2]
-    code = re.search(r"```python\n(.*?)```", section, re.S)[1]
     names = {}
-    exec(code, names)
+    for code in re.findall(r"```python\n(.*?)```", section, re.S):
+        exec(code, names)
+    assert capsys.readouterr().out == "(2, 50, 16)\n"
     rows = rows_of(tmp_path / "runs" / "observed")
     assert list(rows[0])[-2:] == ["hardest_negative", "learning_rate"]
     recorder = Recorder(tmp_path / "again")
@@ -168,3 +171,133 @@ def test_events_of_an_interrupted_run_are_replaced_and_the_files_closed(tmp_path
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     assert [(event.step, event.value) for event in events.Scalars("loss")] == [(10, 1.0), (20, 2.0), (30, 2.0)]
+
+
+# --- classes of the flagged pairs -------------------------------------------------------------------
+
+BAND = PairRemedy(sigma=0.1, pos_high=0.1, pos_low=0.4)
+SELECTING = {
+    "two views": replace(TINY, remedy=BAND),
+    "opposite views": replace(TINY, remedy=BAND, loss="spectral_opposite"),
+    "queue": replace(TINY, remedy=BAND, framework="moco", queue=130),
+    "random pairs": replace(TINY, remedy=replace(BAND, select="random")),
+    "thresholds": replace(TINY, remedy=pair_remedy("glofnd", None), glofnd_start=0.4),
+}
+
+
+@pytest.mark.parametrize("method", SELECTING)
+@pytest.mark.parametrize("blind", [False, True], ids=["labels", "some labels"])
+def test_the_classes_of_the_flagged_pairs_are_counted_pair_by_pair(tmp_path, monkeypatch, method, blind):
+    settings, recorder = SELECTING[method], Recorder(tmp_path)
+    images = settings.images()
+    if blind:
+        labels = images.y_train.clone()
+        labels[::3] = -1
+        images = replace(images, y_train=labels)
+        monkeypatch.setattr(Settings, "images", lambda self: images)
+    train(settings, tmp_path, observers=[recorder])
+    labels, queue = images.y_train.tolist(), [-1] * 130
+    for epoch, row in enumerate(rows_of(tmp_path)):
+        pairs = []  # flagged, of different classes
+        for batch in recorder.batches[2 * epoch :][:2]:
+            own = [labels[i] for i in batch.everyone.tolist()]
+            flagged, there = batch.flags.negative.tolist(), (batch.pairs.negative > -torch.inf).tolist()
+            for i, line in enumerate(flagged):
+                for j in range(len(line)):
+                    a, b = own[i % len(own)], queue[j] if method == "queue" else own[j % len(own)]
+                    if there[i][j] and a >= 0 and b >= 0:
+                        pairs.append((line[j], a != b))
+            for k, label in enumerate(own):
+                queue[(50 * batch.step + k) % 130] = label
+        chosen = [across for flag, across in pairs if flag]
+        if chosen:
+            assert float(row["flagged_across"]) == pytest.approx(sum(chosen) / len(chosen), rel=1e-7)
+        else:
+            assert (method, epoch, row["flagged_across"]) == ("thresholds", 0, "")
+        assert float(row["negatives_across"]) == pytest.approx(sum(a for _, a in pairs) / len(pairs), rel=1e-7)
+
+
+def test_an_oracle_flags_no_pair_of_different_classes(tmp_path):
+    train(replace(TINY, remedy=pair_remedy("oracle", None)), tmp_path)
+    for row in rows_of(tmp_path):
+        assert float(row["flagged_across"]) == 0
+        assert float(row["negatives_across"]) == pytest.approx(0.9, abs=0.03)  # of ten classes
+        assert float(row["flagged_share"]) == pytest.approx(1 - float(row["negatives_across"]), abs=1e-6)
+
+
+def test_without_a_selector_or_labels_there_are_no_such_columns(tmp_path, monkeypatch):
+    train(replace(TINY, epochs=1), tmp_path / "baseline")
+    images = TINY.images()
+    monkeypatch.setattr(Settings, "images", lambda self: replace(images, y_train=torch.full_like(images.y_train, -1)))
+    train(replace(TINY, epochs=1, remedy=BAND), tmp_path / "blind")
+    for name in ("baseline", "blind"):
+        assert not {"flagged_across", "negatives_across"} & set(rows_of(tmp_path / name)[0])
+
+
+@pytest.mark.parametrize("method", ["two views", "queue"])
+@pytest.mark.parametrize("step", [1, 3])
+def test_the_classes_of_a_resumed_run_are_those_of_one_left_alone(tmp_path, method, step):
+    train(SELECTING[method], tmp_path / "whole")
+    interrupted(SELECTING[method], tmp_path / "parts", step, Running())
+    train(SELECTING[method], tmp_path / "parts")
+    assert rows_of(tmp_path / "whole") == rows_of(tmp_path / "parts")
+
+
+# --- snapshots --------------------------------------------------------------------------------------
+
+ROWS, EPOCHS = [7, 3, 98], [1, 3]
+
+
+def snapshots(out):
+    return Snapshots(out / "snapshots.npz", ROWS, EPOCHS)
+
+
+def test_snapshots_are_the_features_after_the_epochs_and_leave_the_run_alone(tmp_path):
+    bare = train(TINY, tmp_path / "bare")
+    watched = train(TINY, tmp_path / "watched", observers=[snapshots(tmp_path / "watched")])
+    assert same_weights(bare, watched)
+    assert watched.training == bare.training
+    assert rows_of(tmp_path / "bare") == rows_of(tmp_path / "watched")
+    found = np.load(tmp_path / "watched" / "snapshots.npz")
+    images = TINY.images()
+    assert found["rows"].tolist() == ROWS
+    assert found["labels"].tolist() == images.y_train[ROWS].tolist()
+    assert found["epochs"].tolist() == EPOCHS
+    assert found["features"].dtype == np.float16
+    interrupted(TINY, tmp_path / "first", 3, Running())  # the checkpoint before is the first epoch's
+    first = TINY.network(1)
+    first.load_state_dict(torch.load(tmp_path / "first" / "checkpoint.previous.pt")["network"])
+    for network, features in zip((first, bare), found["features"], strict=True):
+        expected, _ = extract(network, images.x_train[ROWS])
+        assert np.array_equal(features, expected.half().numpy())
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 5])
+def test_snapshots_of_a_resumed_run_are_those_of_one_left_alone(tmp_path, step):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(TINY, whole, observers=[snapshots(whole)])
+    interrupted(TINY, parts, step, Running(), [snapshots(parts)])
+    (parts / "snapshots.npz").unlink(missing_ok=True)  # lost: the checkpoint has them
+    train(TINY, parts, observers=[snapshots(parts)])
+    found = [np.load(out / "snapshots.npz") for out in (whole, parts)]
+    assert all(np.array_equal(found[0][name], found[1][name]) for name in ("rows", "labels", "epochs", "features"))
+    assert not list(parts.glob(".*"))
+    with pytest.raises(ParameterError, match=r"^rows = \[7\] violates those of the run before, which wrote "):
+        train(TINY, parts, observers=[Snapshots(parts / "snapshots.npz", [7], EPOCHS)])
+
+
+@pytest.mark.parametrize(
+    ("rows", "epochs", "message"),
+    [
+        ([100], [1], r"rows = \[100\] violates one or more indices in \[0, 99\]"),
+        ([-1], [1], r"rows = \[-1\] violates"),
+        ([], [1], r"rows = \[\] violates"),
+        ([0], [], r"epochs = \[\] violates one or more epochs in \[1, 3\]"),
+        ([0], [2, 4], r"epochs = \[2, 4\] violates"),
+        ([0], [0], r"epochs = \[0\] violates"),
+    ],
+)
+def test_snapshots_that_do_not_fit_are_refused_before_anything_is_written(tmp_path, rows, epochs, message):
+    with pytest.raises(ParameterError, match=f"^{message}"):
+        train(TINY, tmp_path / "run", observers=[Snapshots(tmp_path / "run" / "s.npz", rows, epochs)])
+    assert not (tmp_path / "run").exists()
