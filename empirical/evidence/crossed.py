@@ -175,8 +175,17 @@ ABSENT, UNDECIDED = "absent", "undecided"
 WORDS = (SUPPORTED, SUPPORTED_SMALL, CONTRADICTED, CONTRADICTED_SMALL, ABSENT, UNDECIDED)
 
 
-def verdicts(effects: Sequence[Effect], margin: float, level: float = 0.05) -> list[str]:
-    """A word for each claim of a family that its effect is above zero.
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict with the two p-values that it follows from, corrected for the family's size."""
+
+    word: str
+    p_difference: float
+    p_equivalence: float
+
+
+def judge(effects: Sequence[Effect], margin: float, level: float) -> list[Judgement]:
+    """Judge the claims of a family, each that its effect is above zero.
 
     Both tests of every claim are corrected for the family's size: "supported" or "contradicted" where zero is rejected,
     "small" or "absent" where an effect of at least ``margin`` is.
@@ -190,9 +199,12 @@ def verdicts(effects: Sequence[Effect], margin: float, level: float = 0.05) -> l
     level : float
         Chance of any wrong rejection of a difference of zero, and of any of an effect of at least the margin.
     """
-    different = holm([effect.p_difference for effect in effects]) <= level
-    small = holm([effect.p_equivalence(margin) for effect in effects]) <= level
-    return [_word(effect.value, d, s) for effect, d, s in zip(effects, different, small, strict=True)]
+    different = holm([effect.p_difference for effect in effects])
+    small = holm([effect.p_equivalence(margin) for effect in effects])
+    return [
+        Judgement(_word(effect.value, d <= level, s <= level), float(d), float(s))
+        for effect, d, s in zip(effects, different, small, strict=True)
+    ]
 
 
 def _word(value: float, different: bool, small: bool) -> str:

@@ -1,4 +1,4 @@
-"""What the study found, as the tables of docs/results.md: ``python -m empirical.findings``."""
+"""What the evidence and the studies found, as the tables of docs/results.md: ``python -m empirical.findings``."""
 
 import lazy_loader
 

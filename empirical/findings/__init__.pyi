@@ -14,7 +14,6 @@ from .claims import by_seed as by_seed
 from .claims import correlation as correlation
 from .claims import derived as derived
 from .claims import differences as differences
-from .claims import filled as filled
 from .claims import headline as headline
 from .claims import interval as interval
 from .claims import load as load
@@ -27,3 +26,5 @@ from .claims import swept as swept
 from .claims import variants as variants
 from .claims import verdict as verdict
 from .claims import verdicts as verdicts
+from .pages import filled as filled
+from .pages import tables as tables

@@ -1,4 +1,4 @@
-"""What the study found, as the tables of docs/results.md: ``python -m empirical.findings``."""
+"""What the evidence and the studies found, as the tables of docs/results.md: ``python -m empirical.findings``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from theory.checks import ParameterError
 from theory.command import Parser, run
 from theory.files import missing, require_writable, write_text
+
+STEM = Path("results/evidence")
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.findings") -> int:
@@ -21,11 +23,11 @@ def parser(prog: str) -> Parser:
     found = Parser(
         prog,
         __doc__,
-        "STEM [options]",
-        ("results/cifar10_cpu", "results/cifar10_cpu --page docs/results.md"),
+        "[STEM] [options]",
+        ("", "results/evidence --page docs/results.md", "results/cifar10_cpu --page docs/study.md"),
     )
-    results = "the study's results, STEM.csv and STEM.json"
-    found.group("results").add_argument("stem", type=Path, metavar="STEM", help=results)
+    results = f"published results, STEM.csv and STEM.json, of the evidence or of a study ({STEM})"
+    found.group("results").add_argument("stem", nargs="?", type=Path, default=STEM, metavar="STEM", help=results)
     add = found.group("output").add_argument
     add("--page", type=Path, help="fill the tables of this markdown page in place of printing them")
     add("--prefix", default="", help="of the tables' names on the page (none)")
@@ -33,17 +35,16 @@ def parser(prog: str) -> Parser:
 
 
 def _command(args: Namespace) -> None:
-    from empirical.findings.claims import TABLES, filled, load
+    from empirical.findings.pages import filled, tables
 
-    runs, summary = load(args.stem)
+    found = tables(args.stem)
     if args.page is None:
-        for name, build in TABLES.items():
-            print(f"{name}\n\n{build(runs, summary)}\n")
+        print("\n\n".join(f"{name}\n\n{text}" for name, text in found.items()))
         return
     if not args.page.is_file():
         raise ParameterError(f"--page {args.page}: {missing(args.page)}")
     require_writable(args.page)
-    write_text(args.page, filled(args.page.read_text(encoding="utf-8"), runs, summary, args.prefix))
+    write_text(args.page, filled(args.page.read_text(encoding="utf-8"), found, args.prefix))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,11 @@
-"""What a study found: tables and a verdict on each claim: ``python -m empirical.findings results/cifar10_cpu``.
+"""What a study found: tables and a verdict on each claim.
 
-Reads what ``python -m empirical.study … --publish STEM`` wrote. With ``--page FILE`` the tables replace what stands
-between ``<!-- NAME -->`` and ``<!-- /NAME -->`` on a page, so that no number there is typed by hand.
+Reads what ``python -m empirical.study … --publish STEM`` wrote.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -352,13 +350,3 @@ TABLES: dict[str, Callable[[pd.DataFrame, dict[str, Any]], str]] = {
     "stability": stability,
     "parts": open_parts,
 }
-
-
-def filled(page: str, runs: pd.DataFrame, summary: dict[str, Any], prefix: str = "") -> str:
-    """A page with every table between its markers, ``<!-- PREFIXname -->`` and ``<!-- /PREFIXname -->``."""
-    for name, build in TABLES.items():
-        label = re.escape(prefix + name)
-        block = re.compile(rf"(<!-- {label} -->\n).*?(<!-- /{label} -->)", re.DOTALL)
-        text = build(runs, summary).replace("\\", r"\\")
-        page = block.sub(rf"\1\n{text}\n\n\2", page)
-    return page

@@ -6,7 +6,8 @@ import pytest
 
 from empirical.evaluate.protocol import EARLIER, Protocol
 from empirical.findings.__main__ import main
-from empirical.findings.claims import CLAIMS, PREDICTORS, TABLES, Claim, filled, interval, load, swept, verdict
+from empirical.findings.claims import CLAIMS, PREDICTORS, TABLES, Claim, interval, load, swept, verdict
+from empirical.findings.pages import filled, tables
 from empirical.study.study import SCHEMA, conditions_by_name
 from empirical.train.settings import Settings
 from theory.files import write_json
@@ -137,7 +138,7 @@ def test_page_is_filled_between_markers_and_only_there(stem, tmp_path, capsys):
     assert "old" not in text
     assert "δ̂ = 0.250; σ* 0.1, ρ* —, band from 0.1, band to 0.2." in text
     assert text.endswith("between\n<!-- x-derived -->\n<!-- /x-derived -->\n")
-    assert filled(text, *load(stem)) == text
+    assert filled(text, tables(stem)) == text
 
 
 def test_setup_follows_the_settings():

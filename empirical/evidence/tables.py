@@ -1,0 +1,205 @@
+"""Tables of docs/results.md and docs/protocol.md from published results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isnan
+
+from empirical.evidence.choices import TUNED
+from empirical.evidence.crossed import WORDS, Effect, Judgement, judge
+from empirical.evidence.design import BENCHES, LEAST_ORACLE, LEVEL, MARGIN, Claim, families
+from empirical.evidence.published import Evidence
+from empirical.statistics import rank_correlation
+from theory.command import markdown_table
+
+NOT_RUN = "not run"
+FAMILY_HEADER = (
+    "claim",
+    "verdict",
+    "difference, points",
+    "seeds alone",
+    "p, zero",
+    f"p, ≥ {100 * MARGIN:g}",
+    "sets × seeds",
+    "published",
+)
+ARM_HEADER = (
+    "entry",
+    "runs",
+    "test accuracy, %",
+    "predicted, %",
+    "flagged pairs of different classes, %",
+    "all negatives, %",
+)
+ACROSS = ("flagged_across", "negatives_across")
+SYMBOLS = {"sigma": "σ", "rho": "ρ"}
+Judged = tuple[Claim, Effect, Judgement]
+
+
+def judged(evidence: Evidence, family: str) -> list[Judged]:
+    """The claims of a family that have been run; they are judged together."""
+    found = [(c, e) for c, e in zip(families()[family], evidence.effects(family), strict=True) if e is not None]
+    words = judge([effect for _, effect in found], MARGIN, LEVEL) if found else []
+    return [(claim, effect, word) for (claim, effect), word in zip(found, words, strict=True)]
+
+
+def points(value: float, digits: int = 2) -> str:
+    """An accuracy's difference in points, with its sign."""
+    return f"{100 * value:+.{digits}f}"
+
+
+def interval(effect: Effect) -> str:
+    """A difference in points with its crossed interval."""
+    return f"{points(effect.value)} [{points(effect.low)}, {points(effect.high)}]"
+
+
+def p_value(p: float) -> str:
+    """A p-value in a table."""
+    return "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
+
+
+def family_table(family: str) -> Callable[[Evidence], str]:
+    """A table of a family's claims."""
+
+    def build(evidence: Evidence) -> str:
+        found = {claim: (effect, word) for claim, effect, word in judged(evidence, family)}
+        rows = []
+        for claim in families()[family]:
+            if claim not in found:
+                rows.append((claim.text, NOT_RUN, *["—"] * 5, _published(claim, None)))
+                continue
+            effect, j = found[claim]
+            ps = p_value(j.p_difference), p_value(j.p_equivalence)
+            alone = f"±{100 * effect.seed_half_width:.2f}"
+            many = f"{effect.sets} × {effect.seeds}"
+            rows.append((claim.text, f"**{j.word}**", interval(effect), alone, *ps, many, _published(claim, effect)))
+        header = (
+            "claim",
+            "verdict",
+            "difference, points",
+            "seeds alone",
+            "p, zero",
+            f"p, ≥ {100 * MARGIN:g}",
+            "sets × seeds",
+            "published",
+        )
+        return markdown_table(header, rows)
+
+    return build
+
+
+def _published(claim: Claim, effect: Effect | None) -> str:
+    if claim.published is None:
+        return claim.where or "—"
+    outside = effect is not None and not effect.low <= claim.published / 100 <= effect.high
+    return f"{claim.published:+.2f} ({claim.where})" + (", outside the interval" if outside else "")
+
+
+def claims(_: Evidence | None = None) -> str:
+    """The claims of the protocol by family."""
+    rows = [
+        (family, claim.text, f"`{claim.larger}` − `{claim.smaller}`", _published(claim, None))
+        for family, members in families().items()
+        for claim in members
+    ]
+    return markdown_table(("family", "claim", "difference", "published, points"), rows)
+
+
+def check(evidence: Evidence) -> str:
+    """Whether the instrument sees what it is for."""
+    effect = evidence.check()
+    if effect is None:
+        return "The oracle has not been run."
+    oracle = "the oracle, which leaves out the negatives of the anchor's own class"
+    word = "the instrument works" if effect.value > LEAST_ORACLE else "**it is broken, and no verdict holds**"
+    asked = f"more than {points(LEAST_ORACLE, 1)} was asked for"
+    return f"Instrument check: {oracle}, changes the accuracy by {interval(effect)} points; {asked}: {word}."
+
+
+def headline(evidence: Evidence) -> str:
+    """The primary claims by verdict, one line each."""
+    by_word: dict[str, list[str]] = {word: [] for word in WORDS}
+    for claim, effect, word in judged(evidence, "primary"):
+        by_word[word.word].append(f"{claim.text} ({points(effect.value)})")
+    lines = [f"- **{word}**: {'; '.join(texts)}" for word, texts in by_word.items() if texts]
+    return "\n".join(lines)
+
+
+def counts(evidence: Evidence) -> str:
+    """How many claims of each family have which verdict."""
+    rows = []
+    for family, members in families().items():
+        found = [word.word for _, _, word in judged(evidence, family)]
+        rows.append(
+            (family, str(len(members)), *(str(found.count(word)) for word in WORDS), str(len(members) - len(found)))
+        )
+    return markdown_table(("family", "claims", *WORDS, NOT_RUN), rows)
+
+
+def arms(bench: str) -> Callable[[Evidence], str]:
+    """Accuracy of everything that was trained on a bench, beside the predicted one."""
+
+    def build(evidence: Evidence) -> str:
+        runs = evidence.runs[evidence.runs.bench == bench]
+        rows = []
+        means = runs.groupby("entry")[["official", "predicted"]].mean().sort_values("official", ascending=False)
+        for entry, row in means.iterrows():
+            mine = runs[runs.entry == entry]
+            flagged = [
+                f"{100 * mine[name].mean():.1f}" if name in mine and mine[name].notna().any() else "—"
+                for name in ("flagged_across", "negatives_across")
+            ]
+            accuracies = (f"{100 * row[name]:.2f}" for name in ("official", "predicted"))
+            rows.append((f"`{entry}`", str(len(mine)), *accuracies, *flagged))
+        header = (
+            "entry",
+            "runs",
+            "test accuracy, %",
+            "predicted, %",
+            "flagged pairs of different classes, %",
+            "all negatives, %",
+        )
+        return markdown_table(header, rows)
+
+    return build
+
+
+def predictions(evidence: Evidence) -> str:
+    """Whether the predicted accuracy ranks what was trained."""
+    rows = []
+    for bench, runs in evidence.runs.groupby("bench", sort=False):
+        means = runs.groupby("entry")[["official", "predicted"]].mean().dropna()
+        error = 100 * (means.predicted - means.official)
+        found = rank_correlation(means.predicted.tolist(), means.official.tolist(), range(len(means)))
+        rho = found.reason if found.rho is None else f"{found.rho:.2f} [{found.low:.2f}, {found.high:.2f}]"
+        rows.append((f"`{bench}`", str(len(means)), f"{error.mean():+.1f}", f"{error.std():.2f}", str(rho)))
+    header = ("bench", "entries", "predicted − measured, points", "its spread over the entries", "rank correlation")
+    return markdown_table(header, rows)
+
+
+def _percent(share: float) -> str:
+    return "—" if isnan(share) else f"{100 * share:.1f}"
+
+
+def _sizes(values: dict[str, float | None]) -> str:
+    return ", ".join(f"{SYMBOLS[name]} = {value:g}" for name, value in values.items() if value is not None)
+
+
+def chosen(evidence: Evidence) -> str:
+    """What the tuning seeds chose."""
+    rows = []
+    for data, c in evidence.document["choices"].items():
+        sizes = [_sizes(c[arm]) if arm in c else "—" for arm in TUNED]
+        rows.append((f"`{data}`", f"{c['c']:g}", f"{c['tau']:g}", *sizes))
+    return markdown_table(("data", "C", "best τ", "margin", "temperature", "combined"), rows)
+
+
+TABLES: dict[str, Callable[[Evidence], str]] = {
+    "evidence-headline": headline,
+    "evidence-check": check,
+    "evidence-counts": counts,
+    "evidence-chosen": chosen,
+    **{f"evidence-{family}": family_table(family) for family in families()},
+    **{f"evidence-arms-{bench}": arms(bench) for bench in (*BENCHES, "scratch")},
+    "evidence-predictions": predictions,
+}

@@ -1,0 +1,41 @@
+"""Pages whose tables come from published results, so that no number there is typed by hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from theory.files import has_schema
+
+
+def tables(stem: Path) -> dict[str, str]:
+    """The tables of published results, of the evidence or of a study, in markdown by name.
+
+    Raises
+    ------
+    ParameterError
+        If STEM.csv and STEM.json are neither.
+    """
+    from empirical.evidence.published import SCHEMA
+
+    if has_schema(stem.with_suffix(".json"), SCHEMA):
+        from empirical.evidence.published import load_evidence
+        from empirical.evidence.tables import TABLES as EVIDENCE
+
+        evidence = load_evidence(stem)
+        return {name: build(evidence) for name, build in EVIDENCE.items()}
+    from empirical.findings.claims import TABLES, load
+
+    found = load(stem)
+    return {name: build(*found) for name, build in TABLES.items()}
+
+
+def filled(page: str, texts: Mapping[str, str], prefix: str = "") -> str:
+    """A page with every table between its markers, ``<!-- PREFIXname -->`` and ``<!-- /PREFIXname -->``."""
+    for name, text in texts.items():
+        label = re.escape(prefix + name)
+        block = re.compile(rf"(<!-- {label} -->\n).*?(<!-- /{label} -->)", re.DOTALL)
+        escaped = text.replace("\\", r"\\")
+        page = block.sub(rf"\1\n{escaped}\n\n\2", page)
+    return page
