@@ -9,6 +9,7 @@ from empirical.evidence.choices import TUNED
 from empirical.evidence.crossed import WORDS, Effect, Judgement, judge
 from empirical.evidence.design import BENCHES, LEAST_ORACLE, LEVEL, MARGIN, Claim, families
 from empirical.evidence.published import Evidence
+from empirical.evidence.sweeps import SWEEPS, gains, published_gains
 from empirical.statistics import rank_correlation
 from theory.command import markdown_table
 
@@ -50,7 +51,11 @@ def points(value: float, digits: int = 2) -> str:
 
 def interval(effect: Effect) -> str:
     """A difference in points with its crossed interval."""
-    return f"{points(effect.value)} [{points(effect.low)}, {points(effect.high)}]"
+    return _between(effect.value, effect.low, effect.high)
+
+
+def _between(value: float, low: float, high: float) -> str:
+    return f"{points(value)} [{points(low)}, {points(high)}]"
 
 
 def p_value(p: float) -> str:
@@ -194,6 +199,20 @@ def chosen(evidence: Evidence) -> str:
     return markdown_table(("data", "C", "best τ", "margin", "temperature", "combined"), rows)
 
 
+def sweep_table(evidence: Evidence) -> str:
+    """The paper's sensitivity curves beside ours, as gains over the baseline."""
+    rows = []
+    for sweep in SWEEPS.values():
+        for value, theirs, ours in zip(sweep.values, published_gains(sweep), gains(evidence.runs, sweep), strict=True):
+            seen = (
+                "—"
+                if ours is None or ours.low is None or ours.high is None
+                else _between(ours.value, ours.low, ours.high)
+            )
+            rows.append((sweep.where, f"{sweep.symbol} = {value:g}", seen, f"{theirs:+.2f}"))
+    return markdown_table(("where", "value", "our gain, points", "published gain"), rows)
+
+
 TABLES: dict[str, Callable[[Evidence], str]] = {
     "evidence-headline": headline,
     "evidence-check": check,
@@ -202,4 +221,5 @@ TABLES: dict[str, Callable[[Evidence], str]] = {
     **{f"evidence-{family}": family_table(family) for family in families()},
     **{f"evidence-arms-{bench}": arms(bench) for bench in (*BENCHES, "scratch")},
     "evidence-predictions": predictions,
+    "evidence-sweeps": sweep_table,
 }
