@@ -1,4 +1,4 @@
-"""Every primary claim's difference with its crossed interval, and those of CIFAR-100 and from scratch, beside the paper's.
+"""The claims' differences with crossed intervals: primary ones, CIFAR-100, from scratch; the paper's beside them.
 
     python -m figures.evidence
 

@@ -204,7 +204,7 @@ def test_angles(name):
 STUDIES = {"": "cifar10_cpu", "cifar100-": "cifar100_cpu"}  # prefix of the tables' names on the pages
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+@pytest.mark.parametrize("page", ["docs/study.md"])
 def test_study(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     tables = re.findall(r"<!-- ((?:\w+-)?)(\w+) -->\n\n(.+?)\n\n<!-- /\1\2 -->", text, re.DOTALL)
@@ -334,4 +334,4 @@ def test_what_the_page_says_of_the_papers_graph():
 
     sigma, rho = formulas.margin_sigma(graph("projector")), formulas.temperature_rho(graph("encoder"))
     said = f"they would be {sigma:.4f} and {rho:.4f}.".replace(" 0.", " .")
-    assert said in (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert said in (ROOT / "docs" / "study.md").read_text(encoding="utf-8")

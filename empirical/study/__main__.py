@@ -1,4 +1,4 @@
-"""The study behind docs/results.md: ``python -m empirical.study PART``."""
+"""The study behind docs/study.md: ``python -m empirical.study PART``."""
 
 from __future__ import annotations
 

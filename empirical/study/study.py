@@ -1,4 +1,4 @@
-"""The study behind docs/results.md: every claim of the paper as conditions × seeds: ``python -m empirical.study PART``.
+"""The study behind docs/study.md: every claim of the paper as conditions × seeds: ``python -m empirical.study PART``.
 
 One warm-up run → its profile → the theory's plan → one run per condition and seed, nothing tuned. Each run's final
 encoder is profiled too, so that every condition has its own α̂, β̂, γ̂, λ_{k+1} and bound beside its accuracy. Parts share
