@@ -39,7 +39,9 @@ def _command(args: Namespace) -> None:
 
     found = tables(args.stem)
     if args.page is None:
-        print("\n\n".join(f"{name}\n\n{text}" for name, text in found.items()))
+        from empirical.evidence.tables import NOTHING
+
+        print("\n\n".join(f"{name}\n\n{text}" for name, text in found.items() if text != NOTHING))
         return
     if not args.page.is_file():
         raise ParameterError(f"--page {args.page}: {missing(args.page)}")
