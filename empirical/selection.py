@@ -283,7 +283,7 @@ def random_pairs(similarities: Tensor, share: float, generator: Generator) -> Te
 
 
 def fast(values: Tensor) -> Any:
-    """The values as an array where numpy is faster, that is on a processor: the operators and sums are the same."""
+    """The values as an array where numpy is faster, that is on a processor: the operators are the same."""
     return values.numpy() if values.device.type == "cpu" else values
 
 

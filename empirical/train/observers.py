@@ -24,7 +24,7 @@ from empirical.encoders import Network, extract
 from empirical.evaluate.probes import OnlineProbe
 from empirical.losses import Objective, diagnostics
 from empirical.profile.measurement import append_levels, tracked_rows
-from empirical.selection import Flags
+from empirical.selection import Flags, fast
 from empirical.train.checkpoint import diverged
 from empirical.train.labels import PairLabels
 from empirical.train.settings import Running, Settings
@@ -194,12 +194,14 @@ class Classes(Means):
         anchors, negatives = self.labels.of(batch.pairs, batch.everyone)
         if not len(self.labels.keys):
             own = len(negatives) // len(batch.everyone)  # views of the anchor's own image, no negatives
-        labelled, others = _count(anchors != UNLABELLED), _count(negatives != UNLABELLED)
+        labelled, others = fast(anchors != UNLABELLED), fast(negatives != UNLABELLED)
+        alike, chosen = fast(self.labels.alike(anchors, negatives)), fast(flagged)
         if not self.labels.complete:
-            flagged = flagged & (anchors != UNLABELLED)[:, None] & (negatives != UNLABELLED)
-        alike = self.labels.alike(anchors, negatives)
-        flagged_alike = _count(alike & flagged)
-        self.add(flagged_alike, _count(flagged), _count(alike) - own * labelled, labelled * (others - own))
+            chosen = chosen & labelled[:, None]
+            chosen &= others
+        known = _count(labelled)
+        negative = known * (_count(others) - own)
+        self.add(_count(alike & chosen), _count(chosen), _count(alike) - own * known, negative)
 
     def row(self) -> Row:
         """The shares over all of the epoch's pairs; none where there is no pair."""
@@ -467,11 +469,9 @@ def _make_probe(running: Running, settings: Settings, network: Network, images: 
     return probe.to(next(network.parameters()).device)
 
 
-def _count(flags: Tensor) -> Tensor:
-    """How many are true, a scalar on their device."""
-    if flags.device.type == "cpu":
-        return torch.tensor(np.count_nonzero(flags.numpy()))
-    return flags.sum()
+def _count(flags: Any) -> Tensor:
+    """How many of a ``fast`` table are true, a scalar on its device."""
+    return flags.sum() if isinstance(flags, Tensor) else torch.tensor(np.count_nonzero(flags))
 
 
 def _sums_dtype(device: torch.device) -> torch.dtype:
