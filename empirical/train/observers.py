@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -204,13 +205,13 @@ class Classes(Means):
         self.add(_count(alike & chosen), _count(chosen), _count(alike) - own * known, negative)
 
     def row(self) -> Row:
-        """The shares over all of the epoch's pairs; none where there is no pair."""
+        """The shares over all of the epoch's pairs, NaN where there is no pair."""
         if self.sums is None:
             return {}
         *sums, _ = self.sums.tolist()
         self.sums = None
         counts = zip(self.columns, sums[::2], sums[1::2], strict=True)
-        return {name: 1 - alike / number for name, alike, number in counts if number}
+        return {name: 1 - alike / number if number else math.nan for name, alike, number in counts}
 
     def state(self) -> dict[str, Any]:
         """The sums and the queue's labels."""

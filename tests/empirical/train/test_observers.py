@@ -213,7 +213,7 @@ def test_the_classes_of_the_flagged_pairs_are_counted_pair_by_pair(tmp_path, mon
         if chosen:
             assert float(row["flagged_across"]) == pytest.approx(sum(chosen) / len(chosen), rel=1e-7)
         else:
-            assert (method, epoch, row["flagged_across"]) == ("thresholds", 0, "")
+            assert (method, epoch, row["flagged_across"]) == ("thresholds", 0, "nan")
         assert float(row["negatives_across"]) == pytest.approx(sum(a for _, a in pairs) / len(pairs), rel=1e-7)
 
 
