@@ -194,7 +194,7 @@ class Network(nn.Module):
         size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
-        self.channels, self.on_pixels = channels, size != (1, 1)
+        self.channels, self.on_pixels = channels, name != "adapter" and size != (1, 1)
         require(stem_stride in (1, 2, 4), "stem_stride", stem_stride, "1, 2 or 4")
         width, self.dim = require_integer("width", width, 1), require_integer("dim", dim, 1)
         self.encoder, self.features = _encoder(name, channels, width, stem_stride, size)
@@ -262,7 +262,8 @@ def _encoder(name: str, channels: int, width: int, stem_stride: int, size: tuple
     if ":" in name:
         return custom(name, channels, width, size)
     require_known("encoder", name, (*ENCODERS, "MODULE:FACTORY"))
-    require((name == "adapter") <= (size == (1, 1)), "encoder", name, "an encoder of images, where the data are images")
+    of_features = name == "adapter"
+    require(not of_features or size in (None, (1, 1)), "encoder", name, "an encoder of images, which the data are")
     if name == "convnet":
         return convnet(channels, width)
     if name == "adapter":

@@ -58,8 +58,10 @@ def stated(data: str) -> str | None:
     Parameters
     ----------
     data : str
-        A key itself, ``cifar10:FOLDER``, or a file or folder of that name, ``npz:PATH/cifar10.npz``.
+        A key itself, ``cifar10:FOLDER``, or a file or folder of that name, ``npz:PATH/cifar10.npz``; of cached views
+        also one of several sets, ``views:PATH/cifar10-0.npz``.
     """
     kind, _, place = data.partition(":")
-    names = (kind, PurePath(place).name.removesuffix(".npz").lower())
+    name = PurePath(place).name.removesuffix(".npz").lower()
+    names = (kind, name, name.rstrip("0123456789").removesuffix("-") if kind == "views" else name)
     return next((name for name in names if name in STATED), None)

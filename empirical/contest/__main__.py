@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from empirical.contest.sets import FAMILIES, PHOTOS, Scale, recipes, scale
-from theory.checks import require_integer
+from theory.checks import require, require_integer
 from theory.command import Parser, add_workers, chosen_workers, run
 from theory.files import require_writable
 from theory.workers import workers
@@ -49,6 +49,7 @@ def parser(prog: str) -> Parser:
 
 
 def _scale(args: Namespace) -> Scale:
+    require(not args.data.startswith("views:"), "data", args.data, "images, which the contest's encoders take")
     chosen = scale(args.data)
     labelled, others = (
         default if value is None else require_integer(name, value, 1)

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from empirical.embed.settings import COMPONENTS, DEFAULT_SIDE, EFFICIENTNET, OPTIONS, SIDE, VIEWS, Embedding
+from empirical.embed.settings import CACHED, COMPONENTS, DEFAULT_SIDE, EFFICIENTNET, OPTIONS, SIDE, VIEWS, Embedding
 from empirical.train.options import add_arguments
 from empirical.train.settings import settings_from_arguments
-from theory.checks import ParameterError
+from theory.checks import ParameterError, require
 from theory.command import Parser, run
 
 
@@ -53,6 +53,7 @@ def parser(prog: str) -> Parser:
 def _command(args: Namespace) -> None:
     if args.data is None:
         raise ParameterError("--data is required: digits, cifar10, cifar100, stl10, npz:PATH or folder:PATH")
+    require(not args.data.startswith("views:"), "data", args.data, CACHED)
     if args.checkpoint is not None and args.encoder is not None:
         raise ParameterError("--encoder and --checkpoint exclude each other")
     default = Embedding()
@@ -68,7 +69,7 @@ def _command(args: Namespace) -> None:
 
     from empirical.embed.embedding import embed
 
-    with tqdm(desc="embed", unit="image", smoothing=0.05) as bar:
+    with tqdm(desc="embed", unit="image", smoothing=0.05, delay=1e-3) as bar:  # delayed: nothing before an error
 
         def show(done: int, total: int) -> None:
             bar.total = total

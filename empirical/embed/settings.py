@@ -29,6 +29,7 @@ OPTIONS = (  # of ``Settings``, as far as they determine the images and their vi
 )
 VIEWS, SIDE, COMPONENTS = Range(2, whole=True), Range(8, 1024, whole=True), Range(0, whole=True)
 SUFFIX = ".npz"
+CACHED = "images, not views that are cached already"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Embedding:
     sets: int = 1
 
     def __post_init__(self) -> None:
-        require(not self.settings.on_views, "data", self.settings.data, "images, not views that are cached already")
+        require(not self.settings.on_views, "data", self.settings.data, CACHED)
         VIEWS.require("views", self.views)
         COMPONENTS.require("components", self.components)
         COUNT.require("sets", self.sets)

@@ -117,7 +117,11 @@ def seed_step(settings: Settings, step: int, rank: int, views: torch.Generator) 
     """Seed what a step draws on one device: its views, and by the global generator what an encoder draws (dropout)."""
     views.manual_seed(seed_of(settings.seed, step, 1 + rank))
     # The last number tells it from the views' seed; not 0, with which a shorter sequence is padded.
-    torch.manual_seed(seed_of(settings.seed, step, 1 + rank, 1))
+    seed = seed_of(settings.seed, step, 1 + rank, 1)
+    if views.device.type == "cpu":
+        torch.default_generator.manual_seed(seed)  # without all devices that are not there, a tenth of a short step
+    else:
+        torch.manual_seed(seed)
 
 
 def set_rate(optimizer: Any, rate: float) -> None:
