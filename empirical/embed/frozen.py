@@ -73,6 +73,7 @@ def frozen(
     except Exception as error:  # an encoder of one's own can raise anything
         reason = " ".join(str(error).split())
         raise ParameterError("encoder", e.to_json()["encoder"], f"images of shape {shape}: {reason}") from error
+    require(bool(found.isfinite().all()), "encoder", e.to_json()["encoder"], "finite features")
     return Frozen(encode, found.shape[1], _digest(weights))
 
 
