@@ -313,8 +313,8 @@ def test_nonsense_is_one_line(room, nonsense, tmp_path, monkeypatch, capsys):
         ("compare --out out", "--data is required: cifar10, cifar100, stl10, npz:PATH, folder:PATH or "
          "views:PATH"),
         ("compare --data digits --omegas 0,x --out out", "--omegas 0,x: not numbers separated by commas"),
-        ("compare --preset digits-dmo --out out", "--preset digits-dmo: not one of digits-demo, photos-cpu, photos-gpu, "
-         "adapter (did you mean digits-demo?)"),
+        ("compare --preset digits-dmo --out out", "--preset digits-dmo: not one of digits-demo, photos-cpu, "
+         "photos-gpu, adapter (did you mean digits-demo?)"),
         ("study remedys --data digits --out out", "PART remedys: not one of omega, remedies, rivals, strength, "
          "controls, batch, tau, headline (did you mean remedies?)"),
         ("embed --out out", "--data is required: digits, cifar10, cifar100, stl10, npz:PATH or folder:PATH"),
@@ -329,8 +329,8 @@ def test_nonsense_is_one_line(room, nonsense, tmp_path, monkeypatch, capsys):
         ("train --data views:none.npz --out out", "cannot read none.npz: there is no file none.npz in HERE"),
         ("train --data views:x.npz --omega .1 --out out", "omega = 0.1 violates omega = 0 for cached views: mix when "
          "embedding (difficult embed)"),
-        ("train --data views:x.npz --jitter 2 --out out", "jitter = 2.0 violates its default 1.0 for cached views: give "
-         "it to difficult embed"),
+        ("train --data views:x.npz --jitter 2 --out out", "jitter = 2.0 violates its default 1.0 for cached views: "
+         "give it to difficult embed"),
         ("train --data views:x.npz --encoder vit --out out", "encoder = vit violates adapter or MODULE:FACTORY for "
          "cached views"),
         ("findings none", "cannot read none.csv: there is no file none.csv in HERE"),

@@ -31,7 +31,10 @@ def parser(prog: str) -> Parser:
     )
     add = found.group("what is evaluated").add_argument
     add("--checkpoint", type=Path, required=True, help="checkpoint.pt of empirical.train")
-    add("--data", help="other data than those of the run: digits, cifar10, cifar100, stl10, npz:PATH or folder:PATH")
+    add(
+        "--data",
+        help="other data than those of the run: digits, cifar10, cifar100, stl10, npz:PATH, folder:PATH or views:PATH",
+    )
     add = found.group("linear probe").add_argument
     named = f"how it is fitted, see docs/evaluation.md: {', '.join(PROTOCOLS)}"
     add("--protocol", choices=PROTOCOLS, default=Protocol.probe, help=named)

@@ -10,7 +10,6 @@ import pytest
 import torch
 from scipy import stats
 
-from empirical import pretrained
 from empirical.contest import contest, makers
 from empirical.contest.__main__ import main
 from empirical.contest.makers import MAKERS, Bench, Halved, encoded
@@ -122,27 +121,6 @@ def test_networks_learn_with_the_epochs_and_simclr_has_two_spaces(bench):
     np.testing.assert_array_equal(again, test)
     found = encoded(MAKERS["simclr"](bench, Recipe("simclr", 1), ignored), images.x_test)
     assert {space: rows.shape for space, rows in found.items()} == {"encoder": (150, 64), "projector": (150, 16)}
-
-
-def test_efficientnet_pads_and_adds_as_it_should(monkeypatch):
-    """With small weights of our own: sizes after strides, the residual, and padding on the right first."""
-    net = object.__new__(pretrained.EfficientNetLite0)
-    ones = torch.ones(1, 1, 3, 3)
-    net.weights = {"c.weight": ones, "d.weight": torch.ones(1, 1, 5, 5)}
-    x = torch.arange(16.0).view(1, 1, 4, 4)
-    strided = net._convolved("c", x, stride=2)
-    assert strided.shape == (1, 1, 2, 2)
-    assert strided[0, 0, 0, 0] == x[0, 0, :3, :3].sum()  # nothing before the first row
-    assert strided[0, 0, 1, 1] == x[0, 0, 2:, 2:].sum()
-    assert net._convolved("c", x)[0, 0, 0, 0] == x[0, 0, :2, :2].sum()
-    assert net._convolved("d", x, stride=2).shape == (1, 1, 2, 2)
-
-
-@pytest.mark.skipif(pretrained.weights_path() is None, reason=f"{pretrained.PACKAGE} is not installed")
-def test_efficientnet_has_the_widths_of_its_blocks():
-    found = pretrained.EfficientNetLite0(64, (1, 5, 11, 16, 17))(torch.rand(2, 3, 32, 32))
-    assert {depth: x.shape[1] for depth, x in found.items()} == {"1": 16, "5": 40, "11": 112, "16": 320, "17": 1280}
-    assert all(bool(x.isfinite().all()) for x in found.values())
 
 
 # --- probes ----------------------------------------------------------------------------------------
