@@ -6,7 +6,7 @@ import pytest
 
 from empirical.evaluate.protocol import EARLIER, Protocol
 from empirical.findings.__main__ import main
-from empirical.findings.claims import CLAIMS, PREDICTORS, TABLES, Claim, interval, load, swept, verdict
+from empirical.findings.claims import CLAIMS, PREDICTORS, TABLES, Claim, interval, swept, verdict
 from empirical.findings.pages import filled, tables
 from empirical.study.study import SCHEMA, conditions_by_name
 from empirical.train.settings import Settings
