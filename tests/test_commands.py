@@ -333,7 +333,7 @@ def test_nonsense_is_one_line(room, nonsense, tmp_path, monkeypatch, capsys):
          "give it to difficult embed"),
         ("train --data views:x.npz --encoder vit --out out", "encoder = vit violates adapter or MODULE:FACTORY for "
          "cached views"),
-        ("findings none", "cannot read none.csv: there is no file none.csv in HERE"),
+        ("findings none", "cannot read none.json: there is no file none.json in HERE"),
     ],
 )  # fmt: skip
 def test_errors_say_what_a_person_would_say(command, message, tmp_path, monkeypatch, capsys):

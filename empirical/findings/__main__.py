@@ -24,7 +24,7 @@ def parser(prog: str) -> Parser:
         prog,
         __doc__,
         "[STEM] [options]",
-        ("", "results/evidence --page docs/results.md", "results/cifar10_cpu --page docs/study.md"),
+        ("results/evidence --page docs/results.md", "results/cifar10_cpu --page docs/study.md"),
     )
     results = f"published results, STEM.csv and STEM.json, of the evidence or of a study ({STEM})"
     found.group("results").add_argument("stem", nargs="?", type=Path, default=STEM, metavar="STEM", help=results)
