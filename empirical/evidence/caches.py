@@ -66,9 +66,9 @@ def _settings(pool: Path) -> Settings:
 def rows_of(pool: Pool, labels: Rows, tuning: bool) -> tuple[Rows, Rows]:
     """Rows of the training images that are trained on, and of those that are evaluated.
 
-    Where training images are left over, the tuning set and the images that judge it are among them; elsewhere they are
-    the two halves of the training set, and τ was chosen on images that are trained on later, never on those that are
-    evaluated.
+    Where training images are left over for it, the tuning set and the images that judge it are among them. Elsewhere
+    they are the two halves of each class of the training set, and τ was chosen on images that are trained on later,
+    never on those that are evaluated.
 
     Raises
     ------
@@ -76,13 +76,21 @@ def rows_of(pool: Pool, labels: Rows, tuning: bool) -> tuple[Rows, Rows]:
         If there are too few.
     """
     order, used = balanced_order(labels), pool.train * pool.sets
-    require(len(order) >= used, "data", f"{len(order)} training images", f"at least {used} training images")
-    left = order[used:]
-    if len(left) >= 2 * JUDGED + pool.extra > 2 * JUDGED:
-        tune, judge, extra = left[:JUDGED], left[JUDGED : 2 * JUDGED], left[2 * JUDGED : 2 * JUDGED + pool.extra]
-    else:
-        tune, judge, extra = order[: used // 2], order[used // 2 : used], order[:0]
-    return (tune, judge) if tuning else (order[:used], extra)
+    wanted = used + (2 * JUDGED + pool.extra if pool.extra else 0)
+    require(len(order) >= wanted, "data", f"{len(order)} training images", f"at least {wanted} training images")
+    train, left = order[:used], order[used:wanted]
+    if not tuning:
+        return train, left[2 * JUDGED :]
+    return (left[:JUDGED], left[JUDGED : 2 * JUDGED]) if pool.extra else _halves(train, labels[train])
+
+
+def _halves(rows: Rows, labels: Rows) -> tuple[Rows, Rows]:
+    """The first and the second half of each class: of unequal classes, half of the rows would lack the smallest."""
+    first = np.zeros(len(rows), dtype=bool)
+    for c in np.unique(labels):
+        members = np.flatnonzero(labels == c)
+        first[members[: -(-len(members) // 2)]] = True
+    return rows[first], rows[~first]
 
 
 def _pool(bench: Bench, source: str, out: Path, tuning: bool) -> Path:
