@@ -155,7 +155,8 @@ def remedy_of(task: Task) -> PairRemedy | None:
     entry, plan = task.entry, None
     given = replace(entry.given, stated=BENCHES[task.bench].stated)
     if entry.sizes == "derived":
-        plan, given = Plan.load(warmup(task) / "plan.json"), Given()
+        # With the paper's band, as what is stated and tuned: they differ by σ and ρ alone.
+        plan, given = Plan.load(warmup(task) / "plan.json"), Given("paper", stated=given.stated)
     elif entry.sizes == "tuned":
         found = getattr(task.choices, entry.arm)
         assert isinstance(found, Given)
