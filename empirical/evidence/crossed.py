@@ -103,7 +103,7 @@ class Effect:
     @property
     def p_difference(self) -> float:
         """Two-sided p-value of the hypothesis that there is no difference."""
-        return float(2 * self._upper(abs(self.value)))
+        return min(1.0, 2 * self._upper(abs(self.value)))
 
     def p_equivalence(self, margin: float) -> float:
         """p-value of the hypothesis that the difference is at least ``margin``: the larger of two one-sided tests."""
@@ -148,13 +148,15 @@ def crossed_effect(paired: Paired) -> Effect:
     return Effect(value, variance**0.5, freedom, within**0.5, sets, seeds, images)
 
 
-def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+def holm(p_values: ArrayLike, size: int | None = None) -> NDArray[np.float64]:
     """p-values adjusted for their number: all hypotheses below α are rejected with at most α of any error.
 
     Parameters
     ----------
     p_values : array_like
         Shape (m,).
+    size : int, optional
+        Hypotheses of the family, >= m; those without a p-value are not rejected. By default m.
 
     References
     ----------
@@ -163,7 +165,8 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     p = np.asarray(p_values, dtype=float)
     order = np.argsort(p)
     adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)
+    most = len(p) if size is None else size
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * (most - np.arange(len(p)))), 1)
     return adjusted
 
 
@@ -184,7 +187,7 @@ class Judgement:
     p_equivalence: float
 
 
-def judge(effects: Sequence[Effect], margin: float, level: float) -> list[Judgement]:
+def judge(effects: Sequence[Effect], margin: float, level: float, size: int | None = None) -> list[Judgement]:
     """Judge the claims of a family, each that its effect is above zero.
 
     Both tests of every claim are corrected for the family's size: "supported" or "contradicted" where zero is rejected,
@@ -198,9 +201,11 @@ def judge(effects: Sequence[Effect], margin: float, level: float) -> list[Judgem
         Equivalence margin, in accuracy.
     level : float
         Chance of any wrong rejection of a difference of zero, and of any of an effect of at least the margin.
+    size : int, optional
+        Claims of the family, where some have not been run.
     """
-    different = holm([effect.p_difference for effect in effects])
-    small = holm([effect.p_equivalence(margin) for effect in effects])
+    different = holm([effect.p_difference for effect in effects], size)
+    small = holm([effect.p_equivalence(margin) for effect in effects], size)
     return [
         Judgement(_word(effect.value, d <= level, s <= level), float(d), float(s))
         for effect, d, s in zip(effects, different, small, strict=True)

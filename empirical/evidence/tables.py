@@ -38,9 +38,9 @@ Judged = tuple[Claim, Effect, Judgement]
 
 
 def judged(evidence: Evidence, family: str) -> list[Judged]:
-    """The claims of a family that have been run; they are judged together."""
+    """The claims of a family that have been run, corrected for all of them."""
     found = [(c, e) for c, e in zip(families()[family], evidence.effects(family), strict=True) if e is not None]
-    words = judge([effect for _, effect in found], MARGIN, LEVEL) if found else []
+    words = judge([effect for _, effect in found], MARGIN, LEVEL, len(families()[family])) if found else []
     return [(claim, effect, word) for (claim, effect), word in zip(found, words, strict=True)]
 
 
