@@ -54,9 +54,9 @@ def run_part(name: str, sources: Sources, out: Path, pool: Pool, bar: Bar, sets:
     part = PARTS[name]
     bench = BENCHES[part.bench]
     choices = read_choices(bench.data, bench.stated)
-    _note_environment(out)
     with bar("cache") as progress:
         views = cache(bench, sources[bench.data], out / "caches", sets, progress)
+    _note_environment(out)
     ready = [Task(part.bench, "warmup", Entry(), i, path, (), choices, out) for i, path in enumerate(views)]
     todo = [task for task in ready if not (warmup(task) / "plan.json").exists()]
     pool.run(prepare, todo, [1] * len(todo), desc="warm-up", unit="run")
@@ -80,8 +80,10 @@ def _tasks(part: Part, ready: Sequence[Task]) -> Iterable[Task]:
 
 def run_scratch(data: str, out: Path, pool: Pool) -> None:
     """Run what is not finished of instrument B."""
+    from empirical.data import load
     from empirical.evidence import scratch
 
+    load(data)  # an error comes before anything is written
     _note_environment(out)
     epochs = scratch.BASE.epochs
     first = [task for task in [scratch.warm_up(data, out)] if not scratch.prepared(task)]
