@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isnan
 
 from empirical.evidence.choices import TUNED
 from empirical.evidence.crossed import WORDS, Effect, Judgement, judge
@@ -86,17 +85,7 @@ def family_table(family: str) -> Callable[[Evidence], str]:
             alone = f"±{100 * effect.seed_half_width:.2f}"
             many = f"{effect.sets} × {effect.seeds}"
             rows.append((claim.text, f"**{j.word}**", interval(effect), alone, *ps, many, _published(claim, effect)))
-        header = (
-            "claim",
-            "verdict",
-            "difference, points",
-            "seeds alone",
-            "p, zero",
-            f"p, ≥ {100 * MARGIN:g}",
-            "sets × seeds",
-            "published",
-        )
-        return markdown_table(header, rows)
+        return markdown_table(FAMILY_HEADER, rows)
 
     return build
 
@@ -213,19 +202,11 @@ def arms(bench: str) -> Callable[[Evidence], str]:
             mine = runs[runs.entry == entry]
             flagged = [
                 f"{100 * mine[name].mean():.1f}" if name in mine and mine[name].notna().any() else "—"
-                for name in ("flagged_across", "negatives_across")
+                for name in ACROSS
             ]
             accuracies = (f"{100 * row[name]:.2f}" for name in ("official", "predicted"))
             rows.append((f"`{entry}`", str(len(mine)), *accuracies, *flagged))
-        header = (
-            "entry",
-            "runs",
-            "test accuracy, %",
-            "predicted, %",
-            "flagged pairs of different classes, %",
-            "all negatives, %",
-        )
-        return markdown_table(header, rows)
+        return markdown_table(ARM_HEADER, rows)
 
     return build
 
@@ -241,10 +222,6 @@ def predictions(evidence: Evidence) -> str:
         rows.append((f"`{bench}`", str(len(means)), f"{error.mean():+.1f}", f"{error.std():.2f}", str(rho)))
     header = ("bench", "entries", "predicted − measured, points", "its spread over the entries", "rank correlation")
     return markdown_table(header, rows)
-
-
-def _percent(share: float) -> str:
-    return "—" if isnan(share) else f"{100 * share:.1f}"
 
 
 def _sizes(values: dict[str, float | None]) -> str:
