@@ -169,9 +169,9 @@ _RIVALS = {
     **{f"{arm}-best_tau": Entry(arm, tau="best") for arm in RIVALS},
 }
 _SIZES = {
-    f"{arm}-{sizes}": Entry(arm, sizes=sizes)
-    for arm in ("margin", "temperature", "combined")
-    for sizes in ("derived", "tuned")
+    # The plans have no temperature here: β̂ <= 0 after the projector.
+    "margin-derived": Entry("margin", sizes="derived"),
+    **{f"{arm}-tuned": Entry(arm, sizes="tuned") for arm in ("margin", "temperature", "combined")},
 }
 _SCANS = {
     **{f"paper_temperature-rho{rho:g}": Entry("paper_temperature", given=Given(rho=rho)) for rho in RHOS},

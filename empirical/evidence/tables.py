@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from empirical.evidence.choices import TUNED
 from empirical.evidence.crossed import WORDS, Effect, Judgement, judge
@@ -12,6 +13,7 @@ from empirical.evidence.sweeps import BENCH, SWEEPS, gains, published_gains
 from empirical.statistics import Mean, rank_correlation
 from theory.command import markdown_table
 
+BROKEN, FROM_SCRATCH = "no verdict", "scratch"  # the family of the other instrument
 NOT_RUN, NOTHING = "not run", "Nothing of this has been run."
 FAMILY_HEADER = (
     "claim",
@@ -37,9 +39,12 @@ Judged = tuple[Claim, Effect, Judgement]
 
 
 def judged(evidence: Evidence, family: str) -> list[Judged]:
-    """The claims of a family that have been run, corrected for all of them."""
+    """The claims of a family that have been run, corrected for all of them; no verdicts where the check fails."""
     found = [(c, e) for c, e in zip(families()[family], evidence.effects(family), strict=True) if e is not None]
     words = judge([effect for _, effect in found], MARGIN, LEVEL, len(families()[family])) if found else []
+    oracle = evidence.check()
+    if family != FROM_SCRATCH and oracle is not None and oracle.value <= LEAST_ORACLE:
+        words = [replace(judgement, word=BROKEN) for judgement in words]
     return [(claim, effect, word) for (claim, effect), word in zip(found, words, strict=True)]
 
 
@@ -173,7 +178,7 @@ def headline(evidence: Evidence) -> str:
     """The primary claims by verdict, one line each."""
     by_word: dict[str, list[str]] = {word: [] for word in WORDS}
     for claim, effect, word in judged(evidence, "primary"):
-        by_word[word.word].append(f"{claim.text} ({points(effect.value)})")
+        by_word.setdefault(word.word, []).append(f"{claim.text} ({points(effect.value)})")
     lines = [f"- **{word}**: {'; '.join(texts)}" for word, texts in by_word.items() if texts]
     return "\n".join(lines)
 

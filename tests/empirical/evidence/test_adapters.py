@@ -113,7 +113,7 @@ def test_tuned_derived_and_stated_differ_by_sigma_and_rho_alone(ready):
         assert replace(tuned, sigma=stated.sigma, rho=stated.rho) == stated
         assert (stated.pos_high, stated.pos_low, stated.as_printed) == (0.15, 0.22, False)
         try:
-            derived = remedy_of(replace(ready, entry=PARTS["sizes"].entries[f"{arm}-derived"]))
+            derived = remedy_of(replace(ready, entry=Entry(arm, sizes="derived")))
         except NotApplicable:
             continue
         sizes = plan.nt_xent if hasattr(plan, "nt_xent") else plan.sizes("nt_xent")
