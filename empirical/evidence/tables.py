@@ -188,10 +188,9 @@ def counts(evidence: Evidence) -> str:
     rows = []
     for family, members in families().items():
         found = [word.word for _, _, word in judged(evidence, family)]
-        rows.append(
-            (family, str(len(members)), *(str(found.count(word)) for word in WORDS), str(len(members) - len(found)))
-        )
-    return markdown_table(("family", "claims", *WORDS, NOT_RUN), rows)
+        numbers = [found.count(word) for word in WORDS]
+        rows.append((family, *map(str, (len(members), *numbers, len(members) - sum(numbers)))))
+    return markdown_table(("family", "claims", *WORDS, "not run, or no verdict"), rows)
 
 
 def arms(bench: str) -> Callable[[Evidence], str]:

@@ -273,11 +273,18 @@ def test_a_familys_table_says_what_has_been_run(evidence):
     assert {claim.text for claim in judged} == {"the temperature helps", "margin and temperature together help"}
 
 
-def test_words_are_those_of_the_whole_familys_correction(evidence):
+def test_words_are_those_of_the_whole_familys_correction(evidence, monkeypatch):
+    monkeypatch.setattr(tables, "LEAST_ORACLE", -1)
     found = tables.judged(evidence, "primary")
     effects = [effect for _, effect, _ in found]
     expected = crossed.judge(effects, MARGIN, LEVEL, size=8)
     assert [judgement for _, _, judgement in found] == expected
+
+
+def test_there_is_no_verdict_where_the_check_fails(evidence, monkeypatch):
+    monkeypatch.setattr(tables, "LEAST_ORACLE", 1)
+    assert {judgement.word for _, _, judgement in tables.judged(evidence, "primary")} == {"no verdict"}
+    assert "no verdict holds" in tables.check(evidence)
 
 
 def test_counts_add_up(evidence):
