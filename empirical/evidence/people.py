@@ -21,10 +21,11 @@ from empirical.data import take
 from empirical.data.arrays import read_npz
 from empirical.data.features import Features
 from empirical.encoders import extract
-from empirical.evidence.adapters import Task, settings_of, trained
+from empirical.evidence.adapters import WARMUP_SEED, Task, settings_of, trained
 from empirical.evidence.choices import Choices
 from empirical.evidence.design import BENCHES, Entry
 from empirical.evidence.epochs import epochs_of
+from empirical.evidence.scratch import SNAPSHOTS
 from empirical.evidence.theory import SEED
 from empirical.paper import STATED
 from empirical.profile.levels import measure_space
@@ -401,7 +402,7 @@ def run_people(views: Sequence[Path], people: Path, images: Path, choices: Choic
 
 
 def collect_people(out: Path) -> dict[str, list[Row]]:
-    """The rows of all runs: ``gaps`` and ``pairs``, and ``scratch`` where ``add_snapshots`` wrote them."""
+    """The rows of all runs: ``gaps`` and ``pairs``, and ``scratch`` where ``look_from_scratch`` has been."""
     paths = sorted((out / "people").glob("*/*.json"))
     if not paths:
         raise ParameterError("out", out, "a folder with results of run_people")
@@ -413,11 +414,25 @@ def collect_people(out: Path) -> dict[str, list[Row]]:
     return found | {"gaps": list(seen.values())}  # every run has the frozen features of its set
 
 
-def add_snapshots(path: Path, name: str, seed: int, people: Path, out: Path) -> None:
-    """Look at the snapshots of a network from scratch, trained on all of CIFAR-10, and write it into ``out``."""
-    rows = anatomy_of_snapshots(path, read_people(people))
-    found = [{"entry": name, "seed": seed, **row} for row in rows]
-    write_json(out / "people" / "scratch" / f"{name}-{seed}.json", {"scratch": found})
+def look_from_scratch(evidence: Path, people: Path, out: Path) -> None:
+    """Look at the snapshots of instrument B's finished runs.
+
+    Parameters
+    ----------
+    evidence : Path
+        Folder of instrument B's results, which trained on all of CIFAR-10.
+    people : Path
+        See ``read_people``.
+    out : Path
+        Of what is seen, a file a run.
+    """
+    judged = read_people(people)
+    for path in sorted((evidence / "scratch").glob("*/[0-9]*/snapshots.npz")):
+        name, seed = path.parent.parent.name, int(path.parent.name)
+        if int(read_npz(path)["epochs"][-1]) != SNAPSHOTS[-1] or seed == WARMUP_SEED:
+            continue
+        rows = [{"entry": name, "seed": seed, **row} for row in anatomy_of_snapshots(path, judged)]
+        write_json(out / "people" / "scratch" / f"{name}-{seed}.json", {"scratch": rows})
 
 
 def publish_people(out: Path, stem: Path) -> Path:
