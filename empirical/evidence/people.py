@@ -50,6 +50,7 @@ DEFINITIONS = {
     "people": f"fewer than {100 * AGREEMENT:.0f} % of people choose the label",
     "people_share": f"the {100 * SHARE:.0f} % of each class on which fewest people do",
     "gap": f"the paper's: the {100 * SHARE:.0f} % of each class with the smallest probe gap",
+    "gap_matched": "the smallest probe gaps, as many of each class as people are of two minds on",
     "random": f"random {100 * SHARE:.0f} % of each class",
 }
 POPULATIONS = {"above": "pairs above the band", "flagged": "flagged pairs", "all": "all pairs"}
@@ -164,10 +165,10 @@ def gaps(features: Array, labels: Labels, agreement: NDArray[np.float64], seed: 
     """
     drawn = np.random.default_rng(seed).random(len(labels))
     measured = Features(features)
-    scores = {"people_share": agreement, "gap": probe_gaps(measured, labels, seed), "random": drawn}
-    difficult = {"people": agreement < AGREEMENT} | {
-        name: smallest_gaps(score, labels, SHARE) for name, score in scores.items()
-    }
+    undecided, ambiguous = probe_gaps(measured, labels, seed), agreement < AGREEMENT
+    scores = {"people_share": agreement, "gap": undecided, "random": drawn}
+    difficult = {name: smallest_gaps(score, labels, SHARE) for name, score in scores.items()}
+    difficult |= {"people": ambiguous, "gap_matched": _matched(undecided, labels, ambiguous)}
     rows = []
     for name in DEFINITIONS:
         chosen = difficult[name]
@@ -177,6 +178,15 @@ def gaps(features: Array, labels: Labels, agreement: NDArray[np.float64], seed: 
         levels: dict[str, Estimate] = {"beta": space.beta, "gamma": space.gamma, "gap": space.gap}
         rows.append(row | {key: asdict(found) for key, found in (levels | {"both": space.across.difficult}).items()})
     return rows
+
+
+def _matched(scores: NDArray[np.float64], labels: Labels, chosen: Mask) -> Mask:
+    """The images with the smallest scores, of each class as many as are chosen."""
+    found = np.zeros(len(labels), dtype=bool)
+    for c in np.unique(labels):
+        members = np.flatnonzero(labels == c)
+        found[members[np.argsort(scores[members], kind="stable")[: chosen[members].sum()]]] = True
+    return found
 
 
 # --- what the selector flags -----------------------------------------------------------------------

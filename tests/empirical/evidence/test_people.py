@@ -174,7 +174,15 @@ def test_gaps_are_means_over_pairs_with_an_ambiguous_image():
     assert found["people"]["gap"]["value"] == pytest.approx(np.mean(touched) - np.mean(easy), abs=1e-5)
     assert found["people"]["share"] == pytest.approx(hard.mean())
     assert found["people"]["ambiguous"] == 1
-    assert [row["share"] for row in found.values()][1:] == pytest.approx([6 / 60] * 3)  # 2 of each 20
+    for name in ("people_share", "gap", "random"):
+        assert found[name]["share"] == pytest.approx(6 / 60)  # 2 of each 20
+    assert found["gap_matched"]["share"] == found["people"]["share"]
+
+
+def test_matched_images_are_the_smallest_of_each_class():
+    scores, labels = np.array([3.0, 1, 2, 6, 5, 4]), np.array([0, 0, 0, 1, 1, 1])
+    chosen = np.array([True, False, False, True, True, False])
+    assert people._matched(scores, labels, chosen).tolist() == [False, True, False, False, True, True]
 
 
 # --- runs ------------------------------------------------------------------------------------------
