@@ -534,7 +534,7 @@ def from_scratch(stem: Path) -> str:
 
 
 TABLES: dict[str, Callable[[Path], str]] = {
-    "ambiguous_images": ambiguous_images,
-    "flagged_pairs": flagged_pairs,
-    "from_scratch": from_scratch,
+    "evidence-people-images": ambiguous_images,
+    "evidence-people-pairs": flagged_pairs,
+    "evidence-people-scratch": from_scratch,
 }

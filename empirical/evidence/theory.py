@@ -360,6 +360,19 @@ def predictions(stem: Path) -> str:
     return markdown_table(header, rows)
 
 
+def differences(stem: Path) -> str:
+    """Measured and foretold differences to the baseline on the same training set, means over the sets."""
+    runs = _read(stem, TABLE).set_index(["entry", "set"])
+    columns = {"accuracy": 100.0, "predicted": 100.0, "predicted_two": 100.0, "encoder_gap": 1e4, "delta": 100.0}
+    rows = []
+    for name in runs.index.unique("entry").drop("baseline"):
+        changes = runs.loc[name, list(columns)] - runs.loc["baseline", list(columns)]
+        cells = [f"{factor * changes[column].mean():+.2f}" for column, factor in columns.items()]
+        rows.append((f"`{name}`", *cells))
+    header = ("entry − baseline", "accuracy, points", "one Gaussian", "two Gaussians", "10⁴·(γ̂ − β̂)", "100·δ̂")
+    return markdown_table(header, rows)
+
+
 def levels(stem: Path) -> str:
     """Levels, δ̂ and bounds of every entry, means over the training sets."""
     runs = _read(stem, TABLE)
@@ -414,8 +427,9 @@ def over_training(stem: Path) -> str:
 
 
 TABLES: dict[str, Callable[[Path], str]] = {
-    "predictions": predictions,
-    "levels": levels,
-    "rankings": rankings,
-    "over_training": over_training,
+    "evidence-theory-accuracies": predictions,
+    "evidence-theory-differences": differences,
+    "evidence-theory-levels": levels,
+    "evidence-theory-rankings": rankings,
+    "evidence-theory-training": over_training,
 }

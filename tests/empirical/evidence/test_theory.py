@@ -129,7 +129,7 @@ def test_all_runs_are_examined_once_collected_and_published(views, tmp_path, mon
     document = json.loads(theory.result(replace(task(views, tmp_path / "out"), number=0)).read_text())
     assert document["accuracy"] == pytest.approx(found[found.entry == "baseline"].accuracy.item(), rel=1e-5)
     for build in theory.TABLES.values():
-        assert "`baseline`" in build(tmp_path / "evidence") or build is theory.rankings
+        assert "baseline" in build(tmp_path / "evidence") or build is theory.rankings
 
 
 def test_nothing_to_collect_is_one_clear_line(tmp_path):
@@ -189,6 +189,29 @@ def test_the_table_of_predictions_is_that_of_the_results(published):
         assert float(accuracy) == pytest.approx(100 * chosen.accuracy.sum() / 3, abs=0.006)
         assert float(one) == pytest.approx(100 * chosen.predicted.sum() / 3, abs=0.006)
         assert float(error) == pytest.approx(float(one) - float(accuracy), abs=0.011)
+
+
+def test_the_table_of_differences_is_that_of_the_results(published):
+    sets = published.set_index(["entry", "set"])
+    table = cells(theory.differences(PUBLISHED))
+    assert [row[0] for row in table] == [f"`{name}`" for name in theory.ENTRIES if name != "baseline"]
+    for name, accuracy, one, _, gap, _ in table:
+        for shown, column, factor in ((accuracy, "accuracy", 100), (one, "predicted", 100), (gap, "encoder_gap", 1e4)):
+            found = [sets.loc[(name.strip("`"), i), column] - sets.loc[("baseline", i), column] for i in range(3)]
+            assert float(shown) == pytest.approx(factor * sum(found) / 3, abs=0.006)
+
+
+def test_predictions_rank_the_entries_and_the_bounds_do_not(published):
+    """What the results say; a change here changes what is written about them."""
+    trained = published[~published.entry.isin(["frozen", "untrained"])]
+    means = trained.groupby("entry")[["accuracy", "predicted", "printed", "encoder_gap"]].mean().rank()
+    own = theory.ranking(published, "predicted", ("frozen", "untrained"))
+    assert own.rho == pytest.approx(np.corrcoef(means.accuracy, means.predicted)[0, 1])
+    assert own.low > 0.7
+    for column in ("printed", "encoder_gap"):
+        found = theory.ranking(published, column, ("frozen", "untrained"))
+        assert found.rho == pytest.approx(np.corrcoef(means.accuracy, means[column])[0, 1])
+        assert found.low < 0 < found.high
 
 
 def test_the_table_of_levels_is_that_of_the_results(published):
