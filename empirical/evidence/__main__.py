@@ -13,8 +13,8 @@ from theory.command import Parser, add_workers, chosen_workers, run
 from theory.files import require_writable
 from theory.workers import workers
 
-TUNING, SCRATCH = "tuning", "scratch"
-NAMES = (*PARTS, SCRATCH, TUNING)
+SCRATCH, THEORY, PEOPLE, TUNING = "scratch", "theory", "people", "tuning"
+NAMES = (*PARTS, SCRATCH, THEORY, PEOPLE, TUNING)
 TUNED = ("cifar10", "cifar100", "trashnet")  # benches, one a data set
 
 
@@ -37,7 +37,8 @@ def parser(prog: str) -> Parser:
     add = found.group("evidence").add_argument
     parts = "; ".join(f"{name}: {part.question}" for name, part in PARTS.items())
     scratch = f"{SCRATCH}: the same from scratch, on all of CIFAR-10"
-    what = f"{parts}; {scratch}; {TUNING}: choose temperatures and constants, on other images"
+    theory = f"{THEORY}: levels, bounds and predictions beside measured accuracy; {PEOPLE}: what people see in them"
+    what = f"{parts}; {scratch}; {theory}; {TUNING}: choose temperatures and constants, on other images"
     add("parts", nargs="*", default=[], choices=NAMES, metavar="PART", help=what)
     for data in POOLS:
         default = "cifar10, downloaded if missing" if data == "cifar10" else "needed by its parts"
@@ -46,6 +47,8 @@ def parser(prog: str) -> Parser:
             metavar="DATA",
             help=f"images of {data}: cifar10, cifar100, npz:PATH or folder:PATH ({default})",
         )
+    what = "what people see in CIFAR-10, an .npz of test_counts, train_raters and train_aggregate (needed by people)"
+    add("--people", type=Path, metavar="FILE", help=what)
     add("--sets", type=int, help="training sets, the first ones, >= 1 (each part's own number)")
     add_workers(found)
     add = found.group("output").add_argument
@@ -61,9 +64,11 @@ def _command(args: Namespace) -> None:
     sources.setdefault("cifar10", "cifar10")
     if args.sets is not None:
         require_integer("sets", args.sets, 1)
+    if PEOPLE in args.parts and args.people is None:
+        raise ParameterError(f"part {PEOPLE} needs what people see in CIFAR-10: --people FILE")
     if args.publish is not None:
         require_writable(args.publish.with_suffix(".csv"))
-    from empirical.evidence.running import require_sources, run_part, run_scratch, tune
+    from empirical.evidence.running import look, require_sources, run_part, run_scratch, tune
 
     require_sources([part for part in args.parts if part in PARTS], sources)
     with workers(**chosen_workers(args), out=args.out) as pool:
@@ -73,6 +78,8 @@ def _command(args: Namespace) -> None:
                 tune(benches, sources, args.out, pool, _bar)
             elif part == SCRATCH:
                 run_scratch(sources["cifar10"], args.out, pool)
+            elif part in (THEORY, PEOPLE):
+                look(part, sources, args.people, args.out, pool, _bar)
             else:
                 run_part(part, sources, args.out, pool, _bar, args.sets)
     if args.publish is not None:

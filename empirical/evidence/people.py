@@ -463,6 +463,11 @@ def _rounded(value: Any) -> Any:
     return value
 
 
+def published(stem: Path) -> bool:
+    """Whether these results have been published."""
+    return stem.with_name(stem.name + FILE).exists()
+
+
 # --- tables ----------------------------------------------------------------------------------------
 
 

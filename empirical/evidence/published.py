@@ -88,8 +88,11 @@ def compare(larger: Runs, smaller: Runs) -> tuple[Paired, list[int], list[int]] 
     return Paired.of(a, b), sets, seeds
 
 
-def publish(out: Path, stem: Path) -> tuple[Path, Path]:
-    """Write ``stem``.csv, a row a run, and ``stem``.json, what the claims' errors need; returns the two paths."""
+def publish(out: Path, stem: Path) -> list[Path]:
+    """Write ``stem``.csv, a row a run, and ``stem``.json, what the claims' errors need; returns the paths.
+
+    What the parts ``theory`` and ``people`` have found is written beside them.
+    """
     from empirical.evidence.choices import FILE
 
     results = Results(out)
@@ -104,7 +107,16 @@ def publish(out: Path, stem: Path) -> tuple[Path, Path]:
     table, summary = stem.with_suffix(".csv"), stem.with_suffix(".json")
     write_text(table, runs.to_csv(index=False, float_format="%.6g"))
     write_json(summary, document)
-    return table, summary
+    written = [table, summary]
+    if (out / "theory").is_dir():
+        from empirical.evidence.theory import publish_theory
+
+        written += publish_theory(out, stem)
+    if (out / "people").is_dir():
+        from empirical.evidence.people import publish_people
+
+        written.append(publish_people(out, stem))
+    return written
 
 
 def _needed(results: Results, claim: Claim) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from theory.checks import ParameterError
 from theory.engine import Pool
 from theory.files import write_json, write_text
 
+EXAMINED = 3  # training sets on which levels and bounds are measured
 Sources = Mapping[str, str]  # of each data set of ``POOLS``, see ``empirical.data.load``
 Bar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
@@ -90,6 +91,32 @@ def run_scratch(data: str, out: Path, pool: Pool) -> None:
     pool.run(scratch.prepare, first, [epochs] * len(first), desc="warm-up", unit="epoch")
     todo = [task for task in scratch.tasks(data, out) if not task.path.exists()]
     pool.run(scratch.execute, todo, [epochs] * len(todo), desc="from scratch", unit="epoch")
+
+
+def look(what: str, sources: Sources, people: Path | None, out: Path, pool: Pool, bar: Bar) -> None:
+    """Run what is not finished of the parts ``theory`` and ``people``, which train runs of instrument A again.
+
+    Parameters
+    ----------
+    what : {"theory", "people"}
+    sources, out, pool, bar
+        See ``run_part``.
+    people : Path or None
+        What people see, for the part ``people``.
+    """
+    from empirical.evidence.people import look_from_scratch, run_people
+    from empirical.evidence.theory import run_theory
+
+    bench = BENCHES["cifar10"]
+    choices = read_choices(bench.data, bench.stated)
+    with bar("cache") as progress:
+        views = cache(bench, sources[bench.data], out / "caches", None, progress)
+    if what == "theory":
+        run_theory(views[:EXAMINED], choices, out, pool)
+        return
+    assert people is not None
+    run_people(views, people, out / "caches" / "data" / f"{bench.data}.npz", choices, out, pool)
+    look_from_scratch(out, people, out)
 
 
 def tune(benches: Iterable[str], sources: Sources, out: Path, pool: Pool, bar: Bar) -> None:

@@ -293,6 +293,11 @@ def publish_theory(out: Path, stem: Path) -> tuple[Path, Path]:
     return table, levels
 
 
+def published(stem: Path) -> bool:
+    """Whether these results have been published."""
+    return stem.with_name(stem.name + TABLE).exists()
+
+
 # --- tables ----------------------------------------------------------------------------------------
 
 

@@ -20,11 +20,17 @@ def tables(stem: Path) -> dict[str, str]:
     from empirical.evidence.published import SCHEMA
 
     if has_schema(stem.with_suffix(".json"), SCHEMA):
+        from empirical.evidence import people, theory
         from empirical.evidence.published import load_evidence
         from empirical.evidence.tables import TABLES as EVIDENCE
 
         evidence = load_evidence(stem)
-        return {name: build(evidence) for name, build in EVIDENCE.items()}
+        found = {name: build(evidence) for name, build in EVIDENCE.items()}
+        if theory.published(stem):
+            found |= {name: table(stem) for name, table in theory.TABLES.items()}
+        if people.published(stem):
+            found |= {name: table(stem) for name, table in people.TABLES.items()}
+        return found
     from empirical.findings.claims import TABLES, load
 
     found = load(stem)
