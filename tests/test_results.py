@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from empirical.findings import claims as findings
+from empirical.findings import pages
 from empirical.study.parts import PARTS, SCALES
 from empirical.train.settings import Settings
 from figures import domain_map, phase_map
@@ -211,6 +212,18 @@ def test_study(page):
     assert len(tables) == text.count("<!-- /")
     for prefix, name, table in tables:
         assert table == findings.TABLES[name](*findings.load(ROOT / "results" / STUDIES[prefix]))
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+def test_evidence(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = re.findall(r"<!-- (evidence-[\w-]+) -->\n\n(.+?)\n\n<!-- /\1 -->", text, re.DOTALL)
+    assert len(found) == text.count("<!-- /evidence-") > 1
+    computed = pages.tables(ROOT / "results" / "evidence")
+    for name, table in found:
+        assert table == computed[name]
+    if page == "docs/results.md":
+        assert {name for name, _ in found} == computed.keys() - {"evidence-headline"}
 
 
 @pytest.mark.parametrize(("study", "images"), [("cifar10_cpu", 5_000), ("cifar100_cpu", 10_000)])

@@ -33,8 +33,8 @@ def tables(stem: Path) -> dict[str, str]:
         return found
     from empirical.findings.claims import TABLES, load
 
-    found = load(stem)
-    return {name: build(*found) for name, build in TABLES.items()}
+    study = load(stem)
+    return {name: build(*study) for name, build in TABLES.items()}
 
 
 def filled(page: str, texts: Mapping[str, str], prefix: str = "") -> str:
