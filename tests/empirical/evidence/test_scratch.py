@@ -67,7 +67,7 @@ def test_settings_are_the_papers_but_for_what_the_name_says(name, tmp_path):
 
 
 def test_the_base_is_the_presets_with_the_papers_batch():
-    assert (BASE.batch, BASE.epochs, BASE.encoder, BASE.width) == (STATED["cifar10"].batch, 20, "resnet10", 48)
+    assert (BASE.batch, BASE.epochs, BASE.encoder, BASE.width) == (STATED["cifar10"].batch, 12, "resnet10", 48)
     assert BASE.tau == 0.2 != STATED["cifar10"].tau
     assert all(ARMS[entry.arm].loss is None for entry in SCRATCH.values())
 
