@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from empirical.evidence.crossed import Effect, Paired, crossed_effect
 from empirical.evidence.design import CHECK, Claim, families
+from empirical.published import read_published
 from theory.checks import ParameterError, require
-from theory.files import unreadable, write_json, write_text
+from theory.files import write_json, write_text
 
 SCHEMA = "difficult-examples/evidence/1"
 ENVIRONMENT = "environment.json"  # in the folder of all results, of the machine that began them
@@ -172,14 +173,7 @@ class Evidence:
 
 def load_evidence(stem: Path) -> Evidence:
     """Published results; ParameterError if they are not there, or of another design."""
-    try:
-        runs = pd.read_csv(stem.with_suffix(".csv"))
-        document = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise unreadable(Path(error.filename), error) from error
-    except (OSError, ValueError) as error:
-        raise ParameterError(f"{stem}.csv and .json are not the results of the evidence: {error}") from error
-    require(document.get("schema") == SCHEMA, f"schema of {stem}.json", document.get("schema"), f"schema == {SCHEMA}")
+    runs, document = read_published(stem, SCHEMA, "the evidence")
     for name, claims in families().items():
         found = [(c["larger"], c["smaller"]) for c in document["claims"].get(name, ())]
         wanted = [(c.larger, c.smaller) for c in claims]

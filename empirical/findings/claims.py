@@ -5,7 +5,6 @@ Reads what ``python -m empirical.study … --publish STEM`` wrote.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from empirical.evaluate.protocol import Protocol
+from empirical.published import read_published
 from empirical.statistics import (
     WITHIN_NOISE,
     Mean,
@@ -26,9 +26,7 @@ from empirical.statistics import (
 )
 from empirical.study.parts import PARTS
 from empirical.study.study import SCHEMA, conditions_by_name
-from theory.checks import ParameterError, require
 from theory.command import format_number, markdown_table
-from theory.files import unreadable
 from theory.sizes import LABELS, OPTIMUM, PERFECT, THEOREM
 
 PRIMARY = "encoder_probe"
@@ -95,14 +93,7 @@ CLAIMS = (
 
 def load(stem: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The table and the summary of a study; ParameterError if they are not there."""
-    try:
-        runs = pd.read_csv(stem.with_suffix(".csv"))
-        summary = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise unreadable(Path(error.filename), error) from error
-    except (OSError, ValueError) as error:
-        raise ParameterError(f"{stem}.csv and .json are not the results of a study: {error}") from error
-    require(summary.get("schema") == SCHEMA, f"schema of {stem}.json", summary.get("schema"), f"schema == {SCHEMA}")
+    runs, summary = read_published(stem, SCHEMA, "a study")
     return runs.assign(gap=runs.encoder_gamma - runs.encoder_beta), summary
 
 
