@@ -26,6 +26,8 @@ NAMES = (
     "predicted_measured",
     "prediction",
     "core_minutes",
+    "evidence",
+    "sensitivity",
 )
 
 

@@ -46,11 +46,11 @@ def draw(families: dict[str, list[Judged]]) -> Figure:
             plot.errorbar(100 * effect.value, row, xerr=ends, fmt="o", color=colour, capsize=2)
             if claim.published is not None:
                 plot.plot(claim.published, row, "D", color=style.PUBLISHED, mfc="none")
-        words = [textwrap.shorten(claim.text, 62, placeholder=" …") for claim, _, _ in claims]
+        words = [textwrap.fill(claim.text, 46) for claim, _, _ in claims]
         plot.set_yticks(range(len(claims)), words)
         plot.set_ylim(len(claims) - 0.5, -0.5)
         plot.set_title(FAMILIES[family])
-    plot.set_xlabel("difference in accuracy, points; shaded: smaller than .2; open diamonds: as published")
+    figure.supxlabel("difference in accuracy, points; shaded: smaller than .2; open diamonds: as published", fontsize=9)
     return figure
 
 

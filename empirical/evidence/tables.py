@@ -123,6 +123,7 @@ def check(evidence: Evidence) -> str:
     return f"Instrument check: {oracle}, changes the accuracy by {interval(effect)} points; {asked}: {word}."
 
 
+BASELINE = "cifar10/baseline"
 REMEDIES = {
     "paper_margin": "the margin",
     "paper_temperature": "the lower temperature",
@@ -140,7 +141,11 @@ SAID = {
 def summary(evidence: Evidence) -> str:
     """The finding in a paragraph; its numbers follow the results, its words the verdicts."""
     mean = _gains(evidence, "cifar10")
-    found = {claim.larger.partition("/")[2]: (claim, word.word) for claim, _, word in judged(evidence, "primary")}
+    found = {
+        claim.larger.partition("/")[2]: (claim, judgement.word)
+        for claim, _, judgement in judged(evidence, "primary")
+        if claim.smaller == BASELINE
+    }
     if not found.keys() >= REMEDIES.keys():
         return NOTHING
     remedies = [
