@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from empirical.evidence.published import load_evidence
 from empirical.findings import claims as findings
 from empirical.findings import pages
 from empirical.study.parts import PARTS, SCALES
@@ -224,6 +225,25 @@ def test_evidence(page):
         assert table == computed[name]
     if page == "docs/results.md":
         assert {name for name, _ in found} == computed.keys() - {"evidence-headline"}
+
+
+def test_what_the_page_says_to_a_sceptic():
+    """Adapters below the frozen features, temperatures alike, the prediction's level, bounds above 1."""
+    evidence = load_evidence(ROOT / "results" / "evidence")
+    mean = evidence.runs[evidence.runs.bench == "cifar10"].groupby("entry").official.mean()
+    tried = pd.read_csv(ROOT / "results" / "evidence_tuning.csv").query("bench == 'cifar10'").set_index("point")
+    best = evidence.document["choices"]["cifar10"]["tau"]
+    for near in (0.1, 0.2):
+        assert 0 < tried.accuracy[f"tau-{best}"] - tried.accuracy[f"tau-{near}"] < tried.error[f"tau-{best}"]
+    runs = pd.read_csv(ROOT / "results" / "evidence_theory.csv")
+    theirs = runs.groupby("entry").accuracy.mean()
+    assert theirs["untrained"] < theirs["baseline"] == pytest.approx(mean["baseline"], abs=0.005)
+    assert theirs["baseline"] < theirs["frozen"] - 0.01
+    for column in ("predicted", "predicted_two"):
+        off = (runs[column] - runs.accuracy).groupby(runs.entry).mean().abs()
+        assert off.between(0.009, 0.042).all()
+    assert (runs.printed > 1).all()
+    assert (runs.encoder_beta < 0).mean() > 0.5
 
 
 @pytest.mark.parametrize(("study", "images"), [("cifar10_cpu", 5_000), ("cifar100_cpu", 10_000)])
