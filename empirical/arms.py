@@ -11,7 +11,7 @@ from theory.plan import SPACES, Plan
 from theory.sizes import NAMES
 
 BANDS = ("theory", "paper", "wide", "auto", "HIGH,LOW")
-SELECTIONS = ("rank", "row", "auto", "all", "random", "threshold", "label")
+SELECTIONS = ("rank", "row", "auto", "all", "random", "known", "threshold", "label")
 OF_ITSELF = ("threshold", "label")  # selections that take neither a plan nor a band, and rank nothing
 RANKINGS = ("batch", "row")
 
@@ -89,6 +89,7 @@ ARMS = {
     "temperature_all": Arm(rho=True, select="all"),
     "paper_combined_projector": Arm(sigma=True, rho=True, space="projector", as_printed=True),
     "paper_combined_random": Arm(sigma=True, rho=True, select="random", as_printed=True),
+    "paper_combined_known": Arm(sigma=True, rho=True, select="known", as_printed=True),
     "paper_margin_random": Arm(sigma=True, select="random", as_printed=True),
     "paper_temperature_random": Arm(rho=True, select="random", as_printed=True),
     "paper_removal_random": Arm(remove_pairs=True, select="random", as_printed=True),
@@ -112,7 +113,7 @@ class PairRemedy:
         Leave the pairs out instead: they are no negatives. As printed their cosine is 0.
     pos_high, pos_low : float
         The band of the ranking by similarity, 0 <= pos_high <= pos_low <= 1.
-    select : {"rank", "row", "auto", "all", "random", "threshold", "label"}
+    select : {"rank", "row", "auto", "all", "random", "known", "threshold", "label"}
         The band of the batch's ranking; of each anchor's own; a band that sets itself; every pair; as many random
         pairs as the band holds; those above the anchor's learned threshold (GloFND); the negatives of its class.
     space : {"encoder", "projector"}
@@ -295,7 +296,7 @@ def _with_band(name: str, form: PairRemedy, plan: Plan | None, given: Given, dat
 def taken(name: str) -> tuple[str, ...]:
     """The fields of ``Given`` that make a difference to an arm."""
     arm = ARMS[name]
-    banded = arm.selects and arm.select in ("rank", "random")
+    banded = arm.selects and arm.select in ("rank", "random", "known")
     fields = {"sigma": arm.sigma, "rho": arm.rho, "band": banded, "ranking": arm.selects and arm.select == "rank"}
     return tuple(field for field, takes in {**fields, "stated": banded or arm.as_printed}.items() if takes)
 

@@ -119,9 +119,10 @@ def outcome(task: Task, seed: int) -> Outcome:
         train_features, test_features = (extract(network, x)[0] for x in (original.x_train, original.x_test))
     seconds = time.process_time() - started
     h, labels = train_features.numpy(), original.y_train.numpy()
-    correct = probe(h, labels, task.choices.c).predict(test_features.numpy()) == original.y_test.numpy()
+    c = task.choices.c if entry.c is None else entry.c
+    correct = probe(h, labels, c).predict(test_features.numpy()) == original.y_test.numpy()
     official = len(correct) - task.extra
-    predicted = predict(h, labels, c=task.choices.c).accuracy
+    predicted = predict(h, labels, c=c).accuracy
     numbers |= {"accuracy": correct.mean(), "official": correct[:official].mean(), "seconds": seconds}
     numbers["predicted"] = np.nan if predicted is None else predicted
     return Outcome(correct, {name: float(value) for name, value in numbers.items()})

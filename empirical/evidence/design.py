@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from empirical.arms import NOTHING_GIVEN, Given
 from empirical.paper import STATED
@@ -107,6 +107,8 @@ class Entry:
         Other fields of ``Settings``.
     drop : str or None
         Which images are left out: ``hardest``, ``easiest``, ``random``, ``sas0``, ``sas1``, ``sas2`` or ``mixed``.
+    c : float or None
+        Of the probe, in place of the chosen one.
     frozen : bool
         Nothing is trained: the cached features themselves, or with ``untrained`` the adapter as it begins.
     """
@@ -117,6 +119,7 @@ class Entry:
     given: Given = NOTHING_GIVEN
     settings: Mapping[str, Any] = field(default_factory=dict)
     drop: str | None = None
+    c: float | None = None
     frozen: bool = False
     untrained: bool = False
 
@@ -187,6 +190,23 @@ _MIXED = {
     "random_removed": Entry(drop="random"),
 }
 
+_AFTER = {  # thought of after the primary claims had been seen
+    "paper_combined_known": Entry("paper_combined_known"),
+    "paper_combined_random-best_tau": Entry("paper_combined_random", tau="best"),
+    "combined_random-stated": Entry("combined_random", given=Given("paper", sigma=0.03, rho=0.6, stated="cifar10")),
+}
+_ASKED = ("baseline", "oracle", "paper_combined", "paper_combined_random", "best_tau")
+_OTHERWISE: dict[str, dict[str, Any]] = {  # other settings of the instrument, and what they replace
+    "long": {"settings": {"epochs": 25}},
+    "slow": {"settings": {"lr": 2.5e-3}},
+    "fast": {"settings": {"lr": 1e-2}},
+    "c0.03": {"c": 0.03},
+    "c0.3": {"c": 0.3},
+}
+_ROBUSTNESS = {
+    f"{name}-{how}": replace(_COMMON[name], **changed) for how, changed in _OTHERWISE.items() for name in _ASKED
+}
+
 
 @dataclass(frozen=True)
 class Part:
@@ -199,12 +219,15 @@ class Part:
         A key of ``BENCHES``.
     entries : mapping of str to Entry
     seeds : range
+    sets : int or None
+        Training sets, the bench's first ones; by default all of them.
     """
 
     question: str
     bench: str
     entries: Mapping[str, Entry]
     seeds: range = SEEDS
+    sets: int | None = None
 
 
 PARTS = {
@@ -212,6 +235,8 @@ PARTS = {
     "tables": Part("the paper's other tables, and removal of images", "cifar10", _TABLES),
     "rivals": Part("other losses at the stated and at the best temperature", "cifar10", _RIVALS),
     "sizes": Part("derived against tuned σ and ρ", "cifar10", _SIZES),
+    "after": Part("questions that the primary claims raised", "cifar10", _AFTER),
+    "robustness": Part("other steps, rates and C", "cifar10", _ROBUSTNESS, SEEDS, 3),
     **{name.partition("-")[2]: Part("mixed images as difficult examples", name, _MIXED, MORE_SEEDS) for name in MIXED},
     "tail": Part("a long tail", "cifar10-tail", _COMMON),
     "cifar100": Part("100 classes, the paper's wide band", "cifar100", {**_COMMON, **_SCANS}, MORE_SEEDS),
@@ -229,15 +254,25 @@ SCRATCH = {  # instrument B; "best" is the preset's own temperature
 }
 
 
-def trained() -> Iterator[tuple[str, str, Entry, range]]:
-    """Every bench and entry once, with the most seeds that a part gives it."""
-    found: dict[tuple[str, str], tuple[Entry, range]] = {}
+class Plan(NamedTuple):
+    """What is to be run of an entry: the most seeds and training sets that a part gives it."""
+
+    entry: Entry
+    seeds: range
+    sets: int
+
+
+def planned() -> dict[str, Plan]:
+    """The plan of every ``BENCH/ENTRY``, instrument B's too."""
+    found = {f"scratch/{name}": Plan(entry, SCRATCH_SEEDS, 1) for name, entry in SCRATCH.items()}
     for part in PARTS.values():
+        bench = BENCHES[part.bench]
+        sets = part.sets or bench.sets or bench.pool.sets
         for name, entry in part.entries.items():
-            seeds = max(part.seeds, found.get((part.bench, name), (entry, part.seeds))[1], key=len)
-            found[part.bench, name] = entry, seeds
-    for (bench, name), (entry, seeds) in found.items():
-        yield bench, name, entry, seeds
+            key = f"{part.bench}/{name}"
+            before = found.get(key, Plan(entry, part.seeds, sets))
+            found[key] = Plan(entry, max(before.seeds, part.seeds, key=len), max(before.sets, sets))
+    return found
 
 
 # --- claims ----------------------------------------------------------------------------------------
@@ -272,4 +307,9 @@ def families() -> dict[str, tuple[Claim, ...]]:
     return {name: tuple(Claim(**entry) for entry in entries) for name, entries in document.items()}
 
 
-CHECK = Claim("negatives of the anchor's own class hurt", "cifar10/oracle", "cifar10/baseline")  # of the instrument
+HURT = "negatives of the anchor's own class hurt"
+CHECKS = {  # of an instrument on a bench
+    bench: Claim(HURT, f"{bench}/oracle", f"{bench}/baseline")
+    for bench in ("cifar10", "cifar10-tail", "cifar100", "trashnet", "scratch")
+}
+IDENTITY = Claim("the margin on all pairs changes nothing", "cifar10/paper_margin_all", "cifar10/baseline")  # eq. 14

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from empirical.evidence.crossed import Effect, Paired, crossed_effect
-from empirical.evidence.design import CHECK, Claim, families
+from empirical.evidence.design import CHECKS, IDENTITY, Claim, families, planned
 from empirical.published import read_published
 from theory.checks import ParameterError, require
 from theory.files import write_json, write_text
@@ -23,6 +23,7 @@ SCHEMA = "difficult-examples/evidence/1"
 ENVIRONMENT = "environment.json"  # in the folder of all results, of the machine that began them
 KEY = ["bench", "entry", "set", "seed"]
 FEWEST_SEEDS = 2
+ENOUGH_SETS = 3  # training sets for a verdict: fewer leave the variance between them unknown
 
 # --- from runs -------------------------------------------------------------------------------------
 
@@ -102,7 +103,8 @@ def publish(out: Path, stem: Path) -> list[Path]:
         "schema": SCHEMA,
         "choices": json.loads(FILE.read_text(encoding="utf-8")),
         "environment": json.loads((out / ENVIRONMENT).read_text(encoding="utf-8")),
-        "check": _needed(results, CHECK),
+        "checks": {bench: _needed(results, claim) for bench, claim in CHECKS.items()},
+        "identity": _needed(results, IDENTITY),
         "claims": {name: [_needed(results, claim) for claim in claims] for name, claims in families().items()},
     }
     table, summary = stem.with_suffix(".csv"), stem.with_suffix(".json")
@@ -157,18 +159,26 @@ class Evidence:
         )
 
     def effects(self, family: str) -> list[Effect | None]:
-        """The effects of a family's claims."""
-        return [self.effect(needed) for needed in self.document["claims"][family]]
+        """The effects of a family's claims; None where runs are missing."""
+        return [self.effect(n) if finished(n) else None for n in self.document["claims"][family]]
 
-    def check(self) -> Effect | None:
-        """The effect of the oracle."""
-        return self.effect(self.document["check"])
+    def check(self, bench: str) -> Effect | None:
+        """The effect of the oracle on a bench."""
+        return self.effect(self.document["checks"][bench])
 
     def _accuracy(self, name: str, needed: dict[str, Any]) -> NDArray[np.float64]:
         bench, _, entry = name.partition("/")
         chosen = self.runs[(self.runs.bench == bench) & (self.runs.entry == entry)]
         table = chosen.pivot(index="set", columns="seed", values="accuracy")
         return np.asarray(table.loc[needed["sets"], needed["seeds"]], dtype=float)
+
+
+def finished(needed: dict[str, Any]) -> bool:
+    """Whether a claim has all its seeds, on all training sets or on ``ENOUGH_SETS`` of them."""
+    plans = [planned()[needed[side]] for side in ("larger", "smaller")]
+    seeds = set(plans[0].seeds) & set(plans[1].seeds)
+    sets = min(ENOUGH_SETS, *(plan.sets for plan in plans))
+    return seeds <= set(needed.get("seeds", ())) and len(needed["sets"]) >= sets
 
 
 def load_evidence(stem: Path) -> Evidence:

@@ -58,6 +58,7 @@ def run_part(name: str, sources: Sources, out: Path, pool: Pool, bar: Bar, sets:
     with bar("cache") as progress:
         views = cache(bench, sources[bench.data], out / "caches", sets, progress)
     _note_environment(out)
+    views = views[: part.sets]
     ready = [Task(part.bench, "warmup", Entry(), i, path, (), choices, out) for i, path in enumerate(views)]
     todo = [task for task in ready if not (warmup(task) / "plan.json").exists()]
     pool.run(prepare, todo, [1] * len(todo), desc="warm-up", unit="run")

@@ -11,6 +11,7 @@ FLAGGED = {
     "auto": "band that sets itself on the {} similarity",
     "all": "every pair",
     "random": "as many random pairs",
+    "known": "labels: as many of the most alike pairs of different classes",
     "threshold": "each image's learned threshold on the {} similarity",
     "label": "labels: the negatives of the anchor's class",
 }

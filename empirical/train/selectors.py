@@ -10,7 +10,7 @@ from torch import Tensor
 from empirical.arms import PairRemedy
 from empirical.data import Images, moved
 from empirical.data.sources import UNLABELLED
-from empirical.selection import NO_FLAGS, Flags, flag, percentile_band
+from empirical.selection import NO_FLAGS, Flags, flag, in_half_open, percentile_band
 from empirical.train.labels import PairLabels
 from empirical.train.settings import Settings
 from empirical.train.simclr import Pairs
@@ -158,15 +158,51 @@ class LabelSelector:
         self.labels.load(state)
 
 
+class KnownSelector:
+    """A perfect selector: the pairs of different classes that are most alike, by the training labels.
+
+    No method may know them: it says what a treatment of difficult pairs is worth when all of them, and no others, are
+    treated. Positives are left alone. As many pairs are flagged as the remedy's band is wide.
+
+    Parameters
+    ----------
+    remedy : PairRemedy
+    labels : PairLabels
+    """
+
+    def __init__(self, remedy: PairRemedy, labels: PairLabels) -> None:
+        self.share, self.labels = remedy.pos_low - remedy.pos_high, labels
+
+    def flags(self, pairs: Pairs, rows: Tensor, epoch: int, seed: int) -> Flags:
+        """Flag the most alike of the negatives with another label than the anchor's."""
+        assert pairs.ranked is not None
+        similarities = pairs.ranked[1].detach()
+        anchors, others = self.labels.of(pairs, rows)
+        number = (similarities > -torch.inf).sum()
+        across = similarities.masked_fill(self.labels.alike(anchors, others), -torch.inf)
+        share = min(1.0, float(self.share * number / (across > -torch.inf).sum().clamp(min=1)))
+        flagged = in_half_open(across, percentile_band(across, 0, share))
+        return Flags(torch.zeros_like(pairs.positive, dtype=torch.bool), flagged)
+
+    def state(self) -> dict[str, Any]:
+        """The labels of MoCo's queue."""
+        return self.labels.state()
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Inverse of ``state``."""
+        self.labels.load(state)
+
+
 def make_selector(settings: Settings, images: Images, device: torch.device) -> Selector:
     """The settings' selector; ParameterError if it needs labels and there are none."""
     remedy = settings.remedy
-    if remedy is None or remedy.ranks:
-        return BandSelector(remedy)
-    if remedy.select == "label":
+    if remedy is not None and remedy.select in ("label", "known"):
         labelled = bool((images.y_train != UNLABELLED).any())
         require(labelled, "arm", settings.arm, f"labels of training images, which {images.name} lacks")
-        return LabelSelector(PairLabels.of_run(settings, images, device))
+        labels = PairLabels.of_run(settings, images, device)
+        return LabelSelector(labels) if remedy.select == "label" else KnownSelector(remedy, labels)
+    if remedy is None or remedy.ranks:
+        return BandSelector(remedy)
     share = 1 / images.classes if settings.glofnd_share is None else settings.glofnd_share
     start = round(settings.glofnd_start * settings.epochs)
     return Thresholds(len(images.y_train), share, settings.glofnd_rate, start, device)

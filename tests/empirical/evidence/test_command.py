@@ -90,7 +90,7 @@ def test_a_part_is_run_and_published(monkeypatch, tmp_path, capsys):
     found = load_evidence(stem)
     assert sorted(found.runs.entry.unique()) == ["baseline", "oracle"]
     assert found.runs.set.unique().tolist() == [0]
-    effect = found.check()
+    effect = found.check("cifar10")
     assert (effect.sets, effect.seeds) == (1, 2)
     assert np.isfinite([effect.value, effect.error]).all()
 

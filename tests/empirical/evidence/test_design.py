@@ -13,7 +13,7 @@ from empirical.evidence import adapters, caches, scratch, tables, tuning
 from empirical.evidence.crossed import WORDS
 from empirical.evidence.design import (
     BENCHES,
-    CHECK,
+    CHECKS,
     LEAST_ORACLE,
     LEVEL,
     MARGIN,
@@ -24,20 +24,18 @@ from empirical.evidence.design import (
     PRIMARY_SEEDS,
     REMOVED,
     SCRATCH,
-    SCRATCH_SEEDS,
     SEEDS,
     TUNING_SEEDS,
     families,
-    trained,
+    planned,
 )
 from empirical.paper import STATED
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
 TEXT = " ".join(PAGE.split())
-TRAINED = {f"{bench}/{name}": seeds for bench, name, _, seeds in trained()} | {
-    f"scratch/{name}": SCRATCH_SEEDS for name in SCRATCH
-}
+TRAINED = {name: plan.seeds for name, plan in planned().items()}
+CHECK = CHECKS["cifar10"]
 CLAIMS = [(family, claim) for family, claims in families().items() for claim in claims]
 every_claim = pytest.mark.parametrize(("family", "claim"), CLAIMS, ids=lambda x: getattr(x, "text", x))
 

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from empirical.arms import NotApplicable
-from empirical.evidence import adapters, crossed, running, tables
+from empirical.evidence import adapters, crossed, published, running, tables
 from empirical.evidence.adapters import Outcome, save_outcomes
 from empirical.evidence.crossed import UNDECIDED, WORDS, Paired, crossed_effect
-from empirical.evidence.design import CHECK, LEVEL, MARGIN, PARTS, Claim, families
+from empirical.evidence.design import CHECKS, LEVEL, MARGIN, PARTS, POOLS, Claim, families
 from empirical.evidence.published import SCHEMA, Results, _right, compare, load_evidence, publish
 from empirical.findings.__main__ import main as findings
 from empirical.findings.pages import filled
@@ -21,6 +21,13 @@ from theory.checks import ParameterError
 from theory.engine import HERE
 
 SOURCES = {"cifar10": "unused"}
+FINISHED = published.finished
+TEMPERATURE, BOTH = "the temperature (ρ = .6) helps", "margin and temperature together help"
+
+
+@pytest.fixture(autouse=True)
+def _few_runs_are_enough(monkeypatch):
+    monkeypatch.setattr(published, "finished", lambda needed: "images" in needed)
 
 
 @pytest.fixture(scope="module")
@@ -162,10 +169,13 @@ def test_effects_from_the_files_are_those_of_the_bits(out):
             assert (effect.sets, effect.seeds, effect.images) == (len(sets), len(seeds), TEST + EXTRA)
             compared += 1
     assert compared >= 7
-    check = evidence.check()
+    check = evidence.check("cifar10")
     assert check.value == pytest.approx(
         np.mean(
-            [bits(out, CHECK.larger)[k].mean() - bits(out, CHECK.smaller)[k].mean() for k in bits(out, CHECK.larger)]
+            [
+                bits(out, CHECKS["cifar10"].larger)[k].mean() - bits(out, CHECKS["cifar10"].smaller)[k].mean()
+                for k in bits(out, CHECKS["cifar10"].larger)
+            ]
         ),
         abs=1e-6,
     )
@@ -260,17 +270,54 @@ def test_a_familys_table_says_what_has_been_run(evidence):
         cells = row(table, claim.text)
         if claim not in judged:
             assert cells[1] == "not run"
-            assert cells[2:7] == ["—"] * 5
+            assert cells[2:8] == ["—"] * 6
             continue
         effect, judgement = judged[claim]
         assert cells[1] == f"**{judgement.word}**"
-        assert cells[2] == tables.interval(effect)
-        assert cells[2].startswith(f"{100 * effect.value:+.2f} [")
-        assert cells[6] == "2 × 3"
-        assert cells[7].startswith(f"{claim.published:+.2f} (P, Table")
-        outside = not effect.low <= claim.published / 100 <= effect.high
-        assert cells[7].endswith("outside the interval") == outside
-    assert {claim.text for claim in judged} == {"the temperature helps", "margin and temperature together help"}
+        assert cells[2] == tables.size(effect, judgement)
+        assert cells[3] == tables.interval(effect)
+        assert cells[3].startswith(f"{100 * effect.value:+.2f} [")
+        assert cells[7] == "2 × 3"
+        assert cells[8].startswith(f"{claim.published:+.2f} (P, Table")
+    assert {claim.text for claim in judged} == {TEMPERATURE, BOTH}
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "word"),
+    [(0.001, 1e-4, "< 0.2"), (-0.001, 1e-4, "< 0.2"), (0.005, 1e-4, "> 0.2"), (-0.005, 1e-4, "> 0.2"),
+     (0.0025, 1e-3, "0.2 not excluded"), (0.0, 1e-2, "0.2 not excluded")],
+)  # fmt: skip
+def test_size_of_a_difference(value, error, word):
+    effect = crossed.Effect(value, error, 50.0, error, 3, 10, 100)
+    (judgement,) = crossed.judge([effect], MARGIN, LEVEL)
+    assert tables.size(effect, judgement) == word
+
+
+def test_a_claim_is_finished_with_all_its_seeds_on_three_sets():
+    needed = {
+        "larger": "cifar10/oracle",
+        "smaller": "cifar10/baseline",
+        "seeds": list(range(10, 50)),
+        "sets": [0, 1, 2],
+    }
+    assert FINISHED(needed)
+    assert not FINISHED(needed | {"sets": [0, 1]})
+    assert not FINISHED(needed | {"seeds": list(range(10, 49))})
+    assert not FINISHED({"larger": "cifar10/oracle", "smaller": "cifar10/baseline"})
+    assert FINISHED({"larger": "scratch/oracle", "smaller": "scratch/baseline", "seeds": [0, 1, 2], "sets": [0]})
+
+
+def test_effects_wait_for_all_runs(evidence, monkeypatch):
+    monkeypatch.setattr(published, "finished", FINISHED)
+    assert not any(evidence.effects("primary"))
+
+
+def test_primary_differences_by_part_of_the_images(evidence, monkeypatch):
+    monkeypatch.setattr(tables, "TEST_IMAGES", TEST)
+    monkeypatch.setitem(POOLS, "cifar10", replace(POOLS["cifar10"], extra=EXTRA))
+    cells = row(tables.parts(evidence), TEMPERATURE)
+    everything, official, extra = (float(cell) for cell in cells[1:])
+    assert everything * (TEST + EXTRA) == pytest.approx(official * TEST + extra * EXTRA, abs=2e-3 * (TEST + EXTRA))
 
 
 def test_words_are_those_of_the_whole_familys_correction(evidence, monkeypatch):
@@ -302,10 +349,11 @@ def test_arms_beside_their_prediction(evidence, out):
     cells = row(table, "`paper_combined`")
     mine = runs[runs.entry == "paper_combined"]
     assert cells[1] == "6"
-    assert cells[2] == f"{100 * mine.official.mean():.2f}"
-    assert cells[3] == f"{100 * mine.predicted.mean():.2f}"
-    assert cells[4] == f"{100 * mine.flagged_across.mean():.1f}"
-    assert row(table, "`frozen`")[4] == "—"
+    assert cells[2] == f"{100 * mine.accuracy.mean():.2f}"
+    assert cells[3] == f"{100 * mine.official.mean():.2f}"
+    assert cells[4] == f"{100 * mine.predicted.mean():.2f}"
+    assert cells[5] == f"{100 * mine.flagged_across.mean():.1f}"
+    assert row(table, "`frozen`")[5] == "—"
 
 
 def oracle(evidence, gain):
@@ -321,7 +369,7 @@ def test_the_check(evidence):
     assert "the instrument works" in tables.check(oracle(evidence, 0.0051))
     for gain in (0.0049, 0.0, -0.02):
         assert "it is broken, and no verdict holds" in tables.check(oracle(evidence, gain))
-    unfinished = replace(evidence, document={**evidence.document, "check": {"larger": "a/b", "smaller": "a/c"}})
+    unfinished = replace(evidence, document={**evidence.document, "checks": {"cifar10": {}}})
     assert tables.check(unfinished) == "The oracle has not been run."
 
 
@@ -356,6 +404,6 @@ def test_findings_print_and_fill_a_page(out, capsys, tmp_path):
 def test_words_of_p_values_and_points():
     assert [tables.p_value(p) for p in (0.0004, 0.001, 0.0421, 1.0)] == ["< .001", ".001", ".042", "1.000"]
     assert [tables.points(x) for x in (0.00123, -0.01)] == ["+0.12", "-1.00"]
-    assert tables._published(Claim("t", "a/b", "a/c"), None) == "—"
-    assert tables._published(Claim("t", "a/b", "a/c", "P, Fig. 1"), None) == "P, Fig. 1"
+    assert tables._published(Claim("t", "a/b", "a/c")) == "—"
+    assert tables._published(Claim("t", "a/b", "a/c", "P, Fig. 1")) == "P, Fig. 1"
     assert UNDECIDED in WORDS

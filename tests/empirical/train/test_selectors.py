@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from empirical.arms import PairRemedy, pair_remedy
+from empirical.arms import Given, PairRemedy, pair_remedy
 from empirical.data import load
 from empirical.losses import Objective, opposite_pairs, queue_pairs, two_view_pairs
 from empirical.selection import NO_FLAGS, flag
 from empirical.train.labels import PairLabels
 from empirical.train.loop import batch_loss, train
 from empirical.train.observers import Observer
-from empirical.train.selectors import BandSelector, LabelSelector, Thresholds, make_selector
+from empirical.train.selectors import BandSelector, KnownSelector, LabelSelector, Thresholds, make_selector
 from empirical.train.settings import Settings
 from empirical.train.simclr import Pairs
 from theory.checks import ParameterError
@@ -205,3 +205,30 @@ def test_an_oracle_without_labels_is_refused_before_anything_is_written(tmp_path
     with pytest.raises(ParameterError, match="^arm = oracle violates labels of training images, which digits lacks$"):
         make_selector(settings, blind, CPU)
     assert isinstance(make_selector(settings, images, CPU), LabelSelector)
+
+
+# --- the perfect selector --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_known_pairs_are_the_most_alike_of_different_classes(share):
+    z, rows = randn(12, 4), torch.tensor([8, 2, 0, 3, 6, 1])
+    positive, negative = two_view_pairs(z)
+    remedy = replace(
+        pair_remedy("paper_combined_known", None, Given(stated="cifar10")), pos_high=0.2, pos_low=0.2 + share
+    )
+    selector = KnownSelector(remedy, PairLabels(LABELS, 0, CPU))
+    found = selector.flags(Pairs(positive, negative, (positive, negative), z), rows, 0, 0)
+    assert not found.positive.any()
+    across = []
+    for i in range(12):
+        for j in range(12):
+            own, other = (LABELS[rows[k % 6]].item() for k in (i, j))
+            if negative[i, j] > -math.inf and (own != other or own == -1):
+                across.append((negative[i, j].item(), found.negative[i, j].item()))
+            else:
+                assert not found.negative[i, j]
+    wanted = share * (negative > -math.inf).sum().item()
+    flagged = [value for value, is_flagged in across if is_flagged]
+    assert wanted <= len(flagged) < wanted + 3  # a pair stands twice
+    assert min(flagged) > max(value for value, is_flagged in across if not is_flagged)
