@@ -81,7 +81,7 @@ def test_every_entrys_settings(part, ready):
         assert s.seed == 11
         assert s.arm == entry.arm
         assert s.tau == (TUNED.tau if entry.tau == "best" else stated.tau)
-        changed = {"arm", "tau", "loss", "remedy", "framework", "queue"}
+        changed = {"arm", "tau", "loss", "remedy", *entry.settings}
         assert replace(s, **{n: getattr(plain, n) for n in changed}) == plain
         if entry.arm.startswith("paper") and entry.given == Entry().given and "_all" not in name:
             assert s.remedy.as_printed
