@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from empirical.evidence import tables
 from empirical.evidence.published import load_evidence
 from empirical.findings import claims as findings
 from empirical.findings import pages
@@ -235,6 +236,12 @@ def test_what_the_page_says_to_a_sceptic():
     best = evidence.document["choices"]["cifar10"]["tau"]
     for near in (0.1, 0.2):
         assert 0 < tried.accuracy[f"tau-{best}"] - tried.accuracy[f"tau-{near}"] < tried.error[f"tau-{best}"]
+    gain = {claim.text: effect for claim, effect, _ in tables.judged(evidence, "after")}
+    known = gain["known look-alikes beat the paper's selection"]
+    assert known.low > 2 * (mean["paper_combined"] - mean["baseline"])
+    tuned = gain["selected pairs beat random ones at the tuned temperature"]
+    assert tuned.low > mean["paper_combined"] - mean["paper_combined_random"]
+    assert mean["paper_combined_random-best_tau"] < mean["best_tau"]
     runs = pd.read_csv(ROOT / "results" / "evidence_theory.csv")
     theirs = runs.groupby("entry").accuracy.mean()
     assert theirs["untrained"] < theirs["baseline"] == pytest.approx(mean["baseline"], abs=0.005)

@@ -206,6 +206,11 @@ def summary(evidence: Evidence) -> str:
         "An oracle that knows which negatives are of the anchor's own class, as no method without labels can, gives "
         f"{points(mean['oracle'])}.",
     ]
+    if "paper_combined_known" in mean:
+        parts.append(
+            "The paper's treatment of the most alike pairs of *different* classes, known by their labels, gives "
+            f"{points(mean['paper_combined_known'])} (a question asked afterwards)."
+        )
     scratch = _gains(evidence, "scratch")
     if "paper_combined" in scratch:
         told = ", ".join(f"{words} {points(scratch[name])}" for name, words in SAID.items() if name in scratch)
