@@ -56,7 +56,7 @@ SWEEPS = {
     "low": Sweep("P, Fig. 4b", "posLow", _LOW, (61.5, 62.1, 62.4, 62.9, 61.9), _named("paper_combined-low", _LOW, 0.5)),
     "factor": Sweep(
         "P, Table 9",
-        "ρ, temperature alone",
+        "ρ alone",
         _FACTOR,
         (61.67, 59.95, 59.63, 59.82, 60.05, 60.31),
         _named("paper_temperature-rho", _FACTOR, 0.7),
