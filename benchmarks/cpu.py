@@ -41,7 +41,7 @@ from empirical.train.observers import Batch, Observer, Row
 from empirical.train.parts import seed_of, set_rate
 from empirical.train.settings import Settings, learning_rate, phases
 from theory.checks import require
-from theory.command import Parser, markdown_table, run
+from theory.command import Parser, markdown_table, output, run
 from theory.files import write_bytes, write_json, write_text
 
 EARLIER = replace(SCALES["cpu"], train=None)  # photos-cpu until 2026-11
@@ -64,9 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, required=True, help="of one core, > 0")
     parser.add_argument("--data", required=True, help="cifar10 or npz:PATH")
     parser.add_argument("--seed", type=int, default=0, help="of the run (0)")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder of the runs")
+    parser.add_argument("--out", type=output, required=True, metavar="FOLDER", help="folder of the runs")
     parser.add_argument(
-        "--csv", type=Path, metavar="FILE", help="put the row into this table, in place of an older one"
+        "--csv", type=output, metavar="FILE", help="put the row into this table, in place of an older one"
     )
     return run(parser, _command, argv, resumable=True)
 

@@ -30,7 +30,7 @@ from empirical.encoders import extract
 from empirical.evaluate.probes import linear_probe
 from empirical.prediction import predict
 from empirical.train.loop import train
-from theory.command import Parser, run
+from theory.command import Parser, output, run
 from theory.files import write_json
 
 SCHEMA = "difficult-examples/benchmark-prediction/1"
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
     parser = Parser("python benchmarks/features.py", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one seed and few repetitions")
-    parser.add_argument("--json", type=Path, help="write everything to this file")
+    parser.add_argument("--json", type=output, help="write everything to this file")
     return run(parser, _command, argv)
 
 

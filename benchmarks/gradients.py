@@ -34,7 +34,7 @@ from empirical.statistics import mean_interval
 from empirical.train.checkpoint import load_network
 from empirical.train.loop import train
 from empirical.train.settings import Settings
-from theory.command import Parser, markdown_table, run
+from theory.command import Parser, markdown_table, output, run
 from theory.files import write_json
 
 SCHEMA = "difficult-examples/benchmark-gradients/1"
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
     parser = Parser("python benchmarks/gradients.py", description=__doc__)
     parser.add_argument("--checkpoint", type=Path, help="of a run without a remedy (a network for digits, trained now)")
-    parser.add_argument("--json", type=Path, help="write everything to this file")
+    parser.add_argument("--json", type=output, help="write everything to this file")
     return run(parser, _command, argv)
 
 

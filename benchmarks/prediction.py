@@ -24,7 +24,7 @@ import numpy as np
 from scipy.linalg import eigh
 
 from theory.checks import ParameterError
-from theory.command import Parser, add_workers, chosen_workers, markdown_table, run
+from theory.command import Parser, add_workers, chosen_workers, markdown_table, output, run
 from theory.draws import Noise
 from theory.files import claim, write_json, write_text
 from theory.params import GraphParameters
@@ -262,10 +262,10 @@ def _finish(out: Path, one: Design) -> None:
 def main(argv: Sequence[str] | None = None, prog: str = "python -m benchmarks.prediction") -> int:
     """Entry point of ``python -m benchmarks.prediction``."""
     parser = Parser(prog, __doc__, "--out FOLDER [options]")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", required=True, help="one file a graph; resumed")
+    parser.add_argument("--out", type=output, metavar="FOLDER", required=True, help="one file a graph; resumed")
     parser.add_argument("--kinds", nargs="+", choices=tuple(KINDS), default=list(KINDS), help="which graphs")
     parser.add_argument(
-        "--publish", type=Path, metavar="FILE", help="write all points, with their predictions, to this .csv"
+        "--publish", type=output, metavar="FILE", help="write all points, with their predictions, to this .csv"
     )
     add_workers(parser)
     return run(parser, _command, argv, resumable=True)

@@ -29,7 +29,7 @@ import numpy as np
 from scipy.sparse.linalg import eigsh
 
 from theory.bounds import error_bounds
-from theory.command import Parser, run
+from theory.command import Parser, output, run
 from theory.files import write_json
 from theory.graph import SimilarityGraph
 from theory.kinds import PAIRINGS
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
     parser = Parser("python benchmarks/theory.py", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller graphs and fewer repetitions")
-    parser.add_argument("--json", type=Path, help="write everything to this file")
+    parser.add_argument("--json", type=output, help="write everything to this file")
     return run(parser, _command, argv)
 
 

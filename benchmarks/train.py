@@ -38,7 +38,7 @@ from empirical.train.selectors import BandSelector
 from empirical.train.settings import Settings
 from empirical.train.simclr import SimCLR
 from theory.checks import ParameterError, require
-from theory.command import Parser, run
+from theory.command import Parser, output, run
 from theory.files import write_json
 
 SCHEMA = "difficult-examples/benchmark-train/1"
@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     steps.add_argument("--repeats", type=int, default=5, help="of every measurement, in turns")
     steps.set_defaults(measure=measure_steps, packages=("lightly", "lightning-fabric"))
     for command in (losses, steps):
-        command.add_argument("--json", type=Path, help="write everything to this file")
+        command.add_argument("--json", type=output, help="write everything to this file")
     return run(parser, _command, argv)
 
 

@@ -6,11 +6,10 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 
 from figures.style import FOLDER, save
 from theory.checks import require_known
-from theory.command import Parser, run
+from theory.command import Parser, output, run
 
 NAMES = (
     "adjacency",
@@ -36,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     missing: list[str] = []
     parser = Parser("python -m figures", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures to draw (all): " + ", ".join(NAMES))
-    parser.add_argument("--out", type=Path, default=FOLDER, help="folder of the pictures (figures)")
+    parser.add_argument("--out", type=output, default=FOLDER, help="folder of the pictures (figures)")
 
     def command(args: Namespace) -> None:
         for name in args.names:

@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 from empirical.statistics import WITHIN_NOISE, half_width, judge  # noqa: E402
 from figures import style  # noqa: E402
-from theory.command import Parser, run  # noqa: E402
+from theory.command import Parser, output, run  # noqa: E402
 from theory.files import write_text  # noqa: E402
 from theory.predict import evaluate  # noqa: E402
 from theory.simulate import Bounded, Experiment, run_experiment  # noqa: E402
@@ -364,7 +364,7 @@ def _parser() -> Parser:
     parser.add_argument("--coarse", action="store_true", help="a smaller grid, minutes on 2 cores")
     parser.add_argument("--predict", action="store_true", help="only the predictions, for the measured changes there")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--out", type=Path, default=ROOT / "figures", help="folder of the results (figures)")
+    parser.add_argument("--out", type=output, default=ROOT / "figures", help="folder of the results (figures)")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder of the finished cells (runs)")
     return parser
 

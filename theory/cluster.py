@@ -36,10 +36,17 @@ R = TypeVar("R")
 
 
 @contextlib.contextmanager
-def connected(scheduler: str, out: Path | None = None) -> Iterator[Cluster]:
-    """The cluster behind ``--scheduler``, its workers checked; see ``theory.workers.workers``."""
-    with _client(scheduler) as client, _probe(out) as probe:
-        cluster = Cluster(client, scheduler, probe)
+def connected(scheduler: str, seen: Path | None = None) -> Iterator[Cluster]:
+    """The cluster behind ``--scheduler``, its workers checked; see ``theory.workers.workers``.
+
+    Parameters
+    ----------
+    scheduler : str
+    seen : Path, optional
+        A file in the folder of ``--out``, which all workers must see.
+    """
+    with _client(scheduler) as client:
+        cluster = Cluster(client, scheduler, None if seen is None else seen.absolute())
         cluster.require_admitted()
         yield cluster
 
@@ -102,26 +109,6 @@ class _LeaveToMain(WorkerPlugin):
     def setup(self, worker: Any) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda *_: ask_to_stop())
-
-
-@contextlib.contextmanager
-def _probe(out: Path | None) -> Iterator[Path | None]:
-    """A file in the folder, or in the nearest one above that exists, for workers to look at."""
-    if out is None:
-        yield None
-        return
-    place = Path(out).absolute()
-    while not place.is_dir():
-        place = place.parent
-    path = place / f".seen-by-workers.{uuid.uuid4().hex}"
-    try:
-        path.touch()
-    except OSError as error:
-        raise ParameterError(f"cannot write {path}: {error.strerror}") from error
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
 
 
 # --- on a worker -----------------------------------------------------------------------------------

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import os
 import re
 import sys
 import textwrap
 import warnings
 from argparse import Action, ArgumentError, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from theory.checks import ParameterError, nearest
+from theory.files import inputs
 
 DISTRIBUTION = "difficult-examples"
-METAVARS = {int: "N", float: "X", Path: "FILE"}
-KINDS = {"int": "an integer", "float": "a number", "Path": "a file name", "fraction": "a fraction such as 1/3"}
+
+
+def output(text: str) -> Path:
+    """The type of an option that names what the command writes: a file, a folder, or the start of files' names."""
+    return Path(text)
+
+
+STEM = "STEM"  # metavar of the start of two files' names: STEM.csv and STEM.json
+METAVARS: dict[Callable[[str], Any], str] = {int: "N", float: "X", Path: "FILE", output: "FILE"}
+KINDS = {
+    "int": "an integer",
+    "float": "a number",
+    "Path": "a file name",
+    "output": "a file name",
+    "fraction": "a fraction such as 1/3",
+}
 NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan)")  # such as -1e-3, which argparse takes for an option
 
 
@@ -75,6 +91,25 @@ class Parser(argparse.ArgumentParser):
         if extra:
             raise ParameterError(f"unexpected argument {extra[0]}")
         return found
+
+    def paths(self, args: Namespace) -> tuple[dict[str, Path], dict[str, Path]]:
+        """What parsed arguments name: files and folders that the command writes, and what there is that it reads.
+
+        Keys are the option and the path, as errors call them. Any text that names a file, also after a colon
+        (``npz:FILE``) or as a pattern, counts as read, and so does a folder that is given as a path or after a colon.
+        """
+        written: dict[str, Path] = {}
+        read: dict[str, Path] = {}
+        for action in self._actions:
+            value = getattr(args, action.dest, None)
+            for one in value if isinstance(value, list) else [value]:
+                if action.type is output:
+                    if one is not None and action.metavar != STEM:  # whose files are checked when they are written
+                        written[f"{_name(action)} {one}"] = Path(one)
+                elif isinstance(one, str | Path) and action.choices is None:
+                    names = [f"{one}.csv", f"{one}.json"] if action.metavar == STEM else _read(one)
+                    read |= {f"{_name(action)} {name}": Path(name) for name in names if os.path.exists(name)}
+        return written, read
 
     def error(self, message: str) -> NoReturn:
         if alternatives := re.fullmatch(r"one of the arguments (.+) is required", message):
@@ -153,6 +188,27 @@ class _Version(Action):
         parser.exit()
 
 
+def _read(value: str | Path) -> list[str]:
+    """Files and folders that an argument may name."""
+    text = str(value)
+    names = [text] if isinstance(value, Path) or os.path.isfile(text) else []
+    if text.partition(":")[2]:
+        names.append(text.partition(":")[2])
+    return names + (glob.glob(text, recursive=True) if re.search(r"[*?[]", text) else [])
+
+
+def _require_apart(written: Mapping[str, Path], read: Mapping[str, Path]) -> None:
+    """Refuse an output that is an input or another output; what a folder will hold is checked when it is written."""
+    places = {name: os.path.realpath(path) for name, path in written.items()}
+    for name, path in written.items():
+        for other, source in read.items():
+            if path.exists() and path.samefile(source):
+                raise ParameterError(f"{name}: it is an input of this command ({other})")
+        for other, place in places.items():
+            if other != name and place == places[name]:
+                raise ParameterError(f"{name}: it is another output of this command ({other})")
+
+
 def sentence(doc: str) -> str:
     """The first sentence of a module's docstring, without the command that runs it."""
     return re.sub(r": ``python -m [^`]+``", "", doc.strip().partition("\n\n")[0]).replace("\n", " ")
@@ -171,18 +227,22 @@ def _shell(prog: str, arguments: str) -> str:
 
 
 def run(
-    parser: argparse.ArgumentParser,
+    parser: Parser,
     command: Callable[[Namespace], None],
     argv: Sequence[str] | None,
     resumable: bool = False,
 ) -> int:
     """Run a command on parsed arguments; bad input becomes one line on stderr and exit code 2, Ctrl-C exit code 130.
 
-    A warning is one line on stderr too.
+    A warning is one line on stderr too. What the arguments name as read is not written, whatever its name.
     """
     formatted, warnings.formatwarning = warnings.formatwarning, _one_line
     try:
-        command(parser.parse_args(argv))
+        args = parser.parse_args(argv)
+        written, read = parser.paths(args)
+        _require_apart(written, read)
+        with inputs(read):
+            command(args)
         sys.stdout.flush()
     except ParameterError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
+import stat
 import tomllib
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from theory.checks import ParameterError, require
+from theory.locks import alive
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,31 +31,135 @@ def write_bytes(path: Path, content: bytes, keep: Path | None = None) -> None:
     """Write a file under a temporary name and rename it, so that a reader sees all of it or none.
 
     It is on the disk before it has its name, so that a power cut leaves all of it or none too. The file that
-    it replaces stays under the name ``keep``, if that is given.
+    it replaces stays under the name ``keep``, if that is given; else its mode and, where that is allowed, its owner
+    are kept. A link stays, and the file that it points to is replaced.
     """
-    require_writable(path)
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    found, staged = require_writable(path), None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if keep is not None and path.exists():
-            os.replace(path, keep)
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+        staged = _stage(found, content)
+        if keep is not None and found.exists():
+            os.replace(found, keep)
+        os.replace(staged, found)
+        _sync_folder(found.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ParameterError(f"cannot write {path}: {error.strerror}") from error
+        raise _refusal(path, error) from error
+    finally:
+        _discard(staged)
+
+
+def write_together(files: Mapping[Path, bytes | str]) -> None:
+    """Write files that belong together, so that nobody finds those of two runs side by side.
+
+    All are on the disk under temporary names before anything is changed. Then the old ones go, the last first,
+    and the new ones appear, the last of which says that they are complete.
+
+    Parameters
+    ----------
+    files : mapping of Path to bytes or str
+        Contents in the order in which they appear.
+
+    Raises
+    ------
+    ParameterError
+        If one cannot be written (nothing has been changed if the disk was full), or two have one name.
+    """
+    found = {path: require_writable(path) for path in files}
+    places = {path: os.path.realpath(found[path]) for path in files}
+    for path, place in places.items():
+        if list(places.values()).count(place) > 1:
+            raise ParameterError(f"cannot write {path}: another output of this command has that name")
+    staged: dict[Path, Path] = {}
+    path, ordered = Path(), list(files)
+    try:
+        for path in ordered:
+            content = files[path]
+            staged[path] = _stage(found[path], content.encode() if isinstance(content, str) else content)
+        for path in reversed(ordered) if len(ordered) > 1 else ():
+            found[path].unlink(missing_ok=True)
+        for path in ordered:
+            os.replace(staged[path], found[path])
+        for folder in {one.parent for one in found.values()}:
+            _sync_folder(folder)
+    except OSError as error:
+        raise _refusal(path, error) from error
+    finally:
+        for temporary in staged.values():
+            _discard(temporary)
+
+
+def picture(figure: Figure, suffix: str) -> bytes:
+    """A figure in the format of a file's suffix, such as ``.png``."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=suffix[1:], dpi=150)
+    return buffer.getvalue()
 
 
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a figure in the format of the file's suffix, see ``write_bytes``."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=path.suffix[1:], dpi=150)
-    write_bytes(path, buffer.getvalue())
+    write_bytes(path, picture(figure, path.suffix))
+
+
+def _stage(path: Path, content: bytes) -> Path:
+    """Put a file's content on the disk beside it, under a name that only this process gives."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path)
+    temporary = _temporary(path)
+    before = path.stat() if path.exists() else None
+    # A link that somebody has put there is neither followed nor replaced.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(temporary, flags, 0o666 if before is None else 0o600)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            if before is not None:
+                _give(descriptor, before)
+            _sync(descriptor)
+    except BaseException:
+        _discard(temporary)
+        raise
+    return temporary
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}")
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what processes that have ended, killed while they wrote this file, have left of it."""
+    start = f".{path.name}."
+    try:
+        names = os.listdir(path.parent)
+    except OSError:
+        return  # which whoever writes there is told
+    for name in names:
+        pid = name.removeprefix(start)
+        ours = name.startswith(start) and pid.isascii() and pid.isdecimal()
+        if ours and (int(pid) == os.getpid() or not alive(int(pid))):
+            _discard(path.with_name(name))
+
+
+def _discard(temporary: Path | None) -> None:
+    if temporary is not None:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _give(descriptor: int, before: os.stat_result) -> None:
+    """Give a new file the owner, if we may, and the mode of the one that it replaces."""
+    if hasattr(os, "fchown"):  # not on Windows
+        with suppress(OSError):
+            os.fchown(descriptor, before.st_uid, before.st_gid)
+        os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
+
+
+def _sync(descriptor: int) -> None:
+    """Put an open file on the disk, where the file system can."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+            raise
 
 
 def _sync_folder(folder: Path) -> None:
@@ -66,27 +173,120 @@ def _sync_folder(folder: Path) -> None:
                 os.close(descriptor)
 
 
-def require_writable(path: Path) -> None:
-    """Fail early, and without writing, where a file could not be written."""
+def require_writable(path: Path) -> Path:
+    """Fail early, and without writing, where a file could not be written, or would destroy something else.
+
+    Parameters
+    ----------
+    path : Path
+        A new name or a regular file, or a link to one of these.
+
+    Returns
+    -------
+    Path
+        The file itself, behind all links.
+
+    Raises
+    ------
+    ParameterError
+        If it is a folder, a device, a pipe …; an input of the command that runs, whatever its name; the file into
+        which the command prints; or in no folder that can be written to.
+    """
     path = Path(path)
-    if path.is_dir() or path.name in ("", ".."):
+    try:
+        there = _status(path)
+        found = Path(os.path.realpath(path)) if path.is_symlink() else path
+        _status(_temporary(found))  # whose name may be too long
+    except (OSError, ValueError) as error:
+        raise _refusal(path, error) from error
+    if path.name in ("", "..") or (there is not None and stat.S_ISDIR(there.st_mode)):
         raise ParameterError(f"cannot write {path}: it is a folder")
-    place = path.parent
-    while not place.exists():
-        place = place.parent
-    if not place.is_dir() or not os.access(place, os.W_OK):
+    if there is not None:
+        _require_replaceable(path, found, there)
+    place = nearest_folder(found.parent)
+    if place is None:
+        raise ParameterError(f"cannot write {path}: there is no {found.anchor or found}")
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         raise ParameterError(f"cannot write {path}: {place} is no writable folder")
+    return found
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _require_replaceable(path: Path, found: Path, there: os.stat_result) -> None:
+    for kind, name in KINDS.items():
+        if stat.S_IFMT(there.st_mode) == kind:
+            raise ParameterError(f"cannot write {path}: it is a {name}")
+    if not stat.S_ISREG(there.st_mode):
+        raise ParameterError(f"cannot write {path}: it is no regular file")
+    if not os.access(found, os.W_OK):
+        raise ParameterError(f"cannot write {path}: it is write-protected")
+    for name, source in (item for known in _inputs for item in known.items()):
+        with suppress(OSError):
+            if os.path.samestat(os.stat(source), there):
+                raise ParameterError(f"cannot write {path}: it is an input of this command ({name})")
+    for stream in (1, 2):
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(stream), there):
+                raise ParameterError(f"cannot write {path}: the command prints into it")
+
+
+KINDS = {
+    stat.S_IFCHR: "device",
+    stat.S_IFBLK: "device",
+    stat.S_IFIFO: "pipe",
+    stat.S_IFSOCK: "socket",
+}
+
+_inputs: list[dict[str, Path]] = []  # of the commands that run, files by what a user calls them
+
+
+@contextmanager
+def inputs(files: Mapping[str, Path]) -> Iterator[None]:
+    """For the time of a command, refuse to write any of these files; the keys are what errors call them."""
+    _inputs.append(dict(files))
+    try:
+        yield
+    finally:
+        _inputs.pop()
+
+
+def add_input(name: str, path: Path) -> None:
+    """Refuse to write this file too, if a command runs."""
+    if _inputs:
+        _inputs[-1][name] = path
+
+
+def nearest_folder(path: Path) -> Path | None:
+    """What there is of a path: itself or the nearest folder above it; None on a drive that is missing."""
+    return next((place for place in (path, *path.parents) if os.path.lexists(place)), None)
+
+
+def _refusal(path: Path, error: OSError | ValueError) -> ParameterError:
+    return ParameterError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}")
+
+
+def json_text(document: Any) -> str:
+    """A JSON document; fractions become floats, NaN and infinity are refused, for they are not JSON."""
+    return json.dumps(document, indent=2, allow_nan=False, default=float) + "\n"
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write a JSON document; fractions become floats, NaN and infinity are refused, for they are not JSON."""
-    write_text(path, json.dumps(document, indent=2, allow_nan=False, default=float) + "\n")
+    """Write a JSON document, see ``json_text`` and ``write_bytes``."""
+    write_text(path, json_text(document))
 
 
 def missing(path: Path, kind: str = "file") -> str:
     """In words: which file, or which folder on the way to it, is missing, and where."""
     place = Path(path).absolute()
     while not place.parent.exists():
+        if place.parent == place.parent.parent:  # a drive of Windows
+            return f"there is no {place.parent}"
         place, kind = place.parent, "folder"
     return f"there is no {kind} {place.name} in {place.parent}"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from theory.checks import ParameterError, nearest
-from theory.command import Parser, run, sentence
+from theory.command import Parser, output, run, sentence
 
 SHELLS = ("bash", "zsh", "tcsh")
 
@@ -97,6 +97,6 @@ def completion(parser: Parser, found: Sequence[Room], shell: str) -> str:
     for action in (action for one in parsers.values() for action in one._actions):
         if action.metavar == "FOLDER":
             action.complete = shtab.DIRECTORY
-        elif action.type is Path or action.metavar == "FILE":
+        elif action.type in (Path, output) or action.metavar == "FILE":
             action.complete = shtab.FILE
     return str(shtab.complete(whole, shell))

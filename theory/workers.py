@@ -14,6 +14,7 @@ from pathlib import Path
 
 from theory.checks import ParameterError, require, require_integer
 from theory.engine import HERE, STOPPED, Pool, Processes
+from theory.locks import locked
 
 
 @contextmanager
@@ -29,7 +30,7 @@ def workers(jobs: int = 1, scheduler: str | None = None, out: Path | None = None
         (``tcp://host:8786``) or the name of a scheduler's file uses a running one. A task whose worker is lost
         is done again by another.
     out : Path, optional
-        The folder into which tasks write: all workers of the cluster must see it.
+        The folder into which tasks write, ``locked`` for the time of the block: all workers of the cluster must see it.
 
     Yields
     ------
@@ -38,14 +39,16 @@ def workers(jobs: int = 1, scheduler: str | None = None, out: Path | None = None
     Raises
     ------
     ParameterError
-        If jobs is no positive integer, there is no such cluster, or one of its workers has another version of
-        this package or does not see the folder; later, if a worker is killed or the cluster is lost.
+        If jobs is no positive integer, another process has the folder, there is no such cluster, or one of its
+        workers has another version of this package or does not see the folder; later, if a worker is killed or the
+        cluster is lost.
     SystemExit
         With code 143, on SIGTERM.
     """
     jobs = require_integer("jobs", jobs, 1)
     require(scheduler is None or jobs == 1, "jobs", jobs, "no --jobs beside --scheduler")
-    with _leaving_on_request(), _pool(jobs, scheduler, out) as pool:
+    lock: AbstractContextManager[Path | None] = nullcontext() if out is None else locked(out)
+    with _leaving_on_request(), lock as seen, _pool(jobs, scheduler, seen) as pool:
         try:
             yield pool
         except BaseException:
@@ -53,7 +56,7 @@ def workers(jobs: int = 1, scheduler: str | None = None, out: Path | None = None
             raise
 
 
-def _pool(jobs: int, scheduler: str | None, out: Path | None) -> AbstractContextManager[Pool]:
+def _pool(jobs: int, scheduler: str | None, seen: Path | None) -> AbstractContextManager[Pool]:
     if scheduler is None:
         return nullcontext(HERE) if jobs == 1 else closing(Processes(jobs))
     try:
@@ -61,7 +64,7 @@ def _pool(jobs: int, scheduler: str | None, out: Path | None) -> AbstractContext
     except ModuleNotFoundError as error:
         missing = "an installed Dask: pip install 'difficult-examples[cluster]'"
         raise ParameterError("scheduler", scheduler, missing) from error
-    return connected(scheduler, out)
+    return connected(scheduler, seen)
 
 
 @contextmanager

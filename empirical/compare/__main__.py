@@ -16,7 +16,7 @@ from empirical.recipes import RECIPES, check_recipe_fits, recipe
 from empirical.train.options import add_arguments, given, require_alone
 from empirical.train.settings import Running, settings_from_arguments
 from theory.checks import ParameterError
-from theory.command import Parser, add_workers, chosen_workers, run
+from theory.command import Parser, add_workers, chosen_workers, output, run
 from theory.plan import THREE_LEVEL
 
 
@@ -63,7 +63,7 @@ def parser(prog: str) -> Parser:
     add_arguments(found, Running())
     add_workers(found)
     place = found.group("output").add_mutually_exclusive_group(required=True)
-    place.add_argument("--out", type=Path, metavar="FOLDER", help="folder of the experiment")
+    place.add_argument("--out", type=output, metavar="FOLDER", help="folder of the experiment")
     again = "write the report of a finished experiment again, from the files in its folder alone"
     place.add_argument("--report", type=Path, metavar="FOLDER", help=again)
     return found

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from empirical.contest.sets import FAMILIES, PHOTOS, Scale, recipes, scale
 from theory.checks import require, require_integer
-from theory.command import Parser, add_workers, chosen_workers, run
+from theory.command import Parser, add_workers, chosen_workers, output, run
 from theory.files import require_writable
 from theory.workers import workers
 
@@ -43,8 +43,8 @@ def parser(prog: str) -> Parser:
     add("--checkpoints", nargs="+", type=Path, default=[], metavar="FOLDER", help=checkpoints)
     add_workers(found)
     add = found.group("output").add_argument
-    add("--out", type=Path, required=True, metavar="FOLDER", help="folder of networks, features and numbers")
-    add("--publish", type=Path, metavar="STEM", help="write the results to STEM.csv and STEM.json too")
+    add("--out", type=output, required=True, metavar="FOLDER", help="folder of networks, features and numbers")
+    add("--publish", type=output, metavar="STEM", help="write the results to STEM.csv and STEM.json too")
     return found
 
 

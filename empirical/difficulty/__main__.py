@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from empirical.choices import ROUNDS, SCORES, SHARE
 from empirical.options import add_source, require_source
 from theory.checks import ParameterError, require
-from theory.command import Parser, add_workers, chosen_workers, run
+from theory.command import Parser, add_workers, chosen_workers, output, run
 from theory.files import require_writable
 from theory.plan import SPACES, Plan
 from theory.workers import workers
@@ -58,7 +58,7 @@ def parser(prog: str) -> Parser:
     add("--pairs", type=int, default=200, help="most alike pairs to write, >= 0")
     add("--seed", type=int, default=0, help="seed of batches and probes, >= 0")
     add = found.group("output").add_argument
-    add("--out", type=Path, metavar="FOLDER", help="folder for tables, indices and pictures")
+    add("--out", type=output, metavar="FOLDER", help="folder for tables, indices and pictures")
     add("--json", action="store_true", help="print the overlaps and counts as JSON")
     add_workers(found)
     return found

@@ -12,7 +12,7 @@ from empirical.embed.settings import CACHED, COMPONENTS, DEFAULT_SIDE, EFFICIENT
 from empirical.train.options import add_arguments
 from empirical.train.settings import settings_from_arguments
 from theory.checks import ParameterError, require
-from theory.command import Parser, run
+from theory.command import Parser, output, run
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.embed") -> int:
@@ -46,7 +46,7 @@ def parser(prog: str) -> Parser:
     kept = f"principal components of its features that are kept, {COMPONENTS}; 0 for all features"
     add("--components", type=int, default=default.components, help=kept)
     add = found.group("output").add_argument
-    add("--out", type=Path, required=True, help="an .npz file; -0, -1, … come before the suffix where --sets > 1")
+    add("--out", type=output, required=True, help="an .npz file; -0, -1, … come before the suffix where --sets > 1")
     return found
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from empirical.evidence.design import BENCHES, PARTS, POOLS
 from theory.checks import ParameterError, require_integer
-from theory.command import Parser, add_workers, chosen_workers, run
+from theory.command import Parser, add_workers, chosen_workers, output, run
 from theory.files import require_writable
 from theory.workers import workers
 
@@ -52,8 +52,8 @@ def parser(prog: str) -> Parser:
     add("--sets", type=int, help="training sets, the first ones, >= 1 (each part's own number)")
     add_workers(found)
     add = found.group("output").add_argument
-    add("--out", type=Path, required=True, metavar="FOLDER", help="folder of caches and runs, shared by all parts")
-    add("--publish", type=Path, metavar="STEM", help="write the results to STEM.csv and STEM.json")
+    add("--out", type=output, required=True, metavar="FOLDER", help="folder of caches and runs, shared by all parts")
+    add("--publish", type=output, metavar="STEM", help="write the results to STEM.csv and STEM.json")
     return found
 
 

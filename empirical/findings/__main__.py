@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from theory.checks import ParameterError
-from theory.command import Parser, run
+from theory.command import Parser, output, run
 from theory.files import missing, require_writable, write_text
 
 STEM = Path("results/evidence")
@@ -29,7 +29,7 @@ def parser(prog: str) -> Parser:
     results = f"published results, STEM.csv and STEM.json, of the evidence or of a study ({STEM})"
     found.group("results").add_argument("stem", nargs="?", type=Path, default=STEM, metavar="STEM", help=results)
     add = found.group("output").add_argument
-    add("--page", type=Path, help="fill the tables of this markdown page in place of printing them")
+    add("--page", type=output, help="fill the tables of this markdown page in place of printing them")
     add("--prefix", default="", help="of the tables' names on the page (none)")
     return found
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from empirical.choices import SHARE
 from empirical.options import add_source, require_source
 from empirical.profile.reading import describe
 from theory.checks import is_finite, require
-from theory.command import Parser, add_workers, chosen_workers, run
+from theory.command import Parser, add_workers, chosen_workers, output, run
 from theory.files import require_writable
 from theory.plan import plan_from_profile
 from theory.workers import workers
@@ -43,8 +42,8 @@ def parser(prog: str) -> Parser:
     add("--difficult-share", type=float, default=SHARE, help="share of each class taken for difficult, 0 to 1")
     add("--tau", type=float, help="temperature of the loss that trained the features, > 0 (that of the checkpoint)")
     add = found.group("output").add_argument
-    add("--out", type=Path, help="write the profile, for theory.bounds, to this JSON file")
-    add("--difficult-out", type=Path, help="write the indices of the difficult samples to this .npy file")
+    add("--out", type=output, help="write the profile, for theory.bounds, to this JSON file")
+    add("--difficult-out", type=output, help="write the indices of the difficult samples to this .npy file")
     add("--json", action="store_true", help="print the profile as JSON")
     add_workers(found)
     return found

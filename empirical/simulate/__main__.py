@@ -9,7 +9,7 @@ from typing import Any
 
 from empirical.simulate.settings import LOSSES, REMEDIES, REQUIRED, Settings, load_experiment, settings_from
 from theory.checks import ParameterError
-from theory.command import Parser, add_workers, chosen_workers, run
+from theory.command import Parser, add_workers, chosen_workers, output, run
 from theory.kinds import PAIRINGS
 
 
@@ -61,7 +61,7 @@ def parser(prog: str) -> Parser:
     add = found.group("output").add_argument
     check = "in place of training: does the plan's size of each remedy close the gap at the optimum of InfoNCE"
     add("--check-plan", action="store_true", help=check)
-    add("--out", type=Path, metavar="FOLDER", required=True, help="folder of the results")
+    add("--out", type=output, metavar="FOLDER", required=True, help="folder of the results")
     return found
 
 

@@ -11,7 +11,7 @@ from empirical.study.parts import PARTS, SCALES
 from empirical.train.options import add_arguments, given, require_alone
 from empirical.train.settings import Running, settings_from_arguments
 from theory.checks import ParameterError
-from theory.command import Parser, add_workers, chosen_workers, run
+from theory.command import Parser, add_workers, chosen_workers, output, run
 from theory.files import require_writable
 from theory.workers import workers
 
@@ -47,10 +47,10 @@ def parser(prog: str) -> Parser:
     add_workers(found)
     add = found.group("output").add_argument
     place = found.group("output").add_mutually_exclusive_group(required=True)
-    place.add_argument("--out", type=Path, metavar="FOLDER", help="folder of the runs")
+    place.add_argument("--out", type=output, metavar="FOLDER", help="folder of the runs")
     again = "write the results of finished runs again, from the files in their folder alone"
     place.add_argument("--report", type=Path, metavar="FOLDER", help=again)
-    add("--publish", type=Path, metavar="STEM", help="write the results to STEM.csv and STEM.json too")
+    add("--publish", type=output, metavar="STEM", help="write the results to STEM.csv and STEM.json too")
     return found
 
 

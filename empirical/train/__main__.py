@@ -17,7 +17,7 @@ from empirical.recipes import RECIPES, check_recipe_fits, recipe
 from empirical.train.options import add_arguments, given
 from empirical.train.settings import Running, Settings, settings_from_arguments
 from theory.checks import ParameterError, require
-from theory.command import Parser, run
+from theory.command import Parser, output, run
 from theory.plan import Plan
 
 
@@ -51,7 +51,7 @@ def parser(prog: str) -> Parser:
     found.group("optimisation").add_argument("--seed", type=int, default=0, help="of weights, views and batches, >= 0")
     add = found.group("output").add_argument
     add("--protocol", choices=PROTOCOLS, default="lbfgs", help=f"of probe and kNN: {', '.join(PROTOCOLS)}")
-    add("--out", type=Path, metavar="FOLDER", required=True, help="folder of the run")
+    add("--out", type=output, metavar="FOLDER", required=True, help="folder of the run")
     return found
 
 

@@ -6,13 +6,12 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from theory import formulas
 from theory.bounds import DEFAULTS, SCHEMA
 from theory.checks import ParameterError, require, require_integer
-from theory.command import Parser, format_number, run
+from theory.command import Parser, format_number, output, run
 from theory.files import require_writable, write_figure, write_text
 from theory.options import GIVEN, add_graph, given_six, graph_of_options, pairing_of
 from theory.params import GraphParameters, SixLevels
@@ -56,10 +55,10 @@ def parser(prog: str, level: Any = float) -> Parser:
         help="vary alpha, beta, gamma, a level such as across.difficult (within. or across., then easy, mixed or "
         "difficult; it replaces the given one) or any other number above; at most twice",
     )
-    add("--out", type=Path, help="write the sweep's table to this .csv or .json file")
-    add("--plot", type=Path, help="draw the excess over the clean bound to this .png or .svg file")
+    add("--out", type=output, help="write the sweep's table to this .csv or .json file")
+    add("--plot", type=output, help="draw the excess over the clean bound to this .png or .svg file")
     add = found.group("output").add_argument
-    add("--plan", type=Path, help="write the plan, for empirical.train, to this JSON file")
+    add("--plan", type=output, help="write the plan, for empirical.train, to this JSON file")
     add("--json", action="store_true", help="print JSON")
     return found
 

@@ -7,12 +7,11 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from theory.bounds import DEFAULTS
 from theory.checks import ParameterError, require, require_known
-from theory.command import Parser, format_number, run
+from theory.command import Parser, format_number, output, run
 from theory.files import require_writable, write_figure, write_text
 from theory.options import add_graph, given_six, graph_of_options, pairing_of
 from theory.params import GraphParameters, SixLevels
@@ -66,8 +65,8 @@ def parser(prog: str) -> Parser:
         metavar="NAME=START:STOP:STEP",
         help="vary a number above, such as gamma, epsilon or labels_per_class; at most twice",
     )
-    add("--out", type=Path, help="write the sweep's table to this .csv or .json file")
-    add("--plot", type=Path, help="draw the predicted accuracy to this .png or .svg file")
+    add("--out", type=output, help="write the sweep's table to this .csv or .json file")
+    add("--plot", type=output, help="draw the predicted accuracy to this .png or .svg file")
     found.group("output").add_argument("--json", action="store_true", help="print JSON")
     return found
 

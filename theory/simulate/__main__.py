@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from theory.command import Parser, add_workers, chosen_workers, run
+from theory.command import Parser, add_workers, chosen_workers, output, run
 from theory.simulate import Experiment, run_experiment, summary
 
 
@@ -27,7 +27,7 @@ def parser(prog: str) -> Parser:
     add("experiment", type=Path, metavar="EXPERIMENT", help="a TOML file, see docs/simulation.md")
     add_workers(found)
     add = found.group("output").add_argument
-    add("--out", type=Path, metavar="FOLDER", required=True, help="folder for the results; a finished cell is kept")
+    add("--out", type=output, metavar="FOLDER", required=True, help="folder for the results; a finished cell is kept")
     return found
 
 
