@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,12 +17,15 @@ from numpy.typing import NDArray
 from empirical.arms import ARMS, NotApplicable
 from empirical.choices import SHARE
 from empirical.data import take, without
+from empirical.data.arrays import read_integers
 from empirical.data.augment import to_float
 from empirical.data.sources import balanced_order
 from empirical.evaluate.protocol import Protocol
+from empirical.train.logs import read_result
 from empirical.train.settings import ALONE, Running, Settings
+from theory.checks import ParameterError
 from theory.engine import Pool, report
-from theory.files import write_json
+from theory.files import write_bytes, write_json
 from theory.kinds import Pairing
 from theory.plan import Profile, plan_from_profile
 
@@ -54,8 +59,12 @@ class Task:
 
     @property
     def finished(self) -> bool:
-        """Whether its result is on disk."""
-        return (self.out / "result.json").exists()
+        """Whether its whole result is on disk; a damaged one counts as none."""
+        try:
+            read_result(self.out / "result.json")
+        except ParameterError:
+            return False
+        return True
 
 
 # --- what a worker does ----------------------------------------------------------------------------
@@ -127,8 +136,9 @@ def _profile_network(task: Task, network: Any) -> None:
         pictures = take(images.x_train, torch.from_numpy(rows))
         h, _ = extract(network, pictures)
         save_array(task.out / "difficult.npy", np.flatnonzero(_difficult(task, network, images, found)))
+        content = io.BytesIO()
         np.savez_compressed(
-            task.out / "evidence.npz",
+            content,
             rows=rows,
             features=h.numpy(),
             labels=labels[rows],
@@ -136,6 +146,7 @@ def _profile_network(task: Task, network: Any) -> None:
             images=pictures.numpy(),
             class_names=np.array(images.class_names),
         )
+        write_bytes(task.out / "evidence.npz", content.getvalue())
 
 
 def _difficult(task: Task, network: Any, images: Images, found: Measurement) -> NDArray[np.bool_]:
@@ -196,6 +207,9 @@ def _report_epochs(task: Task, step: int, steps: int, epoch: int) -> None:
 def run_tasks(tasks: Sequence[Task], pool: Pool, description: str) -> None:
     """Do the tasks that are not finished, under a bar that counts epochs over all workers."""
     unfinished = [task for task in tasks if not task.finished]
+    for task in unfinished:
+        if (task.out / "result.json").exists():
+            warnings.warn(f"{task.out / 'result.json'} is damaged: the run is done again", stacklevel=2)
     if unfinished:
         pool.run(execute, unfinished, [task.epochs for task in unfinished], desc=description, unit="epoch")
 
@@ -210,7 +224,7 @@ def dropped(arm: str, settings: Settings, warmup: Path, seed: int) -> tuple[int,
         if not mixed:
             raise NotApplicable("no image is mixed at ω = 0")
         return tuple(mixed)
-    difficult = np.load(warmup / "difficult.npy")
+    difficult = read_integers("difficult", warmup / "difficult.npy")
     if kind == "difficult":
         return tuple(int(i) for i in difficult)
     # As many of each class as the difficult ones, drawn anew for every seed.

@@ -8,7 +8,7 @@ import json
 import os
 import stat
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from theory.locks import alive
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+DATA = "data_digests"  # key of the digests beside the settings that are recorded
 Refusal = Callable[[str, str, str], ParameterError]  # of a setting's name, what it was and what it is now
 
 
@@ -47,7 +48,7 @@ def write_bytes(path: Path, content: bytes, keep: Path | None = None) -> None:
         _discard(staged)
 
 
-def write_together(files: Mapping[Path, bytes | str]) -> None:
+def write_together(files: Mapping[Path, bytes | str], gone: Iterable[Path] = ()) -> None:
     """Write files that belong together, so that nobody finds those of two runs side by side.
 
     All are on the disk under temporary names before anything is changed. Then the old ones go, the last first,
@@ -57,6 +58,8 @@ def write_together(files: Mapping[Path, bytes | str]) -> None:
     ----------
     files : mapping of Path to bytes or str
         Contents in the order in which they appear.
+    gone : iterable of Path
+        Files that belong to them too, and that this run has not.
 
     Raises
     ------
@@ -76,6 +79,8 @@ def write_together(files: Mapping[Path, bytes | str]) -> None:
             staged[path] = _stage(found[path], content.encode() if isinstance(content, str) else content)
         for path in reversed(ordered) if len(ordered) > 1 else ():
             found[path].unlink(missing_ok=True)
+        for path in gone:
+            require_writable(path).unlink(missing_ok=True)
         for path in ordered:
             os.replace(staged[path], found[path])
         for folder in {one.parent for one in found.values()}:
@@ -92,11 +97,6 @@ def picture(figure: Figure, suffix: str) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format=suffix[1:], dpi=150)
     return buffer.getvalue()
-
-
-def write_figure(path: Path, figure: Figure) -> None:
-    """Write a figure in the format of the file's suffix, see ``write_bytes``."""
-    write_bytes(path, picture(figure, path.suffix))
 
 
 def _stage(path: Path, content: bytes) -> Path:
@@ -301,7 +301,11 @@ def unreadable(path: Path, error: OSError) -> ParameterError:
 
 
 def read_document(
-    path: Path, schema: str, keys: set[str], earlier: Mapping[str, Mapping[str, Any]] | None = None
+    path: Path,
+    schema: str,
+    keys: set[str],
+    earlier: Mapping[str, Mapping[str, Any]] | None = None,
+    beside: Set[str] = frozenset(),
 ) -> dict[str, Any]:
     """Read a JSON document of one schema with exactly the given keys.
 
@@ -312,6 +316,8 @@ def read_document(
     keys : set of str
     earlier : mapping, optional
         Earlier schemas that are read too, and what a document of each has in place of the keys that it lacks.
+    beside : set of str, optional
+        Keys that it may have too.
 
     Raises
     ------
@@ -323,13 +329,44 @@ def read_document(
     known = isinstance(found, str) and found in added
     require(found == schema or known, f"schema of {path}", found, f"schema == {schema}")
     lacking = added[str(found)] if known else {}
-    check_keys(str(path), document, (keys | {"schema"}) - set(lacking))
+    check_keys(str(path), document, (keys | {"schema"} | (beside & set(document))) - set(lacking))
     return {**document, **lacking, "schema": schema}
 
 
 def has_schema(path: Path, schema: str) -> bool:
     """Whether a JSON document is of this schema; ParameterError if the file cannot be read or is not JSON."""
     return bool(_read(path, "JSON", json.loads).get("schema") == schema)
+
+
+def read_json(path: Path, *keys: str) -> dict[str, Any]:
+    """Read a JSON object; ParameterError if the file cannot be read, is none, or lacks one of the keys."""
+    document = _read(path, "JSON", json.loads)
+    lacking = [key for key in keys if key not in document]
+    require(not lacking, str(path), f"no {', '.join(lacking)}", f"a JSON object with {', '.join(keys)}")
+    return document
+
+
+def read_table(path: Path, *columns: str) -> Any:
+    """Read a CSV file with pandas; ParameterError if it cannot be read, has no rows, or lacks one of the columns.
+
+    Of the columns that are named, all entries are numbers.
+    """
+    import pandas as pd  # slow to import
+
+    path = Path(path)
+    try:
+        found = pd.read_csv(path)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (ValueError, OverflowError, MemoryError) as error:
+        raise ParameterError(f"{path} is no table: {str(error).splitlines()[0] if str(error) else error!r}") from error
+    lacking = [name for name in columns if name not in found]
+    require(not lacking, str(path), f"no {', '.join(lacking)}", "a table with this column")
+    require(len(found) > 0, str(path), "no rows", "a table with rows")
+    for name in columns:
+        numbers = pd.api.types.is_numeric_dtype(found[name]) and not pd.api.types.is_bool_dtype(found[name])
+        require(numbers, str(path), f"text in {name}", "a table of numbers")
+    return found
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -349,7 +386,13 @@ def _read(path: Path, kind: str, parse: Callable[[str], Any]) -> dict[str, Any]:
     return dict(document)
 
 
-def claim(path: Path, settings: Mapping[str, Any], refusal: Refusal, schema: str | None = None) -> None:
+def claim(
+    path: Path,
+    settings: Mapping[str, Any],
+    refusal: Refusal,
+    schema: str | None = None,
+    data: Mapping[str, str] | None = None,
+) -> None:
     """Record settings in a folder, so that what is in it is never mixed with results of others.
 
     Parameters
@@ -362,19 +405,44 @@ def claim(path: Path, settings: Mapping[str, Any], refusal: Refusal, schema: str
         The error for a setting that differs, such as ``belongs_to``.
     schema : str, optional
         Of the file.
+    data : mapping of str to str, optional
+        Digests of the data's parts, by what errors call them. A file of an earlier version has none, and is trusted.
 
     Raises
     ------
     ParameterError
-        If the folder holds one with other settings, naming the first difference; or the file is none of its kind.
+        If the folder holds one with other settings or data, naming the first difference; or the file is none of its
+        kind.
     """
     require_writable(path)
     if path.exists():
-        before = _read(path, "JSON", json.loads) if schema is None else read_document(path, schema, set(settings))
+        keys = set(settings)
+        before = _read(path, "JSON", json.loads) if schema is None else read_document(path, schema, keys, beside={DATA})
         before.pop("schema", None)
+        known = before.pop(DATA, None)
         require_unchanged(before, settings, refusal)
+        require_same_data(known, data, path.parent)
     else:
-        write_json(path, settings if schema is None else {"schema": schema, **settings})
+        found = settings if data is None else {**settings, DATA: dict(data)}
+        write_json(path, found if schema is None else {"schema": schema, **found})
+
+
+def require_same_data(before: Any, now: Mapping[str, str] | None, place: Path) -> None:
+    """Refuse data of which a part is not as it was when what is in the folder was begun.
+
+    Parameters
+    ----------
+    before : mapping of str to str or None
+        Digests of the parts then, by what errors call them; None where they were not recorded.
+    now : mapping of str to str or None
+    place : Path
+    """
+    if now is None or not isinstance(before, Mapping):
+        return
+    for part, digest in now.items():
+        if before.get(part) != digest:
+            change = f"the {part} are not those with which {place} was begun"
+            raise ParameterError(f"{change}: use the data as they were, or another --out")
 
 
 def belongs_to(kind: str, place: Path) -> Refusal:

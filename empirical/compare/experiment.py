@@ -53,7 +53,7 @@ def compare(
     """
     devices = experiment.base.devices  # each of their processes would run the comparison
     require(devices == 1, "devices", devices, "devices = 1 in a comparison (empirical.train takes several)")
-    _check_data(experiment, running)
+    check_data(experiment, running)
     with workers(jobs, scheduler, out) as pool:
         claim(experiment, out)
         run_tasks(first_tasks(experiment, out, running), pool, "warm-up, references")
@@ -117,7 +117,7 @@ def planned(
     return tasks, inapplicable
 
 
-def _check_data(experiment: Experiment, running: Running) -> None:
+def check_data(experiment: Experiment, running: Running) -> None:
     """Fail on unusable data or sizes before anything is written."""
     from empirical.train.parts import make_fabric, require_fit
 

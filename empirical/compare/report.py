@@ -44,7 +44,7 @@ from empirical.statistics import (
     paired,
 )
 from theory.command import format_number
-from theory.files import write_json, write_text
+from theory.files import json_text, write_together
 from theory.kinds import Pairing
 from theory.plan import LEVELS, MEASURED, THREE_LEVEL, Plan, Profile, grouped
 from theory.sharper import SharperBounds, flipped_labels, sharper_bounds
@@ -78,10 +78,9 @@ def write_report(out: Path) -> Path:
     conditions = [read_condition(out, omega) for omega in experiment.omegas]
     runs = load_runs(out, experiment)
     require_finished(out, experiment, conditions, runs)
-    write_text(out / "results.csv", runs.to_csv(index=False))
     summary = summarise(runs, experiment, conditions)
-    write_json(out / "results.json", summary)
-    write_text(out / "report.html", render(runs, experiment, conditions, summary))
+    table, page = runs.to_csv(index=False), render(runs, experiment, conditions, summary)
+    write_together({out / "results.csv": table, out / "results.json": json_text(summary), out / "report.html": page})
     return out / "report.html"
 
 

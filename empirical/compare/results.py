@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from empirical.arms import ARMS
 from empirical.compare.presets import Experiment
 from empirical.compare.saved import folder, read_reasons
-from empirical.data.arrays import read_npz
+from empirical.data.arrays import read_npz, require_arrays
 from empirical.runs import REFERENCES
 from empirical.statistics import detectable_difference, mean_interval, paired, rank_correlation
 from empirical.train.logs import read_result
@@ -23,6 +23,7 @@ from theory.plan import Plan, Profile
 PRIMARY = "encoder_probe"
 PREDICTED = "encoder_predicted_probe"  # from the training features; runs before it, or with too few labels, have none
 METRICS = (PRIMARY, PREDICTED, "encoder_knn", "projector_probe", "projector_predicted_probe", "projector_knn")
+EVIDENCE = ("rows", "features", "labels", "difficult", "images", "class_names")
 CHOSEN = ("encoder_c", "projector_c")  # the probes' C
 
 
@@ -42,12 +43,14 @@ def read_condition(out: Path, omega: float) -> Condition:
     place = folder(out, omega)
     folders = {"raw_pixels": "raw_pixels", "untrained": "untrained-0", "warmup": "warmup"}
     folders = {name: where for name, where in folders.items() if (place / where).exists()}  # large images: no raw ones
+    evidence = read_npz(place / "warmup" / "evidence.npz")
+    require_arrays(place / "warmup" / "evidence.npz", evidence, EVIDENCE)
     return Condition(
         omega,
         {name: Profile.load(place / where / "profile.json") for name, where in folders.items()},
         {name: Plan.load(place / where / "plan.json") for name, where in folders.items()},
         read_reasons(out, omega),
-        read_npz(place / "warmup" / "evidence.npz"),
+        evidence,
     )
 
 

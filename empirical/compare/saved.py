@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from empirical.compare.presets import Experiment
+from empirical.data.digests import digests
 from empirical.evaluate import protocol
 from empirical.train.settings import Settings
 from theory import files
@@ -36,16 +37,16 @@ def folder(out: Path, omega: float) -> Path:
 
 
 def claim(experiment: Experiment, out: Path) -> None:
-    """Record the experiment in its folder; refuse a folder that holds another one, naming the difference."""
-    refusal = files.belongs_to("experiment", out)
-    files.claim(out / "experiment.json", experiment.to_json(), refusal, EXPERIMENT_SCHEMA)
+    """Record the experiment and its data in its folder; refuse one that holds others, naming the difference."""
+    refusal, data = files.belongs_to("experiment", out), digests(experiment.base.original_images())
+    files.claim(out / "experiment.json", experiment.to_json(), refusal, EXPERIMENT_SCHEMA, data)
 
 
 def load_experiment(out: Path) -> Experiment:
     """The experiment recorded in a folder."""
     keys = set(Experiment.__dataclass_fields__)
-    fields = read_document(out / "experiment.json", EXPERIMENT_SCHEMA, keys, EARLIER)
-    fields.pop("schema")
+    found = read_document(out / "experiment.json", EXPERIMENT_SCHEMA, keys, EARLIER, {files.DATA})
+    fields = {name: found[name] for name in keys}
     lists = {"arms": tuple(fields["arms"]), "omegas": tuple(fields["omegas"])}
     return Experiment(**{**fields, **lists, "base": Settings.from_json(fields["base"])})
 

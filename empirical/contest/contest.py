@@ -5,8 +5,8 @@ Every step of every set is a file in the contest's folder, so that the same comm
 
 from __future__ import annotations
 
-import json
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -23,12 +23,13 @@ from empirical.contest.scores import DRAWS, PROTOCOL, Data, Row, bounded, foreto
 from empirical.contest.sets import UNLIKE, Recipe
 from empirical.contest.table import table
 from empirical.data import take
-from empirical.data.arrays import save_array
+from empirical.data.arrays import read_array, save_array
+from empirical.data.digests import digests
 from empirical.pretrained import PACKAGE, weights_path
 from empirical.train.logs import environment
 from theory.checks import ParameterError, require
 from theory.engine import HERE, Pool, report
-from theory.files import belongs_to, claim, write_json, write_text
+from theory.files import belongs_to, claim, json_text, read_json, write_json, write_together
 
 SCHEMA, SETTINGS_SCHEMA = "difficult-examples/contest/1", "difficult-examples/contest-settings/1"
 VIEWED, VIEWS = 2_000, 3  # labelled images of which augmented views are encoded, views of each
@@ -49,10 +50,15 @@ class Making:
         """The file that is written last: the names of its sets."""
         return self.bench.out / "made" / f"{self.recipe.name}.json"
 
+    @property
+    def finished(self) -> bool:
+        """Whether the record is there, and whole."""
+        return _whole(self.record, "sets")
+
 
 def make(task: Making) -> None:
     """Make an encoder and its features: labelled training images, test images, and views of some of the former."""
-    if task.record.exists():
+    if task.finished:
         return
     started, bench, recipe = time.perf_counter(), task.bench, task.recipe
     images = bench.images
@@ -85,8 +91,8 @@ class Measuring:
 
     @property
     def missing(self) -> list[str]:
-        """Parts that are not on disk."""
-        return [part for part in PARTS if not self.record(part).exists()]
+        """Parts that are not on disk, or damaged."""
+        return [part for part in PARTS if not _whole(self.record(part))]
 
 
 def measure_set(task: Measuring) -> None:
@@ -94,7 +100,7 @@ def measure_set(task: Measuring) -> None:
     if not task.missing:
         return
     images, count = task.bench.images, task.bench.scale.labelled
-    train, test, views = (np.load(task.bench.out / "sets" / task.name / f"{part}.npy") for part in _FILES)
+    train, test, views = (read_array(task.bench.out / "sets" / task.name / f"{part}.npy") for part in _FILES)
     data = Data(train, images.y_train[:count].numpy(), test, images.y_test.numpy(), views)
     for part in task.missing:
         write_json(task.record(part), PARTS[part](data))
@@ -125,13 +131,14 @@ def run_contest(bench: Bench, recipes: Sequence[Recipe], pool: Pool = HERE) -> d
     images = bench.images  # which checks them
     fewest = int(np.bincount(images.y_train[: bench.scale.labelled].numpy(), minlength=images.classes).min())
     require(fewest >= FEW, "labelled", bench.scale.labelled, f"{FEW} images of every class (found {fewest})")
-    claim(bench.out / "contest.json", _settings(bench), belongs_to("contest", bench.out), SETTINGS_SCHEMA)
+    refusal, data = belongs_to("contest", bench.out), digests(images)
+    claim(bench.out / "contest.json", _settings(bench), refusal, SETTINGS_SCHEMA, data)
     skipped = left_out(images.x_train.shape[1])
     suiting = [
         recipe for recipe in recipes if recipe.family not in skipped and suits(recipe, *images.x_train.shape[2:])
     ]
     made = [Making(bench, recipe) for recipe in suiting]
-    _run(pool, make, [task for task in made if not task.record.exists()], "encoders")
+    _run(pool, make, [task for task in made if not task.finished], "encoders")
     names = [name for task in made for name in _sets(task)]
     _run(pool, measure_set, [task for name in names if (task := Measuring(bench, name)).missing], "feature sets")
     return {family: reason for family, reason in skipped.items() if any(r.family == family for r in recipes)}
@@ -155,8 +162,19 @@ def _run(pool: Pool, function: Any, tasks: Sequence[Any], description: str) -> N
 
 
 def _sets(task: Making) -> list[str]:
-    names: list[str] = json.loads(task.record.read_text(encoding="utf-8"))["sets"]
+    names: list[str] = read_json(task.record, "sets")["sets"]
     return names
+
+
+def _whole(record: Path, *keys: str) -> bool:
+    """Whether a record is there and can be read; a damaged one is done again."""
+    if not record.exists():
+        return False
+    try:
+        return bool(read_json(record, *keys))
+    except ParameterError as error:
+        warnings.warn(f"{error}: it is done again", stacklevel=2)
+        return False
 
 
 def _settings(bench: Bench) -> dict[str, Any]:
@@ -175,12 +193,12 @@ def collect(bench: Bench, recipes: Sequence[Recipe]) -> pd.DataFrame:
     rows = []
     for recipe in recipes:
         task = Making(bench, recipe)
-        for name in _sets(task) if task.record.exists() else []:
+        for name in _sets(task) if task.finished else []:
             of = Measuring(bench, name)
             if not of.missing:
                 row: Row = {"name": name, "family": recipe.family, "value": recipe.value}
                 for part in PARTS:
-                    row |= json.loads(of.record(part).read_text(encoding="utf-8"))
+                    row |= read_json(of.record(part))
                 rows.append(row)
     return pd.DataFrame(rows)
 
@@ -204,6 +222,5 @@ def publish(bench: Bench, recipes: Sequence[Recipe], skipped: dict[str, str], st
         "table": table(likes),
     }
     paths = stem.with_suffix(".csv"), stem.with_suffix(".json")
-    write_text(paths[0], written)
-    write_json(paths[1], document)
+    write_together({paths[0]: written, paths[1]: json_text(document)})
     return paths

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,23 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     found = _load(path)
     require(isinstance(found, dict), "file", path, "an .npz file of arrays")
     return dict(found)
+
+
+def read_array(path: Path, *shape: int | None) -> NDArray[Any]:
+    """The array of an .npy file; ParameterError if it is none, or of another shape (None: any length)."""
+    found = _load(path)
+    if not isinstance(found, np.ndarray):
+        raise ParameterError(f"cannot read {path}: it is no .npy file of one array")
+    fits = len(found.shape) == len(shape) and all(n in (None, m) for n, m in zip(shape, found.shape, strict=True))
+    expected = f"shape ({', '.join('any' if n is None else str(n) for n in shape)})"
+    require(not shape or fits, str(path), f"shape {found.shape}", expected)
+    return found
+
+
+def require_arrays(path: Path, found: Mapping[str, NDArray[Any]], names: Collection[str]) -> None:
+    """Raise ParameterError unless an .npz file that has been read has these arrays."""
+    lacking = [name for name in names if name not in found]
+    require(not lacking, str(path), f"no {', '.join(lacking)}", f"the arrays {', '.join(names)}")
 
 
 def read_integers(name: str, *paths: Path) -> Vector:
@@ -52,9 +69,14 @@ def find_files(name: str, patterns: Iterable[str]) -> list[Path]:
 
 def save_array(path: Path, array: NDArray[Any]) -> None:
     """Write an .npy file under a temporary name and rename it."""
+    write_bytes(path, array_bytes(array))
+
+
+def array_bytes(array: NDArray[Any]) -> bytes:
+    """An .npy file's content."""
     buffer = io.BytesIO()
     np.save(buffer, array)
-    write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _integers(name: str, path: Path) -> Vector:

@@ -14,6 +14,7 @@ from empirical.options import add_source, require_source
 from theory.checks import ParameterError, require
 from theory.command import Parser, add_workers, chosen_workers, output, run
 from theory.files import require_writable
+from theory.locks import locked
 from theory.plan import SPACES, Plan
 from theory.workers import workers
 
@@ -75,7 +76,10 @@ def _command(args: Namespace) -> None:
     plan = None if args.plan is None else Plan.load(args.plan)
     from empirical.data.arrays import find_files, read_integers
     from empirical.data.features import Features
-    from empirical.difficulty.scores import Criteria, assess, describe, export
+    from empirical.difficulty.scores import FILES, Criteria, assess, describe, export
+
+    for name in FILES if args.out is not None else ():
+        require_writable(args.out / name)
 
     criteria = Criteria(**{field.name: getattr(args, field.name) for field in fields(Criteria)})
     known_wrong = None if args.mislabelled is None else read_integers("mislabelled", args.mislabelled)
@@ -102,7 +106,8 @@ def _command(args: Namespace) -> None:
     settings_used = {name: str(value) if isinstance(value, Path) else value for name, value in used.items()}
     text = describe(found)
     if args.out is not None:
-        written = export(found, args.out, settings_used, images, labels, names)
+        with locked(args.out):
+            written = export(found, args.out, settings_used, images, labels, names)
         text += "\nwritten: " + ", ".join(str(path) for path in written)
     if args.json:
         text = json.dumps({"difficult": int(found.difficult.sum()), "overlaps": [asdict(o) for o in found.overlaps]})

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from empirical.choices import NOT_NEGATIVE, ROUNDS, SCORES, SHARE
-from empirical.data.arrays import save_array
+from empirical.data.arrays import array_bytes
 from empirical.data.features import Features, Mapper
 from empirical.profile.measurement import (
     cluster,
@@ -29,7 +29,7 @@ from empirical.profile.measurement import (
 )
 from empirical.selection import difficult_pairs, rank_band
 from theory.checks import require, require_integer, require_known, require_share
-from theory.files import write_bytes, write_json, write_text
+from theory.files import json_text, write_together
 from theory.plan import Plan, Profile, plan_from_profile
 
 SCHEMA = "difficult-examples/difficulty/1"
@@ -594,17 +594,17 @@ def export(
     columns: dict[str, NDArray[Any]] = {"first": first, "second": second, "similarity": found.pairs.similarity}
     if labels is not None:
         columns |= {"label_first": labels[first], "label_second": labels[second]}
-    write_text(out / "scores.csv", _csv(found.scores))
-    save_array(out / "difficult.npy", np.flatnonzero(found.difficult))
-    write_text(out / "pairs.csv", _csv(columns))
-    written = ["scores.csv", "difficult.npy", "pairs.csv"]
+    written: dict[Path, bytes | str] = {
+        out / "scores.csv": _csv(found.scores),
+        out / "difficult.npy": array_bytes(np.flatnonzero(found.difficult)),
+        out / "pairs.csv": _csv(columns),
+    }
     if images is not None and len(first):
         from empirical.data import take
 
         rows = found.pairs.rows[:SHOWN].flatten()
         captions = [names[labels[row]] if labels is not None and labels[row] >= 0 else f"{row}" for row in rows]
-        write_bytes(out / "grid.png", grid(found.pairs, take(images, torch.from_numpy(rows)), captions))
-        written.append("grid.png")
+        written[out / "grid.png"] = grid(found.pairs, take(images, torch.from_numpy(rows)), captions)
     summary = {
         "schema": SCHEMA,
         "settings": settings,
@@ -615,8 +615,9 @@ def export(
         "pairs": len(first),
         "overlaps": [asdict(o) for o in found.overlaps],
     }
-    write_json(out / "summary.json", summary)
-    return [out / name for name in (*written, "summary.json")]
+    written[out / "summary.json"] = json_text(summary)
+    write_together(written, gone={out / name for name in FILES} - set(written))
+    return list(written)
 
 
 def _csv(columns: dict[str, NDArray[Any]]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from empirical.choices import SHARE
@@ -12,7 +13,7 @@ from empirical.options import add_source, require_source
 from empirical.profile.reading import describe
 from theory.checks import is_finite, require
 from theory.command import Parser, add_workers, chosen_workers, output, run
-from theory.files import require_writable
+from theory.files import json_text, require_writable, write_together
 from theory.plan import plan_from_profile
 from theory.workers import workers
 
@@ -57,16 +58,18 @@ def _command(args: Namespace) -> None:
             require_writable(path)
     import numpy as np
 
-    from empirical.data.arrays import save_array
+    from empirical.data.arrays import array_bytes
 
     with workers(**chosen_workers(args)) as pool:
         result = _measure(args, pool.map)
     plan = plan_from_profile(result.profile)
     text = describe(result.profile, plan)
-    if args.out:
-        result.profile.save(args.out)
+    written: dict[Path, bytes | str] = {}
     if args.difficult_out:
-        save_array(args.difficult_out, np.flatnonzero(result.difficult))
+        written[args.difficult_out] = array_bytes(np.flatnonzero(result.difficult))
+    if args.out:
+        written[args.out] = json_text(result.profile.to_json())
+    write_together(written)
     print(json.dumps(result.profile.to_json(), indent=2, allow_nan=False) if args.json else text)
 
 

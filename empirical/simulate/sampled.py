@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from empirical.data.arrays import read_npz
+from empirical.data.arrays import read_npz, require_arrays
 from empirical.losses import info_nce
 from empirical.simulate.settings import Settings
 from theory import formulas
@@ -35,6 +35,7 @@ from theory.files import belongs_to, claim, write_bytes, write_text
 from theory.graph import SimilarityGraph
 from theory.kinds import paper_weights
 from theory.params import GraphParameters
+from theory.simulate import write_results
 from theory.workers import workers
 
 SCHEMA = "difficult-examples/simulation/1"
@@ -286,12 +287,14 @@ def train(settings: Settings, seed: int, checkpoint: Path | None = None, progres
     """
     planned, table, records = recorded_steps(settings.steps), None, []
     if checkpoint is not None and checkpoint.exists():
-        found = read_npz(checkpoint)
+        found = _read(checkpoint, settings, len(planned))
         table, records = torch.from_numpy(found["table"]), [tuple(row) for row in found["records"]]
         if len(records) == len(planned):
             return np.array(records)
     world, measure = World(settings), Measurement(settings, seed)
-    table = world.start(seed) if table is None else table
+    start = world.start(seed)
+    require(table is None or table.shape == start.shape, "out", checkpoint, "a checkpoint of this run (remove it)")
+    table = start if table is None else table
     for index in range(len(records), len(planned)):
         for done in _descend(world, table, seed, planned[index - 1] if index else 0, planned[index]):
             if progress is not None:
@@ -303,6 +306,17 @@ def train(settings: Settings, seed: int, checkpoint: Path | None = None, progres
             np.savez(buffer, table=table.numpy(), records=np.array(records))
             write_bytes(checkpoint, buffer.getvalue())
     return np.array(records)
+
+
+def _read(checkpoint: Path, settings: Settings, records: int) -> dict[str, Array]:
+    """A checkpoint's arrays; ParameterError if they are not those of such a run."""
+    found = read_npz(checkpoint)
+    require_arrays(checkpoint, found, ("table", "records"))
+    table, rows = found["table"], found["records"]
+    fits = rows.ndim == 2 and 1 <= len(rows) <= records and rows.shape[1] == len(COLUMNS) and table.ndim == 2
+    fits = fits and table.dtype == np.float32 and bool(np.isfinite(table).all())
+    require(fits, "out", checkpoint, "a checkpoint of this run (remove it)")
+    return found
 
 
 def descend_exactly(settings: Settings, seed: int) -> Tensor:
@@ -430,8 +444,5 @@ def run_experiment(runs: Sequence[Settings], out: Path, jobs: int = 1, scheduler
         for position, (name, value) in enumerate(described.items()):
             frame.insert(position, name, value)
     results = pd.concat(frames, ignore_index=True)
-    write_text(out / "results.csv", results.to_csv(index=False))
-    buffer = io.BytesIO()
-    results.to_parquet(buffer, index=False)
-    write_bytes(out / "results.parquet", buffer.getvalue())
+    write_results(out, results)
     return results

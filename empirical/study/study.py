@@ -7,7 +7,6 @@ runs: a finished one is never repeated, and the same command goes on where it wa
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,9 +16,10 @@ import numpy as np
 import pandas as pd
 
 from empirical.arms import NotApplicable
-from empirical.compare.experiment import WARMUP_SEED, task
+from empirical.compare.experiment import WARMUP_SEED, check_data, task
 from empirical.compare.presets import Experiment
 from empirical.compare.saved import claim, load_experiment
+from empirical.data.arrays import read_npz, require_arrays
 from empirical.evaluate.protocol import Protocol
 from empirical.runs import Task, dropped, run_tasks
 from empirical.study.parts import PARTS, Condition, Part
@@ -28,7 +28,7 @@ from empirical.train.settings import ALONE, Running, Settings
 from theory.bounds import error_bounds
 from theory.checks import ParameterError, require_integer, require_known
 from theory.engine import HERE, Pool
-from theory.files import write_json, write_text
+from theory.files import json_text, read_json, read_table, write_together
 from theory.plan import LEVELS, SPACES, THREE_LEVEL, Plan, Profile
 from theory.spectrum import nth_mode, spectrum
 
@@ -125,6 +125,9 @@ def run_part(study: Study, name: str, seeds: int | None = None, pool: Pool = HER
     require_known("part", name, PARTS)
     part = PARTS[name]
     seeds = require_integer("seeds", part.seeds if seeds is None else seeds, 1)
+    check_data(study.experiment, study.running)
+    for condition in part.conditions:
+        replace(study.base, omega=condition.omega, **condition.settings)  # which checks them
     claim(study.experiment, study.out)
     run_tasks([study.warmup], pool, "warm-up")
     run_tasks(list(study.tasks(part, seeds)), pool, name)
@@ -167,8 +170,8 @@ def _training(place: Path) -> dict[str, float]:
     path = place / "metrics.csv"
     if not path.exists():
         return {}
-    last = pd.read_csv(path).iloc[-1]
     names = ("loss", "flagged_share", "robust_radius", "effective_negatives", "alignment", "uniformity")
+    last = read_table(path, *names).iloc[-1]
     return {f"train_{name}": float(last[name]) for name in names}
 
 
@@ -181,7 +184,7 @@ def _graph(place: Path, dim: int) -> dict[str, float | None]:
     row: dict[str, float | None] = {"delta": None if profile.delta is None else profile.delta.value}
     for space in SPACES:
         row |= {f"{space}_{level}": getattr(profile.spaces[space], level).value for level in LEVELS}
-    measured = json.loads((place / "spectrum.json").read_text(encoding="utf-8"))["eigenvalues"]
+    measured = read_json(place / "spectrum.json", "eigenvalues")["eigenvalues"]
     row["lambda_measured"] = measured[dim] if measured and dim < len(measured) else None
     for pairing in THREE_LEVEL:
         row |= dict.fromkeys((f"lambda_{pairing}", f"bound_{pairing}"))
@@ -239,8 +242,8 @@ def selection_stability(features: Any, pos_high: float, pos_low: float, seed: in
 def summary(study: Study) -> dict[str, Any]:
     """The study's plan, profile, settings and environment, and which runs exist, as plain data."""
     plan, place = study.plan, study.warmup.out
-    with np.load(place / "evidence.npz") as evidence:
-        features = evidence["features"]
+    evidence = read_npz(place / "evidence.npz")
+    require_arrays(place / "evidence.npz", evidence, ("features",))
     data = study.base.data
     reasons = {}
     for name, condition in conditions_by_name().items():
@@ -253,7 +256,7 @@ def summary(study: Study) -> dict[str, Any]:
         "schema": SCHEMA,
         "settings": study.base.to_json() | {"data": Path(data.partition(":")[2]).name or data},
         "protocol": study.warmup.protocol.to_json(),
-        "environment": json.loads((place / "environment.json").read_text(encoding="utf-8")),
+        "environment": read_json(place / "environment.json"),
         "parts": {
             name: {"question": p.question, "seeds": p.seeds, "conditions": [c.name for c in p.conditions]}
             for name, p in PARTS.items()
@@ -262,13 +265,13 @@ def summary(study: Study) -> dict[str, Any]:
         "plan": plan.remedies,
         "predictions": plan.predictions,
         "profile": Profile.load(place / "profile.json").to_json(),
-        "selection_stability": selection_stability(features, plan.pos_high, plan.pos_low),
+        "selection_stability": selection_stability(evidence["features"], plan.pos_high, plan.pos_low),
     }
 
 
 def publish(study: Study, stem: Path) -> tuple[Path, Path]:
     """Write ``stem``.csv, one row a run, and ``stem``.json, the summary; returns the two paths."""
     table, document = stem.with_suffix(".csv"), stem.with_suffix(".json")
-    write_text(table, collect(study).to_csv(index=False, float_format="%.6g"))
-    write_json(document, summary(study))
+    written = collect(study).to_csv(index=False, float_format="%.6g")
+    write_together({table: written, document: json_text(summary(study))})
     return table, document

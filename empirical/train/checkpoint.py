@@ -14,7 +14,7 @@ from torch import Tensor
 from empirical.encoders import Network
 from empirical.train.settings import Settings
 from theory.checks import ParameterError
-from theory.files import require_unchanged, unreadable, write_bytes
+from theory.files import remove_leftovers, require_unchanged, unreadable, write_bytes
 
 CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 State = dict[str, Any]
@@ -99,8 +99,7 @@ def tidy(out: Path, fell_back: bool) -> None:
         Put the checkpoint before in the place of the damaged one: the next save would keep the damaged one
         and overwrite the only good one.
     """
-    for unfinished in out.glob(f".{CHECKPOINT}.*"):  # of a process that was killed while it wrote
-        unfinished.unlink(missing_ok=True)
+    remove_leftovers(out / CHECKPOINT)
     if fell_back:
         os.replace(out / PREVIOUS, out / CHECKPOINT)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 from collections.abc import Callable
@@ -14,8 +13,8 @@ import torch
 
 from empirical.evaluate.protocol import Protocol
 from empirical.train.settings import Settings
-from theory.checks import require
-from theory.files import write_json, write_text
+from theory.checks import is_finite, require
+from theory.files import read_json, write_json, write_text
 
 RESULT_SCHEMA = "difficult-examples/result/2"
 EARLIER_SCHEMA = "difficult-examples/result/1"  # whose protocols had other settings by the same names
@@ -81,11 +80,18 @@ def read_result(path: Path) -> dict[str, Any]:
     Raises
     ------
     ParameterError
-        If the file has another schema.
+        If the file cannot be read, is damaged, or has another schema.
     """
-    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    result = read_json(path)
     found = result.get("schema")
     require(found in (RESULT_SCHEMA, EARLIER_SCHEMA), f"schema of {path}", found, f"schema == {RESULT_SCHEMA}")
+    for name in ("metrics", "settings"):
+        require(isinstance(result.get(name), dict), f"{name} of {path}", result.get(name), "a JSON object")
+    for name in ("seed", "omega", "seconds"):
+        require(is_finite(result.get(name)), f"{name} of {path}", result.get(name), "a number")
+    require(isinstance(result.get("arm"), str), f"arm of {path}", result.get("arm"), "a name")
+    for name, value in result["metrics"].items():
+        require(value is None or is_finite(value), f"{name} of {path}", value, "a number")
     return {**result, "protocol": Protocol.from_json(result.get("protocol"))}
 
 

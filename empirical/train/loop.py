@@ -14,6 +14,7 @@ from torch import Tensor
 from empirical.arms import PairRemedy
 from empirical.data import batches, take
 from empirical.data.augment import two_views
+from empirical.data.digests import digests
 from empirical.encoders import Network
 from empirical.losses import NO_REMEDY, Objective, with_mixed
 from empirical.selection import NO_FLAGS, Flags
@@ -101,7 +102,7 @@ def train(
     for observer in watching:
         observer.begin(settings, network, images)
     few = take(images.x_train, torch.arange(2))
-    run = Run(settings, out, fabric, network, optimizer, framework, selector, watching, few)
+    run = Run(settings, out, fabric, network, optimizer, framework, selector, watching, few, digests(images))
     run.resume()  # after setup, which may have converted the weights to another precision
 
     objective, views = settings.objective, torch.Generator(device)

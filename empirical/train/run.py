@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from empirical.train.observers import Observer, Row
 from empirical.train.selectors import Selector
 from empirical.train.settings import Settings
 from empirical.train.simclr import SimCLR
-from theory.files import write_json
+from theory.files import DATA, require_same_data, write_json
 
 
 @dataclass
@@ -40,6 +40,8 @@ class Run:
     observers : sequence of Observer
     few : Tensor
         Some images, whose features must be finite before anything is saved.
+    data : mapping of str to str
+        Digests of the data, see ``empirical.data.digests``.
     step : int
         Steps done.
     metrics : list of Row
@@ -55,6 +57,7 @@ class Run:
     selector: Selector
     observers: Sequence[Observer]
     few: Tensor
+    data: Mapping[str, str]
     step: int = 0
     metrics: list[Row] = field(default_factory=list)
 
@@ -64,9 +67,11 @@ class Run:
         Raises
         ------
         ParameterError
-            If the folder holds a run with other settings, or only damaged checkpoints.
+            If the folder holds a run with other settings or data, or only damaged checkpoints.
         """
         state, fell_back = latest_checkpoint(self.out, self.settings)
+        if state is not None:
+            require_same_data(state.get(DATA), self.data, self.out)  # earlier versions have not recorded them
         self.fabric.barrier()  # every process has read it
         if self.fabric.is_global_zero:
             tidy(self.out, fell_back)
@@ -87,6 +92,7 @@ class Run:
     def _state(self) -> dict[str, Any]:
         return {
             "settings": self.settings.to_json(),
+            DATA: dict(self.data),
             "step": self.step,
             "shape": tuple(self.few.shape[1:]),
             "network": self.network.state_dict(),

@@ -6,13 +6,14 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from theory import formulas
 from theory.bounds import DEFAULTS, SCHEMA
 from theory.checks import ParameterError, require, require_integer
 from theory.command import Parser, format_number, output, run
-from theory.files import require_writable, write_figure, write_text
+from theory.files import picture, require_writable, write_together
 from theory.options import GIVEN, add_graph, given_six, graph_of_options, pairing_of
 from theory.params import GraphParameters, SixLevels
 from theory.plan import MEASURED, Plan, Profile, graph_of, grouped, plan_from_parameters, plan_from_profile
@@ -76,6 +77,8 @@ def _command(args: Namespace) -> None:
         fixed = {name: getattr(args, name) for name in (*GIVEN, *six, "dim", "delta")}
         _sweep(args, {**fixed, "pairing": pairing_of(args)})
         return
+    if args.plan:
+        require_writable(args.plan)
     if args.profile:
         profile = Profile.load(args.profile)
         plan = plan_from_profile(profile, pairing_of(args), args.dim, args.delta, args.tau, args.split)
@@ -111,10 +114,12 @@ def _sweep(args: Namespace, fixed: Mapping[str, Any]) -> None:
     table = sweep_table(fixed, sweeps)
     for path in filter(None, (args.out, args.plot)):
         require_writable(path)
+    written: dict[Path, bytes | str] = {}
     if args.out:
-        write_text(args.out, table_text(table, args.out.suffix))
+        written[args.out] = table_text(table, args.out.suffix)
     if args.plot:
-        write_figure(args.plot, excess_figure(table, sweeps))
+        written[args.plot] = picture(excess_figure(table, sweeps), args.plot.suffix)
+    write_together(written)
     for path in filter(None, (args.out, args.plot)):
         print(f"{path}: {len(table['alpha'])} points")
     if not args.out and not args.plot:

@@ -7,12 +7,13 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from theory.bounds import DEFAULTS
 from theory.checks import ParameterError, require, require_known
 from theory.command import Parser, format_number, output, run
-from theory.files import require_writable, write_figure, write_text
+from theory.files import picture, require_writable, write_together
 from theory.options import add_graph, given_six, graph_of_options, pairing_of
 from theory.params import GraphParameters, SixLevels
 
@@ -115,10 +116,12 @@ def _sweep(args: Namespace) -> None:
     files = [path for path in (args.out, args.plot) if path]
     for path in files:
         require_writable(path)
+    written: dict[Path, bytes | str] = {}
     if args.out:
-        write_text(args.out, table_text(table, args.out.suffix))
+        written[args.out] = table_text(table, args.out.suffix)
     if args.plot:
-        write_figure(args.plot, accuracy_figure(table, sweeps, args.remedy))
+        written[args.plot] = picture(accuracy_figure(table, sweeps, args.remedy), args.plot.suffix)
+    write_together(written)
     for path in files:
         print(f"{path}: {len(table['alpha'])} points")
     if not files:

@@ -28,6 +28,7 @@ import io
 import itertools
 import json
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
@@ -48,7 +49,7 @@ from theory.draws import (
     population,
     require_channel,
 )
-from theory.files import claim, read_toml, write_bytes, write_text
+from theory.files import claim, read_table, read_toml, write_text, write_together
 from theory.kinds import PAIRINGS
 from theory.mitigation import weighted_minimum
 from theory.noise import noisy_eigenvalue
@@ -723,6 +724,25 @@ class Experiment:
         path = None if self.features is None else Path(self.features)
         return simulate_cell(cell, self.dim, self.remedies, range(self.seeds), self.test_share, self.probe, path)
 
+    def has(self, cell: Cell, path: Path) -> bool:
+        """Whether a file holds all rows of a cell; of one that is there and does not, a warning says so."""
+        if not path.exists():
+            return False
+        rows = list(itertools.product(range(self.seeds), self.remedies, self.dim))
+        try:
+            found = read_table(path, "seed", "dim", "error")
+            require("remedy" in found, str(path), "no remedy", "a table with this column")
+            there = list(zip(found.seed, found.remedy, found.dim, strict=True))
+            require(there == rows and path.read_bytes().endswith(b"\n"), str(path), "other rows", "those of its cell")
+            require(bool(found.error.between(0, 1).all()), str(path), "an error outside [0, 1]", "errors of a probe")
+            for name, value in asdict(cell).items():
+                same = name not in found or all(_same(entry, value) for entry in found[name].unique())
+                require(same, f"{name} of {path}", "another", f"{name} = {value} of its cell")
+        except ParameterError as error:
+            warnings.warn(f"{error}; the cell is done again", stacklevel=2)
+            return False
+        return True
+
     def settings(self) -> dict[str, Any]:
         """What a resumed run must have in common: the fields, and the features' digest in place of their name."""
         document: dict[str, Any] = json.loads(json.dumps(asdict(self)))
@@ -760,15 +780,26 @@ def run_experiment(experiment: Experiment, out: Path, jobs: int = 1, scheduler: 
     paths = [out / "cells" / f"{number:05d}.csv" for number in range(len(cells))]
     with workers(jobs, scheduler, out) as pool:
         claim(out / "experiment.json", experiment.settings(), partial(_another, out))
-        missing = [(cell, path) for cell, path in zip(cells, paths, strict=True) if not path.exists()]
+        missing = [task for task in zip(cells, paths, strict=True) if not experiment.has(*task)]
         finished = len(cells) - len(missing)
         pool.run(partial(_finish, experiment), missing, [1] * len(missing), finished, unit="cell")
-    table = pd.concat([pd.read_csv(path) for path in paths], ignore_index=True)
-    write_text(out / "results.csv", table.to_csv(index=False))
+    table = pd.concat([read_table(path) for path in paths], ignore_index=True)
+    write_results(out, table)
+    return table
+
+
+def write_results(out: Path, table: Any) -> None:
+    """Write a table to ``out``/results.csv and results.parquet."""
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
-    write_bytes(out / "results.parquet", buffer.getvalue())
-    return table
+    write_together({out / "results.csv": table.to_csv(index=False), out / "results.parquet": buffer.getvalue()})
+
+
+def _same(found: Any, value: Any) -> bool:
+    """Whether an entry of a table, where nothing is NaN, is a value."""
+    if value is None or isinstance(value, str):
+        return bool(found == value or (value is None and found != found))
+    return is_finite(found) and math.isclose(found, value, rel_tol=1e-12, abs_tol=1e-300)
 
 
 def _another(out: Path, name: str, before: str, now: str) -> ParameterError:
