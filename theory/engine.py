@@ -56,6 +56,11 @@ def report(done: float) -> None:
         caller.heard(done)
 
 
+def in_task() -> bool:
+    """Whether this is part of a task, which a pool does for a caller."""
+    return _caller.get() is not None
+
+
 @contextmanager
 def stoppable(request: Callable[[], None]) -> Iterator[None]:
     """Within it a request to stop calls ``request``; without it, it ends the process.

@@ -18,6 +18,7 @@ from theory.locks import alive
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from pandas import DataFrame
 
 DATA = "data_digests"  # key of the digests beside the settings that are recorded
 Refusal = Callable[[str, str, str], ParameterError]  # of a setting's name, what it was and what it is now
@@ -193,14 +194,14 @@ def require_writable(path: Path) -> Path:
         which the command prints; or in no folder that can be written to.
     """
     path = Path(path)
+    if path.name in ("", ".."):
+        raise ParameterError(f"cannot write {path}: it is a folder")
     try:
         there = _status(path)
         found = Path(os.path.realpath(path)) if path.is_symlink() else path
         _status(_temporary(found))  # whose name may be too long
     except (OSError, ValueError) as error:
         raise _refusal(path, error) from error
-    if path.name in ("", "..") or (there is not None and stat.S_ISDIR(there.st_mode)):
-        raise ParameterError(f"cannot write {path}: it is a folder")
     if there is not None:
         _require_replaceable(path, found, there)
     place = nearest_folder(found.parent)
@@ -237,6 +238,7 @@ def _require_replaceable(path: Path, found: Path, there: os.stat_result) -> None
 
 
 KINDS = {
+    stat.S_IFDIR: "folder",
     stat.S_IFCHR: "device",
     stat.S_IFBLK: "device",
     stat.S_IFIFO: "pipe",
@@ -346,7 +348,7 @@ def read_json(path: Path, *keys: str) -> dict[str, Any]:
     return document
 
 
-def read_table(path: Path, *columns: str) -> Any:
+def read_table(path: Path, *columns: str) -> DataFrame:
     """Read a CSV file with pandas; ParameterError if it cannot be read, has no rows, or lacks one of the columns.
 
     Of the columns that are named, all entries are numbers.

@@ -16,15 +16,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from empirical.data import Images, imbalanced, load, mix, subset, take
-from empirical.data.arrays import read_npz, save_array
+from empirical.data.arrays import read_array, read_npz, save_array
 from empirical.data.augment import Augmentation, to_float
+from empirical.data.digests import digests
 from empirical.data.sources import Pictures, balanced_order
 from empirical.embed.frozen import Frozen, frozen
 from empirical.embed.settings import Embedding
 from empirical.train.logs import environment
 from empirical.train.parts import make_fabric, seed_of
 from theory.checks import ParameterError, require
-from theory.files import belongs_to, claim, require_unchanged, require_writable, write_bytes
+from theory.files import DATA, belongs_to, claim, require_same_data, require_unchanged, require_writable, write_bytes
+from theory.locks import locked
 
 SCHEMA = "difficult-examples/views/1"
 BLOCK = 64  # images whose raw features are in one file
@@ -125,23 +127,39 @@ def embed(e: Embedding, out: Path, progress: Progress | None = None) -> list[Pat
     require_writable(folder / "settings.json")
     fabric = make_fabric(e.settings)
     sets = training_sets(e)
-    test = sets[0].images.x_test
     shape = sets[0].images.x_train.shape
     encoder = frozen(e, (shape[1], shape[2], shape[3]), fabric.device, fabric.autocast)
     largest = min(encoder.features, *(len(s.rows) for s in sets))
     limit = f"components <= {largest}, the smaller one of features and training images"
     require(e.components <= largest, "components", e.components, limit)
     settings = {**e.to_json(), "weights": encoder.digest}
-    if _written(paths, settings):
+    data = digests(load(e.settings.data, None, e.settings.test, e.settings.image_size))
+    if _written(paths, settings, data):
         return paths
-    claim(folder / "settings.json", settings, belongs_to("interrupted embedding", folder))
+    with locked(folder):
+        _embed(e, encoder, sets, paths, folder, settings, data, environment(fabric.device), progress)
+        shutil.rmtree(folder)
+    return paths
+
+
+def _embed(
+    e: Embedding,
+    encoder: Frozen,
+    sets: list[TrainingSet],
+    paths: list[Path],
+    folder: Path,
+    settings: dict[str, Any],
+    data: dict[str, str],
+    where: dict[str, Any],
+    progress: Progress | None,
+) -> None:
+    claim(folder / "settings.json", settings, belongs_to("interrupted embedding", folder), data=data)
+    test = sets[0].images.x_test
     passes = [p for number, s in enumerate(sets) for p in _passes(number, s)] + [Pass("test", test, None)]
     _encode(e, encoder, passes, folder, progress or (lambda *_: None))
     for number, (path, s) in enumerate(zip(paths, sets, strict=True)):
-        origin = {"schema": SCHEMA, "settings": settings, "set": number, **environment(fabric.device)}
+        origin = {"schema": SCHEMA, "settings": settings, DATA: data, "set": number, **where}
         write_bytes(path, _file(e, s, number, folder, origin))
-    shutil.rmtree(folder)
-    return paths
 
 
 def training_sets(e: Embedding) -> list[TrainingSet]:
@@ -228,7 +246,7 @@ def _blocks(folder: Path, name: str, count: int) -> Iterator[tuple[Path, Tensor]
 
 def _read(folder: Path, name: str, count: int) -> Iterator[Array]:
     for path, _ in _blocks(folder, name, count):
-        yield np.load(path)
+        yield read_array(path, None, None, None)
 
 
 def _file(e: Embedding, s: TrainingSet, number: int, folder: Path, origin: dict[str, Any]) -> bytes:
@@ -265,13 +283,25 @@ def _file(e: Embedding, s: TrainingSet, number: int, folder: Path, origin: dict[
     return buffer.getvalue()
 
 
-def _written(paths: list[Path], settings: dict[str, Any]) -> bool:
-    """Whether all files are there; ParameterError if one of them is of other settings."""
+def _written(paths: list[Path], settings: dict[str, Any], data: dict[str, str]) -> bool:
+    """Whether all files are there; ParameterError if one of them is of other settings or data."""
     there = [path for path in paths if path.exists()]
     for path in there:
         arrays = read_npz(path)
         if "origin" not in arrays:
             raise ParameterError("out", path, "a file name that is not taken")
-        before = json.loads(str(arrays["origin"]))["settings"]
-        require_unchanged(before, settings, belongs_to("views", path))
+        origin = _origin(path, arrays["origin"])
+        require_unchanged(origin["settings"], settings, belongs_to("views", path))
+        require_same_data(origin.get(DATA), data, path)
     return len(there) == len(paths)
+
+
+def _origin(path: Path, text: Array) -> dict[str, Any]:
+    """What a file of cached views says of its making; ParameterError if that cannot be read."""
+    try:
+        found = json.loads(str(text))
+        if isinstance(found["settings"], dict):
+            return dict(found)
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise ParameterError("out", path, "a file name that is not taken")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from empirical.arms import ARMS, Given, PairRemedy, pair_remedy
 from empirical.compare.presets import PRESETS
 from empirical.data import Images, take
-from empirical.data.arrays import save_array
+from empirical.data.arrays import read_array, save_array
 from empirical.data.features import Features
 from empirical.difficulty.scores import sas_scores
 from empirical.encoders import Network, extract
@@ -200,7 +200,7 @@ def dropped(task: Task, s: Settings, seed: int) -> tuple[int, ...]:
     if rule == "random":
         scores = np.random.default_rng([seed, WARMUP_SEED]).random(len(labels))
     else:
-        scores = np.load(warmup(task) / ("gaps.npy" if rule in ("hardest", "easiest") else f"{rule}.npy"))
+        scores = read_array(warmup(task) / ("gaps.npy" if rule in ("hardest", "easiest") else f"{rule}.npy"), None)
     chosen = smallest_gaps(-scores if rule == "easiest" else scores, labels, share)
     return tuple(np.flatnonzero(chosen).tolist())
 

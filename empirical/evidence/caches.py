@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +14,15 @@ import torch
 from numpy.typing import NDArray
 
 from empirical.data import load, take
+from empirical.data.arrays import read_npz
+from empirical.data.digests import digests
 from empirical.data.sources import balanced_order
 from empirical.embed import embed
 from empirical.embed.settings import Embedding
 from empirical.evidence.design import Bench, Pool
 from empirical.train.settings import Settings
-from theory.checks import require
-from theory.files import write_bytes
+from theory.checks import ParameterError, require
+from theory.files import require_same_data, write_bytes
 
 JUDGED = 5_000  # images of the tuning set, and images that judge it, where so many are left
 TRASHNET_SIDE = 96  # pixels of its photographs
@@ -96,9 +99,13 @@ def _halves(rows: Rows, labels: Rows) -> tuple[Rows, Rows]:
 def _pool(bench: Bench, source: str, out: Path, tuning: bool) -> Path:
     """The images of a data set as they are used, an .npz file that is made unless it is there."""
     path = out / "data" / f"{bench.data}{'-tuning' if tuning else ''}.npz"
-    if path.exists():
+    if path.exists() and ":" not in source:  # which might have to be downloaded
         return path
     images = load(source, image_size=TRASHNET_SIDE if source.startswith("folder:") else None)
+    data = digests(images)
+    if path.exists():
+        require_same_data(_origin(path), data, path)
+        return path
     labels = images.y_train.numpy()
     train, evaluated = rows_of(bench.pool, labels, tuning)
     x, y = _pixels(images.x_train, evaluated), labels[evaluated]
@@ -115,9 +122,19 @@ def _pool(bench: Bench, source: str, out: Path, tuning: bool) -> Path:
         class_names=np.array(images.class_names),
         rows_train=train,  # in the source's training part
         rows_test=evaluated,
+        source=np.array(json.dumps(data)),
     )
     write_bytes(path, content.getvalue())
     return path
+
+
+def _origin(path: Path) -> dict[str, str] | None:
+    """The digests of the data that the images are of; None in a file of an earlier version."""
+    found = read_npz(path)
+    try:
+        return dict(json.loads(str(found["source"]))) if "source" in found else None
+    except (ValueError, TypeError) as error:
+        raise ParameterError(f"cannot read {path}: its source is no JSON object") from error
 
 
 def _pixels(x: Any, rows: Rows) -> NDArray[np.uint8]:

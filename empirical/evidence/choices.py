@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from empirical.arms import Given
 from theory.checks import ParameterError
+from theory.files import read_json
 
 TUNED = ("margin", "temperature", "combined")  # arms of ours whose σ and ρ are chosen
 FILE = Path(__file__).parent / "choices.json"
@@ -60,7 +60,7 @@ def read_choices(data: str, stated: str, path: Path = FILE) -> Choices:
     ParameterError
         If nothing was.
     """
-    documents = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    documents = read_json(path) if path.exists() else {}
     if data not in documents:
         raise ParameterError(f"nothing has been chosen for {data} in {path}: difficult evidence tuning")
     return Choices.from_json(documents[data], stated)

@@ -35,7 +35,7 @@ from empirical.statistics import mean_interval
 from theory.checks import ParameterError, require
 from theory.command import markdown_table
 from theory.engine import Pool
-from theory.files import write_json
+from theory.files import read_json, write_json
 from theory.plan import Estimate
 from theory.worlds import unit_rows
 
@@ -418,7 +418,7 @@ def collect_people(out: Path) -> dict[str, list[Row]]:
         raise ParameterError("out", out, "a folder with results of run_people")
     found: dict[str, list[Row]] = {"gaps": [], "pairs": [], "scratch": []}
     for path in paths:
-        for name, rows in json.loads(path.read_text(encoding="utf-8")).items():
+        for name, rows in read_json(path).items():
             found[name] += rows
     seen: dict[tuple[Any, ...], Row] = {(row["entry"], row["set"], row["definition"]): row for row in found["gaps"]}
     return found | {"gaps": list(seen.values())}  # every run has the frozen features of its set

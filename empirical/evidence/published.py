@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,11 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from empirical.data.arrays import read_npz, require_arrays
 from empirical.evidence.crossed import Effect, Paired, crossed_effect
 from empirical.evidence.design import CHECKS, IDENTITY, Claim, families, planned
 from empirical.published import read_published
 from theory.checks import ParameterError, require
-from theory.files import write_json, write_text
+from theory.files import json_text, read_json, write_together
 
 SCHEMA = "difficult-examples/evidence/1"
 ENVIRONMENT = "environment.json"  # in the folder of all results, of the machine that began them
@@ -45,8 +45,9 @@ class Results:
         for folder in sorted((self.out / "runs").glob("*/*")):
             bench, entry = folder.parent.name, folder.name
             for number, path in self.files(bench, entry):
-                with np.load(path) as found:
-                    columns = {name: found[name] for name in found.files if name not in ("correct", "images")}
+                found = read_npz(path)
+                require_arrays(path, found, ("seeds", "accuracy", "correct", "images"))
+                columns = {name: found[name] for name in found if name not in ("correct", "images")}
                 part = pd.DataFrame(columns).rename(columns={"seeds": "seed"})
                 rows.append(part.assign(bench=bench, entry=entry, set=number))
         if not rows:
@@ -69,10 +70,11 @@ def _right(results: Results, name: str) -> dict[tuple[int, int], NDArray[np.bool
     bench, _, entry = name.partition("/")
     found = {}
     for number, path in results.files(bench, entry):
-        with np.load(path) as content:
-            images = int(content["images"])
-            for seed, bits in zip(content["seeds"].tolist(), content["correct"], strict=True):
-                found[number, seed] = np.unpackbits(bits, count=images).astype(bool)
+        content = read_npz(path)
+        require_arrays(path, content, ("seeds", "correct", "images"))
+        images = int(content["images"])
+        for seed, bits in zip(content["seeds"].tolist(), content["correct"], strict=True):
+            found[number, seed] = np.unpackbits(bits, count=images).astype(bool)
     return found
 
 
@@ -101,15 +103,14 @@ def publish(out: Path, stem: Path) -> list[Path]:
     runs = results.runs()
     document = {
         "schema": SCHEMA,
-        "choices": json.loads(FILE.read_text(encoding="utf-8")),
-        "environment": json.loads((out / ENVIRONMENT).read_text(encoding="utf-8")),
+        "choices": read_json(FILE),
+        "environment": read_json(out / ENVIRONMENT),
         "checks": {bench: _needed(results, claim) for bench, claim in CHECKS.items()},
         "identity": _needed(results, IDENTITY),
         "claims": {name: [_needed(results, claim) for claim in claims] for name, claims in families().items()},
     }
     table, summary = stem.with_suffix(".csv"), stem.with_suffix(".json")
-    write_text(table, runs.to_csv(index=False, float_format="%.6g"))
-    write_json(summary, document)
+    write_together({table: runs.to_csv(index=False, float_format="%.6g"), summary: json_text(document)})
     written = [table, summary]
     if (out / "theory").is_dir():
         from empirical.evidence.theory import publish_theory

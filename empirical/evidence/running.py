@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,7 +15,7 @@ from empirical.evidence.design import BENCHES, CHUNK, PARTS, Entry, Part
 from empirical.evidence.published import ENVIRONMENT
 from theory.checks import ParameterError
 from theory.engine import Pool
-from theory.files import write_json, write_text
+from theory.files import json_text, read_json, write_json, write_together
 
 EXAMINED = 3  # training sets on which levels and bounds are measured
 Sources = Mapping[str, str]  # of each data set of ``POOLS``, see ``empirical.data.load``
@@ -124,21 +123,21 @@ def tune(benches: Iterable[str], sources: Sources, out: Path, pool: Pool, bar: B
     """Choose C, τ, σ and ρ on the tuning sets; writes choices.json and tuning.csv into ``out``."""
     import pandas as pd
 
-    documents, tables = json.loads(FILE.read_text()) if FILE.exists() else {}, []
+    documents, tables = read_json(FILE) if FILE.exists() else {}, []
     for name in benches:
         bench = BENCHES[name]
         with bar("cache") as progress:
             views = tuning_cache(bench, sources[bench.data], out / "caches", progress)
         first = tuning.choosing_c(name, views, out)
         pool.run(tuning.choose, [first], [len(first.seeds)], desc="choice of C", unit="run")
-        c = tuning.most_frequent(json.loads(tuning.c_file(first).read_text())["c"])
+        c = tuning.most_frequent(read_json(tuning.c_file(first), "c")["c"])
         tried = tuning.tasks(name, views, c, out)
         todo = [task for task in tried if not task.path.exists()]
         pool.run(execute, todo, [len(task.seeds) for task in todo], desc=f"tuning on {name}", unit="run")
         tables.append(tuning.table(tried))
         documents[bench.data] = tuning.chosen(name, c, tables[-1]).to_json()
-        write_json(out / "choices.json", documents)
-        write_text(out / "tuning.csv", pd.concat(tables).to_csv(index=False, float_format="%.6g"))
+        table = pd.concat(tables).to_csv(index=False, float_format="%.6g")
+        write_together({out / "tuning.csv": table, out / "choices.json": json_text(documents)})
 
 
 def _note_environment(out: Path) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from empirical.arms import ARMS, pair_remedy
 from empirical.compare.presets import PRESETS
 from empirical.data import Images
-from empirical.data.arrays import save_array
+from empirical.data.arrays import read_array, save_array
 from empirical.data.features import Features
 from empirical.data.sources import balanced_order
 from empirical.encoders import Network, extract
@@ -27,7 +25,7 @@ from empirical.train.loop import train
 from empirical.train.observers import Snapshots
 from empirical.train.settings import Settings
 from theory.engine import report
-from theory.files import write_json
+from theory.files import read_json, read_table, write_json
 
 BASE = replace(PRESETS["photos-cpu"].base, batch=512, epochs=12, accelerator="cpu")
 CONSTANTS = "cifar10"  # of the paper
@@ -89,7 +87,7 @@ class ScratchTask:
             return tuple(images.mixed.nonzero().flatten().tolist())
         labels = images.y_train.numpy()
         drawn = np.random.default_rng([self.seed, WARMUP_SEED])
-        scores = drawn.random(len(labels)) if rule == "random" else np.load(self.warmup / "gaps.npy")
+        scores = drawn.random(len(labels)) if rule == "random" else read_array(self.warmup / "gaps.npy", None)
         return tuple(np.flatnonzero(smallest_gaps(scores, labels, REMOVED)).tolist())
 
 
@@ -125,10 +123,10 @@ def execute(task: ScratchTask) -> None:
     if task.path.exists():
         return
     images, network = _trained(task)
-    c = float(json.loads((task.warmup / "c.json").read_text(encoding="utf-8"))["c"])
+    c = float(read_json(task.warmup / "c.json", "c")["c"])
     h, labels = extract(network, images.x_train)[0].numpy(), images.y_train.numpy()
     correct = probe(h, labels, c).predict(extract(network, images.x_test)[0].numpy()) == images.y_test.numpy()
-    last = pd.read_csv(task.folder / "metrics.csv").iloc[-1]
+    last = read_table(task.folder / "metrics.csv").iloc[-1]
     numbers = {name: float(last[name]) for name in LAST_EPOCH if name in last}
     predicted = predict(h, labels, c=c).accuracy
     numbers |= {"accuracy": float(correct.mean()), "official": float(correct.mean())}

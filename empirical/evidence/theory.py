@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,7 +31,7 @@ from theory.bounds import error_bounds
 from theory.checks import ParameterError
 from theory.command import format_number, markdown_table
 from theory.engine import Pool
-from theory.files import write_json, write_text
+from theory.files import read_json, read_table, write_json, write_text, write_together
 from theory.plan import LEVELS, SPACES, Estimate, Profile, Space
 from theory.sharper import dense_spread
 from theory.worlds import unit_rows
@@ -269,7 +268,7 @@ def _tasks(ready: Sequence[Task], entries: Mapping[str, Entry]) -> Iterator[Task
 
 def collect(out: Path) -> pd.DataFrame:
     """One row a bench, entry and training set, in the order of ``ENTRIES``."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in (out / "theory").glob("*/*/*.json")]
+    found = [read_json(path, "bench", "entry", "set") for path in (out / "theory").glob("*/*/*.json")]
     if not found:
         raise ParameterError("out", out, "a folder with results of run_theory")
     order = {name: place for place, name in enumerate(ENTRIES)}
@@ -282,14 +281,14 @@ def collect_levels(out: Path) -> pd.DataFrame:
     paths = sorted((out / "levels").glob("*/*/*.csv"))
     if not paths:
         raise ParameterError("out", out, "a folder with results of run_theory")
-    return pd.concat([pd.read_csv(path) for path in paths], ignore_index=True)
+    return pd.concat([read_table(path) for path in paths], ignore_index=True)
 
 
 def publish_theory(out: Path, stem: Path) -> tuple[Path, Path]:
     """Write ``stem``_theory.csv and ``stem``_levels.csv; returns the two paths."""
     table, levels = (stem.with_name(stem.name + end) for end in (TABLE, LEVELS_TABLE))
-    write_text(table, collect(out).to_csv(index=False, float_format="%.6g"))
-    write_text(levels, collect_levels(out).to_csv(index=False, float_format="%.6g"))
+    found = {table: collect(out), levels: collect_levels(out)}
+    write_together({path: rows.to_csv(index=False, float_format="%.6g") for path, rows in found.items()})
     return table, levels
 
 

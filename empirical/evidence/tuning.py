@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from empirical.arms import Given
+from empirical.data.arrays import read_npz, require_arrays
 from empirical.encoders import extract
 from empirical.evaluate.probes import choose_c
 from empirical.evidence.adapters import TUNING, Task, settings_of, trained
@@ -80,8 +81,9 @@ def table(found: Iterable[Task]) -> pd.DataFrame:
     """Mean accuracy over the seeds of every point that was tried, and its standard error."""
     rows = []
     for task in found:
-        with np.load(task.path) as result:
-            accuracy = result["accuracy"]
+        result = read_npz(task.path)
+        require_arrays(task.path, result, ("accuracy",))
+        accuracy = result["accuracy"]
         point = {"bench": task.bench, "point": task.name.partition("/")[2], "seeds": len(accuracy)}
         error = accuracy.std(ddof=1) / np.sqrt(len(accuracy))
         rows.append({**point, "accuracy": accuracy.mean(), "error": error})

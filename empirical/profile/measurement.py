@@ -19,7 +19,7 @@ from empirical.data.sources import balanced_order
 from empirical.evaluate.probes import probe
 from empirical.profile.levels import PAIR_ROWS, REPLICATES, estimate, measure_space
 from empirical.profile.selector import BATCH, selectors
-from theory.checks import require, require_integer
+from theory.checks import ParameterError, require, require_integer
 from theory.files import write_text
 from theory.plan import LEVELS, SPACES, Estimate, PredictedProbe, Profile
 from theory.worlds import unit_rows
@@ -406,13 +406,26 @@ def append_levels(path: Path, epoch: int, network: Any, images: Images) -> None:
     spaces = {name: Features(x.numpy()) for name, x in zip(SPACES, both, strict=True)}
     found = measure(spaces, labels[rows], f"epoch {epoch}").profile.spaces
     columns = ["epoch", "space", *(f"{level}{end}" for level in LEVELS for end in ("", "_low", "_high"))]
-    earlier = path.read_text().splitlines()[1:] if path.exists() else []
-    lines = [",".join(columns), *(line for line in earlier if int(line.split(",")[0]) < epoch)]
+    earlier = [line for before, line in _recorded(path) if before < epoch]
+    lines = [",".join(columns), *earlier]
     for name, space in found.items():
         estimates = [getattr(space, level) for level in LEVELS]
         cells = [f"{number:.6g}" for e in estimates for number in (e.value, e.low, e.high)]
         lines.append(",".join([str(epoch), name, *cells]))
     write_text(path, "\n".join(lines) + "\n")
+
+
+def recorded_epochs(path: Path) -> set[int]:
+    """The epochs that are in the file of ``append_levels``; ParameterError if it is none."""
+    return {epoch for epoch, _ in _recorded(path)}
+
+
+def _recorded(path: Path) -> list[tuple[int, str]]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
+        return [(int(line.partition(",")[0]), line) for line in lines]
+    except (OSError, ValueError) as error:
+        raise ParameterError(f"{path} is no table of levels; remove it, and it is begun anew") from error
 
 
 def leading_eigenvalues(features: NDArray[np.float32], count: int | None = None) -> Array | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from empirical.arms import PairRemedy
-from empirical.data import batches, take
+from empirical.data import Images, batches, take
 from empirical.data.augment import two_views
 from empirical.data.digests import digests
 from empirical.encoders import Network
@@ -41,7 +42,10 @@ from empirical.train.run import Run
 from empirical.train.selectors import make_selector
 from empirical.train.settings import ALONE, Running, Settings, learning_rate
 from empirical.train.simclr import Pairs
+from theory.checks import ParameterError
+from theory.engine import in_task
 from theory.files import require_writable
+from theory.locks import locked
 
 
 def train(
@@ -81,7 +85,8 @@ def train(
     Raises
     ------
     ParameterError
-        If ``out`` holds a run with other settings, the data do not fit the settings, or the loss diverges.
+        If another process has ``out``, or it holds a run with other settings or on other data; if the data do not
+        fit the settings, or the loss diverges.
     SystemExit
         With code 143, after saving a checkpoint, on SIGTERM.
     """
@@ -92,6 +97,38 @@ def train(
     require_trackable(running, images)
     require_writable(out / CHECKPOINT)
     fabric = fabric or launched(make_fabric(settings, running), settings)
+    with _alone(out, fabric):
+        return _train(settings, out, progress, running, fabric, observers, images, kept, network)
+
+
+@contextmanager
+def _alone(out: Path, fabric: Fabric) -> Iterator[None]:
+    """Have the run's folder to this run's processes; a task's is in a folder that its caller has."""
+    refusal = None
+    with ExitStack() as stack:
+        if fabric.is_global_zero and not in_task():
+            try:
+                stack.enter_context(locked(out))
+            except ParameterError as error:
+                refusal = str(error)
+        if fabric.world_size > 1:
+            refusal = fabric.broadcast(refusal)
+        if refusal is not None:
+            raise ParameterError(refusal)
+        yield
+
+
+def _train(
+    settings: Settings,
+    out: Path,
+    progress: Progress,
+    running: Running,
+    fabric: Fabric,
+    observers: Sequence[Observer],
+    images: Images,
+    kept: Tensor,
+    network: Network,
+) -> Network:
     device = fabric.device
     network = on_device(network, fabric)
     compiled: Any = torch.compile(network) if settings.compile else network
@@ -111,6 +148,9 @@ def train(
     per_epoch = len(images.y_train) // settings.batch
     steps = per_epoch * settings.epochs
     warmup = round(settings.warmup * steps)
+    if run.metrics and run.step == len(run.metrics) * per_epoch:
+        for observer in watching:
+            observer.resumed(run.metrics[-1])
     progress(run.step, steps, run.step // per_epoch)
     with stop_requests() as stop:
         while run.step < steps:

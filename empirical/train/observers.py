@@ -24,7 +24,7 @@ from empirical.data.sources import UNLABELLED, Pictures
 from empirical.encoders import Network, extract
 from empirical.evaluate.probes import OnlineProbe
 from empirical.losses import Objective, diagnostics
-from empirical.profile.measurement import append_levels, tracked_rows
+from empirical.profile.measurement import append_levels, recorded_epochs, tracked_rows
 from empirical.selection import Flags, fast
 from empirical.train.checkpoint import diverged
 from empirical.train.labels import PairLabels
@@ -94,6 +94,9 @@ class Observer:
 
     def saved(self, row: Row) -> None:
         """See an epoch's whole row, once metrics and checkpoint are on disk."""
+
+    def resumed(self, row: Row) -> None:
+        """See that a run goes on from the end of an epoch, with its row, which ``saved`` may not have seen."""
 
     def state(self) -> dict[str, Any]:
         """What a resumed run must know: tensors and plain data."""
@@ -339,6 +342,11 @@ class Levels(Observer):
         epoch = int(row["epoch"])
         if epoch % self.every == 0 or epoch == self.epochs:
             append_levels(self.path, epoch, self.network, self.images)
+
+    def resumed(self, row: Row) -> None:
+        """Measure if that was interrupted."""
+        if int(row["epoch"]) not in recorded_epochs(self.path):
+            self.saved(row)
 
 
 class Snapshots(Observer):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from empirical.arms import ARMS, PairRemedy
 from empirical.choices import COUNT, ENCODERS, FRACTION, LOSSES, NOT_NEGATIVE, OBJECTIVE, POSITIVE, SPECTRAL, VIEWS
 from empirical.train.options import check_options, given, option
 from theory.checks import ParameterError, Range, require, require_integer, require_known
+from theory.files import add_input
 
 if TYPE_CHECKING:  # torch; a command's help and its errors do without
     from empirical.data import Images
@@ -216,16 +218,21 @@ class Settings:
 
     def original_images(self) -> Images:
         """The data set without imbalance or mixing, as probes see it."""
-        from empirical.data import load, unmixed
+        from empirical.data import unmixed
 
-        return unmixed(load(self.data, self.train, self.test, self.image_size))
+        return unmixed(self._loaded())
 
     def images(self) -> Images:
         """The data set as the run trains on it, but with no image left out."""
-        from empirical.data import imbalanced, load, mix
+        from empirical.data import imbalanced, mix
 
-        images = load(self.data, self.train, self.test, self.image_size)
-        return mix(imbalanced(images, self.imbalance), self.omega)
+        return mix(imbalanced(self._loaded(), self.imbalance), self.omega)
+
+    def _loaded(self) -> Images:
+        from empirical.data import load
+
+        add_input(f"the data {self.data}", Path(self.data.partition(":")[2]))  # those of a checkpoint are no option
+        return load(self.data, self.train, self.test, self.image_size)
 
     def network(self, channels: int, size: tuple[int, int] | None = None) -> Network:
         """A freshly initialised network for images of this height and width, the same for every run with this seed."""

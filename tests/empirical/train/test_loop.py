@@ -190,7 +190,7 @@ def test_a_run_that_falls_back_keeps_the_good_checkpoint_and_cleans_up(tmp_path)
     train_until(TINY, tmp_path, 3)
     current = tmp_path / "checkpoint.pt"
     current.write_bytes(current.read_bytes()[:1000])
-    (tmp_path / ".checkpoint.pt.123").write_bytes(b"half")
+    (tmp_path / ".checkpoint.pt.4194305").write_bytes(b"half")
     with pytest.warns(UserWarning, match="going on from .* step 2"), pytest.raises(Interrupted):
         train(TINY, tmp_path, lambda step, *_: interrupt(), Running(checkpoint_every=1))
     assert torch.load(current)["step"] == 2
