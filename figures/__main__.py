@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     missing: list[str] = []
     parser = Parser("python -m figures", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures to draw (all): " + ", ".join(NAMES))
-    parser.add_argument("--out", type=output, default=FOLDER, help="folder of the pictures (figures)")
+    parser.add_argument("--out", type=output, metavar="FOLDER", default=FOLDER, help="folder of the pictures (figures)")
 
     def command(args: Namespace) -> None:
         for name in args.names:

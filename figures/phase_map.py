@@ -364,7 +364,9 @@ def _parser() -> Parser:
     parser.add_argument("--coarse", action="store_true", help="a smaller grid, minutes on 2 cores")
     parser.add_argument("--predict", action="store_true", help="only the predictions, for the measured changes there")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--out", type=output, default=ROOT / "figures", help="folder of the results (figures)")
+    parser.add_argument(
+        "--out", type=output, metavar="FOLDER", default=ROOT / "figures", help="folder of the results (figures)"
+    )
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder of the finished cells (runs)")
     return parser
 

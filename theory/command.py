@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from theory.checks import ParameterError, nearest
-from theory.files import inputs
+from theory.files import inputs, require_writable
+from theory.locks import LOCK
 
 DISTRIBUTION = "difficult-examples"
 
@@ -111,6 +112,13 @@ class Parser(argparse.ArgumentParser):
                     read |= {f"{_name(action)} {name}": Path(name) for name in names if os.path.exists(name)}
         return written, read
 
+    def require_outputs(self, args: Namespace) -> None:
+        """Refuse a file or folder that could not be written, before anything is done."""
+        for action in self._actions:
+            path = getattr(args, action.dest, None)
+            if action.type is output and path is not None and action.metavar != STEM:
+                require_writable(path / LOCK if action.metavar == "FOLDER" else path)
+
     def error(self, message: str) -> NoReturn:
         if alternatives := re.fullmatch(r"one of the arguments (.+) is required", message):
             raise ParameterError(f"{alternatives[1].replace(' ', ' or ')} is required")
@@ -197,12 +205,19 @@ def _read(value: str | Path) -> list[str]:
     return names + (glob.glob(text, recursive=True) if re.search(r"[*?[]", text) else [])
 
 
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):  # which whoever opens it is told
+        return False
+
+
 def _require_apart(written: Mapping[str, Path], read: Mapping[str, Path]) -> None:
     """Refuse an output that is an input or another output; what a folder will hold is checked when it is written."""
     places = {name: os.path.realpath(path) for name, path in written.items()}
     for name, path in written.items():
         for other, source in read.items():
-            if path.exists() and path.samefile(source):
+            if places[name] == os.path.realpath(source) or _same(path, source):
                 raise ParameterError(f"{name}: it is an input of this command ({other})")
         for other, place in places.items():
             if other != name and place == places[name]:
@@ -241,6 +256,7 @@ def run(
         args = parser.parse_args(argv)
         written, read = parser.paths(args)
         _require_apart(written, read)
+        parser.require_outputs(args)
         with inputs(read):
             command(args)
         sys.stdout.flush()
