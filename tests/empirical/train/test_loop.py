@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from empirical.arms import PairRemedy, pair_remedy
+from empirical.data import load
 from empirical.encoders import Network
 from empirical.evaluate.protocol import Protocol
 from empirical.train import loop, observers, parts
@@ -194,6 +195,82 @@ def test_a_run_that_falls_back_keeps_the_good_checkpoint_and_cleans_up(tmp_path)
     with pytest.warns(UserWarning, match="going on from .* step 2"), pytest.raises(Interrupted):
         train(TINY, tmp_path, lambda step, *_: interrupt(), Running(checkpoint_every=1))
     assert torch.load(current)["step"] == 2
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.fixture
+def pixels(tmp_path):
+    """A writer of small images as an .npz file, the settings of a run on them."""
+    rng = np.random.default_rng(0)
+    arrays = {f"x_{part}": rng.integers(0, 256, (n, 8, 8), dtype=np.uint8) for part, n in (("train", 60), ("test", 20))}
+    arrays |= {"y_train": np.arange(60) % 2, "y_test": np.arange(20) % 2}
+    path = tmp_path / "data.npz"
+
+    def write(**changes):
+        np.savez(path, **(arrays | changes))
+        load.cache_clear()
+
+    write()
+    return arrays, write, replace(TINY, data=f"npz:{path}", train=None, test=None, batch=20)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "part"),
+    [
+        ("x_train", lambda x: 255 - x, "training images"),
+        ("y_train", lambda y: 1 - y, "labels of the training images"),
+        ("x_test", lambda x: x[::-1], "test images"),
+        ("y_test", lambda y: y[::-1], "labels of the test images"),
+    ],
+)
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_run_is_not_continued_on_other_data(tmp_path, pixels, name, change, part, finished):
+    arrays, write, settings = pixels
+    out = tmp_path / "run"
+    if finished:
+        train(replace(settings, epochs=1), out)
+        settings = replace(settings, epochs=1)
+    else:
+        train_until(settings, out, 3)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    write(**{name: change(arrays[name])})
+    with pytest.raises(ParameterError) as caught:
+        train(settings, out)
+    assert str(caught.value) == (
+        f"the {part} are not those with which {out} was begun: use the data as they were, or another --out"
+    )
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    write()
+    train(settings, out)
+
+
+def test_a_run_of_an_earlier_version_without_digests_goes_on(tmp_path, pixels):
+    settings = pixels[2]
+    train_until(settings, tmp_path / "run", 3)
+    path = tmp_path / "run" / "checkpoint.pt"
+    state = torch.load(path)
+    del state["data_digests"]
+    torch.save(state, path)
+    train(settings, tmp_path / "run")
+    assert "data_digests" in torch.load(path)
+
+
+def test_a_second_run_in_the_same_folder_is_refused(tmp_path):
+    code = f"""
+import sys; from tests.empirical.train.test_loop import TINY, train; from pathlib import Path
+train(TINY, Path({str(tmp_path)!r}), lambda *_: (print("trains", flush=True), sys.stdin.read()))
+"""
+    first = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert first.stdout.readline() == "trains\n"
+        before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        with pytest.raises(ParameterError, match=f"^{tmp_path} is in use by process {first.pid} on "):
+            train(TINY, tmp_path)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    finally:
+        first.kill()
+        first.communicate()
+    train(replace(TINY, epochs=3), tmp_path)
     assert not list(tmp_path.glob(".*"))
 
 
