@@ -116,7 +116,7 @@ class Parser(argparse.ArgumentParser):
         """Refuse a file or folder that could not be written, before anything is done."""
         for action in self._actions:
             path = getattr(args, action.dest, None)
-            if action.type is output and path is not None and action.metavar != STEM:
+            if action.type is output and path is not None and action.metavar in (None, "FILE", "FOLDER"):
                 require_writable(path / LOCK if action.metavar == "FOLDER" else path)
 
     def error(self, message: str) -> NoReturn:

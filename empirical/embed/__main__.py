@@ -46,7 +46,13 @@ def parser(prog: str) -> Parser:
     kept = f"principal components of its features that are kept, {COMPONENTS}; 0 for all features"
     add("--components", type=int, default=default.components, help=kept)
     add = found.group("output").add_argument
-    add("--out", type=output, required=True, help="an .npz file; -0, -1, … come before the suffix where --sets > 1")
+    add(
+        "--out",
+        type=output,
+        metavar="NAME",
+        required=True,
+        help="an .npz file; -0, -1, … come before the suffix where --sets > 1",
+    )
     return found
 
 

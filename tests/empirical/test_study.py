@@ -165,6 +165,25 @@ def test_bad_input_is_one_line(study, capsys, change, message):
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--data", "npz:nowhere.npz"], "there is no file nowhere.npz"),
+        (["--data", "digit"], "data = digit"),
+        (["--dim", "300"], "dim = 300 violates dim < 200"),
+        (["--train", "30"], "at least 4 images"),
+        (["--smallest-crop", "2"], "smallest_crop"),
+    ],
+)
+def test_a_folder_is_claimed_once_the_settings_are_checked(tmp_path, monkeypatch, capsys, change, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(["batch", *SMALL, *change, "--out", "new/runs"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert message in err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_unknown_part_and_missing_data(capsys, tmp_path):
     assert main(["omga", *SMALL, "--out", str(tmp_path / "x")]) == 2
     assert "omega" in capsys.readouterr().err

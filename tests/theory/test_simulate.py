@@ -529,6 +529,38 @@ def test_resumed_run_keeps_finished_cells_and_equals_an_uninterrupted_one(experi
     assert (halted / "cells/00002.csv").stat().st_mtime_ns == kept
 
 
+def test_a_damaged_cell_is_done_again_with_a_word(experiment, tmp_path):
+    out = tmp_path / "out"
+    run_experiment(Experiment.load(experiment), out)
+    cell = out / "cells" / "00001.csv"
+    whole, results = cell.read_bytes(), (out / "results.csv").read_bytes()
+    lines = whole.decode().splitlines(keepends=True)
+    header = lines[0].split(",")
+    bad_error = lines[1].split(",")
+    bad_error[header.index("error")] = "1.5"
+    damages = {
+        "empty": b"",
+        "noise": bytes(range(256)),
+        "zeros": bytes(len(whole)),
+        "another document": b'{"a": 1}',
+        "header": lines[0].encode(),
+        "fewer rows": "".join(lines[:-1]).encode(),
+        "twice": "".join([*lines, lines[-1]]).encode(),
+        "cut": whole[:-3],
+        "words": whole.replace(b"removal", b"nothing"),
+        "another cell": (out / "cells" / "00002.csv").read_bytes(),
+        "no error": whole.replace(b"error,", b"mistake,", 1),
+        "text": "".join([lines[0], lines[1].replace(",", ",x", 1), *lines[2:]]).encode(),
+        "impossible": "".join([lines[0], ",".join(bad_error), *lines[2:]]).encode(),
+    }
+    for name, content in damages.items():
+        cell.write_bytes(content)
+        with pytest.warns(UserWarning, match=r"00001\.csv.*; the cell is done again$"):
+            run_experiment(Experiment.load(experiment), out)
+        assert cell.read_bytes() == whole, name
+        assert (out / "results.csv").read_bytes() == results, name
+
+
 def test_sampled_experiments_are_resumed_like_the_others(experiment, tmp_path):
     sampled = 'noise = ["wigner", "wishart", "channel"]\nepsilon = 0.2\ndraws = [900, 2000]'
     experiment.write_text(FILE.replace("epsilon = 0.2", sampled).replace("[4, 8]", "4"))

@@ -412,6 +412,40 @@ def test_metrics_and_events_of_a_run_resumed_with_other_options(tmp_path):
     assert [event.step for event in events.Scalars("loss")] == [2, 4, 6]
 
 
+def test_levels_that_a_kill_kept_from_the_table_are_measured_on_resuming(tmp_path, monkeypatch):
+    """Killed after the checkpoint of an epoch: before its levels are written, or after."""
+    running = Running(track=1)
+    train(TINY, tmp_path / "whole", running=running)
+    whole = (tmp_path / "whole" / "profiles.csv").read_bytes()
+    measure = observers.append_levels
+    for after in (False, True):
+        for killed in (1, 3):
+            out = tmp_path / f"{after}-{killed}"
+
+            def append(path, epoch, *rest, after=after, killed=killed):
+                if after or epoch != killed:
+                    measure(path, epoch, *rest)
+                if epoch == killed:
+                    raise Interrupted
+
+            with monkeypatch.context() as patch:
+                patch.setattr(observers, "append_levels", append)
+                with pytest.raises(Interrupted):
+                    train(TINY, out, running=running)
+            train(TINY, out, running=running)
+            assert (out / "profiles.csv").read_bytes() == whole
+            train(TINY, out, running=running)  # once finished, nothing is measured again
+            assert (out / "profiles.csv").read_bytes() == whole
+
+
+@pytest.mark.parametrize("content", [b"\0\xff", b"epoch\nx,y\n"])
+def test_a_damaged_table_of_levels_is_one_line(tmp_path, content):
+    train(replace(TINY, epochs=1), tmp_path)
+    (tmp_path / "profiles.csv").write_bytes(content)
+    with pytest.raises(ParameterError, match=r"profiles\.csv is no table of levels; remove it"):
+        train(replace(TINY, epochs=1), tmp_path, running=Running(track=1))
+
+
 def test_images_that_cannot_be_tracked_are_refused_before_training(tmp_path, capsys):
     arguments = ["--data", "digits", "--encoder", "convnet", "--width", "4", "--dim", "8", "--batch", "50"]
     arguments += ["--epochs", "1", "--imbalance", "100", "--track", "1", "--out", str(tmp_path / "run")]
