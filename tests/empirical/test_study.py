@@ -171,7 +171,7 @@ def test_bad_input_is_one_line(study, capsys, change, message):
         (["--data", "npz:nowhere.npz"], "there is no file nowhere.npz"),
         (["--data", "digit"], "data = digit"),
         (["--dim", "300"], "dim = 300 violates dim < 200"),
-        (["--train", "30"], "at least 4 images"),
+        (["--train", "30"], "batch = 50 violates batch <= 30"),
         (["--smallest-crop", "2"], "smallest_crop"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -224,6 +225,28 @@ def test_a_resumed_embedding_has_the_same_bits(tmp_path, monkeypatch, images):
     assert resumed.read_bytes() == whole.read_bytes()
     assert seen[-1] == (430, 430)
     assert not (tmp_path / "parts.part").exists()
+
+
+def test_other_data_are_refused(tmp_path):
+    images, place = load("digits", 100, 30), tmp_path / "digits.npz"
+    arrays = {name: getattr(images, name).numpy().squeeze() for name in ("x_train", "y_train", "x_test", "y_test")}
+    e = with_settings(SMALL, data=f"npz:{place}", train=None, test=None)
+
+    def write(**changes):
+        np.savez(place, **(arrays | changes))
+        load.cache_clear()
+
+    for begin in (lambda: embed(e, tmp_path / "out", stop_after(1)), lambda: embed(e, tmp_path / "out")):
+        write()
+        with suppress(Stopped):
+            begin()
+        write(x_train=16 - arrays["x_train"])
+        with pytest.raises(
+            ParameterError, match=r"^the training images are not those with which .*out\.(part|npz) was"
+        ):
+            embed(e, tmp_path / "out")
+    write()
+    assert embed(e, tmp_path / "out") == [tmp_path / "out.npz"]
 
 
 def test_other_settings_are_refused(tmp_path):
