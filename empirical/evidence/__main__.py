@@ -71,7 +71,7 @@ def _command(args: Namespace) -> None:
     from empirical.evidence.running import look, require_sources, run_part, run_scratch, tune
 
     require_sources([part for part in args.parts if part in PARTS], sources)
-    with workers(**chosen_workers(args), out=args.out) as pool:
+    with workers(**chosen_workers(args), out=args.out if args.parts else None) as pool:
         for part in args.parts:
             if part == TUNING:
                 benches = [name for name in TUNED if BENCHES[name].data in sources]

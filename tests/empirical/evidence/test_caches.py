@@ -86,6 +86,30 @@ def source(tmp_path_factory):
     return path
 
 
+def test_images_of_a_source_that_has_changed_are_refused(source, tmp_path, monkeypatch):
+    monkeypatch.setitem(POOLS, "cifar10", Pool(8, 2, 4))
+    monkeypatch.setattr(caches, "JUDGED", 8)
+    changed = tmp_path / "images.npz"
+    changed.write_bytes(source.read_bytes())
+    made = caches._pool(Bench("cifar10"), f"npz:{changed}", tmp_path, False)
+    before = made.read_bytes()
+    assert caches._pool(Bench("cifar10"), f"npz:{source}", tmp_path, False) == made  # elsewhere, the same
+    arrays = dict(np.load(source))
+    np.savez(changed, **(arrays | {"x_train": 255 - arrays["x_train"]}))
+    load.cache_clear()
+    with pytest.raises(ParameterError, match=r"^the training images are not those with which .*cifar10\.npz was begun"):
+        caches._pool(Bench("cifar10"), f"npz:{changed}", tmp_path, False)
+    assert made.read_bytes() == before
+    arrays = dict(np.load(made))
+    for entry in ("[", "3"):
+        np.savez(made, **(arrays | {"source": np.array(entry)}))
+        with pytest.raises(ParameterError, match="its source is no JSON object"):
+            caches._pool(Bench("cifar10"), f"npz:{source}", tmp_path, False)
+    del arrays["source"]  # as earlier versions wrote it
+    np.savez(made, **arrays)
+    assert caches._pool(Bench("cifar10"), f"npz:{changed}", tmp_path, False) == made
+
+
 @pytest.mark.skipif(weights_path() is None, reason="the extra pretrained is not installed")
 def test_caches_hold_disjoint_sets_and_the_evaluated_images(source, tmp_path, monkeypatch):
     monkeypatch.setitem(POOLS, "cifar10", Pool(8, 2, 4))
