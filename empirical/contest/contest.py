@@ -171,7 +171,8 @@ def _whole(record: Path, *keys: str) -> bool:
     if not record.exists():
         return False
     try:
-        return bool(read_json(record, *keys))
+        require(bool(read_json(record, *keys)), str(record), "{}", "a record")
+        return True
     except ParameterError as error:
         warnings.warn(f"{error}: it is done again", stacklevel=2)
         return False

@@ -55,6 +55,24 @@ def test_every_rival_foretells_one_of_two_accuracies():
     assert {"bound", "delta", "rankme"} <= {rival.name for rival in found}
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"{}", bytes(range(256))])
+def test_a_damaged_record_counts_as_none_with_a_word(bench, content):
+    making = contest.Making(bench, recipes(DIGITS, ["pca"])[0])
+    measuring = contest.Measuring(bench, "x")
+    assert not making.finished
+    for path in (making.record, *(measuring.record(part) for part in contest.PARTS)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('{"sets": []}')
+    assert making.finished
+    assert measuring.missing == []
+    making.record.write_bytes(content)
+    measuring.record("measured").write_bytes(content)
+    with pytest.warns(UserWarning, match=r"\.json .*: it is done again$"):
+        assert not making.finished
+    with pytest.warns(UserWarning, match=r"measured\.json .*: it is done again$"):
+        assert measuring.missing == ["measured"]
+
+
 def test_digits_are_in_random_halves():
     images, whole = Halved(data="digits").original_images(), load("digits")
     assert (len(images.y_train), len(images.y_test)) == (898, 899)

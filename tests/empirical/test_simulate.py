@@ -301,6 +301,39 @@ def test_angles_are_those_of_planes():
 # --- the command -----------------------------------------------------------------------------------
 
 SHORT = settings(steps=60, batch=16, seeds=2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"table": np.zeros((3, 2), np.float32)},
+        {"table": np.zeros(5, np.float32)},
+        {"table": np.full((12, 3), np.nan, np.float32)},
+        {"table": np.array("text")},
+        {"records": np.zeros((2, 3))},
+        {"records": np.zeros((0, len(COLUMNS)))},
+        {"records": np.zeros((500, len(COLUMNS)))},
+        {"table": None},
+        {"records": None},
+        None,
+    ],
+)
+def test_a_damaged_checkpoint_is_one_line(tmp_path, change):
+    checkpoint = tmp_path / "seed-0.npz"
+    one_step = replace(SHORT, steps=1)
+    train(one_step, 0, checkpoint)
+    with np.load(checkpoint) as found:
+        arrays = {name: array for name, array in (dict(found) | (change or {})).items() if array is not None}
+    if change is None:
+        checkpoint.write_bytes(b"PK garbage")
+    else:
+        np.savez(checkpoint, **arrays)
+    with pytest.raises(ParameterError) as caught:
+        train(SHORT, 0, checkpoint)
+    assert str(checkpoint) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 OPTIONS = {"alpha": 0.6, "beta": 0.1, "gamma": 0.49, "samples-per-class": 4, "classes": 3, "difficult": 1}
 OPTIONS |= {"dim": 3, "steps": 60, "batch": 16, "seeds": 2}
 COMMAND = [text for name, value in OPTIONS.items() for text in (f"--{name}", str(value))]
