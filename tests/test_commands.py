@@ -334,8 +334,8 @@ def test_nonsense_is_one_line(room, nonsense, tmp_path, monkeypatch, capsys):
         ("train --data views:x.npz --encoder vit --out out", "encoder = vit violates adapter or MODULE:FACTORY for "
          "cached views"),
         ("findings none", "cannot read none.json: there is no file none.json in HERE"),
-        ("evidence --out out", "PART is required: one or more of primary, tables, rivals, sizes, mixed10, mixed20, "
-         "mixed30, tail, cifar100, trashnet, scratch, theory, people, tuning"),
+        ("evidence --out out", "PART is required: one or more of primary, tables, rivals, sizes, after, robustness, "
+         "mixed10, mixed20, mixed30, tail, cifar100, trashnet, scratch, theory, people, tuning"),
         ("evidence trashnet --out out", "part trashnet needs the images of trashnet: --trashnet DATA"),
         ("evidence --out out --publish x", "out = out violates a folder with finished runs of the evidence"),
     ],
