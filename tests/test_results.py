@@ -242,6 +242,15 @@ def test_what_the_page_says_to_a_sceptic():
     tuned = gain["selected pairs beat random ones at the tuned temperature"]
     assert tuned.low > mean["paper_combined"] - mean["paper_combined_random"]
     assert mean["paper_combined_random-best_tau"] < mean["best_tau"]
+    robust = {claim.text: effect for claim, effect, _ in tables.judged(evidence, "robustness")}
+    for what, stated in (
+        ("margin and temperature help", "paper_combined"),
+        ("the tuned temperature of all pairs helps", "best_tau"),
+    ):
+        assert robust[f"C = .3: {what}"].low < 0
+        assert 1.7 < robust[f"C = .03: {what}"].value / (mean[stated] - mean["baseline"]) < 2.7
+    hurt = "negatives of the anchor's own class hurt"
+    assert abs(robust[f"C = .3: {hurt}"].value - robust[f"C = .03: {hurt}"].value) < 0.001
     runs = pd.read_csv(ROOT / "results" / "evidence_theory.csv")
     theirs = runs.groupby("entry").accuracy.mean()
     assert theirs["untrained"] < theirs["baseline"] == pytest.approx(mean["baseline"], abs=0.005)
