@@ -26,7 +26,7 @@ def draw(runs: pd.DataFrame) -> Figure:
     """One panel a constant."""
     figure = style.figure(2.3)
     panels = figure.subplots(1, len(SWEEPS), sharey=True)
-    for plot, sweep in zip(panels, SWEEPS.values(), strict=True):
+    for plot, sweep in zip(panels, SWEEPS, strict=True):
         found = gains(runs, sweep)
         ours = [nan if mean is None else 100 * mean.value for mean in found]
         ends = [0.0 if mean is None or mean.high is None else 100 * (mean.high - mean.value) for mean in found]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from empirical.evidence.design import BENCHES, PARTS, POOLS
+from empirical.evidence.design import BENCHES, PARTS, SPLITS
 from theory.checks import ParameterError, require_integer
 from theory.command import Parser, add_workers, chosen_workers, output, run
 from theory.files import require_writable
@@ -40,7 +40,7 @@ def parser(prog: str) -> Parser:
     theory = f"{THEORY}: levels, bounds and predictions beside measured accuracy; {PEOPLE}: what people see in them"
     what = f"{parts}; {scratch}; {theory}; {TUNING}: choose temperatures and constants, on other images"
     add("parts", nargs="*", default=[], choices=NAMES, metavar="PART", help=what)
-    for data in POOLS:
+    for data in SPLITS:
         default = "cifar10, downloaded if missing" if data == "cifar10" else "needed by its parts"
         add(
             f"--{data}",
@@ -60,7 +60,7 @@ def parser(prog: str) -> Parser:
 def _command(args: Namespace) -> None:
     if not args.parts and args.publish is None:
         raise ParameterError(f"PART is required: one or more of {', '.join(NAMES)}")
-    sources = {data: getattr(args, data) for data in POOLS if getattr(args, data) is not None}
+    sources = {data: getattr(args, data) for data in SPLITS if getattr(args, data) is not None}
     sources.setdefault("cifar10", "cifar10")
     if args.sets is not None:
         require_integer("sets", args.sets, 1)

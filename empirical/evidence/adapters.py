@@ -37,7 +37,7 @@ STEPS = 95  # at least, of every run: five epochs of 5,000 images
 TUNING = -1  # number of the tuning set
 WARMUP_SEED = 1_000  # of the run behind plans and SAS scores; no compared run has it
 LAST_EPOCH = ("loss", "flagged_share", "flagged_across", "negatives_across")  # columns of metrics.csv
-SCRATCH = Path("/dev/shm")  # where a run's checkpoints need not survive it
+MEMORY = Path("/dev/shm")  # where a run's checkpoints need not survive it
 Rows = NDArray[np.int64]
 
 
@@ -82,7 +82,7 @@ class Task:
     @property
     def extra(self) -> int:
         """Evaluated images, the last ones, that are no test images."""
-        return 0 if self.number == TUNING else BENCHES[self.bench].pool.extra
+        return 0 if self.number == TUNING else BENCHES[self.bench].split.extra
 
 
 class Outcome(NamedTuple):
@@ -167,7 +167,7 @@ def remedy_of(task: Task) -> PairRemedy | None:
 
 def trained(s: Settings) -> tuple[Network, dict[str, float]]:
     """A trained network in evaluation mode, and the numbers of its last epoch."""
-    with TemporaryDirectory(dir=SCRATCH if SCRATCH.is_dir() else None) as folder:
+    with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         network = train(s, Path(folder) / "run").eval()
         last = pd.read_csv(Path(folder) / "run" / "metrics.csv").iloc[-1]
     return network, {name: float(last[name]) for name in LAST_EPOCH if name in last}

@@ -19,7 +19,7 @@ from empirical.data.digests import digests
 from empirical.data.sources import balanced_order
 from empirical.embed import embed
 from empirical.embed.settings import Embedding
-from empirical.evidence.design import Bench, Pool
+from empirical.evidence.design import Bench, Split
 from empirical.train.settings import Settings
 from theory.checks import ParameterError, require
 from theory.files import require_same_data, write_bytes
@@ -48,12 +48,12 @@ def cache(
     progress : callable, optional
         See ``embed``.
     """
-    sets = sets or bench.sets or bench.pool.sets
+    sets = sets or bench.sets or bench.split.sets
     name = bench.data + (f"-mixed{100 * bench.omega:.0f}" if bench.omega else "") + (f"-{sets}sets" if sets > 1 else "")
     settings = replace(_settings(_pool(bench, source, out, False)), omega=bench.omega)
     if sets == 1:
         return embed(Embedding(settings), out / f"{name}.npz", progress)
-    return embed(Embedding(replace(settings, train=bench.pool.train), sets=sets), out / f"{name}.npz", progress)
+    return embed(Embedding(replace(settings, train=bench.split.train), sets=sets), out / f"{name}.npz", progress)
 
 
 def tuning_cache(bench: Bench, source: str, out: Path, progress: Progress | None = None) -> Path:
@@ -66,7 +66,7 @@ def _settings(pool: Path) -> Settings:
     return Settings(data=f"npz:{pool}", precision="bf16-mixed")
 
 
-def rows_of(pool: Pool, labels: Rows, tuning: bool) -> tuple[Rows, Rows]:
+def rows_of(split: Split, labels: Rows, tuning: bool) -> tuple[Rows, Rows]:
     """Rows of the training images that are trained on, and of those that are evaluated.
 
     Where training images are left over for it, the tuning set and the images that judge it are among them. Elsewhere
@@ -78,13 +78,13 @@ def rows_of(pool: Pool, labels: Rows, tuning: bool) -> tuple[Rows, Rows]:
     ParameterError
         If there are too few.
     """
-    order, used = balanced_order(labels), pool.train * pool.sets
-    wanted = used + (2 * JUDGED + pool.extra if pool.extra else 0)
+    order, used = balanced_order(labels), split.train * split.sets
+    wanted = used + (2 * JUDGED + split.extra if split.extra else 0)
     require(len(order) >= wanted, "data", f"{len(order)} training images", f"at least {wanted} training images")
     train, left = order[:used], order[used:wanted]
     if not tuning:
         return train, left[2 * JUDGED :]
-    return (left[:JUDGED], left[JUDGED : 2 * JUDGED]) if pool.extra else _halves(train, labels[train])
+    return (left[:JUDGED], left[JUDGED : 2 * JUDGED]) if split.extra else _halves(train, labels[train])
 
 
 def _halves(rows: Rows, labels: Rows) -> tuple[Rows, Rows]:
@@ -107,7 +107,7 @@ def _pool(bench: Bench, source: str, out: Path, tuning: bool) -> Path:
         require_same_data(_origin(path), data, path)
         return path
     labels = images.y_train.numpy()
-    train, evaluated = rows_of(bench.pool, labels, tuning)
+    train, evaluated = rows_of(bench.split, labels, tuning)
     x, y = _pixels(images.x_train, evaluated), labels[evaluated]
     if not tuning:
         x = np.concatenate([_pixels(images.x_test, np.arange(len(images.y_test))), x])

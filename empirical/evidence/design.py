@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -24,7 +24,7 @@ REMOVED = 0.2  # share of the images that removal arms leave out
 
 
 @dataclass(frozen=True)
-class Pool:
+class Split:
     """How the images of a data set are used.
 
     Parameters
@@ -42,7 +42,7 @@ class Pool:
     extra: int = 0
 
 
-POOLS = {"cifar10": Pool(5_000, 7, 5_000), "cifar100": Pool(10_000), "trashnet": Pool(2_020)}
+SPLITS = {"cifar10": Split(5_000, 7, 5_000), "cifar100": Split(10_000), "trashnet": Split(2_020)}
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ class Bench:
     Parameters
     ----------
     data : str
-        A key of ``POOLS``.
+        A key of ``SPLITS``.
     stated : str
         The data set whose constants the paper's arms take, a key of ``empirical.paper.STATED``.
     omega, imbalance : float
         Share of mixed training images; largest over smallest class.
     sets : int or None
-        Training sets, the pool's first ones; by default all of them.
+        Training sets, the split's first ones; by default all of them.
     """
 
     data: str
@@ -68,9 +68,9 @@ class Bench:
     sets: int | None = None
 
     @property
-    def pool(self) -> Pool:
+    def split(self) -> Split:
         """How the data are used."""
-        return POOLS[self.data]
+        return SPLITS[self.data]
 
     @property
     def tau(self) -> float:
@@ -128,11 +128,10 @@ PAPER_ARMS = ("paper_margin", "paper_temperature", "paper_combined", "paper_remo
 RIVALS = ("debiased", "hcl", "mochi", "glofnd", "adnce", "equal_radius")
 SAS = ("sas0", "sas1", "sas2")
 MIXED = ("cifar10-mixed10", "cifar10-mixed20", "cifar10-mixed30")
-RHOS = (1.0, 10.0, 100.0, 1000.0, 1e9)  # P, Table 9, beside .7
-FIGURE_5_SIGMA = (0.0, 0.05, 0.15, 0.2)  # beside .1
-FIGURE_5_RHO = (1.0, 0.9, 0.8, 0.6)  # beside .7
-FIGURE_4_HIGH = (0.025, 0.0375, 0.05)  # beside .013
-FIGURE_4_LOW = (0.13, 0.25, 0.38, 0.63)  # beside .5
+# The values of the paper's curves on CIFAR-100 (P, Table 9, Figures 5 and 4), the stated ones among them.
+RHOS = (0.7, 1.0, 10.0, 100.0, 1000.0, 1e9)
+FIGURE_5_SIGMA, FIGURE_5_RHO = (0.0, 0.05, 0.1, 0.15, 0.2), (1.0, 0.9, 0.8, 0.7, 0.6)
+FIGURE_4_HIGH, FIGURE_4_LOW = (0.013, 0.025, 0.0375, 0.05), (0.13, 0.25, 0.38, 0.5, 0.63)
 
 _COMMON = {
     "baseline": Entry(),
@@ -149,9 +148,9 @@ _PRIMARY = {
     "hardest_removed": Entry(drop="hardest"),
     "random_removed": Entry(drop="random"),
 }
+_GIVEN = Given("paper", STATED["cifar10"].sigma, STATED["cifar10"].rho, stated="cifar10")
 _OURS = {  # our arms, which leave positives alone, at the paper's constants
-    f"{arm}-stated": Entry(arm, given=Given("paper", sigma=0.03, rho=0.6, stated="cifar10"))
-    for arm in ("margin", "temperature", "combined")
+    f"{arm}-stated": Entry(arm, given=_GIVEN) for arm in ("margin", "temperature", "combined")
 }
 _TABLES = {
     **{f"{arm}_all": Entry(f"{arm}_all") for arm in ("paper_margin", "paper_temperature")},
@@ -176,12 +175,34 @@ _SIZES = {
     "margin-derived": Entry("margin", sizes="derived"),
     **{f"{arm}-tuned": Entry(arm, sizes="tuned") for arm in ("margin", "temperature", "combined")},
 }
+_SCANNED = STATED["cifar100"]
+
+
+def scanned(arm: str, constant: str, values: Sequence[float]) -> tuple[str, ...]:
+    """Names of an arm's entries with these values of a constant; with the stated one it is the arm itself."""
+    return tuple(arm if value == getattr(_SCANNED, constant) else f"{arm}-{constant}{value:g}" for value in values)
+
+
+def _scan(arm: str, constant: str, values: Sequence[float]) -> dict[str, Entry]:
+    found = zip(scanned(arm, constant, values), values, strict=True)
+    return {name: Entry(arm, given=_with(constant, value)) for name, value in found if name != arm}
+
+
+def _with(constant: str, value: float) -> Given:
+    if constant == "sigma":
+        return Given(sigma=value)
+    if constant == "rho":
+        return Given(rho=value)
+    band = {"pos_high": _SCANNED.pos_high, "pos_low": _SCANNED.pos_low, constant: value}
+    return Given(f"{band['pos_high']:g},{band['pos_low']:g}")
+
+
 _SCANS = {
-    **{f"paper_temperature-rho{rho:g}": Entry("paper_temperature", given=Given(rho=rho)) for rho in RHOS},
-    **{f"paper_combined-sigma{s:g}": Entry("paper_combined", given=Given(sigma=s)) for s in FIGURE_5_SIGMA},
-    **{f"paper_combined-rho{rho:g}": Entry("paper_combined", given=Given(rho=rho)) for rho in FIGURE_5_RHO},
-    **{f"paper_combined-high{h:g}": Entry("paper_combined", given=Given(f"{h:g},0.5")) for h in FIGURE_4_HIGH},
-    **{f"paper_combined-low{w:g}": Entry("paper_combined", given=Given(f"0.013,{w:g}")) for w in FIGURE_4_LOW},
+    **_scan("paper_temperature", "rho", RHOS),
+    **_scan("paper_combined", "sigma", FIGURE_5_SIGMA),
+    **_scan("paper_combined", "rho", FIGURE_5_RHO),
+    **_scan("paper_combined", "pos_high", FIGURE_4_HIGH),
+    **_scan("paper_combined", "pos_low", FIGURE_4_LOW),
     "paper_combined_projector": Entry("paper_combined_projector"),
 }
 _MIXED = {
@@ -193,7 +214,7 @@ _MIXED = {
 _AFTER = {  # thought of after the primary claims had been seen
     "paper_combined_known": Entry("paper_combined_known"),
     "paper_combined_random-best_tau": Entry("paper_combined_random", tau="best"),
-    "combined_random-stated": Entry("combined_random", given=Given("paper", sigma=0.03, rho=0.6, stated="cifar10")),
+    "combined_random-stated": Entry("combined_random", given=_GIVEN),
 }
 _ASKED = ("baseline", "oracle", "paper_combined", "paper_combined_random", "best_tau")
 _OTHERWISE: dict[str, dict[str, Any]] = {  # other settings of the instrument, and what they replace
@@ -254,7 +275,7 @@ SCRATCH = {  # instrument B; "best" is the preset's own temperature
 }
 
 
-class Plan(NamedTuple):
+class Planned(NamedTuple):
     """What is to be run of an entry: the most seeds and training sets that a part gives it."""
 
     entry: Entry
@@ -262,16 +283,17 @@ class Plan(NamedTuple):
     sets: int
 
 
-def planned() -> dict[str, Plan]:
+@cache
+def planned() -> dict[str, Planned]:
     """The plan of every ``BENCH/ENTRY``, instrument B's too."""
-    found = {f"scratch/{name}": Plan(entry, SCRATCH_SEEDS, 1) for name, entry in SCRATCH.items()}
+    found = {f"scratch/{name}": Planned(entry, SCRATCH_SEEDS, 1) for name, entry in SCRATCH.items()}
     for part in PARTS.values():
         bench = BENCHES[part.bench]
-        sets = part.sets or bench.sets or bench.pool.sets
+        sets = part.sets or bench.sets or bench.split.sets
         for name, entry in part.entries.items():
             key = f"{part.bench}/{name}"
-            before = found.get(key, Plan(entry, part.seeds, sets))
-            found[key] = Plan(entry, max(before.seeds, part.seeds, key=len), max(before.sets, sets))
+            before = found.get(key, Planned(entry, part.seeds, sets))
+            found[key] = Planned(entry, max(before.seeds, part.seeds, key=len), max(before.sets, sets))
     return found
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from empirical.data import Images
 from empirical.encoders import Network, extract
-from empirical.evidence.adapters import SCRATCH
+from empirical.evidence.adapters import MEMORY
 from empirical.train.loop import train
 from empirical.train.observers import Observer, Row
 from empirical.train.settings import Settings
@@ -59,6 +59,6 @@ class Epochs(Observer):
 def epochs_of(s: Settings) -> list[Epoch]:
     """Train a run and look at it as it begins and after every epoch."""
     watching = Epochs()
-    with TemporaryDirectory(dir=SCRATCH if SCRATCH.is_dir() else None) as folder:
+    with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         train(s, Path(folder) / "run", observers=(watching,))
     return watching.kept

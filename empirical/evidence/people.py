@@ -65,7 +65,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Judged:
+class Raters:
     """What three raters and their majority say of training images.
 
     Parameters
@@ -79,9 +79,9 @@ class Judged:
     raters: Labels
     majority: Labels
 
-    def take(self, rows: Labels) -> Judged:
+    def take(self, rows: Labels) -> Raters:
         """Of some images."""
-        return Judged(self.raters[rows], self.majority[rows])
+        return Raters(self.raters[rows], self.majority[rows])
 
     def named(self, classes: int) -> Mask:
         """Which classes some rater names, shape (N, classes)."""
@@ -106,11 +106,11 @@ class People:
     ----------
     counts : ndarray
         How many people choose each class of each test image, shape (10,000, 10).
-    training : Judged
+    training : Raters
     """
 
     counts: Labels
-    training: Judged
+    training: Raters
 
     def agreement(self, labels: Labels) -> NDArray[np.float64]:
         """Share of the people who choose the label of each test image."""
@@ -132,10 +132,10 @@ def read_people(path: Path) -> People:
     counts, raters, majority = (
         arrays[name].astype(np.int64) for name in ("test_counts", "train_raters", "train_aggregate")
     )
-    return People(counts, Judged(raters, majority))
+    return People(counts, Raters(raters, majority))
 
 
-def require_same_images(judged: Judged, labels: Labels) -> None:
+def require_same_images(judged: Raters, labels: Labels) -> None:
     """ParameterError if the raters' majority is too seldom the label: they speak of other images."""
     share = float((judged.majority == labels).mean())
     require(share >= LEAST_AGREEMENT, "people", f"{share:.2f} of the labels", f"at least {LEAST_AGREEMENT} agreement")
@@ -195,7 +195,7 @@ def _matched(scores: NDArray[np.float64], labels: Labels, chosen: Mask) -> Mask:
 def anatomy(
     features: Array,
     labels: Labels,
-    judged: Judged,
+    judged: Raters,
     references: Mapping[str, Array],
     pos_high: float,
     pos_low: float,
@@ -219,7 +219,7 @@ def anatomy(
     ----------
     features, labels : ndarray
         By which pairs are ranked, shapes (N, d) and (N,).
-    judged : Judged
+    judged : Raters
         Of the same images.
     references : mapping of ndarray
         Features of the same images, any width.

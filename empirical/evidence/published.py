@@ -164,8 +164,9 @@ class Evidence:
         return [self.effect(n) if finished(n) else None for n in self.document["claims"][family]]
 
     def check(self, bench: str) -> Effect | None:
-        """The effect of the oracle on a bench."""
-        return self.effect(self.document["checks"][bench])
+        """The effect of the oracle on a bench; None where runs are missing."""
+        needed = self.document["checks"][bench]
+        return self.effect(needed) if finished(needed) else None
 
     def _accuracy(self, name: str, needed: dict[str, Any]) -> NDArray[np.float64]:
         bench, _, entry = name.partition("/")
@@ -184,7 +185,7 @@ def finished(needed: dict[str, Any]) -> bool:
 
 def load_evidence(stem: Path) -> Evidence:
     """Published results; ParameterError if they are not there, or of another design."""
-    runs, document = read_published(stem, SCHEMA, "the evidence")
+    runs, document = read_published(stem, SCHEMA)
     for name, claims in families().items():
         found = [(c["larger"], c["smaller"]) for c in document["claims"].get(name, ())]
         wanted = [(c.larger, c.smaller) for c in claims]

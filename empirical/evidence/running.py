@@ -18,7 +18,7 @@ from theory.engine import Pool
 from theory.files import json_text, read_json, write_json, write_together
 
 EXAMINED = 3  # training sets on which levels and bounds are measured
-Sources = Mapping[str, str]  # of each data set of ``POOLS``, see ``empirical.data.load``
+Sources = Mapping[str, str]  # of each data set of ``SPLITS``, see ``empirical.data.load``
 Bar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from empirical.evidence.design import RHOS
+from empirical.evidence.design import FIGURE_4_HIGH, FIGURE_4_LOW, FIGURE_5_RHO, FIGURE_5_SIGMA, RHOS, scanned
 from empirical.statistics import Mean, mean_interval
 
 BENCH = "cifar100"
@@ -34,34 +34,20 @@ class Sweep:
     entries: tuple[str, ...]
 
 
-def _named(prefix: str, values: tuple[float, ...], stated: float) -> tuple[str, ...]:
-    arm = prefix.partition("-")[0]
-    return tuple(arm if value == stated else f"{prefix}{value:g}" for value in values)
+def _sweep(
+    where: str, symbol: str, arm: str, constant: str, values: tuple[float, ...], published: tuple[float, ...]
+) -> Sweep:
+    return Sweep(where, symbol, values, published, scanned(arm, constant, values))
 
 
-_SIGMA, _RHO = (0.0, 0.05, 0.1, 0.15, 0.2), (1.0, 0.9, 0.8, 0.7, 0.6)
-_HIGH, _LOW, _FACTOR = (0.013, 0.025, 0.0375, 0.05), (0.13, 0.25, 0.38, 0.5, 0.63), (0.7, *RHOS)
-SWEEPS = {
-    "sigma": Sweep(
-        "P, Fig. 5a",
-        "σ",
-        _SIGMA,
-        (61.28, 61.82, 62.86, 62.53, 62.05),
-        _named("paper_combined-sigma", _SIGMA, 0.1),
-    ),
-    "rho": Sweep("P, Fig. 5b", "ρ", _RHO, (61.66, 62.15, 62.47, 62.86, 61.89), _named("paper_combined-rho", _RHO, 0.7)),
-    "high": Sweep(
-        "P, Fig. 4a", "posHigh", _HIGH, (62.9, 62.1, 61.8, 61.1), _named("paper_combined-high", _HIGH, 0.013)
-    ),
-    "low": Sweep("P, Fig. 4b", "posLow", _LOW, (61.5, 62.1, 62.4, 62.9, 61.9), _named("paper_combined-low", _LOW, 0.5)),
-    "factor": Sweep(
-        "P, Table 9",
-        "ρ alone",
-        _FACTOR,
-        (61.67, 59.95, 59.63, 59.82, 60.05, 60.31),
-        _named("paper_temperature-rho", _FACTOR, 0.7),
-    ),
-}
+_BOTH, _ALONE = "paper_combined", "paper_temperature"
+SWEEPS = (
+    _sweep("P, Fig. 5a", "σ", _BOTH, "sigma", FIGURE_5_SIGMA, (61.28, 61.82, 62.86, 62.53, 62.05)),
+    _sweep("P, Fig. 5b", "ρ", _BOTH, "rho", FIGURE_5_RHO, (61.66, 62.15, 62.47, 62.86, 61.89)),
+    _sweep("P, Fig. 4a", "posHigh", _BOTH, "pos_high", FIGURE_4_HIGH, (62.9, 62.1, 61.8, 61.1)),
+    _sweep("P, Fig. 4b", "posLow", _BOTH, "pos_low", FIGURE_4_LOW, (61.5, 62.1, 62.4, 62.9, 61.9)),
+    _sweep("P, Table 9", "ρ alone", _ALONE, "rho", RHOS, (61.67, 59.95, 59.63, 59.82, 60.05, 60.31)),
+)
 
 
 def gains(runs: pd.DataFrame, sweep: Sweep) -> list[Mean | None]:

@@ -144,7 +144,7 @@ def check(evidence: Evidence) -> str:
 def parts(evidence: Evidence) -> str:
     """The primary differences on the test images and on the held-out training images."""
     runs = evidence.runs[evidence.runs.bench == "cifar10"]
-    pool = BENCHES["cifar10"].pool
+    pool = BENCHES["cifar10"].split
     images = TEST_IMAGES + pool.extra
     extra = (runs.accuracy * images - runs.official * TEST_IMAGES) / pool.extra
     tables = [
@@ -299,7 +299,7 @@ def sweep_table(evidence: Evidence) -> str:
     if not (evidence.runs.bench == BENCH).any():
         return NOTHING
     rows = []
-    for sweep in SWEEPS.values():
+    for sweep in SWEEPS:
         ours = gains(evidence.runs, sweep)
         for value, theirs, mean in zip(sweep.values, published_gains(sweep), ours, strict=True):
             rows.append((sweep.where, f"{sweep.symbol} = {value:g}", _mean(mean), f"{theirs:+.2f}"))

@@ -93,7 +93,7 @@ CLAIMS = (
 
 def load(stem: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The table and the summary of a study; ParameterError if they are not there."""
-    runs, summary = read_published(stem, SCHEMA, "a study")
+    runs, summary = read_published(stem, SCHEMA)
     return runs.assign(gap=runs.encoder_gamma - runs.encoder_beta), summary
 
 

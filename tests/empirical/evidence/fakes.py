@@ -8,7 +8,7 @@ import numpy as np
 from empirical.arms import Given
 from empirical.evidence import adapters, choices, running
 from empirical.evidence.choices import Choices
-from empirical.evidence.design import BENCHES, PARTS, POOLS, Entry, Part, Pool
+from empirical.evidence.design import BENCHES, PARTS, SPLITS, Entry, Part, Split
 from empirical.evidence.published import _right
 from theory.files import write_json
 
@@ -57,8 +57,8 @@ def write_views(path, seed=0, omega=0.0, images=IMAGES):
 
 def shrink(monkeypatch, out):
     """Two training sets of 390 images, runs of five steps, parts of a few entries and two seeds."""
-    small = Pool(IMAGES, 2, EXTRA)
-    monkeypatch.setitem(POOLS, "cifar10", small)
+    small = Split(IMAGES, 2, EXTRA)
+    monkeypatch.setitem(SPLITS, "cifar10", small)
     monkeypatch.setattr(adapters, "STEPS", 5)
     names = ("baseline", "oracle", "paper_temperature", "paper_combined", "random_removed", "frozen")
     entries = {name: {**PARTS["primary"].entries, **PARTS["tables"].entries}[name] for name in names}
@@ -70,7 +70,7 @@ def shrink(monkeypatch, out):
     monkeypatch.setitem(BENCHES, "cifar10-mixed20", replace(BENCHES["cifar10-mixed20"], sets=1))
 
     def views(bench, source, folder, sets=None, progress=None):
-        sets = sets or bench.sets or bench.pool.sets
+        sets = sets or bench.sets or bench.split.sets
         paths = [folder / f"{bench.data}-{bench.omega:g}-{number}.npz" for number in range(sets)]
         return [p if p.exists() else write_views(p, number, bench.omega) for number, p in enumerate(paths)]
 

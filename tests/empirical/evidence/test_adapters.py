@@ -21,7 +21,7 @@ from empirical.evidence.adapters import (
     settings_of,
     warmup,
 )
-from empirical.evidence.design import BENCHES, PARTS, POOLS, REMOVED, SAS, Entry, Pool
+from empirical.evidence.design import BENCHES, PARTS, REMOVED, SAS, SPLITS, Entry, Split
 from empirical.paper import STATED
 from tests.empirical.evidence.fakes import CLASSES, EXTRA, IMAGES, TEST, TUNED, task, write_views
 from theory.plan import Plan
@@ -32,7 +32,7 @@ PRIMARY, TABLES = PARTS["primary"].entries, PARTS["tables"].entries
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     monkeypatch.setattr(adapters, "STEPS", 5)
-    monkeypatch.setitem(POOLS, "cifar10", Pool(IMAGES, 2, EXTRA))
+    monkeypatch.setitem(SPLITS, "cifar10", Split(IMAGES, 2, EXTRA))
     monkeypatch.setitem(BENCHES, "cifar10-tail", replace(BENCHES["cifar10-tail"], imbalance=2))  # leaves a batch
 
 

@@ -11,7 +11,7 @@ from empirical.data import load
 from empirical.embed.settings import Embedding
 from empirical.evidence import caches
 from empirical.evidence.caches import JUDGED, cache, rows_of, tuning_cache
-from empirical.evidence.design import BENCHES, POOLS, Bench, Pool
+from empirical.evidence.design import BENCHES, SPLITS, Bench, Split
 from empirical.pretrained import weights_path
 from theory.checks import ParameterError
 
@@ -26,7 +26,7 @@ def test_rows_are_disjoint_and_balanced(classes, sets, train, extra, seed):
     used = train * sets
     wanted = used + 2 * judged + extra
     labels = np.random.default_rng(seed).permutation(np.arange(wanted + 5) % classes)
-    pool = Pool(train, sets, extra)
+    pool = Split(train, sets, extra)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(caches, "JUDGED", judged)
         trained, evaluated = rows_of(pool, labels, False)
@@ -44,7 +44,7 @@ def test_rows_are_disjoint_and_balanced(classes, sets, train, extra, seed):
 def test_where_nothing_is_left_the_halves_hold_every_class(sizes, seed):
     """Of unequal classes, such as TrashNet's, too: the smallest one has images in both halves."""
     labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
-    pool = Pool(len(labels))
+    pool = Split(len(labels))
     trained, evaluated = rows_of(pool, labels, False)
     tune, judge = rows_of(pool, labels, True)
     assert len(evaluated) == 0  # no training image is evaluated where the tuning set is trained on
@@ -54,18 +54,18 @@ def test_where_nothing_is_left_the_halves_hold_every_class(sizes, seed):
 
 
 def test_the_protocols_pools_fit_their_data():
-    assert POOLS["cifar10"].train * POOLS["cifar10"].sets + 2 * JUDGED + POOLS["cifar10"].extra == 50_000
+    assert SPLITS["cifar10"].train * SPLITS["cifar10"].sets + 2 * JUDGED + SPLITS["cifar10"].extra == 50_000
     labels = np.arange(50_000) % 10
-    parts = (*rows_of(POOLS["cifar10"], labels, False), *rows_of(POOLS["cifar10"], labels, True))
+    parts = (*rows_of(SPLITS["cifar10"], labels, False), *rows_of(SPLITS["cifar10"], labels, True))
     assert sorted(np.concatenate(parts).tolist()) == list(range(50_000))
-    halves = rows_of(POOLS["cifar100"], np.arange(10_000) % 100, True)
+    halves = rows_of(SPLITS["cifar100"], np.arange(10_000) % 100, True)
     assert [len(half) for half in halves] == [5_000, 5_000]
 
 
 @pytest.mark.parametrize("images", [34_999, 49_999])
 def test_too_few_images_are_refused_rather_than_reused(images):
     with pytest.raises(ParameterError, match="at least 50000 training images"):
-        rows_of(POOLS["cifar10"], np.arange(images) % 10, False)
+        rows_of(SPLITS["cifar10"], np.arange(images) % 10, False)
 
 
 # --- with the real encoder -------------------------------------------------------------------------
@@ -87,7 +87,7 @@ def source(tmp_path_factory):
 
 
 def test_images_of_a_source_that_has_changed_are_refused(source, tmp_path, monkeypatch):
-    monkeypatch.setitem(POOLS, "cifar10", Pool(8, 2, 4))
+    monkeypatch.setitem(SPLITS, "cifar10", Split(8, 2, 4))
     monkeypatch.setattr(caches, "JUDGED", 8)
     changed = tmp_path / "images.npz"
     changed.write_bytes(source.read_bytes())
@@ -112,7 +112,7 @@ def test_images_of_a_source_that_has_changed_are_refused(source, tmp_path, monke
 
 @pytest.mark.skipif(weights_path() is None, reason="the extra pretrained is not installed")
 def test_caches_hold_disjoint_sets_and_the_evaluated_images(source, tmp_path, monkeypatch):
-    monkeypatch.setitem(POOLS, "cifar10", Pool(8, 2, 4))
+    monkeypatch.setitem(SPLITS, "cifar10", Split(8, 2, 4))
     monkeypatch.setattr(caches, "JUDGED", 8)
     monkeypatch.setattr(caches, "Embedding", partial(Embedding, views=2, components=4, side=32))
     seen = []
@@ -156,11 +156,11 @@ def test_benches_share_their_pools_and_mixed_ones_begin_with_the_same_sets(name,
     monkeypatch.setattr(caches, "embed", spy)
     monkeypatch.setattr(caches, "_pool", lambda bench, source, out, tuning: out / f"{bench.data}.npz")
     bench = BENCHES[name]
-    sets = bench.sets or bench.pool.sets
+    sets = bench.sets or bench.split.sets
     assert len(cache(bench, "unused", tmp_path)) == sets
     ((file, found, omega, train, imbalance),) = seen
     assert (found, omega) == (sets, bench.omega)
-    assert train == (bench.pool.train if sets > 1 else None)
+    assert train == (bench.split.train if sets > 1 else None)
     assert imbalance == 1  # the tail is cut from the balanced cache, which probes see
     assert file.startswith(bench.data)
     assert ("mixed" in file) == (omega > 0)

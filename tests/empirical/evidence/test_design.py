@@ -20,11 +20,11 @@ from empirical.evidence.design import (
     MIXED,
     MORE_SEEDS,
     PARTS,
-    POOLS,
     PRIMARY_SEEDS,
     REMOVED,
     SCRATCH,
     SEEDS,
+    SPLITS,
     TUNING_SEEDS,
     families,
     planned,
@@ -42,7 +42,7 @@ every_claim = pytest.mark.parametrize(("family", "claim"), CLAIMS, ids=lambda x:
 
 def sets(name):
     """Training sets of a bench."""
-    return 1 if name == "scratch" else BENCHES[name].sets or BENCHES[name].pool.sets
+    return 1 if name == "scratch" else BENCHES[name].sets or BENCHES[name].split.sets
 
 
 @every_claim
@@ -140,7 +140,7 @@ def test_the_page_lists_the_claims():
 
 
 def test_the_pages_numbers_are_the_codes():
-    pool, adapter = POOLS["cifar10"], PRESETS["adapter"].base
+    pool, adapter = SPLITS["cifar10"], PRESETS["adapter"].base
     lowest, primary, others, more = TUNING_SEEDS, PRIMARY_SEEDS, SEEDS, MORE_SEEDS
     grid = ", ".join(f"{tau:g}".removeprefix("0") for tau in tuning.TAUS)
     sigmas, rhos = (", ".join(f"{x:g}".removeprefix("0") for x in v) for v in (tuning.SIGMAS, tuning.RHOS))
@@ -160,8 +160,8 @@ def test_the_pages_numbers_are_the_codes():
         f"batches of {adapter.batch}, at least {adapters.STEPS} steps",
         f"An adapter, 128–{adapter.width}–128 with one hidden ReLU, and a linear projector to {adapter.dim}",
         f"judge it ({caches.JUDGED:,} each)",
-        f"{POOLS['cifar100'].train:,} images | `cifar100`",
-        f"{POOLS['trashnet'].train:,} photographs of six materials",
+        f"{SPLITS['cifar100'].train:,} images | `cifar100`",
+        f"{SPLITS['trashnet'].train:,} photographs of six materials",
         f"(ResNet-10, width {scratch.BASE.width}), batches of {scratch.BASE.batch}",
         "another" if adapter.warmup != 0.05 else "a twentieth of the steps to warm up",
         "another" if adapter.lr != 5e-3 else "learning rate 5·10⁻³",

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from empirical.evidence import adapters, people
-from empirical.evidence.design import POOLS, Pool
-from empirical.evidence.people import END, FROZEN, ORACLE, Judged, People
+from empirical.evidence.design import SPLITS, Split
+from empirical.evidence.people import END, FROZEN, ORACLE, People, Raters
 from tests.empirical.evidence.small import CHOICES, CLASSES, TEST, TRAIN, views_file
 from theory.checks import ParameterError
 from theory.engine import HERE
@@ -29,7 +29,7 @@ def judged(labels, classes, seed, wrong=0.3):
     raters = np.where(
         generator.random((len(labels), 3)) < wrong, generator.integers(classes, size=(len(labels), 3)), labels[:, None]
     )
-    return Judged(raters, raters[:, 0])
+    return Raters(raters, raters[:, 0])
 
 
 def world(seed, samples=24, classes=3):
@@ -125,7 +125,7 @@ def test_an_empty_band_has_no_shares():
 
 
 def test_raters_name_classes_and_disagree():
-    said = Judged(np.array([[0, 0, 0], [1, 1, 2], [2, 2, 2]]), np.array([0, 1, 2]))
+    said = Raters(np.array([[0, 0, 0], [1, 1, 2], [2, 2, 2]]), np.array([0, 1, 2]))
     labels = np.array([0, 1, 0])
     assert said.named(3).tolist() == [[True, False, False], [False, True, True], [False, False, True]]
     assert said.ambiguous(labels).tolist() == [False, True, True]
@@ -145,9 +145,9 @@ def test_a_file_without_judgements_is_named(tmp_path):
 
 def test_judgements_of_other_images_are_refused():
     labels = np.arange(100) % 10
-    people.require_same_images(Judged(np.tile(labels[:, None], 3), labels), labels)
+    people.require_same_images(Raters(np.tile(labels[:, None], 3), labels), labels)
     with pytest.raises(ParameterError, match="agreement"):
-        people.require_same_images(Judged(np.tile(labels[:, None], 3), labels[::-1]), labels)
+        people.require_same_images(Raters(np.tile(labels[:, None], 3), labels[::-1]), labels)
 
 
 @pytest.mark.skipif(not REAL.exists(), reason=f"{REAL} is missing")
@@ -192,7 +192,7 @@ def test_matched_images_are_the_smallest_of_each_class():
 def small(tmp_path, monkeypatch):
     """A file of views, of judgements, and of where the images stand among all, in reversed order."""
     monkeypatch.setattr(adapters, "STEPS", 4)
-    monkeypatch.setitem(POOLS, "cifar10", Pool(TRAIN))
+    monkeypatch.setitem(SPLITS, "cifar10", Split(TRAIN))
     views = views_file(tmp_path / "views.npz")
     with np.load(views) as arrays:
         labels, test = arrays["y_train"], arrays["y_test"]

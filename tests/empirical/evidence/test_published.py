@@ -12,7 +12,7 @@ from empirical.arms import NotApplicable
 from empirical.evidence import adapters, crossed, published, running, tables
 from empirical.evidence.adapters import Outcome, save_outcomes
 from empirical.evidence.crossed import UNDECIDED, WORDS, Paired, crossed_effect
-from empirical.evidence.design import CHECKS, LEVEL, MARGIN, PARTS, POOLS, Claim, families
+from empirical.evidence.design import CHECKS, LEVEL, MARGIN, PARTS, SPLITS, Claim, families
 from empirical.evidence.published import SCHEMA, Results, _right, compare, load_evidence, publish
 from empirical.findings.__main__ import main as findings
 from empirical.findings.pages import filled
@@ -228,7 +228,7 @@ def test_other_files_are_refused(out, tmp_path):
     document = json.loads((out / "published.json").read_text())
     (tmp_path / "x.csv").write_bytes((out / "published.csv").read_bytes())
     (tmp_path / "x.json").write_text("{")
-    with pytest.raises(ParameterError, match="are not the results of the evidence"):
+    with pytest.raises(ParameterError, match="is not JSON"):
         load_evidence(tmp_path / "x")
     (tmp_path / "x.json").write_text(json.dumps({**document, "schema": "other"}))
     with pytest.raises(ParameterError, match="schema"):
@@ -314,7 +314,7 @@ def test_effects_wait_for_all_runs(evidence, monkeypatch):
 
 def test_primary_differences_by_part_of_the_images(evidence, monkeypatch):
     monkeypatch.setattr(tables, "TEST_IMAGES", TEST)
-    monkeypatch.setitem(POOLS, "cifar10", replace(POOLS["cifar10"], extra=EXTRA))
+    monkeypatch.setitem(SPLITS, "cifar10", replace(SPLITS["cifar10"], extra=EXTRA))
     cells = row(tables.parts(evidence), TEMPERATURE)
     everything, official, extra = (float(cell) for cell in cells[1:])
     assert everything * (TEST + EXTRA) == pytest.approx(official * TEST + extra * EXTRA, abs=2e-3 * (TEST + EXTRA))

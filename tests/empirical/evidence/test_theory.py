@@ -11,7 +11,7 @@ import pytest
 
 from empirical.encoders import extract
 from empirical.evidence import adapters, theory
-from empirical.evidence.design import PARTS, POOLS, Entry, Pool
+from empirical.evidence.design import PARTS, SPLITS, Entry, Split
 from empirical.evidence.epochs import epochs_of
 from empirical.statistics import mean_interval
 from tests.empirical.evidence.small import CHOICES, TRAIN, WIDTH, task, views_file
@@ -116,7 +116,7 @@ def test_levels_over_training_end_at_those_of_the_run(views, tmp_path):
 
 
 def test_all_runs_are_examined_once_collected_and_published(views, tmp_path, monkeypatch):
-    monkeypatch.setitem(POOLS, "cifar10", Pool(TRAIN))  # without further images, of which the small file has none
+    monkeypatch.setitem(SPLITS, "cifar10", Split(TRAIN))  # without further images, of which the small file has none
     entries = {name: theory.ENTRIES[name] for name in ("baseline", "frozen", "oracle")}
     theory.run_theory([views], CHOICES, tmp_path / "out", HERE, entries)
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*") if path.is_file()}
