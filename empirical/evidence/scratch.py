@@ -27,7 +27,7 @@ from empirical.train.settings import Settings
 from theory.engine import report
 from theory.files import read_json, read_table, write_json
 
-BASE = replace(PRESETS["photos-cpu"].base, batch=512, epochs=12, accelerator="cpu")
+BASE = replace(PRESETS["photos-cpu"].base, batch=512, epochs=12)
 CONSTANTS = "cifar10"  # of the paper
 SNAPSHOT_ROWS, SNAPSHOTS = 2_000, (1, 2, 4, 8, 12)  # training images and epochs
 
