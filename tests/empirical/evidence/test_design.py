@@ -68,6 +68,20 @@ def test_a_published_difference_says_where(family, claim):
     assert claim.published is None or claim.published > 0  # the claim is its direction
 
 
+def test_a_claims_words_name_the_constants_of_its_data():
+    named = 0
+    for claim in (claim for claims in families().values() for claim in claims):
+        bench = claim.larger.partition("/")[0]
+        if bench not in BENCHES:
+            continue
+        stated = STATED[BENCHES[bench].stated]
+        for symbol, value in (("σ", stated.sigma), ("ρ", stated.rho)):
+            for number in re.findall(rf"\({symbol} = (\.\d+)\)", claim.text):
+                assert float(number) == value, claim
+                named += 1
+    assert named == 4
+
+
 def test_no_claim_is_made_twice():
     for claims in families().values():
         assert len({claim.text for claim in claims}) == len(claims)
