@@ -37,9 +37,11 @@ from theory.sizes import (
     perfect,
 )
 
-PROFILE_SCHEMA = "difficult-examples/profile/4"
-_SINCE_4: dict[str, Any] = {"selector": {}, "tau": None}
+PROFILE_SCHEMA = "difficult-examples/profile/5"
+_SINCE_5: dict[str, Any] = {"same_class": None, "reading": None}
+_SINCE_4: dict[str, Any] = {"selector": {}, "tau": None, **_SINCE_5}
 EARLIER_PROFILES: dict[str, dict[str, Any]] = {
+    "difficult-examples/profile/4": _SINCE_5,
     "difficult-examples/profile/3": _SINCE_4,
     "difficult-examples/profile/2": {"predicted_probe": None, **_SINCE_4},
 }
@@ -195,6 +197,12 @@ class Profile:
         samples, and in documents before version 4.
     tau : float or None
         Temperature of the loss that trained the features, > 0; None where it is not known or there is none.
+    same_class : float or None
+        Σp² over the classes' shares p of the samples, at least 1/classes: the share of pairs that are of one class.
+        None where classes are equally large, and in documents before version 5.
+    reading : mapping or None
+        What was read, what was left out and converted, as plain data; None where nobody said, and in documents before
+        version 5.
     """
 
     source: str
@@ -209,6 +217,8 @@ class Profile:
     predicted_probe: PredictedProbe | None = None
     selector: Mapping[str, Selector] = field(default_factory=dict)
     tau: float | None = None
+    same_class: float | None = None
+    reading: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         require(self.labels in ("given", "clusters"), "labels", self.labels, "one of given, clusters")
@@ -224,6 +234,12 @@ class Profile:
         require(self.tau is None or (is_finite(self.tau) and self.tau > 0), "tau", self.tau, "tau > 0 or null")
         if self.delta is not None:
             require_share("delta", self.delta.value)
+        if self.same_class is not None:
+            inside = is_finite(self.same_class) and 1 / self.classes <= self.same_class * (1 + 1e-5) < 1 + 1e-5
+            require(inside, "same_class", self.same_class, f"1/{self.classes} <= same_class < 1, or null")
+        require(
+            self.reading is None or isinstance(self.reading, Mapping), "reading", self.reading, "a JSON object or null"
+        )
 
     @property
     def loss_space(self) -> str:
@@ -565,6 +581,8 @@ def plan_from_profile(
         "tau": tau,
         "split": split,
     }
+    if profile.same_class is not None:
+        parameters["same_class"] = profile.same_class
     return _plan(encoder, projector, (found[OPTIMUM], found[PERFECT]), bounds, reasons, parameters)
 
 
@@ -618,7 +636,8 @@ def _plan(
     for name, bound in (bounds.get(parameters["pairing"]) or {}).items():
         if bound.reason:
             reasons[f"{name} bound"] = bound.reason
-    pos_high, pos_low = _band(n, classes, n_d, "block" if parameters["pairing"] == MEASURED else parameters["pairing"])
+    reading = "block" if parameters["pairing"] == MEASURED else parameters["pairing"]
+    pos_high, pos_low = _band(n, classes, n_d, reading, parameters.get("same_class"))
     predictions = {
         pairing: None if by_name is None else {name: bound.to_json() for name, bound in by_name.items()}
         for pairing, by_name in bounds.items()
@@ -637,13 +656,20 @@ def _plan(
 
 
 def band(profile: Profile, pairing: Pairing) -> tuple[float, float]:
-    """``pos_high`` and ``pos_low`` of the plan for a reading: 1/(r+1), and with the share of difficult pairs."""
-    return _band(profile.samples_per_class, profile.classes, profile.difficult, pairing)
+    """``pos_high`` and ``pos_low`` of the plan for a reading: the share of same-class pairs, and with difficult ones.
+
+    Of equal classes these are 1/(r+1) and ``formulas.difficult_pair_share``, of which r/(r+1) is the share of pairs of
+    different classes. Both shares are counts of pairs: of unequal classes they are Σp² and 1 − Σp², whatever the rest
+    of the theory assumes.
+    """
+    return _band(profile.samples_per_class, profile.classes, profile.difficult, pairing, profile.same_class)
 
 
-def _band(n: int, classes: int, n_d: int, pairing: Pairing) -> tuple[float, float]:
-    shape = SimpleNamespace(n=n, n_d=n_d, r=classes - 1, pairing=pairing)
-    return 1 / classes, 1 / classes + formulas.difficult_pair_share(shape)
+def _band(n: int, classes: int, n_d: int, pairing: Pairing, same_class: float | None = None) -> tuple[float, float]:
+    difficult = formulas.difficult_pair_share(SimpleNamespace(n=n, n_d=n_d, r=classes - 1, pairing=pairing))
+    if same_class is None:
+        return 1 / classes, 1 / classes + difficult
+    return same_class, same_class + difficult * (1 - same_class) / (1 - 1 / classes)
 
 
 def _theorem(encoder: Any, projector: Any, split: float, reasons: dict[str, str]) -> Sizes:

@@ -15,7 +15,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from empirical.data import sources
-from empirical.data.sources import UNLABELLED, CachedViews, ImageFiles, Pictures, balanced_order
+from empirical.data.copies import copy_notes, digests, first_copies
+from empirical.data.labels import UNLABELLED, small_classes
+from empirical.data.reading import Note, Reading, counted, note
+from empirical.data.sources import CachedViews, ImageFiles, Pictures, balanced_order
 from theory.checks import ParameterError, is_finite, require, require_integer, require_known, require_share
 
 SPECIFICATIONS = ("digits", "cifar10", "cifar100", "stl10", "npz:PATH", "folder:PATH", "views:PATH")
@@ -37,6 +40,8 @@ class Images:
     class_names : tuple of str
     mixed : Tensor
         Which training images were replaced by a mixture, bool of shape (N_train,).
+    reading : Reading
+        What was read when it was loaded.
     """
 
     name: str
@@ -46,6 +51,7 @@ class Images:
     y_test: Tensor
     class_names: tuple[str, ...]
     mixed: Tensor
+    reading: Reading
 
     @property
     def classes(self) -> int:
@@ -54,7 +60,14 @@ class Images:
 
 
 @lru_cache(maxsize=2)
-def load(spec: str, train: int | None = None, test: int | None = None, image_size: int | None = None) -> Images:
+def load(
+    spec: str,
+    train: int | None = None,
+    test: int | None = None,
+    image_size: int | None = None,
+    skip_unreadable: bool = False,
+    drop_small_classes: bool = False,
+) -> Images:
     """Load a data set.
 
     Parameters
@@ -64,14 +77,19 @@ def load(spec: str, train: int | None = None, test: int | None = None, image_siz
         with STL-10's unlabelled images; in ./data, or ``cifar10:FOLDER``, and downloaded if missing);
         ``npz:PATH`` (arrays x_train, y_train, x_test, y_test; images (N, H, W) or (N, H, W, C));
         ``views:PATH`` (features of images and their views, written by ``python -m empirical.embed``) or
-        ``folder:PATH`` (PATH/train/CLASS/IMAGE and PATH/test/CLASS/IMAGE (or val, valid, validation; also
-        Tiny-ImageNet's val); without train, PATH/CLASS/IMAGE, of which every fifth is for testing). Folders of
-        more than 4 GiB of pixels are read while training.
+        ``folder:PATH`` (PATH/train/CLASS/IMAGE and PATH/test/CLASS/IMAGE (or training; testing, val, valid,
+        validation, in any case; also Tiny-ImageNet's val); without these, PATH/CLASS/IMAGE, of which every fifth is
+        for testing). Folders of more than 4 GiB of pixels are read while training.
     train, test : int, optional
         Sizes of class-balanced subsets.
     image_size : int, optional
         Side to which folder images are resized and centre-cropped; by default the median of their
         shorter sides, between 8 and 64. Other images keep their size, so it can only be theirs.
+    skip_unreadable : bool
+        Leave out a folder's images that cannot be read to their end, instead of refusing the folder; each is read once
+        more to find them.
+    drop_small_classes : bool
+        Leave out classes with fewer than two training images that differ.
 
     Raises
     ------
@@ -91,12 +109,15 @@ def load(spec: str, train: int | None = None, test: int | None = None, image_siz
     elif kind == "views":
         source = sources.views(Path(path))
     elif kind == "folder":
-        source = sources.folder(Path(path), image_size)
+        source = sources.folder(Path(path), image_size, skip_unreadable)
     else:
         source = sources.from_torchvision(kind, Path(path or "data"))
     height, width = source.train.x.shape[2:]
     fits = image_size is None or (height, width) == (image_size, image_size)
     require(fits, "image_size", image_size, f"{height}×{width}, the size of {spec}: only a folder's images are resized")
+    require(kind == "folder" or not skip_unreadable, "skip_unreadable", spec, "folder:PATH, whose images are files")
+    if drop_small_classes:
+        source = _without_small_classes(source)
     classes = len(source.class_names)
     if classes < 2:
         raise ParameterError(f"data {spec}: there is one class, two are needed")
@@ -109,7 +130,65 @@ def load(spec: str, train: int | None = None, test: int | None = None, image_siz
             x, y = subset(x, chosen), y[chosen]
             mixed = mixed[chosen] if which == "train" else mixed
         parts += [x, torch.from_numpy(y)]
-    return Images(spec, parts[0], parts[1], parts[2], parts[3], source.class_names, torch.from_numpy(mixed))
+    reading = _reading(spec, source, *parts)
+    return Images(spec, parts[0], parts[1], parts[2], parts[3], source.class_names, torch.from_numpy(mixed), reading)
+
+
+def _without_small_classes(source: sources.Source) -> sources.Source:
+    """The source without classes that have fewer than two training images that differ."""
+    (x, y), (x_test, y_test) = source.train, source.test
+    small = small_classes(y, image_copies(x))
+    if not len(small):
+        return source
+    kept, kept_test = (np.flatnonzero(~np.isin(labels, small)) for labels in (y, y_test))
+    left = np.setdiff1d(np.arange(len(source.class_names)), small)
+    require(len(left) >= 2, "drop_small_classes", f"{len(left)} classes left", "two classes with two different images")
+    numbers = np.full(len(source.class_names) + 1, UNLABELLED)  # the last: of no label
+    numbers[left] = np.arange(len(left))
+    train = sources.Part(subset(x, kept), numbers[y[kept]])
+    test = sources.Part(subset(x_test, kept_test), numbers[y_test[kept_test]])
+    names = [source.class_names[c] for c in small]
+    dropped = note(names, "class of one training image", "classes of one training image")
+    return source._replace(
+        train=train,
+        test=test,
+        class_names=tuple(source.class_names[c] for c in left),
+        mixed=None if source.mixed is None else source.mixed[kept],
+        skipped=(*source.skipped, dropped),
+    )
+
+
+def _reading(
+    spec: str, source: sources.Source, x_train: Pictures, y_train: Tensor, x_test: Pictures, y_test: Tensor
+) -> Reading:
+    """What was read, with the exact copies among it."""
+    parts = (Note(len(y_train), "to train on"), Note(len(y_test), "to test on"))
+    labels = y_train.numpy()
+    noted = [counted(int((labels == UNLABELLED).sum()), "without a label", "without a label")]
+    if isinstance(x_train, ImageFiles):
+        noted.append(Note(len(labels), "not compared for copies, for they stay on disk"))
+    else:
+        hashes = image_digests(x_train)
+        seen = counted(
+            int(np.isin(image_digests(x_test), hashes).sum()),
+            "test image that is a training image",
+            "test images that are training images",
+        )
+        noted += [*copy_notes(first_copies(hashes), labels), seen]
+    reading = Reading(spec, len(y_train) + len(y_test), source.class_names, source.skipped, source.converted, (), parts)
+    return reading.with_notes(noted=noted)
+
+
+def image_digests(x: Pictures) -> NDArray[np.uint64]:
+    """A hash of each image in memory, shape (N,)."""
+    held = x.features if isinstance(x, CachedViews) else x
+    assert isinstance(held, Tensor)
+    return digests(held.flatten(1).numpy())
+
+
+def image_copies(x: Pictures) -> NDArray[np.int64] | None:
+    """Of which image each is an exact copy, itself or an earlier one, shape (N,); None for images on disk."""
+    return None if isinstance(x, ImageFiles) else first_copies(image_digests(x))
 
 
 def take(x: Pictures, indices: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from empirical.data.labels import as_labels
 from theory.checks import ParameterError, require
 from theory.files import unreadable, write_bytes
 
@@ -47,6 +48,11 @@ def read_integers(name: str, *paths: Path) -> Vector:
     return np.concatenate([_integers(name, path) for path in paths])
 
 
+def read_labels(name: str, *paths: Path) -> Vector:
+    """The labels of .npy files, one after the other, see ``as_labels``."""
+    return np.concatenate([as_labels(f"{name} of {path}", _one_array(name, path)) for path in paths])
+
+
 def find_files(name: str, patterns: Iterable[str]) -> list[Path]:
     """Files of which each is a path or matches a glob pattern, each once, sorted by name.
 
@@ -79,10 +85,15 @@ def array_bytes(array: NDArray[Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _integers(name: str, path: Path) -> Vector:
+def _one_array(name: str, path: Path) -> NDArray[Any]:
     found = _load(path)
     if not isinstance(found, np.ndarray):
         raise ParameterError(f"{name} {path}: not an .npy file of one array")
+    return found
+
+
+def _integers(name: str, path: Path) -> Vector:
+    found = _one_array(name, path)
     require(found.ndim == 1, name, f"shape {found.shape}", f"shape (N,) in {path}")
     require(bool(np.issubdtype(found.dtype, np.integer)), name, found.dtype, f"integers in {path}")
     return np.asarray(found, dtype=np.int64)

@@ -8,14 +8,17 @@ where BLAS runs as many threads).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from empirical.data.copies import digests, first_copies
 from theory.checks import ParameterError, require
 from theory.files import unreadable
 from theory.worlds import unit_rows
@@ -77,11 +80,19 @@ class Chunk:
         Its rows among all.
     pieces : tuple of Piece
         The rows, in order.
+    kept : ndarray, optional
+        Which rows of the pieces are its own, increasing; by default all.
     """
 
     start: int
     stop: int
     pieces: tuple[Piece, ...]
+    kept: NDArray[np.int64] | None = None
+
+    @property
+    def digests(self) -> NDArray[np.uint64]:
+        """A hash of each row as it is stored, shape (rows,)."""
+        return digests(self._stored())
 
     def raw(self, chosen: NDArray[np.int64] | slice = slice(None)) -> NDArray[Any]:
         """Its rows, or those chosen of them, as they are, in single precision or better.
@@ -113,9 +124,13 @@ class Chunk:
         return unit_rows(rows)
 
     def _read(self, chosen: NDArray[np.int64] | slice) -> NDArray[Any]:
-        read = [piece.read() for piece in self.pieces]
-        raw: NDArray[Any] = (read[0] if len(read) == 1 else np.concatenate(read))[chosen]
+        raw = self._stored()[chosen]
         return raw.astype(np.promote_types(raw.dtype, np.float32), copy=False)
+
+    def _stored(self) -> NDArray[Any]:
+        read = [piece.read() for piece in self.pieces]
+        rows: NDArray[Any] = read[0] if len(read) == 1 else np.concatenate(read)
+        return rows if self.kept is None else rows[self.kept]
 
     def _refuse(self, bad: NDArray[np.bool_], chosen: NDArray[np.int64] | slice, problem: str) -> None:
         """Raise ParameterError about the first bad row, if there is one."""
@@ -125,11 +140,17 @@ class Chunk:
 
     def _place(self, row: int) -> str:
         """The row's file, and where it is in there."""
+        row = row if self.kept is None else int(self.kept[row])
         for piece in self.pieces:
             if row < piece.rows:
                 break
             row -= piece.rows
         return f"{piece.name}: row {piece.first + row}"
+
+
+def _digests(chunk: Chunk) -> NDArray[np.uint64]:
+    """For workers."""
+    return chunk.digests
 
 
 def _largest(rows: NDArray[Any]) -> NDArray[Any]:
@@ -163,12 +184,48 @@ class Features:
             found, wanted = (f"{p.dtype} in {p.width} columns" for p in (piece, first))
             require(alike, piece.name, found, f"{wanted}, as in {first.name}")
         self.rows, self.width = sum(piece.rows for piece in self._pieces), first.width
+        self._kept: NDArray[np.int64] | None = None  # all of them
+        self._copies: NDArray[np.int64] | None = None  # not looked for
         require(self.rows >= 2, first.name, f"shape ({self.rows}, {self.width})", "at least two rows and one column")
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The numbers as they are stored."""
+        return self._pieces[0].dtype
+
+    def only(self, rows: NDArray[np.int64]) -> Features:
+        """These rows alone, given by increasing indices, read as the others are: a chunk at a time."""
+        if len(rows) == self.rows:
+            return self
+        found = copy(self)
+        vars(found).pop("unit", None)
+        found._copies = None
+        found._kept, found.rows = rows if self._kept is None else self._kept[rows], len(rows)
+        return found
+
+    def copies(self, mapper: Mapper = map) -> NDArray[np.int64]:
+        """Of which row each is an exact copy, itself or an earlier one; shape (N,). Found once."""
+        if self._copies is None:
+            self._copies = first_copies(np.concatenate(list(mapper(_digests, self.chunks()))))
+        return self._copies
+
     def chunks(self) -> list[Chunk]:
-        """All rows in order, about 16.8 million values a chunk."""
-        step = max(1, CHUNK_VALUES // self.width)
-        return [self._chunk(start, min(start + step, self.rows)) for start in range(0, self.rows, step)]
+        """All rows in order, at most about 16.8 million values a chunk."""
+        step, whole = max(1, CHUNK_VALUES // self.width), sum(piece.rows for piece in self._pieces)
+        starts = range(0, whole, step)
+        if self._kept is None:
+            return [self._chunk(start, min(start + step, whole)) for start in starts]
+        ends = np.searchsorted(self._kept, [*starts, whole])
+        return [
+            replace(
+                self._chunk(start, min(start + step, whole)),
+                start=int(first),
+                stop=int(last),
+                kept=self._kept[first:last] - start,
+            )
+            for start, (first, last) in zip(starts, pairwise(ends), strict=True)
+            if last > first
+        ]
 
     def take(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """Unit rows at the given indices, in their order."""
@@ -185,7 +242,7 @@ class Features:
         return self.take(np.arange(self.rows))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "unit"}  # a worker reads it again
+        return {name: value for name, value in vars(self).items() if name != "unit"} | {"_copies": None}  # read again
 
     def _chunk(self, start: int, stop: int) -> Chunk:
         pieces, before = [], 0

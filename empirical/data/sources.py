@@ -5,9 +5,12 @@ Each reader returns a ``Source``: the training and the test part, and the names 
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,19 +20,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from empirical.data.arrays import read_npz
+from empirical.data.folders import train_and_test
+from empirical.data.labels import UNLABELLED, as_labels
+from empirical.data.pixels import CONVERSIONS, USUAL, White, extremes, is_readable, read_pixels, size_of, white_of
+from empirical.data.reading import Note, counted, note, present
 from theory.checks import ParameterError, require, require_integer
 from theory.files import missing
 
 VIEWS_ARRAYS = ("views", "x_train", "y_train", "x_test", "y_test", "class_names", "mixed", "rows", "origin")
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 SMALLEST_SIDE, LARGEST_DEFAULT_SIDE = 8, 64
 LARGEST_LOADED = 4 << 30  # bytes of an image folder; a larger one is read while training
-TEST_FOLDERS = ("test", "val", "valid", "validation")
-ANNOTATIONS = "val_annotations.txt"  # in Tiny-ImageNet's val, whose images lie in no class folders
 MEASURED_FILES = 2_000  # whose size sets the default side
 READERS = 8  # threads
-UNLABELLED = -1
 
 
 class ImageFiles:
@@ -44,6 +47,8 @@ class ImageFiles:
         The file of each image, shape (N,); by default one image a file.
     partners : ndarray, optional
         Another file with which an image is averaged, −1 for none; shape (N,).
+    white : White
+        Of images of more than 8 bits.
     """
 
     def __init__(
@@ -52,8 +57,9 @@ class ImageFiles:
         side: int,
         rows: NDArray[np.int64] | None = None,
         partners: NDArray[np.int64] | None = None,
+        white: White = USUAL,
     ) -> None:
-        self.files, self.side = files, side
+        self.files, self.side, self.white = files, side, white
         self.rows = np.arange(len(files)) if rows is None else rows
         self.partners = np.full(len(self.rows), -1) if partners is None else partners
 
@@ -74,30 +80,33 @@ class ImageFiles:
             Naming the file, if one cannot be read.
         """
         chosen = np.asarray(indices)
-        pixels = self._read(self.rows[chosen])
+        pixels = self._read(self.rows[chosen])[0]
         mixed = np.flatnonzero(self.partners[chosen] >= 0)
         if len(mixed):
-            other = self._read(self.partners[chosen[mixed]])
+            other = self._read(self.partners[chosen[mixed]])[0]
             pixels[mixed] = average(pixels[mixed], other)
         return pixels
 
     def subset(self, indices: NDArray[np.int64]) -> ImageFiles:
         """The images with these indices, still on disk."""
-        return ImageFiles(self.files, self.side, self.rows[indices], self.partners[indices])
+        return ImageFiles(self.files, self.side, self.rows[indices], self.partners[indices], self.white)
 
     def mixed(self, chosen: NDArray[np.int64], partners: NDArray[np.int64]) -> ImageFiles:
         """With the chosen images averaged with their partners, all given as indices."""
         files = self.partners.copy()
         files[chosen] = self.rows[partners]
-        return ImageFiles(self.files, self.side, self.rows, files)
+        return ImageFiles(self.files, self.side, self.rows, files, self.white)
 
-    def _read(self, files: NDArray[np.int64]) -> Tensor:
-        with warnings.catch_warnings(), ThreadPoolExecutor(READERS) as pool:
-            warnings.simplefilter("ignore")  # an unreadable image is reported once, by the error
-            images = list(pool.map(lambda file: _read_image(self.files[file], self.side), files))
-        if not images:
-            return torch.empty(0, *self.shape[1:], dtype=torch.uint8)
-        return _channels_first(np.stack(images))
+    def read(self) -> tuple[Tensor, Counter[str]]:
+        """All images without mixing, as ``take`` gives them, and how many were converted in which way."""
+        return self._read(self.rows)
+
+    def _read(self, files: NDArray[np.int64]) -> tuple[Tensor, Counter[str]]:
+        found = _each(lambda file: read_pixels(self.files[file], self.side, self.white), files)
+        if not found:
+            return torch.empty(0, *self.shape[1:], dtype=torch.uint8), Counter()
+        pixels = _channels_first(np.stack([image for image, _ in found]))
+        return pixels, Counter(kind for _, done in found for kind in done)
 
 
 class CachedViews:
@@ -154,12 +163,14 @@ class Part(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What a reader returns; ``mixed`` are the training images that are mixtures, by default none."""
+    """What a reader returns, and what it says of it; ``mixed`` are the training images that are mixtures (none)."""
 
     train: Part
     test: Part
     class_names: tuple[str, ...]
     mixed: NDArray[np.bool_] | None = None
+    skipped: tuple[Note, ...] = ()
+    converted: tuple[Note, ...] = ()
 
 
 def average(a: Tensor, b: Tensor) -> Tensor:
@@ -216,24 +227,31 @@ def npz(path: Path) -> Source:
     if absent:
         raise ParameterError(f"data npz:{path}: the file has no {', '.join(absent)} (expected {', '.join(ARRAYS)})")
     given = [str(name) for name in np.atleast_1d(arrays["class_names"])] if "class_names" in arrays else None
+    scaled = 0
     for which in ("train", "test"):
-        arrays[f"x_{which}"] = _as_uint8(f"x_{which}", arrays[f"x_{which}"])
-        x, y = arrays[f"x_{which}"], arrays[f"y_{which}"]
-        require(y.ndim == 1, f"y_{which}", f"shape {y.shape}", "shape (N,)")
+        x = arrays[f"x_{which}"]
+        scaled += len(x) if x.ndim and x.dtype != np.uint8 else 0
+        arrays[f"x_{which}"] = _as_uint8(f"x_{which}", x)
+        y = arrays[f"y_{which}"] = as_labels(f"y_{which}", arrays[f"y_{which}"])
         require(len(x) == len(y), f"x_{which}", f"{len(x)} images", f"as many as y_{which} has labels ({len(y)})")
-        require(np.issubdtype(y.dtype, np.integer), f"y_{which}", y.dtype, "integer labels")
     shapes = [arrays[f"x_{which}"].shape[1:] for which in ("train", "test")]
     require(shapes[0] == shapes[1], "x_test", f"image shape {shapes[1]}", f"the shape in x_train, {shapes[0]}")
-    values = np.unique(arrays["y_train"])
-    unseen = np.setdiff1d(arrays["y_test"], values)
+    y_train, y_test = arrays["y_train"], arrays["y_test"]
+    values, tested = np.unique(y_train[y_train != UNLABELLED]), y_test != UNLABELLED
+    require(len(values) > 0, "y_train", "no label", "labels of some images")
+    require(bool(tested.any()), "y_test", "no label", "labels of some images")
+    unseen = np.setdiff1d(y_test[tested], values)
     require(not len(unseen), "y_test", f"label {unseen[:1]}", "labels that occur in y_train")
     in_range = given is not None and values.min() >= 0 and values.max() < len(given)
     names = tuple(given[int(v)] if given is not None and in_range else str(v) for v in values)
-    train, test = (
-        Part(_channels_first(arrays[f"x_{which}"]), np.searchsorted(values, arrays[f"y_{which}"]).astype(np.int64))
-        for which in ("train", "test")
+    numbered = np.where(y_train == UNLABELLED, UNLABELLED, np.searchsorted(values, y_train))
+    train = Part(_channels_first(arrays["x_train"]), numbered.astype(np.int64))
+    test = Part(_channels_first(arrays["x_test"][tested]), np.searchsorted(values, y_test[tested]).astype(np.int64))
+    untested = counted(int((~tested).sum()), "test image without a label", "test images without a label")
+    floats = counted(
+        scaled, "image of floats in [0, 1], scaled to 8 bits", "images of floats in [0, 1], scaled to 8 bits"
     )
-    return Source(train, test, names)
+    return Source(train, test, names, skipped=present(untested), converted=present(floats))
 
 
 def _as_uint8(name: str, x: NDArray[Any]) -> NDArray[np.uint8]:
@@ -289,103 +307,66 @@ def views(path: Path) -> Source:
     return Source(train, Part(x_test[:, :, None, None], arrays["y_test"].astype(np.int64)), names, mixed)
 
 
-Labelled = list[tuple[Path, str]]  # files with the names of their classes
-
-
-def folder(path: Path, image_size: int | None) -> Source:
+def folder(path: Path, image_size: int | None, skip_unreadable: bool = False) -> Source:
     """Images in class folders, in memory if all their pixels fit into 4 GiB."""
     if not path.is_dir():
         reason = f"{path} is a file" if path.exists() else missing(path, "folder")
         raise ParameterError(f"data folder:{path}: {reason}")
     if image_size is not None:
         image_size = require_integer("image_size", image_size, SMALLEST_SIDE, 512)
-    files = _train_and_test(path) if (path / "train").is_dir() else _every_fifth_for_testing(path)
-    names = tuple(sorted({name for _, name in files[0]}))
-    unseen = sorted({name for _, name in files[1]} - set(names))
+    train, test, left_out = train_and_test(path)
+    skipped = list(left_out)
+    if skip_unreadable:
+        unreadable = set(_unreadable(file for file, _ in (*train, *test)))
+        train, test = ([entry for entry in part if entry[0] not in unreadable] for part in (train, test))
+        relative = [os.path.relpath(file, path) for file in sorted(unreadable)]
+        skipped.append(note(relative, "image that cannot be read", "images that cannot be read"))
+        for part, purpose in ((train, "train"), (test, "test")):
+            require(len(part) > 0, "data", f"folder:{path}", f"an image to {purpose} on that can be read")
+    names = tuple(sorted({name for _, name in train}))
+    unseen = sorted({name for _, name in test} - set(names))
     if unseen:
         raise ParameterError(f"data folder:{path}: there are test images, but none to train on, of {', '.join(unseen)}")
-    side = image_size or _default_side([file for group in files for file, _ in group])
-    in_memory = 3 * side**2 * sum(map(len, files)) <= LARGEST_LOADED
+    files = [file for part in (train, test) for file, _ in part]
+    some = files[:: -(-len(files) // MEASURED_FILES)]
+    side = image_size or _default_side(some)
+    in_memory = 3 * side**2 * len(files) <= LARGEST_LOADED
+    looked_at = files if in_memory else some
+    white = white_of(_each(extremes, looked_at))
     numbers = {name: number for number, name in enumerate(names)}
-    parts = []
-    for group in files:
-        x = ImageFiles([file for file, _ in group], side)
-        y = np.array([numbers[name] for _, name in group], dtype=np.int64)
-        parts.append(Part(x.take(np.arange(len(x))) if in_memory else x, y))
-    return Source(parts[0], parts[1], names)
+    parts, done = [], Counter[str]()
+    for group in (train, test):
+        stored = ImageFiles([file for file, _ in group], side, white=white)
+        x: Pictures = stored
+        if in_memory:
+            x, found = stored.read()
+            done += found
+        parts.append(Part(x, np.array([numbers[name] for _, name in group], dtype=np.int64)))
+    if not in_memory:
+        done = ImageFiles(some, side, white=white).read()[1]
+    converted = [counted(done[kind], *words) for kind, words in CONVERSIONS.items()]
+    if not in_memory:
+        looked = f"among the {len(some):,} that were looked at"
+        converted = [replace(found, what=f"{found.what} {looked}") for found in converted]
+    return Source(parts[0], parts[1], names, skipped=present(*skipped), converted=present(*converted))
 
 
-def _train_and_test(path: Path) -> tuple[Labelled, Labelled]:
-    annotated = path / "val" / ANNOTATIONS
-    if annotated.is_file():
-        return _image_files(path / "train"), _annotated_files(annotated)
-    for name in TEST_FOLDERS:
-        if (path / name).is_dir():
-            return _image_files(path / "train"), _image_files(path / name)
-    raise ParameterError(f"data folder:{path}: beside train there is no folder {', '.join(TEST_FOLDERS)}")
+def _each(function: Callable[[Any], Any], files: Iterable[Any]) -> list[Any]:
+    """What a function of a file gives for each, by several threads."""
+    with warnings.catch_warnings(), ThreadPoolExecutor(READERS) as pool:
+        warnings.simplefilter("ignore")  # an unreadable image is reported once, by the error
+        return list(pool.map(function, files))
 
 
-def _every_fifth_for_testing(path: Path) -> tuple[Labelled, Labelled]:
-    train: Labelled = []
-    test: Labelled = []
-    seen: dict[str, int] = {}
-    for file, name in _image_files(path):
-        seen[name] = seen.get(name, 0) + 1
-        (test if seen[name] % 5 == 0 else train).append((file, name))
-    if not test:
-        raise ParameterError(f"data folder:{path}: no class has 5 images, of which a fifth would be for testing")
-    return train, test
-
-
-def _annotated_files(annotations: Path) -> Labelled:
-    """Tiny-ImageNet's validation images: lines of file name, class, and a bounding box."""
-    try:
-        lines = [line.split("\t") for line in annotations.read_text(encoding="utf-8").splitlines() if line]
-        return [(annotations.parent / "images" / line[0], line[1]) for line in lines]
-    except (OSError, UnicodeDecodeError, IndexError) as error:
-        raise ParameterError(f"cannot read {annotations}: lines of file name, tab, class are expected") from error
+def _unreadable(files: Iterable[Path]) -> list[Path]:
+    every = list(files)
+    return [file for file, good in zip(every, _each(is_readable, every), strict=True) if not good]
 
 
 def _default_side(files: list[Path]) -> int:
-    """The median shorter side of some of the images, within bounds."""
-    chosen = files[:: -(-len(files) // MEASURED_FILES)]
-    with ThreadPoolExecutor(READERS) as pool:
-        sides = list(pool.map(_shorter_side, chosen))
+    """The median shorter side of images, within bounds."""
+    sides = [min(size) for size in _each(size_of, files)]
     return int(np.clip(np.median(sides), SMALLEST_SIDE, LARGEST_DEFAULT_SIDE))
-
-
-def _image_files(folder: Path) -> Labelled:
-    files = [
-        (file, directory.name)
-        for directory in sorted(folder.iterdir())
-        if directory.is_dir()
-        for file in sorted(directory.rglob("*"))
-        if file.suffix.lower() in IMAGE_SUFFIXES
-    ]
-    if not files:
-        raise ParameterError(f"data folder:{folder}: there are no images in its subfolders (CLASS/IMAGE is expected)")
-    return files
-
-
-def _shorter_side(file: Path) -> int:
-    from PIL import Image
-
-    try:
-        with Image.open(file) as image:
-            return min(image.size)
-    except Exception as error:  # Pillow's decoders raise many kinds
-        raise ParameterError(f"cannot read the image {file}: {error}") from error
-
-
-def _read_image(file: Path, side: int) -> NDArray[np.uint8]:
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(file) as image:
-            fitted = ImageOps.fit(image.convert("RGB"), (side, side), Image.Resampling.BICUBIC)
-            return np.asarray(fitted, dtype=np.uint8)
-    except Exception as error:
-        raise ParameterError(f"cannot read the image {file}: {error}") from error
 
 
 # --- helpers ---------------------------------------------------------------------------------------

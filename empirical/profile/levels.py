@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from empirical.data.copies import first_copies
 from empirical.data.features import Chunk, Features, Mapper
 from theory.plan import Estimate, Space, Triple
 
@@ -19,7 +20,12 @@ PAIR_ROWS = 2_000  # rows whose pairs give the standard deviation ε
 
 
 def measure_space(
-    features: Features, labels: Labels, difficult: NDArray[np.bool_], seed: int = 0, mapper: Mapper = map
+    features: Features,
+    labels: Labels,
+    difficult: NDArray[np.bool_],
+    seed: int = 0,
+    mapper: Mapper = map,
+    copies: Labels | None = None,
 ) -> Space:
     """Group means of the cosine similarity with bootstrap intervals over the samples.
 
@@ -34,14 +40,19 @@ def measure_space(
         Of the bootstrap and of the rows that ε is measured on.
     mapper : callable
         ``map``, or that of a pool, whose workers sum the chunks.
+    copies : ndarray, optional
+        Of which row each is an exact copy, itself or an earlier one, shape (N,); by default as the features say.
+        Copies are drawn together and are no pair: with every row twice, levels and intervals are as with each once.
     """
+    copies = features.copies(mapper) if copies is None else copies
     generator = np.random.default_rng(seed)
-    total = Sums(int(labels.max()) + 1, features.width)
-    weighted = _weighted(features.chunks(), 2 * labels + difficult, generator)
-    within, across, three = reduce(Sums.add, mapper(sum_groups, weighted), total).levels()
+    total, repeated = Sums(int(labels.max()) + 1, features.width), Repeated(copies, labels, difficult)
+    weighted = _weighted(features.chunks(), 2 * labels + difficult, generator, repeated)
+    sums = reduce(Sums.add, mapper(sum_groups, weighted), total)
+    within, across, three = sums.levels(repeated.own_pairs())
     chosen = np.sort(generator.permutation(features.rows)[:PAIR_ROWS])
     rows = features.take(chosen)
-    spread = _spread(rows, labels[chosen], difficult[chosen], generator)
+    spread = _spread(rows, labels[chosen], difficult[chosen], first_copies(copies[chosen]), generator)
     alpha, beta, gamma = (estimate(replicates) for replicates in three)
     return Space(
         features.width,
@@ -86,13 +97,62 @@ class Weighted(NamedTuple):
     weights: NDArray[np.uint8]
 
 
-def _weighted(chunks: list[Chunk], group: Labels, generator: np.random.Generator) -> Iterator[Weighted]:
+class Repeated:
+    """The bootstrap weights of rows that have exact copies: one for all copies of a row, drawn with the first.
+
+    Parameters
+    ----------
+    copies : ndarray
+        Of which row each is a copy, shape (N,).
+    labels, difficult : ndarray
+        Shape (N,).
+    """
+
+    def __init__(self, copies: Labels, labels: Labels, difficult: NDArray[np.bool_]) -> None:
+        sizes = np.bincount(copies, minlength=len(copies))
+        self.firsts = np.flatnonzero(sizes > 1)
+        self.copies = copies
+        self.weights = np.zeros((REPLICATES + 1, len(self.firsts)), dtype=np.uint8)
+        rows = np.flatnonzero(sizes[copies] > 1)
+        place = np.searchsorted(self.firsts, copies[rows])
+        # Rows of one class that are copies of each other: how many easy ones, how many difficult ones.
+        keys, inverse = np.unique(place * (int(labels.max()) + 1) + labels[rows], return_inverse=True)
+        hard = np.bincount(inverse, difficult[rows], len(keys))
+        easy = np.bincount(inverse, minlength=len(keys)) - hard
+        pairs = np.stack([easy * (easy - 1), easy * hard, hard * (hard - 1)], axis=1)
+        self.pairs = np.zeros((len(self.firsts), 3))
+        np.add.at(self.pairs, keys // (int(labels.max()) + 1), pairs)
+
+    def shared(self, rows: Labels, drawn: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The weights drawn for some rows, shape (replicates + 1, rows), with those of copies in place of their own."""
+        if not len(self.firsts):
+            return drawn
+        place = np.searchsorted(self.firsts, self.copies[rows]).clip(max=len(self.firsts) - 1)
+        within = self.firsts[place] == self.copies[rows]
+        first = within & (self.copies[rows] == rows)
+        self.weights[:, place[first]] = drawn[:, first]
+        drawn[:, within] = self.weights[:, place[within]]
+        return drawn
+
+    def own_pairs(self) -> Array:
+        """Weighted pairs of copies in a class (easy, mixed, difficult) once all is drawn; (replicates + 1, 3)."""
+        found = np.zeros((len(self.weights), 3))
+        for start in range(0, len(self.firsts), PAIR_ROWS):
+            some = slice(start, start + PAIR_ROWS)
+            found += np.square(self.weights[:, some], dtype=np.float64) @ self.pairs[some]
+        return found
+
+
+def _weighted(
+    chunks: list[Chunk], group: Labels, generator: np.random.Generator, repeated: Repeated
+) -> Iterator[Weighted]:
     """The weights are drawn here, from one stream in the order of the rows, whoever sums them."""
     for chunk in chunks:
         here = group[chunk.start : chunk.stop]
         groups, sizes = np.unique(here, return_counts=True)
         drawn = [poisson_weights(generator, int(size)).astype(np.uint8) for size in sizes]  # above 255 never
-        yield Weighted(chunk, np.argsort(here, kind="stable"), groups, sizes, np.concatenate(drawn, axis=1))
+        order = np.argsort(here, kind="stable")
+        yield Weighted(chunk, order, groups, sizes, repeated.shared(chunk.start + order, np.concatenate(drawn, axis=1)))
 
 
 class GroupSum(NamedTuple):
@@ -139,13 +199,16 @@ class Sums:
             self.weight_squared[:, c, d] += weight_squared
         return self
 
-    def levels(self) -> tuple[list[Array], list[Array], tuple[Array, Array, Array]]:
+    def levels(self, copies: Array) -> tuple[list[Array], list[Array], tuple[Array, Array, Array]]:
         """Levels within and across classes (easy, mixed, difficult), and α, β, γ (P, A.5), for each replicate.
 
-        A sample is never paired with itself or its bootstrap copies. A level without pairs in the data is that of
-        the pairs nearest to it; a level without pairs in a replicate only has no value there.
+        A sample is never paired with itself, its bootstrap copies or exact copies in its class; ``copies`` holds the
+        weighted pairs of these (easy, mixed, difficult; shape (replicates + 1, 3)), all of cosine 1. A level without
+        pairs in the data is that of the pairs nearest to it; a level without pairs in a replicate only has no value
+        there.
         """
-        own = self.weight_squared.sum(axis=1)  # replicates × kinds
+        squared = self.weight_squared.sum(axis=1)  # replicates × kinds
+        own = copies + np.stack([squared[:, 0], np.zeros(len(squared)), squared[:, 1]], axis=1)
         vectors, weight = self.vectors, self.weight
         same = [_dots(vectors, a, b).sum(axis=1) for a, b in KINDS]
         same_pairs = [(weight[..., a] * weight[..., b]).sum(axis=1) for a, b in KINDS]
@@ -153,9 +216,8 @@ class Sums:
         every_pairs = [weight[..., a].sum(axis=1) * weight[..., b].sum(axis=1) for a, b in KINDS]
         across = [whole - part for whole, part in zip(every, same, strict=True)]
         across_pairs = [whole - part for whole, part in zip(every_pairs, same_pairs, strict=True)]
-        for place, kind in ((0, 0), (2, 1)):
-            same[place] = same[place] - own[:, kind]
-            same_pairs[place] = same_pairs[place] - own[:, kind]
+        same = [sums - own[:, kind] for kind, sums in enumerate(same)]
+        same_pairs = [pairs - own[:, kind] for kind, pairs in enumerate(same_pairs)]
         for sums in (same, same_pairs, across, across_pairs):
             sums[1] = 2 * sums[1]  # either of the two may be the difficult one
         alpha = _ratio(sum(same), sum(same_pairs))
@@ -206,14 +268,18 @@ def _ratio(total: Array, pairs: Array) -> Array:
 
 
 def _spread(
-    rows: NDArray[np.float32], labels: Labels, difficult: NDArray[np.bool_], generator: np.random.Generator
+    rows: NDArray[np.float32],
+    labels: Labels,
+    difficult: NDArray[np.bool_],
+    copies: Labels,
+    generator: np.random.Generator,
 ) -> Array:
-    """Standard deviation of the similarities within the three groups, for each replicate."""
+    """Standard deviation of the similarities within the three groups, for each replicate; copies are no pair."""
     similarities = rows @ rows.T
     same = labels[:, None] == labels
     paired = ~same & difficult[:, None] & difficult
-    off_diagonal = ~np.eye(len(rows), dtype=bool)
-    weights = poisson_weights(generator, len(rows))
+    off_diagonal = copies[:, None] != copies
+    weights = poisson_weights(generator, len(rows))[:, copies]
     squares, pairs = np.zeros(len(weights)), np.zeros(len(weights))
     for group in (same & off_diagonal, paired, ~same & ~paired):
         mask = group.astype(np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 from empirical.choices import SHARE
-from empirical.data import Images, several_sources, subset, take
+from empirical.data import Images, image_copies, several_sources, subset, take
+from empirical.data.copies import copied, first_copies
 from empirical.data.features import Chunk, Features, Mapper
+from empirical.data.labels import UNLABELLED, as_labels, small_classes
+from empirical.data.reading import note
 from empirical.data.sources import balanced_order
 from empirical.evaluate.probes import probe
 from empirical.profile.levels import PAIR_ROWS, REPLICATES, estimate, measure_space
@@ -77,6 +80,8 @@ def measure(
     mapper: Mapper = map,
     tau: float | None = None,
     batch: int = BATCH,
+    copies: Labels | None = None,
+    names: Sequence[str] = (),
 ) -> Measurement:
     """Measure a profile.
 
@@ -84,8 +89,9 @@ def measure(
     ----------
     spaces : dict of Features
         ``encoder`` and possibly ``projector``, with the same rows.
-    labels : ndarray or None
-        Integer classes, shape (N,); None clusters the encoder's features.
+    labels : array_like or None
+        Integer classes, shape (N,), −1, null or NaN for none: such samples are left out; None clusters the encoder's
+        features.
     source : str
         What the profile says about its origin.
     classes : int, optional
@@ -100,19 +106,45 @@ def measure(
         Temperature of the loss that trained the features, > 0.
     batch : int
         Samples among which the selector ranks pairs, where labels say how well it does.
+    copies : ndarray, optional
+        Of which sample each is an exact copy, itself or an earlier one, shape (N,); by default as the encoder's
+        features say. Copies stay in one half of every probe, and count as one sample in intervals.
+    names : sequence of str
+        What errors call the classes; by default their numbers.
+
+    Returns
+    -------
+    Measurement
+        Samples without a label have the label −1 and are not difficult.
 
     Raises
     ------
     ParameterError
-        If labels and features do not fit, a class has fewer than two samples, or there is one class only.
+        If labels and features do not fit, a class has fewer than two samples that differ, or there is one class only.
     """
     encoder = spaces["encoder"]
+    if labels is not None:
+        labels = as_labels("labels", labels)
+        given = f"{len(labels)} labels"
+        require(len(labels) == encoder.rows, "labels", given, f"one for each of {encoder.rows} rows")
+        rows = np.flatnonzero(labels != UNLABELLED)
+        if len(rows) < len(labels):
+            require(len(rows) > 0, "labels", "none", "labels of some samples")
+            some = {name: x.only(rows) for name, x in spaces.items()}
+            kept = None if copies is None else first_copies(copies[rows])
+            part = measure(some, labels[rows], source, classes, share, seed, mapper, tau, batch, kept, names)
+            difficult = np.zeros(len(labels), dtype=bool)
+            difficult[rows] = part.difficult
+            everywhere = np.full(len(labels), UNLABELLED, dtype=np.int64)
+            everywhere[rows] = part.labels
+            return Measurement(part.profile, everywhere, difficult)
     require(encoder.rows >= FEWEST_ROWS, "features", f"{encoder.rows} rows", f"at least {FEWEST_ROWS} rows")
     require(0 <= share <= 1, "difficult_share", share, "0 <= difficult_share <= 1")
-    found = _clusters(encoder, classes, seed, mapper) if labels is None else _given(encoder, labels)
-    require_measurable(found.labels)
-    difficult = smallest_gaps(probe_gaps(encoder, found.labels, seed, mapper), found.labels, share)
-    measured = {name: measure_space(x, found.labels, difficult, seed, mapper) for name, x in spaces.items()}
+    copies = encoder.copies(mapper) if copies is None else copies
+    found = _clusters(encoder, classes, seed, mapper) if labels is None else Classes(numbered(labels), "given")
+    require_measurable(found.labels if labels is None else labels, copies, names)
+    difficult = smallest_gaps(probe_gaps(encoder, found.labels, seed, mapper, copies), found.labels, share)
+    measured = {name: measure_space(x, found.labels, difficult, seed, mapper, copies) for name, x in spaces.items()}
     sizes = np.bincount(found.labels)
     n = round(len(sizes) / float((1 / sizes).sum()))
     profile = Profile(
@@ -127,6 +159,7 @@ def measure(
         warnings=(*found.warnings, *_unequal(sizes, n)),
         predicted_probe=predicted_probe(encoder, found.labels, mapper) if found.kind == "given" else None,
         tau=tau,
+        same_class=same_class_share(sizes),
     )
     if found.kind == "given" and profile.difficult > 0:
         profile = replace(profile, selector=selectors(spaces, found.labels, difficult, profile, batch, seed))
@@ -144,9 +177,11 @@ def predicted_probe(features: Features, labels: Labels, mapper: Mapper = map) ->
     return PredictedProbe(Estimate(*numbers), float(f"{found.kappa:.6g}"))
 
 
-def _given(features: Features, labels: Labels) -> Classes:
-    require(len(labels) == features.rows, "labels", f"{len(labels)} labels", f"one for each of {features.rows} rows")
-    return Classes(numbered(labels), "given")
+def same_class_share(sizes: Labels) -> float | None:
+    """Σp² of classes of these sizes, the share of pairs that are of one class; None where they are equal."""
+    if sizes.max() == sizes.min():
+        return None
+    return float(f"{np.square(sizes / sizes.sum()).sum():.6g}")
 
 
 def _clusters(features: Features, classes: int | None, seed: int, mapper: Mapper) -> Classes:
@@ -161,7 +196,8 @@ def _clusters(features: Features, classes: int | None, seed: int, mapper: Mapper
 def _unequal(sizes: Labels, mean: int) -> list[str]:
     if sizes.max() == sizes.min():
         return []
-    return [f"classes have {sizes.min()} to {sizes.max()} samples; n = {mean} is their harmonic mean"]
+    same = f"the band starts at Σp² = {same_class_share(sizes):.3g}, the share of pairs that are of one class"
+    return [f"classes have {sizes.min()} to {sizes.max()} samples; n = {mean} is their harmonic mean, {same}"]
 
 
 def numbered(labels: Labels) -> Labels:
@@ -169,13 +205,28 @@ def numbered(labels: Labels) -> Labels:
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
-def require_measurable(labels: Labels) -> None:
-    """ParameterError unless there are enough rows, classes, and samples in each class."""
+def require_measurable(labels: Labels, copies: Labels | None = None, names: Sequence[str] = ()) -> None:
+    """ParameterError unless there are enough rows, classes, and samples that differ in each class, which it names.
+
+    Parameters
+    ----------
+    labels : ndarray
+        Shape (N,).
+    copies : ndarray, optional
+        Of which sample each is an exact copy, shape (N,); by default none is.
+    names : sequence of str
+        Of the classes; by default their numbers.
+    """
     require(len(labels) >= FEWEST_ROWS, "features", f"{len(labels)} rows", f"at least {FEWEST_ROWS} rows")
-    sizes = np.unique(labels, return_counts=True)[1]
-    require(len(sizes) >= 2, "labels", f"{len(sizes)} class", "at least two classes")
-    condition = "at least two samples in every class"
-    require(int(sizes.min()) >= 2, "labels", f"a class of {sizes.min()} sample", condition)
+    classes = len(np.unique(labels))
+    require(classes >= 2, "labels", f"{classes} class", "at least two classes")
+    small = [names[c] if names else str(c) for c in small_classes(labels, copies)]
+    if small:
+        found = note(
+            small, "class with a single sample or copies of one", "classes with a single sample or copies of one"
+        )
+        condition = "at least two samples that differ in every class (--drop-small-classes leaves such classes out)"
+        raise ParameterError("labels", str(found), condition)
 
 
 def cluster(features: Features, classes: int, seed: int, mapper: Mapper = map) -> Labels:
@@ -234,7 +285,9 @@ def estimate_classes(features: Features, seed: int = 0) -> ClassEstimate:
     return ClassEstimate(max(silhouettes, key=lambda k: silhouettes[k]), silhouettes)
 
 
-def probe_gaps(features: Features, labels: Labels, seed: int = 0, mapper: Mapper = map) -> Array:
+def probe_gaps(
+    features: Features, labels: Labels, seed: int = 0, mapper: Mapper = map, copies: Labels | None = None
+) -> Array:
     """Gap between the two largest softmax outputs of a linear probe that has not seen the sample.
 
     Returns
@@ -242,7 +295,7 @@ def probe_gaps(features: Features, labels: Labels, seed: int = 0, mapper: Mapper
     ndarray
         Shape (N,), in [0, 1]; small where the probe is undecided.
     """
-    return np.concatenate(list(probe_outputs(features, labels, seed, mapper, gaps))).astype(np.float64)
+    return np.concatenate(list(probe_outputs(features, labels, seed, mapper, gaps, copies))).astype(np.float64)
 
 
 def gaps(outputs: Array) -> Array:
@@ -257,10 +310,12 @@ def probe_outputs(
     seed: int = 0,
     mapper: Mapper = map,
     score: Callable[[Array], Array] = np.asarray,
+    copies: Labels | None = None,
 ) -> Iterable[Array]:
     """Softmax outputs of a linear probe for samples that it has not seen.
 
-    Two probes, each fitted on (at most 10,000 samples of) one half of the data, score the other half.
+    Two probes, each fitted on (at most 10,000 samples of) one half of the data, score the other half. Exact copies are
+    in one half.
 
     Parameters
     ----------
@@ -273,35 +328,49 @@ def probe_outputs(
         ``map``, or that of a pool, whose workers score the chunks.
     score : callable
         What is made of the class probabilities of M samples, shape (M, classes), where they are computed.
+    copies : ndarray, optional
+        Of which sample each is a copy, shape (N,); by default as the features say.
 
     Returns
     -------
     iterable of ndarray
         ``score`` of the probabilities, for chunks of samples in order.
     """
-    generator = np.random.default_rng(seed)
-    # Alternating within each class of a shuffled order: both halves, and their subsamples, hold every class.
-    shuffled = generator.permutation(len(labels))
-    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    sizes = np.bincount(labels)
-    half = np.empty(len(labels), dtype=np.int64)
-    half[by_class] = (np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)) % 2
+    copies = features.copies(mapper) if copies is None else copies
+    shuffled, half = _halves(labels, copies, np.random.default_rng(seed))
     probes = []
     for part in (0, 1):
         candidates = shuffled[half[shuffled] == part]
         rows = np.sort(candidates[balanced_order(labels[candidates])][:PROBE_ROWS])
+        seen = len(np.unique(labels[rows]))
+        require(seen >= 2, "labels", f"{seen} class in one half of the samples", "two classes in each half")
         probes.append(probe(features.take(rows), labels[rows]))
     halves = [(chunk, half[chunk.start : chunk.stop]) for chunk in features.chunks()]
-    return mapper(partial(_score_half, probes, score), halves)
+    return mapper(partial(_score_half, probes, int(labels.max()) + 1, score), halves)
 
 
-def _score_half(probes: list[Any], score: Callable[[Array], Array], item: tuple[Chunk, Labels]) -> Array:
-    """Scores of a chunk's rows, each by the probe that has not seen it."""
+def _halves(labels: Labels, copies: Labels, generator: np.random.Generator) -> tuple[Labels, Labels]:
+    """A shuffled order, and the half, 0 or 1, of each sample, which is that of the sample that it is a copy of."""
+    shuffled = generator.permutation(len(labels))
+    # Alternating within each class of a shuffled order: both halves, and their subsamples, hold every class.
+    own = shuffled[~copied(copies)[shuffled]]
+    by_class = own[np.argsort(labels[own], kind="stable")]
+    sizes = np.bincount(labels[own], minlength=int(labels.max()) + 1)
+    half = np.empty(len(labels), dtype=np.int64)
+    half[by_class] = (np.arange(len(own)) - np.repeat(np.cumsum(sizes) - sizes, sizes)) % 2
+    return shuffled, half[copies]
+
+
+def _score_half(probes: list[Any], classes: int, score: Callable[[Array], Array], item: tuple[Chunk, Labels]) -> Array:
+    """Scores of a chunk's rows, each by the probe that has not seen it; 0 for a class that this has not seen either."""
     chunk, half = item
     rows = chunk.unit()
-    parts = [np.flatnonzero(half == 1 - part) for part in (0, 1)]
-    outputs = [fitted.predict_proba(rows[part]) for fitted, part in zip(probes, parts, strict=True) if len(part)]
-    return score(np.concatenate(outputs)[np.argsort(np.concatenate(parts))])
+    outputs = np.zeros((len(rows), classes), dtype=rows.dtype)
+    for part, fitted in enumerate(probes):
+        there = np.flatnonzero(half == 1 - part)
+        if len(there):
+            outputs[np.ix_(there, fitted.classes_)] = fitted.predict_proba(rows[there])
+    return score(outputs)
 
 
 def smallest_gaps(gaps: Array, labels: Labels, share: float) -> NDArray[np.bool_]:
@@ -346,13 +415,13 @@ def measure_network(
     """
     from empirical.encoders import extract
 
-    labelled = (images.y_train >= 0).nonzero().flatten()
+    labelled = np.flatnonzero(images.y_train.numpy() != UNLABELLED)
     if len(labelled) < len(images.y_train):
-        x_train = subset(images.x_train, labelled.numpy())
-        chosen = replace(images, x_train=x_train, y_train=images.y_train[labelled])
-        found = measure_network(network, chosen, source, view, share, mapper, tau, batch)
+        x_train = subset(images.x_train, labelled)
+        part = replace(images, x_train=x_train, y_train=images.y_train[torch.from_numpy(labelled)])
+        found = measure_network(network, part, source, view, share, mapper, tau, batch)
         difficult = np.zeros(len(images.y_train), dtype=bool)
-        difficult[labelled.numpy()] = found.difficult
+        difficult[labelled] = found.difficult
         return replace(found, labels=images.y_train.numpy(), difficult=difficult)
     labels = images.y_train.numpy()
     h, z = extract(network, images.x_train)
@@ -366,8 +435,9 @@ def measure_network(
     fitted = probe(fit, labels[rows])
     delta = labelling_error(fitted.predict(first) != fitted.predict(second))
     spaces = {"encoder": Features(h.numpy()), "projector": Features(z.numpy())}
-    found = measure(spaces, labels, source, share=share, mapper=mapper, tau=tau, batch=batch)
-    return replace(found, profile=replace(found.profile, delta=delta))
+    copies = image_copies(images.x_train)
+    found = measure(spaces, labels, source, None, share, 0, mapper, tau, batch, copies, images.class_names)
+    return replace(found, profile=replace(found.profile, delta=delta, reading=images.reading.to_json()))
 
 
 def tracked_rows(images: Images) -> Labels:
@@ -381,7 +451,7 @@ def tracked_rows(images: Images) -> Labels:
     labels = images.y_train.numpy()
     labelled = np.flatnonzero(labels >= 0)
     rows = np.sort(labelled[balanced_order(labels[labelled])[:PAIR_ROWS]])
-    require_measurable(labels[rows])
+    require_measurable(labels[rows], names=images.class_names)
     return rows
 
 

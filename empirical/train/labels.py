@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from empirical.data import Images, moved
-from empirical.data.sources import UNLABELLED
+from empirical.data.labels import UNLABELLED
 from empirical.selection import fast
 from empirical.train.settings import Settings
 from empirical.train.simclr import Pairs

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from empirical.arms import PairRemedy
 from empirical.data import Images, moved, subset
-from empirical.data.sources import UNLABELLED, Pictures
+from empirical.data.labels import UNLABELLED
+from empirical.data.sources import Pictures
 from empirical.encoders import Network, extract
 from empirical.evaluate.probes import OnlineProbe
 from empirical.losses import Objective, diagnostics

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from empirical.arms import PairRemedy
 from empirical.data import Images, moved
-from empirical.data.sources import UNLABELLED
+from empirical.data.labels import UNLABELLED
 from empirical.selection import NO_FLAGS, Flags, flag, in_half_open, percentile_band
 from empirical.train.labels import PairLabels
 from empirical.train.settings import Settings
