@@ -8,7 +8,7 @@ from typing import Any
 
 from empirical.arms import BANDS, RANKINGS, Given, taken
 from empirical.paper import STATED, stated
-from theory.checks import ParameterError
+from theory.checks import ParameterError, require_integer
 from theory.command import Parser
 
 SEVERAL = "several files or patterns, such as 'shards/*.npy', are one matrix sorted by name (part-10 after part-9)"
@@ -18,8 +18,9 @@ def add_source(parser: Parser, labels: str) -> None:
     """The options of the features, their labels and classes; ``labels`` says what each command makes of these."""
     add = parser.group("what is measured").add_argument
     add("--features", nargs="+", metavar="FILE", help=f".npy of features, floats of shape (N, d); {SEVERAL}")
-    of_labels = f".npy of integer labels, shape (N,), or likewise several; {labels}"
+    of_labels = f".npy of integer labels, shape (N,), −1 or NaN for none, or likewise several; {labels}"
     add("--labels", nargs="+", metavar="FILE", help=of_labels)
+    add("--drop-small-classes", action="store_true", help="leave out classes with fewer than two samples that differ")
     add("--classes", type=int, help="number of classes, >= 2, where there are no labels (an estimate)")
     add("--checkpoint", type=Path, help="checkpoint.pt of empirical.train: its network on its training images")
 
@@ -32,6 +33,10 @@ def require_source(args: Namespace) -> None:
         raise ParameterError("--checkpoint brings its own labels: --labels and --classes go with --features")
     if args.labels is not None and args.classes is not None:
         raise ParameterError("--classes and --labels exclude each other")
+    if args.drop_small_classes and args.labels is None:
+        raise ParameterError("--drop-small-classes goes with --labels")
+    if args.classes is not None:
+        require_integer("classes", args.classes, 2)
 
 
 def add_given(parser: Parser) -> None:

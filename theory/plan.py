@@ -636,7 +636,7 @@ def _plan(
     for name, bound in (bounds.get(parameters["pairing"]) or {}).items():
         if bound.reason:
             reasons[f"{name} bound"] = bound.reason
-    reading = "block" if parameters["pairing"] == MEASURED else parameters["pairing"]
+    reading: Pairing = "block" if parameters["pairing"] == MEASURED else parameters["pairing"]
     pos_high, pos_low = _band(n, classes, n_d, reading, parameters.get("same_class"))
     predictions = {
         pairing: None if by_name is None else {name: bound.to_json() for name, bound in by_name.items()}

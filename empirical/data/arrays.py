@@ -50,7 +50,7 @@ def read_integers(name: str, *paths: Path) -> Vector:
 
 def read_labels(name: str, *paths: Path) -> Vector:
     """The labels of .npy files, one after the other, see ``as_labels``."""
-    return np.concatenate([as_labels(f"{name} of {path}", _one_array(name, path)) for path in paths])
+    return np.concatenate([as_labels(name, _one_array(name, path), f" in {path}") for path in paths])
 
 
 def find_files(name: str, patterns: Iterable[str]) -> list[Path]:

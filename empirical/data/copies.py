@@ -24,8 +24,8 @@ def digests(rows: NDArray[Any]) -> Digests:
     return np.frombuffer(found, dtype=np.uint64)
 
 
-def first_copies(hashes: Digests) -> Rows:
-    """Of which sample each is a copy: the first with its hash, which may be itself; shape (N,)."""
+def first_copies(hashes: NDArray[Any]) -> Rows:
+    """Of which sample each is a copy: the first with its hash, or other mark, which may be itself; shape (N,)."""
     _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
     return np.asarray(first[inverse], dtype=np.int64)
 

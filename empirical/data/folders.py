@@ -12,9 +12,9 @@ from empirical.data.reading import Note, note
 from theory.checks import ParameterError
 from theory.files import unreadable
 
-IMAGE_SUFFIXES = {
-    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"),
-}
+IMAGE_SUFFIXES = frozenset(
+    (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+)
 TRAIN_FOLDERS = ("train", "training")  # in any case
 TEST_FOLDERS = ("test", "testing", "val", "valid", "validation")
 ANNOTATIONS = "val_annotations.txt"  # in Tiny-ImageNet's val, whose images lie in no class folders

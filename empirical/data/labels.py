@@ -20,7 +20,7 @@ INTEGERS = "integer labels; −1, null or NaN for none"
 Labels = NDArray[np.int64]
 
 
-def as_labels(name: str, values: Any) -> Labels:
+def as_labels(name: str, values: Any, place: str = "") -> Labels:
     """Integer labels, −1 for −1, null (None, ``pandas.NA``, a masked entry) and NaN.
 
     Parameters
@@ -29,6 +29,8 @@ def as_labels(name: str, values: Any) -> Labels:
         What errors call them.
     values : array_like
         Shape (N,): integers, floats that are integers or NaN, a list or a series of these with nulls.
+    place : str
+        Where they are, such as `` in labels.npy``, for errors.
 
     Returns
     -------
@@ -41,21 +43,21 @@ def as_labels(name: str, values: Any) -> Labels:
         If they are no vector of integers.
     """
     array = np.ma.asarray(values) if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
-    require(array.ndim == 1, name, f"shape {array.shape}", "shape (N,)")
+    require(array.ndim == 1, name, f"shape {array.shape}", f"shape (N,){place}")
     absent = np.ma.getmaskarray(array) if isinstance(array, np.ma.MaskedArray) else np.zeros(len(array), dtype=bool)
     array = np.asarray(array)
     if array.dtype == object:
         absent = absent | np.array([_null(value) for value in array], dtype=bool)
-        array = _plain(name, array, absent)
+        array = _plain(name, array, absent, place)
     if np.issubdtype(array.dtype, np.floating):
         absent = absent | np.isnan(array)
         given = array[~absent]
         whole = np.isfinite(given) & (np.abs(given) <= LARGEST_EXACT)
         whole[whole] = given[whole] == np.trunc(given[whole])
         if not whole.all():
-            raise ParameterError(name, given[~whole][0], INTEGERS)
+            raise ParameterError(name, given[~whole][0], INTEGERS + place)
     else:
-        require(bool(np.issubdtype(array.dtype, np.integer)), name, array.dtype, INTEGERS)
+        require(bool(np.issubdtype(array.dtype, np.integer)), name, array.dtype, INTEGERS + place)
         largest = np.iinfo(np.int64).max
         require(not len(array) or int(array.max()) <= largest, name, array.max(initial=0), f"at most {largest}")
     found = np.full(len(array), UNLABELLED, dtype=np.int64)
@@ -67,10 +69,10 @@ def _null(value: Any) -> bool:
     return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value  # NaN alone
 
 
-def _plain(name: str, array: NDArray[Any], absent: NDArray[np.bool_]) -> NDArray[Any]:
+def _plain(name: str, array: NDArray[Any], absent: NDArray[np.bool_], place: str) -> NDArray[Any]:
     """The objects as one array of numbers, zeros where they are absent."""
     given = np.asarray(array[~absent].tolist() or [0])
-    require(given.dtype.kind in "iuf", name, given.flat[0], INTEGERS)
+    require(given.dtype.kind in "iuf", name, given.flat[0], INTEGERS + place)
     plain = np.zeros(len(array), dtype=given.dtype)
     plain[~absent] = given if len(array[~absent]) else 0
     return plain

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+READING = "reading.json"  # beside the results of a run
 NAMED = 3  # examples that a note gives
 
 
@@ -110,6 +111,18 @@ class Reading:
     def announce(self) -> None:
         """Print the line where messages go."""
         print(self.line, file=sys.stderr)
+
+
+def announced(reading: Reading, progress: Callable[[int, int, int], None]) -> Callable[[int, int, int], None]:
+    """A progress callback that prints the reading's line once, when work has begun: not before an error."""
+    waiting = [reading]
+
+    def show(done: int, steps: int, epoch: int) -> None:
+        if waiting:
+            waiting.pop().announce()
+        progress(done, steps, epoch)
+
+    return show
 
 
 def _joined(notes: Sequence[Note]) -> str:

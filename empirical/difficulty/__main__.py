@@ -74,8 +74,9 @@ def _command(args: Namespace) -> None:
     if args.out is not None:
         require_writable(args.out / "summary.json")
     plan = None if args.plan is None else Plan.load(args.plan)
-    from empirical.data.arrays import find_files, read_integers
+    from empirical.data.arrays import read_integers
     from empirical.data.features import Features
+    from empirical.data.samples import read_samples
     from empirical.difficulty.scores import FILES, Criteria, assess, describe, export
 
     for name in FILES if args.out is not None else ():
@@ -87,6 +88,7 @@ def _command(args: Namespace) -> None:
     names: Sequence[str] = ()
     labels: Labels | None
     if args.checkpoint is not None:
+        from empirical.data import image_copies
         from empirical.encoders import extract
         from empirical.train.checkpoint import load_network
 
@@ -95,22 +97,27 @@ def _command(args: Namespace) -> None:
         images, labels, names = data.x_train, data.y_train.numpy(), data.class_names
         h, z = extract(network, images)
         images = None if settings.on_views else images  # features, of which there is no picture
-        features = Features((h if args.space == "encoder" else z).numpy())
-    else:
-        labels = None if args.labels is None else read_integers("labels", *find_files("labels", args.labels))
-        features = Features(find_files("features", args.features))
+        features, reading, copies = Features((h if args.space == "encoder" else z).numpy()), data.reading, None
+        if images is not None:
+            copies = image_copies(data.x_train)
     with workers(**chosen_workers(args)) as pool:
-        found = assess(features, labels, criteria, plan, known_wrong, pool.map)
+        if args.checkpoint is None:
+            read = read_samples(args.features, args.labels, args.drop_small_classes, pool.map)
+            features, labels, copies, reading = read.features, read.labels, read.copies, read.reading
+        found = assess(features, labels, criteria, plan, known_wrong, pool.map, copies)
+    if not args.json:  # of which it is a part
+        reading.announce()
     # Who did the work is no setting: the files are the same.
     used = {name: value for name, value in vars(args).items() if name not in ("jobs", "scheduler")}
     settings_used = {name: str(value) if isinstance(value, Path) else value for name, value in used.items()}
     text = describe(found)
     if args.out is not None:
         with locked(args.out):
-            written = export(found, args.out, settings_used, images, labels, names)
+            written = export(found, args.out, settings_used, images, labels, names, reading.to_json())
         text += "\nwritten: " + ", ".join(str(path) for path in written)
     if args.json:
-        text = json.dumps({"difficult": int(found.difficult.sum()), "overlaps": [asdict(o) for o in found.overlaps]})
+        document = {"difficult": int(found.difficult.sum()), "overlaps": [asdict(o) for o in found.overlaps]}
+        text = json.dumps({**document, "reading": reading.to_json()})
     print(text)
 
 

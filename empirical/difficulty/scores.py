@@ -17,7 +17,9 @@ from torch import Tensor
 
 from empirical.choices import NOT_NEGATIVE, ROUNDS, SCORES, SHARE
 from empirical.data.arrays import array_bytes
+from empirical.data.copies import first_copies
 from empirical.data.features import Features, Mapper
+from empirical.data.labels import UNLABELLED, as_labels
 from empirical.profile.measurement import (
     cluster,
     estimate_classes,
@@ -418,6 +420,8 @@ class Criteria:
         require_integer("batch", self.batch, 2)
         require_integer("rounds", self.rounds, 1)
         require_integer("pairs", self.pairs, 1)
+        if self.classes is not None:
+            require_integer("classes", self.classes, 2)
 
 
 def assess(
@@ -427,6 +431,7 @@ def assess(
     plan: Plan | None = None,
     known_wrong: Labels | None = None,
     mapper: Mapper = map,
+    copies: Labels | None = None,
 ) -> Difficulty:
     """Score all samples, find the difficult ones and the most alike pairs.
 
@@ -434,8 +439,8 @@ def assess(
     ----------
     features : Features
         By SAS, those after the projector.
-    labels : ndarray or None
-        Classes, shape (N,), −1 for samples without one; None if there are none.
+    labels : array_like or None
+        Classes, shape (N,), −1, null or NaN for samples without one; None if there are none.
     criteria : Criteria
     plan : Plan, optional
         With the band; by default that of the features' own profile.
@@ -443,6 +448,8 @@ def assess(
         Indices of samples known to be mislabelled.
     mapper : callable
         ``map``, or that of a pool, whose workers go through the features; the numbers are the same.
+    copies : ndarray, optional
+        Of which sample each is an exact copy, shape (N,); by default as the features say.
 
     Raises
     ------
@@ -452,7 +459,8 @@ def assess(
     by = criteria.by or ("flags" if labels is None else "gap")
     require(by != "gap" or labels is not None, "by", by, "flags where there are no labels")
     known_kinds = {} if known_wrong is None else {"known_mislabelled": _marked(known_wrong, features.rows)}
-    part = _labelled(features, labels)
+    labels = None if labels is None else as_labels("labels", labels)
+    part = _labelled(features, labels, features.copies(mapper) if copies is None else copies)
     if plan is None:
         plan = plan_from_profile(_profile(part, criteria, mapper))
     band = plan.pos_high, plan.pos_low
@@ -484,6 +492,7 @@ class _Labelled:
     labels: Labels | None
     rows: Labels
     count: int
+    copies: Labels
 
     def among_all(self, values: NDArray[Any], elsewhere: Any) -> NDArray[Any]:
         """Values of the labelled samples spread out over all samples."""
@@ -492,25 +501,27 @@ class _Labelled:
         return everywhere
 
 
-def _labelled(features: Features, labels: Labels | None) -> _Labelled:
+def _labelled(features: Features, labels: Labels | None, copies: Labels) -> _Labelled:
     if labels is None:
-        return _Labelled(features, None, np.arange(features.rows), features.rows)
+        return _Labelled(features, None, np.arange(features.rows), features.rows, copies)
     require(len(labels) == features.rows, "labels", f"{len(labels)} labels", f"one for each of {features.rows} rows")
-    rows = np.flatnonzero(labels >= 0)
-    some = features if len(rows) == features.rows else Features(features.take(rows))
-    return _Labelled(some, numbered(labels[rows]), rows, features.rows)
+    rows = np.flatnonzero(labels != UNLABELLED)
+    require(len(rows) > 0, "labels", "none", "labels of some samples")
+    return _Labelled(features.only(rows), numbered(labels[rows]), rows, features.rows, first_copies(copies[rows]))
 
 
 def _profile(part: _Labelled, criteria: Criteria, mapper: Mapper) -> Profile:
     c = criteria
-    return measure({"encoder": part.features}, part.labels, "features", c.classes, c.share, c.seed, mapper).profile
+    spaces, copies = {"encoder": part.features}, part.copies
+    return measure(spaces, part.labels, "features", c.classes, c.share, c.seed, mapper, copies=copies).profile
 
 
 def _outputs(part: _Labelled, criteria: Criteria, mapper: Mapper) -> Array | None:
     """A probe's outputs for the labelled samples; None without labels."""
     if part.labels is None:
         return None
-    return np.concatenate(list(probe_outputs(part.features, part.labels, criteria.seed, mapper))).astype(np.float64)
+    found = probe_outputs(part.features, part.labels, criteria.seed, mapper, copies=part.copies)
+    return np.concatenate(list(found)).astype(np.float64)
 
 
 def _by_probe(
@@ -530,7 +541,9 @@ def _by_sas(part: _Labelled, criteria: Criteria, mapper: Mapper) -> tuple[Flags,
     """The samples that SAS would leave out of each class, and its scores."""
     classes = part.labels
     if classes is None:
-        count = criteria.classes or estimate_classes(part.features, criteria.seed).classes
+        count = criteria.classes
+        if count is None:
+            count = estimate_classes(part.features, criteria.seed).classes
         count = require_integer("classes", count, 2, part.features.rows // 2)
         classes = cluster(part.features, count, criteria.seed, mapper)
     scores = sas_scores(part.features, classes, criteria.redundancy, mapper)
@@ -568,6 +581,7 @@ def export(
     images: Any = None,
     labels: Labels | None = None,
     names: Sequence[str] = (),
+    reading: dict[str, Any] | None = None,
 ) -> list[Path]:
     """Write scores, difficult samples, pairs and summary, and a picture of the pairs if there are images.
 
@@ -584,6 +598,8 @@ def export(
         Shape (N,).
     names : sequence of str
         Of the classes.
+    reading : dict, optional
+        What was read, stored in summary.json.
 
     Returns
     -------
@@ -608,6 +624,7 @@ def export(
     summary = {
         "schema": SCHEMA,
         "settings": settings,
+        "reading": reading,
         "samples": len(found.difficult),
         "difficult": int(found.difficult.sum()),
         "band": [found.plan.pos_high, found.plan.pos_low],

@@ -78,6 +78,8 @@ def _command(args: Namespace) -> None:
     with tqdm(desc="embed", unit="image", smoothing=0.05, delay=1e-3) as bar:  # delayed: nothing before an error
 
         def show(done: int, total: int) -> None:
+            if bar.total is None:
+                embedding.settings.original_images().reading.announce()
             bar.total = total
             bar.update(done - bar.n)
 

@@ -159,18 +159,19 @@ def _embed(
     _encode(e, encoder, passes, folder, progress or (lambda *_: None))
     for number, (path, s) in enumerate(zip(paths, sets, strict=True)):
         origin = {"schema": SCHEMA, "settings": settings, DATA: data, "set": number, **where}
+        origin["reading"] = s.original.reading.to_json()
         write_bytes(path, _file(e, s, number, folder, origin))
 
 
 def training_sets(e: Embedding) -> list[TrainingSet]:
     """The disjoint training sets; set s has rows s·train … (s + 1)·train of the balanced order."""
     s = e.settings
-    whole = load(s.data, None, s.test, s.image_size)
+    whole = load(s.data, None, s.test, s.image_size, s.skip_unreadable, s.drop_small_classes)
     labels = whole.y_train.numpy()
     if s.train is None:
         orders = [np.arange(len(labels))]
     else:
-        load(s.data, s.train, s.test, s.image_size)  # for its conditions on train
+        load(s.data, s.train, s.test, s.image_size, s.skip_unreadable, s.drop_small_classes)  # its conditions on train
         there = f"at most {len(labels)} images in all sets together, those of {s.data}"
         require(e.sets * s.train <= len(labels), "sets", e.sets, there)
         order = balanced_order(labels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ OPTIONS = (  # of ``Settings``, as far as they determine the images and their vi
     "train",
     "test",
     "image_size",
+    "skip_unreadable",
+    "drop_small_classes",
     "imbalance",
     "omega",
     "smallest_crop",
@@ -92,7 +94,7 @@ class Embedding:
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, with what determines the file alone."""
-        used = {name: value for name, value in asdict(self.settings).items() if name in OPTIONS}
+        used = {name: value for name, value in self.settings.to_json().items() if name in OPTIONS}
         del used["accelerator"]  # how it is executed
         if self.checkpoint is None:
             encoder = {"encoder": self.encoder, "side": self.resized}

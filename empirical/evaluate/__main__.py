@@ -6,6 +6,7 @@ import json
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from empirical.choices import PROTOCOLS
 from empirical.evaluate.protocol import STEPS, Protocol
@@ -35,6 +36,8 @@ def parser(prog: str) -> Parser:
         "--data",
         help="other data than those of the run: digits, cifar10, cifar100, stl10, npz:PATH, folder:PATH or views:PATH",
     )
+    add("--skip-unreadable", action="store_true", help="leave out images of a --data folder that cannot be read")
+    add("--drop-small-classes", action="store_true", help="leave out classes of --data with one training image")
     add = found.group("linear probe").add_argument
     named = f"how it is fitted, see docs/evaluation.md: {', '.join(PROTOCOLS)}"
     add("--protocol", choices=PROTOCOLS, default=Protocol.probe, help=named)
@@ -57,20 +60,26 @@ def _command(args: Namespace) -> None:
 
     settings, network = load_network(args.checkpoint)
     protocol = Protocol.named(args.protocol, args.data or settings.data, settings.tau, *counted)
+    for name in ("skip_unreadable", "drop_small_classes"):
+        if getattr(args, name) and args.data is None:
+            raise ParameterError(f"--{name.replace('_', '-')} goes with --data: the run has its own")
     if args.data is None:
         images = settings.original_images()
     else:
         resized = args.data.startswith("folder:")
-        images = load(args.data, image_size=settings.image_size if resized else None)
+        size = settings.image_size if resized else None
+        images = load(args.data, None, None, size, args.skip_unreadable, args.drop_small_classes)
     found = images.x_train.shape[1]
     if found != network.channels:
         raise ParameterError(f"--data {args.data}: images of {found} channels, the network takes {network.channels}")
     with StepBar("probe on views", STEPS["adnce"][0]) as bar:
         scores = evaluate_network(network, images, protocol, settings.augmentation, bar)
     if args.json:
-        document = {"checkpoint": str(args.checkpoint), "fingerprint": fingerprint(network)}
+        document: dict[str, Any] = {"checkpoint": str(args.checkpoint), "fingerprint": fingerprint(network)}
+        document["reading"] = images.reading.to_json()
         print(json.dumps({**document, "protocol": protocol.to_json(), **scores}, indent=2))
         return
+    images.reading.announce()
     print(f"{args.checkpoint}: {settings.arm}, {settings.epochs} epochs, final weights; {images.name}")
     print(describe(scores, protocol))
     print(f"  network unchanged by the evaluation: sha256 {fingerprint(network)[:16]}")

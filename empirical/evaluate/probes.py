@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from empirical.data.copies import digests, first_copies
 from empirical.evaluate.protocol import DEFAULT, EPOCHS
 from theory.checks import require_integer
 
@@ -55,7 +56,9 @@ def _logistic(c: float) -> Any:
     return LogisticRegression(C=c, max_iter=300, tol=1e-3)
 
 
-def choose_c(features: Array, labels: Labels, labels_per_class: int | None = None) -> float | None:
+def choose_c(
+    features: Array, labels: Labels, labels_per_class: int | None = None, copies: Labels | None = None
+) -> float | None:
     """The C of ``GRID`` with the smallest held-out loss on a probe's training rows.
 
     Stratified five-fold cross-validation, fewer folds where a class has fewer rows; of more than 5,000 rows only so
@@ -70,16 +73,20 @@ def choose_c(features: Array, labels: Labels, labels_per_class: int | None = Non
         Shapes (N, d) and (N,).
     labels_per_class : int, optional
         As in ``linear_probe``.
+    copies : ndarray, optional
+        Of which row each is an exact copy, shape (N,), by default as the features say: copies are in one fold.
 
     Returns
     -------
     float or None
-        None where a class has one row, which cannot be both trained on and held out.
+        None where a class has one row, or copies of one, which cannot be both trained on and held out.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.preprocessing import StandardScaler
 
-    folds = min(FOLDS, labels_per_class or int(np.unique(labels, return_counts=True)[1].min()))
+    copies = first_copies(digests(features)) if copies is None else copies
+    different = np.unique(np.stack([labels, copies], axis=1), axis=0)[:, 0]
+    folds = min(FOLDS, labels_per_class or int(np.unique(different, return_counts=True)[1].min()))
     if folds < 2:
         return None
     x = StandardScaler().fit_transform(features)
@@ -89,7 +96,7 @@ def choose_c(features: Array, labels: Labels, labels_per_class: int | None = Non
 
     @cache
     def loss(index: int) -> float:
-        return sum(_held_out_loss(x[rows], labels[rows], folds, GRID[index]) for rows in chosen)
+        return sum(_held_out_loss(x[rows], labels[rows], copies[rows], folds, GRID[index]) for rows in chosen)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # of a C that loses
@@ -100,17 +107,21 @@ def choose_c(features: Array, labels: Labels, labels_per_class: int | None = Non
     return GRID[index]
 
 
-def _held_out_loss(features: Array, labels: Labels, folds: int, c: float) -> float:
-    """Mean cross-entropy of rows that a probe has not seen."""
-    from sklearn.model_selection import StratifiedKFold
+def _held_out_loss(features: Array, labels: Labels, copies: Labels, folds: int, c: float) -> float:
+    """Mean cross-entropy of rows that a probe has not seen, nor exact copies of them."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    parts = StratifiedKFold(folds, shuffle=True, random_state=0).split(features, labels)
+    repeated = len(np.unique(copies)) < len(copies)
+    splitter = (StratifiedGroupKFold if repeated else StratifiedKFold)(folds, shuffle=True, random_state=0)
+    parts = splitter.split(features, labels, copies if repeated else None)
     held_out = ceil(JUDGED * folds / len(labels))
     losses = []
     for (fit, held), _ in zip(parts, range(held_out), strict=False):
         model = _logistic(c).fit(features[fit], labels[fit])
         outputs = model.predict_proba(features[held])
-        right = outputs[np.arange(len(held)), np.searchsorted(model.classes_, labels[held])]
+        place = np.searchsorted(model.classes_, labels[held]).clip(max=len(model.classes_) - 1)
+        known = model.classes_[place] == labels[held]  # whole groups may leave a class out of the others
+        right = np.where(known, outputs[np.arange(len(held)), place], 0)
         losses.append(-np.log(np.maximum(right, np.finfo(right.dtype).tiny)).mean())
     return float(np.mean(losses))
 

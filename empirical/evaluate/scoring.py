@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from empirical.data import Images, take
+from empirical.data import Images, image_copies, take
 from empirical.data.augment import Augmentation
 from empirical.data.sources import CachedViews
 from empirical.encoders import Network, extract
@@ -31,7 +31,12 @@ Progress = Callable[[int, int, int], None]
 
 
 def evaluate_features(
-    space: str, features: Array, test_features: Array, images: Images, protocol: Protocol = DEFAULT
+    space: str,
+    features: Array,
+    test_features: Array,
+    images: Images,
+    protocol: Protocol = DEFAULT,
+    copies: Labels | None = None,
 ) -> dict[str, float]:
     """Accuracies of one feature space: ``{space}_probe``, that of the protocol, and ``{space}_knn``.
 
@@ -46,13 +51,15 @@ def evaluate_features(
         Of the labelled training images and of the test images, shapes (N, d) and (M, d).
     images : Images
     protocol : Protocol
+    copies : ndarray, optional
+        Of which labelled training image each is an exact copy, shape (N,); by default as the features say.
     """
     p, labels = protocol, images.y_train.numpy()
     data = features, labels[labels >= 0], test_features, images.y_test.numpy()
     scores: dict[str, float] = {}
     if p.probe in ("lbfgs", "lbfgs-c1", "both"):
         few = p.labels_per_class
-        c = p.c or choose_c(features, data[1], few) or 1.0
+        c = p.c or choose_c(features, data[1], few, copies) or 1.0
         scores |= {f"{space}_probe": linear_probe(*data, few, p.draws, c), f"{space}_c": c}
         scores |= _predicted(f"{space}_predicted_probe", features, data[1], few, c)
     if p.probe in ("sgd", "both", "paper"):
@@ -113,10 +120,11 @@ def evaluate_network(
         require(view is not None, "protocol", protocol.probe, "a protocol without views, where none is given")
         assert view is not None
         on_views = augmented_probe(network, images, view, progress=progress)
+    copies = image_copies(x_train)
     scores: dict[str, float] = {}
     for index, space in enumerate(SPACES):
         scores |= {f"{space}_probe": on_views[space]} if space in on_views else {}
-        scores |= evaluate_features(space, train[index].numpy(), test[index].numpy(), images, protocol)
+        scores |= evaluate_features(space, train[index].numpy(), test[index].numpy(), images, protocol, copies)
         if views is not None:
             scores[f"{space}_alignment"] = alignment(views[0][index], views[1][index])
             scores[f"{space}_uniformity"] = uniformity(test[index])

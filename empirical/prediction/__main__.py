@@ -34,8 +34,9 @@ def parser(prog: str) -> Parser:
     add = found.group("what is measured").add_argument
     features = f".npy of the features that a probe would be trained on, floats of shape (N, d); {SEVERAL}"
     add("--features", nargs="+", metavar="FILE", required=True, help=features)
-    labels = ".npy of integer labels, shape (N,), or likewise several"
+    labels = ".npy of integer labels, shape (N,), −1 or NaN for none, or likewise several"
     add("--labels", nargs="+", metavar="FILE", required=True, help=labels)
+    add("--drop-small-classes", action="store_true", help="leave out classes with fewer than two samples that differ")
     add = found.group("what is predicted").add_argument
     add("--labels-per-class", type=int, help="labels per class that the probe is trained on, >= 1 (all labels)")
     add("--c", type=float, default=1.0, help="its inverse regularisation, scikit-learn's C, > 0")
@@ -51,27 +52,32 @@ def parser(prog: str) -> Parser:
 def _command(args: Namespace) -> None:
     import numpy as np
 
-    from empirical.data.arrays import find_files, read_integers
-    from empirical.data.features import Features
+    from empirical.data.labels import UNLABELLED
+    from empirical.data.samples import read_samples
     from empirical.prediction import describe, describe_metrics, measure_metrics, predict
 
-    files = find_files("features", args.features)
-    labels = read_integers("labels", *find_files("labels", args.labels))
     require(not args.pooled or args.components != 2, "--components", args.components, "1 with --pooled")
-    features, components = Features(files), args.components or (1 if args.pooled else 2)
+    components = args.components or (1 if args.pooled else 2)
     with workers(**chosen_workers(args)) as pool:
+        read = read_samples(args.features, args.labels, args.drop_small_classes, pool.map)
+        assert read.labels is not None
+        labelled = np.flatnonzero(read.labels != UNLABELLED)
+        require(len(labelled) > 0, "labels", "none", "labels of some samples")
+        features, labels = read.features.only(labelled), read.labels[labelled]
         covariance: Literal["own", "pooled"] = "pooled" if args.pooled else "own"
         found = predict(features, labels, args.labels_per_class, covariance, components, pool.map, args.c)
     metrics = None
     if args.metrics:
         metrics = measure_metrics(np.concatenate([chunk.raw() for chunk in features.chunks()]), labels)
-    source = files[0].name if len(files) == 1 else f"{files[0].name} … {files[-1].name} ({len(files)} files)"
+    source = read.source
     if args.json:
         document: dict[str, Any] = {"source": source, "labels_per_class": args.labels_per_class, "c": args.c}
         document |= {"components": components, "covariance": covariance, **asdict(found)}
         document |= {"metrics": metrics} if metrics is not None else {}
+        document["reading"] = read.reading.to_json()
         print(json.dumps(document, indent=2, allow_nan=False))
         return
+    read.reading.announce()
     print(describe(source, found, args.labels_per_class, components))
     if metrics is not None:
         print(describe_metrics(metrics))

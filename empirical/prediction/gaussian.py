@@ -12,6 +12,7 @@ from scipy import stats
 
 from empirical.choices import POSITIVE
 from empirical.data.features import Features, Mapper
+from empirical.data.labels import UNLABELLED, as_labels
 from empirical.prediction.discriminant import Axes, Cloud, axes, project
 from empirical.prediction.mixture import Part, parts, split_class, whole
 from empirical.prediction.moments import Labels, measure_moments
@@ -109,7 +110,12 @@ def predict(
         labels_per_class = require_integer("labels_per_class", labels_per_class, 1, MOST_LABELS)
     POSITIVE.require("c", c)
     x = features if isinstance(features, Features) else Features(np.asarray(features))
-    y = np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    given = as_labels("labels", labels)
+    if len(given) == x.rows and (given == UNLABELLED).any():
+        labelled = np.flatnonzero(given != UNLABELLED)
+        require(len(labelled) > 0, "labels", "none", "labels of some samples")
+        x, given = x.only(labelled), given[labelled]
+    y = np.unique(given, return_inverse=True)[1].astype(np.int64)
     moments = measure_moments(x, y, mapper)
     basis = diagonalise(moments)
     d, classes = len(basis.variances), len(moments.counts)

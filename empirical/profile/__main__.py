@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +64,8 @@ def _command(args: Namespace) -> None:
 
     with workers(**chosen_workers(args)) as pool:
         result = _measure(args, pool.map)
+    if not args.json and result.profile.reading is not None:  # in JSON it is a part
+        print(result.profile.reading["line"], file=sys.stderr)
     plan = plan_from_profile(result.profile)
     text = describe(result.profile, plan)
     written: dict[Path, bytes | str] = {}
@@ -74,8 +78,7 @@ def _command(args: Namespace) -> None:
 
 
 def _measure(args: Namespace, mapper: Mapper) -> Measurement:
-    from empirical.data.arrays import find_files, read_integers
-    from empirical.data.features import Features
+    from empirical.data.samples import read_samples
     from empirical.profile.measurement import measure, measure_network
 
     if args.checkpoint is not None:
@@ -87,11 +90,10 @@ def _measure(args: Namespace, mapper: Mapper) -> Measurement:
         tau = settings.temperature if args.tau is None else args.tau
         share, view = args.difficult_share, settings.augmentation
         return measure_network(network, images, source, view, share, mapper, tau, settings.batch)
-    labels = None if args.labels is None else read_integers("labels", *find_files("labels", args.labels))
-    files = find_files("features", args.features)
-    source = files[0].name if len(files) == 1 else f"{files[0].name} … {files[-1].name} ({len(files)} files)"
-    spaces = {"encoder": Features(files)}
-    return measure(spaces, labels, source, args.classes, args.difficult_share, mapper=mapper, tau=args.tau)
+    read = read_samples(args.features, args.labels, args.drop_small_classes, mapper)
+    spaces, share = {"encoder": read.features}, args.difficult_share
+    found = measure(spaces, read.labels, read.source, args.classes, share, mapper=mapper, tau=args.tau)
+    return replace(found, profile=replace(found.profile, reading=read.reading.to_json()))
 
 
 if __name__ == "__main__":

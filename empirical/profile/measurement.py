@@ -298,7 +298,7 @@ def probe_gaps(
     return np.concatenate(list(probe_outputs(features, labels, seed, mapper, gaps, copies))).astype(np.float64)
 
 
-def gaps(outputs: Array) -> Array:
+def gaps(outputs: NDArray[Any]) -> NDArray[Any]:
     """Difference of each row's two largest values, shape (N,)."""
     largest = np.partition(outputs, -2, axis=1)
     return np.asarray(largest[:, -1] - largest[:, -2])
@@ -309,7 +309,7 @@ def probe_outputs(
     labels: Labels,
     seed: int = 0,
     mapper: Mapper = map,
-    score: Callable[[Array], Array] = np.asarray,
+    score: Callable[[NDArray[Any]], NDArray[Any]] = np.asarray,
     copies: Labels | None = None,
 ) -> Iterable[Array]:
     """Softmax outputs of a linear probe for samples that it has not seen.
@@ -361,7 +361,12 @@ def _halves(labels: Labels, copies: Labels, generator: np.random.Generator) -> t
     return shuffled, half[copies]
 
 
-def _score_half(probes: list[Any], classes: int, score: Callable[[Array], Array], item: tuple[Chunk, Labels]) -> Array:
+def _score_half(
+    probes: list[Any],
+    classes: int,
+    score: Callable[[NDArray[Any]], NDArray[Any]],
+    item: tuple[Chunk, Labels],
+) -> NDArray[Any]:
     """Scores of a chunk's rows, each by the probe that has not seen it; 0 for a class that this has not seen either."""
     chunk, half = item
     rows = chunk.unit()

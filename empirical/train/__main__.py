@@ -59,6 +59,7 @@ def _command(args: Namespace) -> None:
     running = Running(**given(args, Running))
     import torch
 
+    from empirical.data.reading import announced
     from empirical.evaluate.protocol import STEPS, Protocol
     from empirical.evaluate.scoring import describe, evaluate_network
     from empirical.train.checkpoint import CHECKPOINT
@@ -70,7 +71,8 @@ def _command(args: Namespace) -> None:
     resumed, started = (args.out / CHECKPOINT).exists(), time.perf_counter()
     first = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0  # which speaks for all
     with StepBar(settings.arm, 2 * settings.batch) as bar:
-        network = train(settings, args.out, bar if first else None, running)
+        shown = announced(settings.original_images().reading, bar) if first else None
+        network = train(settings, args.out, shown, running)
     if torch.distributed.is_initialized():
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()  # a connection closed at exit could abort the process

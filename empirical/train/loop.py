@@ -16,6 +16,7 @@ from empirical.arms import PairRemedy
 from empirical.data import Images, batches, take
 from empirical.data.augment import two_views
 from empirical.data.digests import digests
+from empirical.data.reading import READING
 from empirical.encoders import Network
 from empirical.losses import NO_REMEDY, Objective, with_mixed
 from empirical.selection import NO_FLAGS, Flags
@@ -44,7 +45,7 @@ from empirical.train.settings import ALONE, Running, Settings, learning_rate
 from empirical.train.simclr import Pairs
 from theory.checks import ParameterError
 from theory.engine import in_task
-from theory.files import require_writable
+from theory.files import require_writable, write_json
 from theory.locks import locked
 
 
@@ -67,8 +68,8 @@ def train(
     ----------
     settings : Settings
     out : Path
-        Folder for settings.json, environment.json, metrics.csv, checkpoint.pt and, if asked for, profiles.csv and
-        tensorboard/.
+        Folder for settings.json, environment.json, reading.json, metrics.csv, checkpoint.pt and, if asked for,
+        profiles.csv and tensorboard/.
     progress : callable, optional
         Called with (steps done, steps, epoch) once the settings are checked and after every step.
     running : Running
@@ -141,6 +142,8 @@ def _train(
     few = take(images.x_train, torch.arange(2))
     run = Run(settings, out, fabric, network, optimizer, framework, selector, watching, few, digests(images))
     run.resume()  # after setup, which may have converted the weights to another precision
+    if fabric.is_global_zero:
+        write_json(out / READING, images.reading.to_json())
 
     objective, views = settings.objective, torch.Generator(device)
     scheduled = settings.schedule_of_views(*images.x_train.shape[2:])

@@ -25,6 +25,7 @@ OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("cosine", "constant")
 PRECISIONS = ("32-true", "bf16-mixed")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+LATER = ("skip_unreadable", "drop_small_classes")  # not in documents where they are the default
 WHOLE = Range(0, whole=True)
 OPEN_SHARE = Range(0, 1, above=True, below=True)
 
@@ -52,6 +53,12 @@ class Settings:
     test: int | None = option(None, int, "data", "test images, a balanced subset, >= the classes (all)")
     image_size: int | None = option(
         None, int, "data", "side in pixels to which folder images are cut, 8 to 512 (their median, at most 64)"
+    )
+    skip_unreadable: bool = option(
+        False, bool, "data", "leave out images of a folder that cannot be read, instead of refusing it"
+    )
+    drop_small_classes: bool = option(
+        False, bool, "data", "leave out classes with fewer than two training images that differ"
     )
     imbalance: float = option(1.0, float, "data", "largest over smallest class of a long-tailed training set", Range(1))
     omega: float = option(0.0, float, "data", "share of mixed training images", FRACTION)
@@ -206,8 +213,10 @@ class Settings:
         return self.lr * self.batch / 256
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as plain data."""
-        return {**asdict(self), "drop": list(self.drop)}
+        """The settings as plain data; those that earlier versions did not have only where they are not the default."""
+        later = {name for name in LATER if not getattr(self, name)}
+        document = {name: value for name, value in asdict(self).items() if name not in later}
+        return {**document, "drop": list(self.drop)}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Settings:
@@ -232,7 +241,8 @@ class Settings:
         from empirical.data import load
 
         add_input(f"the data {self.data}", Path(self.data.partition(":")[2]))  # those of a checkpoint are no option
-        return load(self.data, self.train, self.test, self.image_size)
+        options = self.skip_unreadable, self.drop_small_classes
+        return load(self.data, self.train, self.test, self.image_size, *options)
 
     def network(self, channels: int, size: tuple[int, int] | None = None) -> Network:
         """A freshly initialised network for images of this height and width, the same for every run with this seed."""

@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.theory.graphs import REFERENCE
@@ -312,7 +313,10 @@ def test_a_profile_keeps_the_predicted_accuracy(predicted, tmp_path):
 def test_profiles_of_earlier_versions_are_still_read(tmp_path):
     path = tmp_path / "profile.json"
     document = profile().to_json()
-    assert document["schema"] == "difficult-examples/profile/4"
+    assert document["schema"] == "difficult-examples/profile/5"
+    del document["same_class"], document["reading"]
+    path.write_text(json.dumps({**document, "schema": "difficult-examples/profile/4"}))
+    assert Profile.load(path) == profile()
     del document["selector"], document["tau"]
     path.write_text(json.dumps({**document, "schema": "difficult-examples/profile/3"}))
     assert Profile.load(path) == profile()
@@ -320,7 +324,7 @@ def test_profiles_of_earlier_versions_are_still_read(tmp_path):
     path.write_text(json.dumps({**document, "schema": "difficult-examples/profile/2"}))
     assert Profile.load(path) == profile()
     path.write_text(json.dumps(document))
-    with pytest.raises(ParameterError, match="lacks predicted_probe, selector, tau"):
+    with pytest.raises(ParameterError, match="lacks predicted_probe, reading, same_class, selector, tau"):
         Profile.load(path)
     path.write_text(json.dumps({**document, "predicted_probe": None, "schema": "difficult-examples/profile/2"}))
     with pytest.raises(ParameterError, match="has unknown predicted_probe"):
@@ -343,3 +347,28 @@ def test_a_damaged_prediction_is_refused(change, message, tmp_path):
     path.write_text(json.dumps({**document, "predicted_probe": {**document["predicted_probe"], **change}}))
     with pytest.raises(ParameterError, match=message):
         Profile.load(path)
+
+
+@pytest.mark.parametrize("pairing", ["block", "any", "matched"])
+def test_the_band_of_unequal_classes_starts_at_the_share_of_their_pairs(pairing):
+    equal = plan_from_profile(profile(), pairing)
+    n, classes, d = profile().samples_per_class, profile().classes, profile().difficult
+    assert equal.pos_high == 1 / classes
+    assert "same_class" not in equal.parameters
+    sizes = np.arange(1, classes + 1) * 100
+    same = float(np.square(sizes / sizes.sum()).sum())
+    plan = plan_from_profile(profile(same_class=same), pairing)
+    # Counted, class by class: ordered pairs, difficult ones the share d/n of each class.
+    pairs = np.outer(sizes, sizes) / sizes.sum() ** 2
+    share = {"block": (d / n) ** 2, "any": 1 - (1 - d / n) ** 2, "matched": d / n**2}[pairing]
+    assert plan.pos_high == pytest.approx(np.trace(pairs), rel=1e-12)
+    assert plan.pos_low - plan.pos_high == pytest.approx(share * (pairs.sum() - np.trace(pairs)), rel=1e-9)
+    assert plan.parameters["same_class"] == same
+    others = ("theorem", "optimum", "perfect", "removal_fraction", "predictions", "reasons")
+    assert all(getattr(plan, name) == getattr(equal, name) for name in others)
+
+
+@pytest.mark.parametrize("same", [0.0, 1.0, float("nan"), 2.0])
+def test_a_share_that_no_classes_have_is_refused(same):
+    with pytest.raises(ParameterError, match="same_class"):
+        profile(same_class=same)
