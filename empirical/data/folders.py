@@ -120,15 +120,17 @@ def class_files(folder: Path, out: LeftOut) -> Labelled:
     """
     found: dict[str, list[Path]] = {}
     entered: list[Path] = [folder]
+    classes: list[tuple[Path, str]] = []
     links: deque[tuple[Path, str]] = deque()  # followed last, so that a file is read by its own name if it has one here
     for entry in _visible(folder, out):
         if entry.is_symlink():
-            links.append((entry, entry.name))
+            classes.append((entry, entry.name))
         elif entry.is_dir():
             found[entry.name] = []
             _walk(entry, entry.name, found, entered, links, out)
         else:
             _outside(entry, out)
+    links.extendleft(reversed(classes))  # classes before what lies within them
     if links:
         _follow(links, found, entered, folder, out)
     out.empty += [name for name, files in found.items() if not files]
