@@ -102,6 +102,7 @@ def load(
         raise ParameterError("data", spec, "one of " + ", ".join(SPECIFICATIONS))
     if kind not in known or (colon and not path):
         require_known("data", spec, SPECIFICATIONS)
+    require(kind == "folder" or not skip_unreadable, "skip_unreadable", spec, "folder:PATH, whose images are files")
     if kind == "digits":
         source = sources.digits()
     elif kind == "npz":
@@ -115,7 +116,6 @@ def load(
     height, width = source.train.x.shape[2:]
     fits = image_size is None or (height, width) == (image_size, image_size)
     require(fits, "image_size", image_size, f"{height}×{width}, the size of {spec}: only a folder's images are resized")
-    require(kind == "folder" or not skip_unreadable, "skip_unreadable", spec, "folder:PATH, whose images are files")
     if drop_small_classes:
         source = _without_small_classes(source)
     classes = len(source.class_names)
