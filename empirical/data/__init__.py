@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from empirical.data import sources
-from empirical.data.copies import copy_notes, digests, first_copies
+from empirical.data.copies import copy_notes, first_copies, row_hashes
 from empirical.data.labels import UNLABELLED, small_classes
 from empirical.data.reading import Note, Reading, counted, note
 from empirical.data.sources import CachedViews, ImageFiles, Pictures, balanced_order
@@ -168,9 +168,9 @@ def _reading(
     if isinstance(x_train, ImageFiles):
         noted.append(Note(len(labels), "not compared for copies, for they stay on disk"))
     else:
-        hashes = image_digests(x_train)
+        hashes = image_hashes(x_train)
         seen = counted(
-            int(np.isin(image_digests(x_test), hashes).sum()),
+            int(np.isin(image_hashes(x_test), hashes).sum()),
             "test image that is a training image",
             "test images that are training images",
         )
@@ -179,16 +179,16 @@ def _reading(
     return reading.with_notes(noted=noted)
 
 
-def image_digests(x: Pictures) -> NDArray[np.uint64]:
+def image_hashes(x: Pictures) -> NDArray[np.uint64]:
     """A hash of each image in memory, shape (N,)."""
     held = x.features if isinstance(x, CachedViews) else x
     assert isinstance(held, Tensor)
-    return digests(held.flatten(1).numpy())
+    return row_hashes(held.flatten(1).numpy())
 
 
 def image_copies(x: Pictures) -> NDArray[np.int64] | None:
     """Of which image each is an exact copy, itself or an earlier one, shape (N,); None for images on disk."""
-    return None if isinstance(x, ImageFiles) else first_copies(image_digests(x))
+    return None if isinstance(x, ImageFiles) else first_copies(image_hashes(x))
 
 
 def take(x: Pictures, indices: Tensor) -> Tensor:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from empirical.data.reading import Note, counted
 
 Rows = NDArray[np.int64]
-Digests = NDArray[np.uint64]
+Hashes = NDArray[np.uint64]
 DIGEST_BYTES = 8  # of a million samples, two that differ have one digest with probability 3e-8
 
 
-def digests(rows: NDArray[Any]) -> Digests:
+def row_hashes(rows: NDArray[Any]) -> Hashes:
     """A hash of each row, uint64 of shape (N,); 0 and −0 are the same."""
     if np.issubdtype(rows.dtype, np.floating):
         rows = rows + 0  # −0 becomes 0

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from empirical.data.copies import digests, first_copies
+from empirical.data.copies import first_copies, row_hashes
 from theory.checks import ParameterError, require
 from theory.files import unreadable
 from theory.worlds import unit_rows
@@ -90,9 +90,9 @@ class Chunk:
     kept: NDArray[np.int64] | None = None
 
     @property
-    def digests(self) -> NDArray[np.uint64]:
+    def hashes(self) -> NDArray[np.uint64]:
         """A hash of each row as it is stored, shape (rows,)."""
-        return digests(self._stored())
+        return row_hashes(self._stored())
 
     def raw(self, chosen: NDArray[np.int64] | slice = slice(None)) -> NDArray[Any]:
         """Its rows, or those chosen of them, as they are, in single precision or better.
@@ -148,9 +148,9 @@ class Chunk:
         return f"{piece.name}: row {piece.first + row}"
 
 
-def _digests(chunk: Chunk) -> NDArray[np.uint64]:
+def _hashes(chunk: Chunk) -> NDArray[np.uint64]:
     """For workers."""
-    return chunk.digests
+    return chunk.hashes
 
 
 def _largest(rows: NDArray[Any]) -> NDArray[Any]:
@@ -206,7 +206,7 @@ class Features:
     def copies(self, mapper: Mapper = map) -> NDArray[np.int64]:
         """Of which row each is an exact copy, itself or an earlier one; shape (N,). Found once."""
         if self._copies is None:
-            self._copies = first_copies(np.concatenate(list(mapper(_digests, self.chunks()))))
+            self._copies = first_copies(np.concatenate(list(mapper(_hashes, self.chunks()))))
         return self._copies
 
     def chunks(self) -> list[Chunk]:

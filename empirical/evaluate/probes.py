@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from empirical.data.copies import digests, first_copies
+from empirical.data.copies import first_copies, row_hashes
 from empirical.evaluate.protocol import DEFAULT, EPOCHS
 from theory.checks import require_integer
 
@@ -84,7 +84,7 @@ def choose_c(
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.preprocessing import StandardScaler
 
-    copies = first_copies(digests(features)) if copies is None else copies
+    copies = first_copies(row_hashes(features)) if copies is None else copies
     different = np.unique(np.stack([labels, copies], axis=1), axis=0)[:, 0]
     folds = min(FOLDS, labels_per_class or int(np.unique(different, return_counts=True)[1].min()))
     if folds < 2:

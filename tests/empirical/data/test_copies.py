@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from empirical.data import features as features_module
 from empirical.data import image_copies, load
-from empirical.data.copies import digests, first_copies
+from empirical.data.copies import first_copies, row_hashes
 from empirical.data.features import Features
 from empirical.evaluate.probes import choose_c, probe
 from empirical.profile.levels import measure_space
@@ -22,11 +22,11 @@ from tests.empirical.test_profile import blobs
 def test_first_copies_equal_the_double_loop(kinds, dtype):
     rows = np.random.default_rng(0).uniform(1, 255, (4, 3)).astype(dtype)[kinds]
     expected = [next(j for j in range(len(rows)) if (rows[j] == rows[i]).all()) for i in range(len(rows))]
-    assert first_copies(digests(rows)).tolist() == expected
+    assert first_copies(row_hashes(rows)).tolist() == expected
 
 
 def test_zeros_of_both_signs_are_the_same():
-    assert len(np.unique(digests(np.array([[0.0, 1.0], [-0.0, 1.0]])))) == 1
+    assert len(np.unique(row_hashes(np.array([[0.0, 1.0], [-0.0, 1.0]])))) == 1
 
 
 def test_copies_in_files_and_in_small_chunks(tmp_path, monkeypatch):
