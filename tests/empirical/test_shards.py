@@ -206,7 +206,10 @@ def test_difficulty_of_eight_shards_on_two_workers_is_that_of_one_file(files):
         (["--features", "features.npy", "none.npy"], "cannot read none.npy"),
         ([*ONE[:2], "--labels", "shards/labels-?.npy"], "labels = 731 labels violates one for each of 1280 rows"),
         ([*ONE[:2], "--labels", "labels.npy", "empty.npy"], "cannot read empty.npy"),
-        ([*ONE[:2], "--labels", "labels.npy", "real.npy"], "labels = float64 violates integers in real.npy"),
+        (
+            [*ONE[:2], "--labels", "labels.npy", "real.npy"],
+            "violates integer labels; −1, null or NaN for none in real.npy",
+        ),
         ([*ONE, "--jobs", "0"], "jobs = 0"),
     ],
 )

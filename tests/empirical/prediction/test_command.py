@@ -77,7 +77,7 @@ def test_no_number_is_said_with_its_reason(tmp_path, capsys):
         ),
         (lambda x, labels: (x, labels), ["--components", "3"], "--components 3"),
         (lambda x, labels: (x[0], labels), [], "violates a float matrix"),
-        (lambda x, labels: (x, labels + 0.5), [], "labels = float64 violates integers in"),
+        (lambda x, labels: (x, labels + 0.5), [], "violates integer labels; −1, null or NaN for none in"),
     ],
 )
 def test_bad_input_is_one_line(change, arguments, message, tmp_path, capsys):

@@ -451,7 +451,8 @@ def test_images_that_cannot_be_tracked_are_refused_before_training(tmp_path, cap
     arguments += ["--epochs", "1", "--imbalance", "100", "--track", "1", "--out", str(tmp_path / "run")]
     assert main(arguments) == 2
     assert capsys.readouterr().err == (
-        "error: track = 1 is not possible: labels = a class of 1 sample violates at least two samples in every class\n"
+        "error: track = 1 is not possible: labels = 1 class with a single sample or copies of one (9) violates at least "
+        "two samples that differ in every class (--drop-small-classes leaves such classes out)\n"
     )
     assert not (tmp_path / "run").exists()
 
@@ -551,7 +552,8 @@ def test_command_leaves_out_given_images(tmp_path):
 def test_an_error_has_a_line_of_its_own_below_the_bar(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(loop, "batch_loss", lambda *_: (_ for _ in ()).throw(ParameterError("no such pair")))
     assert main([*ARGUMENTS, "--out", str(tmp_path)]) == 2
-    bar, message, rest = capsys.readouterr().err.split("\n")
+    read, bar, message, rest = capsys.readouterr().err.split("\n")
+    assert read.startswith("read digits: 10 classes")
     assert "baseline:   0%" in bar
     assert (message, rest) == ("error: no such pair", "")
 
