@@ -177,6 +177,7 @@ def test_profile_of_eight_shards_is_that_of_one_file(files, one, eight):
         assert profile([*arguments, "--out", f"{name}.json", "--difficult-out", f"{name}.npy"]) == 0
     documents = [json.loads(Path(f"{name}.json").read_text()) for name in ("one", "eight")]
     sources = [document.pop("source") for document in documents]
+    assert [document.pop("reading")["source"] for document in documents] == sources
     assert sources == ["features.npy", "features-5.npy … features-12.npy (8 files)"]
     assert documents[0] == documents[1]
     assert Path("one.npy").read_bytes() == Path("eight.npy").read_bytes()
@@ -189,6 +190,8 @@ def test_difficulty_of_eight_shards_on_two_workers_is_that_of_one_file(files):
         assert Path("one", name).read_bytes() == Path("eight", name).read_bytes()
     summaries = [json.loads(Path(out, "summary.json").read_text()) for out in ("one", "eight")]
     settings = [summary.pop("settings") for summary in summaries]
+    readings = [summary.pop("reading") for summary in summaries]
+    assert [reading["samples"] for reading in readings] == [1280, 1280]
     assert summaries[0] == summaries[1]
     assert {key for key in settings[0] if settings[0][key] != settings[1][key]} == {"features", "labels", "out"}
 
@@ -208,7 +211,7 @@ def test_difficulty_of_eight_shards_on_two_workers_is_that_of_one_file(files):
         ([*ONE[:2], "--labels", "labels.npy", "empty.npy"], "cannot read empty.npy"),
         (
             [*ONE[:2], "--labels", "labels.npy", "real.npy"],
-            "violates integer labels; −1, null or NaN for none in real.npy",
+            "labels = 0.5 violates integer labels; −1, null or NaN for none in real.npy",
         ),
         ([*ONE, "--jobs", "0"], "jobs = 0"),
     ],
@@ -218,7 +221,7 @@ def test_unusable_files_are_one_line(files, capsys, main, arguments, message):
     np.save("narrow.npy", features[:, :7])
     np.save("double.npy", features.astype(np.float64))
     np.save("rowless.npy", features[:0])
-    np.save("real.npy", np.ones(3))
+    np.save("real.npy", np.full(3, 0.5))
     Path("empty.npy").touch()
     Path("text.npy").write_text("nonsense")
     before = sorted(files.rglob("*"))

@@ -451,8 +451,8 @@ def test_images_that_cannot_be_tracked_are_refused_before_training(tmp_path, cap
     arguments += ["--epochs", "1", "--imbalance", "100", "--track", "1", "--out", str(tmp_path / "run")]
     assert main(arguments) == 2
     assert capsys.readouterr().err == (
-        "error: track = 1 is not possible: labels = 1 class with a single sample or copies of one (9) violates at least "
-        "two samples that differ in every class (--drop-small-classes leaves such classes out)\n"
+        "error: track = 1 is not possible: labels = 1 class with a single sample or copies of one (9) violates at "
+        "least two samples that differ in every class (--drop-small-classes leaves such classes out)\n"
     )
     assert not (tmp_path / "run").exists()
 
