@@ -233,7 +233,8 @@ def test_runs_from_before_the_prediction_are_reported_without(finished, tmp_path
     path.write_text(json.dumps({k: v for k, v in document.items() if k not in ADDED}))
     for path in (tmp_path / "old").glob("*/*/profile.json"):
         document = json.loads(path.read_text())
-        del document["predicted_probe"], document["selector"], document["tau"]
+        for added in ("predicted_probe", "selector", "tau", "same_class", "reading"):
+            del document[added]
         path.write_text(json.dumps({**document, "schema": "difficult-examples/profile/2"}))
     assert main(["--report", str(tmp_path / "old")]) == 0
     table = pd.read_csv(tmp_path / "old" / "results.csv")
