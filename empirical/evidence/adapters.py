@@ -22,9 +22,9 @@ from empirical.data.arrays import read_array, save_array
 from empirical.data.features import Features
 from empirical.difficulty.scores import sas_scores
 from empirical.encoders import Network, extract
-from empirical.evaluate.probes import probe
+from empirical.evaluate.probes import Array, Labels, choose_c, probe
 from empirical.evidence.choices import Choices
-from empirical.evidence.design import BENCHES, REMOVED, Bench, Entry
+from empirical.evidence.design import BENCHES, OWN, REMOVED, Bench, Entry
 from empirical.prediction import predict
 from empirical.profile.measurement import measure_network, probe_gaps, smallest_gaps
 from empirical.train.loop import train
@@ -119,13 +119,24 @@ def outcome(task: Task, seed: int) -> Outcome:
         train_features, test_features = (extract(network, x)[0] for x in (original.x_train, original.x_test))
     seconds = time.process_time() - started
     h, labels = train_features.numpy(), original.y_train.numpy()
-    c = task.choices.c if entry.c is None else entry.c
+    c = _c_of(task, h, labels)
     correct = probe(h, labels, c).predict(test_features.numpy()) == original.y_test.numpy()
     official = len(correct) - task.extra
     predicted = predict(h, labels, c=c).accuracy
     numbers |= {"accuracy": correct.mean(), "official": correct[:official].mean(), "seconds": seconds}
     numbers["predicted"] = np.nan if predicted is None else predicted
+    if entry.c == OWN:
+        numbers["c"] = c
     return Outcome(correct, {name: float(value) for name, value in numbers.items()})
+
+
+def _c_of(task: Task, features: Array, labels: Labels) -> float:
+    """C of a run's probe."""
+    c = task.entry.c
+    if c == OWN:
+        c = choose_c(features, labels)
+        assert c is not None  # every class has several rows
+    return task.choices.c if c is None else float(c)
 
 
 def settings_of(task: Task, seed: int) -> Settings:

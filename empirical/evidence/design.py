@@ -18,6 +18,7 @@ LEAST_ORACLE = 0.005  # what leaving out the negatives of the anchor's own class
 TUNING_SEEDS = range(10)
 CHUNK = 10  # seeds of one task
 PRIMARY_SEEDS, SEEDS, MORE_SEEDS = range(10, 50), range(10, 20), range(10, 30)  # more where there are fewer sets
+OWN = "own"  # C of a probe that is chosen for it alone
 REMOVED = 0.2  # share of the images that removal arms leave out
 
 # --- data ------------------------------------------------------------------------------------------
@@ -107,8 +108,8 @@ class Entry:
         Other fields of ``Settings``.
     drop : str or None
         Which images are left out: ``hardest``, ``easiest``, ``random``, ``sas0``, ``sas1``, ``sas2`` or ``mixed``.
-    c : float or None
-        Of the probe, in place of the chosen one.
+    c : float, "own" or None
+        Of the probe, in place of the bench's; "own" is chosen anew for every run, on its training rows.
     frozen : bool
         Nothing is trained: the cached features themselves, or with ``untrained`` the adapter as it begins.
     """
@@ -119,7 +120,7 @@ class Entry:
     given: Given = NOTHING_GIVEN
     settings: Mapping[str, Any] = field(default_factory=dict)
     drop: str | None = None
-    c: float | None = None
+    c: float | str | None = None
     frozen: bool = False
     untrained: bool = False
 
@@ -223,9 +224,12 @@ _OTHERWISE: dict[str, dict[str, Any]] = {  # other settings of the instrument, a
     "fast": {"settings": {"lr": 1e-2}},
     "c0.03": {"c": 0.03},
     "c0.3": {"c": 0.3},
+    "own_c": {"c": OWN},
 }
 _ROBUSTNESS = {
-    f"{name}-{how}": replace(_COMMON[name], **changed) for how, changed in _OTHERWISE.items() for name in _ASKED
+    f"{name}-{how}": replace(({**_COMMON, **_AFTER})[name], **changed)
+    for how, changed in _OTHERWISE.items()
+    for name in (*_ASKED, *(("paper_combined_known",) if "c" in changed else ()))
 }
 
 
