@@ -19,7 +19,6 @@ from empirical.choices import SHARE
 from empirical.data import take, without
 from empirical.data.arrays import read_integers
 from empirical.data.augment import to_float
-from empirical.data.reading import READING
 from empirical.data.sources import balanced_order
 from empirical.evaluate.protocol import Protocol
 from empirical.train.logs import read_result
@@ -203,13 +202,6 @@ def _report_epochs(task: Task, step: int, steps: int, epoch: int) -> None:
 
 
 # --- what the main process does --------------------------------------------------------------------
-
-
-def tell_reading(settings: Settings, out: Path) -> None:
-    """Print what was read of the data, and write it to reading.json."""
-    reading = settings.original_images().reading
-    reading.announce()
-    write_json(out / READING, reading.to_json())
 
 
 def run_tasks(tasks: Sequence[Task], pool: Pool, description: str) -> None:

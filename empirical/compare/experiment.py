@@ -16,7 +16,7 @@ from empirical.arms import ARMS, NotApplicable, pair_remedy
 from empirical.compare.presets import Experiment
 from empirical.compare.report import write_report
 from empirical.compare.saved import claim, folder, write_reasons
-from empirical.runs import Task, dropped, run_tasks, tell_reading
+from empirical.runs import Task, dropped, run_tasks
 from empirical.train.settings import ALONE, Running, Settings
 from theory.checks import require, require_integer
 from theory.plan import Plan
@@ -56,7 +56,7 @@ def compare(
     check_data(experiment, running)
     with workers(jobs, scheduler, out) as pool:
         claim(experiment, out)
-        tell_reading(experiment.base, out)
+        experiment.base.original_images().reading.tell(out)
         run_tasks(first_tasks(experiment, out, running), pool, "warm-up, references")
         tasks, inapplicable = planned(experiment, out, running)
         for omega, reasons in inapplicable.items():

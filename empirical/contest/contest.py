@@ -133,6 +133,7 @@ def run_contest(bench: Bench, recipes: Sequence[Recipe], pool: Pool = HERE) -> d
     require(fewest >= FEW, "labelled", bench.scale.labelled, f"{FEW} images of every class (found {fewest})")
     refusal, data = belongs_to("contest", bench.out), digests(images)
     claim(bench.out / "contest.json", _settings(bench), refusal, SETTINGS_SCHEMA, data)
+    images.reading.tell(bench.out)
     skipped = left_out(images.x_train.shape[1])
     suiting = [
         recipe for recipe in recipes if recipe.family not in skipped and suits(recipe, *images.x_train.shape[2:])

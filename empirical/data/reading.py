@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
+
+from theory.files import write_json
 
 READING = "reading.json"  # beside the results of a run
 NAMED = 3  # examples that a note gives
@@ -111,6 +114,11 @@ class Reading:
     def announce(self) -> None:
         """Print the line where messages go."""
         print(self.line, file=sys.stderr)
+
+    def tell(self, out: Path) -> None:
+        """Print the line, and write everything to a file in a folder of results."""
+        self.announce()
+        write_json(out / READING, self.to_json())
 
 
 def announced(reading: Reading, progress: Callable[[int, int, int], None]) -> Callable[[int, int, int], None]:

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from empirical.data.copies import first_copies, row_hashes
+from empirical.data.labels import UNLABELLED, Labels, as_labels
 from empirical.evaluate.protocol import DEFAULT, EPOCHS
-from theory.checks import require_integer
+from theory.checks import require, require_integer
 
 Array = NDArray[np.float32]
-Labels = NDArray[np.int64]
 DRAWS_SEED = 20250102
 ROWS = 4096  # of a matrix of pairs held at a time
 GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)  # of C
@@ -32,13 +32,28 @@ JUDGED = 5_000  # held-out rows that choose C: of more rows only as many folds a
 CHOOSING = 5  # draws of few labels whose labels choose C
 
 
+def labelled(features: Array, labels: Any) -> tuple[Array, Labels]:
+    """The rows that have a label, with their labels: −1, null and NaN are none.
+
+    Raises
+    ------
+    ParameterError
+        If there is no label, or not one for each row.
+    """
+    numbers = as_labels("labels", labels)
+    require(len(numbers) == len(features), "labels", f"{len(numbers)} labels", f"one for each of {len(features)} rows")
+    kept = numbers != UNLABELLED
+    require(bool(kept.any()), "labels", "none", "labels of some samples")
+    return (features, numbers) if kept.all() else (features[kept], numbers[kept])
+
+
 def probe(features: Array, labels: Labels, c: float = 1.0) -> Any:
     """A fitted multinomial logistic regression (L-BFGS) on standardised features.
 
     Parameters
     ----------
     features, labels : ndarray
-        Shapes (N, d) and (N,).
+        Shapes (N, d) and (N,); here and below, rows without a label (−1, null, NaN) are left out.
     c : float
         Inverse regularisation, scikit-learn's C, > 0: the summed losses are minimised with ½|W|²/c. It stays 1 where a
         probe is a means, as in profiles and gaps, and not what is measured (``choose_c``).
@@ -46,6 +61,7 @@ def probe(features: Array, labels: Labels, c: float = 1.0) -> Any:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    features, labels = labelled(features, labels)
     # Features whose spread is far above the others' would leave L-BFGS short of its optimum.
     return make_pipeline(StandardScaler(), _logistic(c)).fit(features, labels)
 
@@ -85,6 +101,8 @@ def choose_c(
     from sklearn.preprocessing import StandardScaler
 
     copies = first_copies(row_hashes(features)) if copies is None else copies
+    copies = copies[as_labels("labels", labels) != UNLABELLED]
+    features, labels = labelled(features, labels)
     different = np.unique(np.stack([labels, copies], axis=1), axis=0)[:, 0]
     folds = min(FOLDS, labels_per_class or int(np.unique(different, return_counts=True)[1].min()))
     if folds < 2:
@@ -161,6 +179,8 @@ def linear_probe(
     ParameterError
         If a class has fewer samples than ``labels_per_class``.
     """
+    features, labels = labelled(features, labels)
+    test_features, test_labels = labelled(test_features, test_labels)
     c = c or choose_c(features, labels, labels_per_class) or 1.0
     if labels_per_class is None:
         return float(probe(features, labels, c).score(test_features, test_labels))
@@ -201,6 +221,8 @@ def sgd_probe(
     standardised : bool
         Whether features get mean 0 and variance 1 first.
     """
+    features, labels = labelled(features, labels)
+    test_features, test_labels = labelled(test_features, test_labels)
     x, test, y = (torch.from_numpy(array) for array in (features, test_features, labels))
     if standardised:
         mean, spread = x.mean(dim=0), x.std(dim=0).clamp(min=1e-6)
@@ -327,6 +349,8 @@ def knn(
     tau : float
         τ > 0.
     """
+    features, labels = labelled(features, labels)
+    test_features, test_labels = labelled(test_features, test_labels)
     bank, bank_labels = functional.normalize(torch.from_numpy(features), dim=1), torch.from_numpy(labels)
     correct = 0
     for part, truth in zip(

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from empirical.data import Images, image_copies, take
 from empirical.data.augment import Augmentation
+from empirical.data.labels import Labels
 from empirical.data.sources import CachedViews
 from empirical.encoders import Network, extract
 from empirical.evaluate.augmented import augmented_probe
 from empirical.evaluate.probes import (
     Array,
-    Labels,
     alignment,
     choose_c,
     knn,

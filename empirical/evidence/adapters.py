@@ -20,9 +20,10 @@ from empirical.compare.presets import PRESETS
 from empirical.data import Images, take
 from empirical.data.arrays import read_array, save_array
 from empirical.data.features import Features
+from empirical.data.labels import Labels
 from empirical.difficulty.scores import sas_scores
 from empirical.encoders import Network, extract
-from empirical.evaluate.probes import Array, Labels, choose_c, probe
+from empirical.evaluate.probes import Array, choose_c, probe
 from empirical.evidence.choices import Choices
 from empirical.evidence.design import BENCHES, OWN, REMOVED, Bench, Entry
 from empirical.prediction import predict

@@ -102,6 +102,7 @@ def _pool(bench: Bench, source: str, out: Path, tuning: bool) -> Path:
     if path.exists() and ":" not in source:  # which might have to be downloaded
         return path
     images = load(source, image_size=TRASHNET_SIDE if source.startswith("folder:") else None)
+    images.reading.announce()
     data = digests(images)
     if path.exists():
         require_same_data(_origin(path), data, path)
@@ -123,6 +124,7 @@ def _pool(bench: Bench, source: str, out: Path, tuning: bool) -> Path:
         rows_train=train,  # in the source's training part
         rows_test=evaluated,
         source=np.array(json.dumps(data)),
+        reading=np.array(json.dumps(images.reading.to_json())),
     )
     write_bytes(path, content.getvalue())
     return path

@@ -84,7 +84,8 @@ def run_scratch(data: str, out: Path, pool: Pool) -> None:
     from empirical.data import load
     from empirical.evidence import scratch
 
-    load(data)  # an error comes before anything is written
+    reading = load(data).reading  # an error comes before anything is written
+    reading.announce()  # which the runs store
     _note_environment(out)
     epochs = scratch.BASE.epochs
     first = [task for task in [scratch.warm_up(data, out)] if not scratch.prepared(task)]

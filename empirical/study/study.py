@@ -21,7 +21,7 @@ from empirical.compare.presets import Experiment
 from empirical.compare.saved import claim, load_experiment
 from empirical.data.arrays import read_npz, require_arrays
 from empirical.evaluate.protocol import Protocol
-from empirical.runs import Task, dropped, run_tasks, tell_reading
+from empirical.runs import Task, dropped, run_tasks
 from empirical.study.parts import PARTS, Condition, Part
 from empirical.train.logs import read_result
 from empirical.train.settings import ALONE, Running, Settings
@@ -129,7 +129,7 @@ def run_part(study: Study, name: str, seeds: int | None = None, pool: Pool = HER
     for condition in part.conditions:
         replace(study.base, omega=condition.omega, **condition.settings)  # which checks them
     claim(study.experiment, study.out)
-    tell_reading(study.experiment.base, study.out)
+    study.base.original_images().reading.tell(study.out)
     run_tasks([study.warmup], pool, "warm-up")
     run_tasks(list(study.tasks(part, seeds)), pool, name)
 

@@ -261,7 +261,11 @@ def test_the_same_command_goes_on_and_repeats_nothing(run, capsys):
     after = pd.read_csv(run / "again.csv").drop(columns="probe_seconds")
     pd.testing.assert_frame_equal(after, pd.read_csv(run / "found.csv").drop(columns="probe_seconds"))
     assert before == (run / "found.csv").read_text(encoding="utf-8")
-    assert "feature sets, 0 of them counted apart" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "feature sets, 0 of them counted apart" in printed.out
+    read = json.loads((run / "run" / "reading.json").read_text(encoding="utf-8"))
+    assert read["line"].startswith("read digits: 10 classes")
+    assert read["line"] in printed.err
 
 
 def test_no_label_reaches_what_reads_none(run):

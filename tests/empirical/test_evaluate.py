@@ -62,6 +62,30 @@ def test_features_of_noise_are_probed_at_chance():
     assert accuracy == pytest.approx(0.25, abs=4 * np.sqrt(0.25 * 0.75 / 200))
 
 
+@pytest.mark.parametrize(
+    "score",
+    [
+        lambda *data: linear_probe(*data, c=1.0),
+        lambda *data: linear_probe(*data, labels_per_class=3, draws=2, c=1.0),
+        sgd_probe,
+        lambda *data: knn(*data, k=5),
+    ],
+)
+@pytest.mark.parametrize("none", [-1, None, np.nan])
+def test_rows_without_a_label_are_left_out_everywhere(score, none):
+    rng = np.random.default_rng(0)
+    x, test = rng.normal(size=(60, 4)).astype(np.float32), rng.normal(size=(40, 4)).astype(np.float32)
+    y, truth = np.arange(60) % 3, np.arange(40) % 3
+    whole = score(x, y, test, truth)
+    wild = np.full((7, 4), 50, dtype=np.float32)
+    mixed = [*y.tolist(), *[none] * 7]
+    mixed_truth = [*truth.tolist(), *[none] * 7]
+    assert score(np.vstack([x, wild]), mixed, np.vstack([test, wild]), mixed_truth) == whole
+    assert choose_c(np.vstack([x, wild]), mixed) == choose_c(x, y)
+    with pytest.raises(ParameterError, match="labels of some samples"):
+        score(x, np.full(60, -1), test, truth)
+
+
 def test_knn_agrees_with_sklearn():
     (x, y), (test_x, test_y) = clusters(spread=0.8), clusters(spread=0.8, seed=1)
     unit, test_unit = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (x, test_x))

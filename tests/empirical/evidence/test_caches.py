@@ -1,5 +1,6 @@
 """Which images are trained on, which choose, and which are evaluated; and their cached views."""
 
+import json
 from functools import partial
 
 import numpy as np
@@ -84,6 +85,16 @@ def source(tmp_path_factory):
     }
     np.savez(path, **arrays)
     return path
+
+
+def test_what_was_read_is_said_and_stored(source, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(SPLITS, "cifar10", Split(8, 2, 4))
+    monkeypatch.setattr(caches, "JUDGED", 8)
+    path = caches._pool(Bench("cifar10"), f"npz:{source}", tmp_path, False)
+    with np.load(path) as pool:
+        line = json.loads(str(pool["reading"]))["line"]
+    assert line.startswith(f"read npz:{source}: ")
+    assert line in capsys.readouterr().err
 
 
 def test_images_of_a_source_that_has_changed_are_refused(source, tmp_path, monkeypatch):

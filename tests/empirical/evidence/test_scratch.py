@@ -88,9 +88,10 @@ def only_some(monkeypatch):
     monkeypatch.setattr(scratch, "SCRATCH_SEEDS", range(1))
 
 
-def test_from_scratch_end_to_end(source, tmp_path, small, only_some, monkeypatch):
+def test_from_scratch_end_to_end(source, tmp_path, small, only_some, monkeypatch, capsys):
     _right.cache_clear()
     running.run_scratch(source, tmp_path, HERE)
+    assert f"read {source}: " in capsys.readouterr().err
     first = warm_up(source, tmp_path)
     assert prepared(first)
     gaps = np.load(first.warmup / "gaps.npy")
