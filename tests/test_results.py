@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from empirical.evidence import tables
+from empirical.evidence.design import FIGURE_4_HIGH, FIGURE_4_LOW, FIGURE_5_RHO, FIGURE_5_SIGMA, RHOS, scanned
 from empirical.evidence.published import load_evidence
 from empirical.findings import claims as findings
 from empirical.findings import pages
@@ -251,6 +252,12 @@ def test_what_the_page_says_to_a_sceptic():
         assert 1.7 < robust[f"C = .03: {what}"].value / (mean[stated] - mean["baseline"]) < 2.7
     hurt = "negatives of the anchor's own class hurt"
     assert abs(robust[f"C = .3: {hurt}"].value - robust[f"C = .03: {hurt}"].value) < 0.001
+    own = {text.partition(": ")[2]: effect for text, effect in robust.items() if text.startswith("C chosen anew")}
+    assert own["margin and temperature help"].low < 0 < own["margin and temperature help"].high < 0.002
+    assert own["the tuned temperature of all pairs helps"].value > 0.6 * (mean["best_tau"] - mean["baseline"])
+    assert own[hurt].value > 0.95 * (mean["oracle"] - mean["baseline"])
+    known_own = own["treating known look-alikes helps"].value
+    assert known_own > 0.85 * (mean["paper_combined_known"] - mean["baseline"])
     runs = pd.read_csv(ROOT / "results" / "evidence_theory.csv")
     theirs = runs.groupby("entry").accuracy.mean()
     assert theirs["untrained"] < theirs["baseline"] == pytest.approx(mean["baseline"], abs=0.005)
@@ -260,6 +267,38 @@ def test_what_the_page_says_to_a_sceptic():
         assert off.between(0.009, 0.042).all()
     assert (runs.printed > 1).all()
     assert (runs.encoder_beta < 0).mean() > 0.5
+
+
+def test_what_the_page_says_of_mixed_images():
+    evidence = load_evidence(ROOT / "results" / "evidence")
+    means = evidence.runs.groupby(["bench", "entry"]).accuracy.mean()
+    effect = {claim.text: found.value for claim, found, _ in tables.judged(evidence, "images")}
+    lost, gained = [], []
+    for share, published in ((10, 0.003), (20, 0.006), (30, 0.021)):
+        lost.append(effect[f"mixed images lower the accuracy (ω = {share} %)"])
+        assert lost[-1] < published
+        assert 0.9 < effect[f"removing the mixed images helps (ω = {share} %)"] / lost[-1] < 1.3
+        assert means[f"cifar10-mixed{share}", "random_removed"] < means[f"cifar10-mixed{share}", "baseline"]
+        gained.append(effect[f"margin and temperature help (ω = {share} %)"])
+    assert lost == sorted(lost)
+    assert gained == sorted(gained, reverse=True)
+
+
+def test_what_the_page_says_of_cifar100_in_the_evidence():
+    evidence = load_evidence(ROOT / "results" / "evidence")
+    mean = evidence.runs[evidence.runs.bench == "cifar100"].groupby("entry").accuracy.mean()
+    assert mean.drop("frozen").max() < mean["frozen"]
+    word = {claim.text: judgement.word for claim, _, judgement in tables.judged(evidence, "cifar100")}
+    assert word["the temperature (ρ = .7) helps"] == "supported"
+    assert word["the remedy beats the best temperature of all pairs"] == "supported"
+    assert word["the margin (σ = .1) helps"] == "undecided"
+    gain = mean - mean["baseline"]
+    rising = [gain[name] for name in scanned("paper_combined", "rho", FIGURE_5_RHO)]
+    assert rising == sorted(rising)
+    for constant, values in (("sigma", FIGURE_5_SIGMA), ("pos_high", FIGURE_4_HIGH), ("pos_low", FIGURE_4_LOW)):
+        flat = [gain[name] for name in scanned("paper_combined", constant, values)]
+        assert max(flat) - min(flat) < 0.0025
+    assert all(gain[f"paper_temperature-rho{rho:g}"] < 0 for rho in RHOS if rho > 1)
 
 
 @pytest.mark.parametrize(("study", "images"), [("cifar10_cpu", 5_000), ("cifar100_cpu", 10_000)])
