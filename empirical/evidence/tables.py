@@ -215,8 +215,8 @@ def summary(evidence: Evidence) -> str:
     own = _gains(evidence, "cifar10", OWN_C)
     if own.keys() >= {both_alone := f"paper_combined{OWN_C}", f"oracle{OWN_C}"}:
         parts.append(
-            "Where every run's probe chooses its own regularisation (asked afterwards too), both remedies together give "
-            f"{points(own[both_alone])} and the oracle {points(own[f'oracle{OWN_C}'])}."
+            "Where every run's probe chooses its own regularisation (asked afterwards too), both remedies together "
+            f"give {points(own[both_alone])} and the oracle {points(own[f'oracle{OWN_C}'])}."
         )
     scratch = _gains(evidence, "scratch")
     if "paper_combined" in scratch:
