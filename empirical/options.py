@@ -23,12 +23,26 @@ def add_source(parser: Parser, labels: str) -> None:
     add("--drop-small-classes", action="store_true", help="leave out classes with fewer than two samples that differ")
     add("--classes", type=int, help="number of classes, >= 2, where there are no labels (an estimate)")
     add("--checkpoint", type=Path, help="checkpoint.pt of empirical.train: its network on its training images")
+    add_trust(parser, "what is measured")
+
+
+def add_trust(parser: Parser, group: str) -> None:
+    """The option that lets a checkpoint's network be made by code, see ``empirical.train.checkpoint.load_network``."""
+    code = "import and call this encoder of your own, if the checkpoint names it (none: a checkpoint runs no code)"
+    parser.group(group).add_argument("--trust-encoder", nargs="+", default=[], metavar="MODULE:FACTORY", help=code)
+
+
+def require_trust_taken(args: Namespace) -> None:
+    """Refuse ``--trust-encoder`` without a checkpoint."""
+    if args.trust_encoder and args.checkpoint is None:
+        raise ParameterError("--trust-encoder goes with --checkpoint")
 
 
 def require_source(args: Namespace) -> None:
     """Raise ParameterError unless the options of ``add_source`` that were given go together."""
     if (args.checkpoint is None) == (args.features is None):
         raise ParameterError("one of --checkpoint and --features is required")
+    require_trust_taken(args)
     if args.checkpoint is not None and (args.labels is not None or args.classes is not None):
         raise ParameterError("--checkpoint brings its own labels: --labels and --classes go with --features")
     if args.labels is not None and args.classes is not None:

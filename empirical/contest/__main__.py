@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from empirical.contest.sets import FAMILIES, PHOTOS, Scale, recipes, scale
-from theory.checks import require, require_integer
+from empirical.options import add_trust
+from theory.checks import ParameterError, require, require_integer
 from theory.command import Parser, add_workers, chosen_workers, output, run
 from theory.files import require_writable
 from theory.workers import workers
@@ -41,6 +42,7 @@ def parser(prog: str) -> Parser:
     add("--families", nargs="+", metavar="FAMILY", help=f"only these (all). {families}")
     checkpoints = "folders of runs of empirical.train, whose encoders and projectors take part too"
     add("--checkpoints", nargs="+", type=Path, default=[], metavar="FOLDER", help=checkpoints)
+    add_trust(found, "feature sets")
     add_workers(found)
     add = found.group("output").add_argument
     add("--out", type=output, required=True, metavar="FOLDER", help="folder of networks, features and numbers")
@@ -64,6 +66,8 @@ def _scale(args: Namespace) -> Scale:
 def _command(args: Namespace) -> None:
     chosen = _scale(args)
     made = recipes(chosen, args.families, args.checkpoints)
+    if args.trust_encoder and not args.checkpoints:
+        raise ParameterError("--trust-encoder goes with --checkpoints")
     stem = args.publish or args.out / "contest_results"
     require_writable(stem.with_suffix(".csv"))
     from empirical.contest.contest import collect, publish, run_contest
@@ -71,7 +75,7 @@ def _command(args: Namespace) -> None:
     from empirical.contest.sets import UNLIKE
     from empirical.contest.table import markdown, table
 
-    bench = Bench(args.data, chosen, args.test, args.out)
+    bench = Bench(args.data, chosen, args.test, args.out, tuple(args.trust_encoder))
     with workers(**chosen_workers(args), out=args.out) as pool:
         skipped = run_contest(bench, made, pool)
     paths = publish(bench, made, skipped, stem)

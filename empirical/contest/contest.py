@@ -26,6 +26,7 @@ from empirical.data import take
 from empirical.data.arrays import read_array, save_array
 from empirical.data.digests import digests
 from empirical.pretrained import PACKAGE, weights_path
+from empirical.train.checkpoint import load_network
 from empirical.train.logs import environment
 from theory.checks import ParameterError, require
 from theory.engine import HERE, Pool, report
@@ -124,10 +125,13 @@ def run_contest(bench: Bench, recipes: Sequence[Recipe], pool: Pool = HERE) -> d
     Raises
     ------
     ParameterError
-        If the folder holds a contest on other data, or the data do not suit it.
+        If the folder holds a contest on other data, the data do not suit it, or a checkpoint cannot be used.
     """
     if bench.data == "digits" and any(recipe.family == "checkpoint" for recipe in recipes):
         raise ParameterError("checkpoints of digits have trained on images that are tested here")
+    for recipe in recipes:
+        if recipe.path is not None and not Making(bench, recipe).record.exists():
+            load_network(recipe.path, bench.trusted)  # which refuses what it cannot use before anything is done
     images = bench.images  # which checks them
     fewest = int(np.bincount(images.y_train[: bench.scale.labelled].numpy(), minlength=images.classes).min())
     require(fewest >= FEW, "labelled", bench.scale.labelled, f"{FEW} images of every class (found {fewest})")

@@ -71,12 +71,15 @@ class Bench:
         Test images; None for all.
     out : Path
         Where networks are trained.
+    trusted : tuple of str
+        Encoders of one's own that checkpoints may name, see ``empirical.train.checkpoint.load_network``.
     """
 
     data: str
     scale: Scale
     test: int | None
     out: Path
+    trusted: tuple[str, ...] = ()
 
     @property
     def images(self) -> Images:
@@ -202,7 +205,7 @@ def seen(bench: Bench, recipe: Recipe, progress: Progress) -> Encode:
 def checkpoint(bench: Bench, recipe: Recipe, progress: Progress) -> Encode:
     """The network of a checkpoint."""
     assert recipe.path is not None
-    network = load_network(recipe.path)[1]
+    network = load_network(recipe.path, bench.trusted)[1]
     found = bench.images.x_train.shape[1]
     require(network.channels == found, "checkpoints", recipe.path, f"a network for images of {found} channels")
     return _spaces(network)

@@ -92,7 +92,7 @@ def _command(args: Namespace) -> None:
         from empirical.encoders import extract
         from empirical.train.checkpoint import load_network
 
-        settings, network = load_network(args.checkpoint)
+        settings, network = load_network(args.checkpoint, args.trust_encoder)
         data = settings.images()
         images, labels, names = data.x_train, data.y_train.numpy(), data.class_names
         h, z = extract(network, images)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from empirical.embed.settings import CACHED, COMPONENTS, DEFAULT_SIDE, EFFICIENTNET, OPTIONS, SIDE, VIEWS, Embedding
+from empirical.options import add_trust, require_trust_taken
 from empirical.train.options import add_arguments
 from empirical.train.settings import settings_from_arguments
 from theory.checks import ParameterError, require
@@ -41,6 +42,7 @@ def parser(prog: str) -> Parser:
     add = found.group("frozen encoder").add_argument
     add("--encoder", help=f"{EFFICIENTNET} (pretrained on ImageNet) or MODULE:FACTORY ({EFFICIENTNET})")
     add("--checkpoint", type=Path, help="checkpoint.pt of empirical.train: its encoder instead")
+    add_trust(found, "frozen encoder")
     side = f"pixels a side to which images are resized for it, {SIDE} ({DEFAULT_SIDE}; your own: as they are)"
     add("--side", type=int, help=side)
     kept = f"principal components of its features that are kept, {COMPONENTS}; 0 for all features"
@@ -62,6 +64,7 @@ def _command(args: Namespace) -> None:
     require(not args.data.startswith("views:"), "data", args.data, CACHED)
     if args.checkpoint is not None and args.encoder is not None:
         raise ParameterError("--encoder and --checkpoint exclude each other")
+    require_trust_taken(args)
     default = Embedding()
     chosen: dict[str, Any] = {
         name: getattr(args, name)
@@ -69,7 +72,7 @@ def _command(args: Namespace) -> None:
         if getattr(args, name) is not None
     }
     settings = replace(settings_from_arguments(args, default.settings), seed=args.seed)
-    embedding = Embedding(settings, **chosen)
+    embedding = Embedding(settings, **chosen, trusted=tuple(args.trust_encoder))
     embedding.paths(args.out)
     from tqdm import tqdm
 

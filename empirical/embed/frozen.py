@@ -83,7 +83,7 @@ def _parts(
     """The weights, and what makes features of images on the device."""
     channels, height, width = shape
     if e.checkpoint is not None:
-        settings, network = load_network(e.checkpoint)
+        settings, network = load_network(e.checkpoint, e.trusted)
         require(not settings.on_views, "checkpoint", e.checkpoint, "a network of images, not an adapter")
         known = network.channels == channels
         require(known, "checkpoint", e.checkpoint, f"a network for images of {channels} channels")

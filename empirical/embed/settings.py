@@ -54,6 +54,8 @@ class Embedding:
         EfficientNet-Lite0 and their own for others.
     components : int
         Principal components that are kept, fitted on the training images; 0 keeps all features as they are.
+    trusted : tuple of str
+        Encoders of one's own that the checkpoint may name, see ``empirical.train.checkpoint.load_network``.
     sets : int
         Disjoint balanced training sets of ``settings.train`` images each.
 
@@ -70,6 +72,7 @@ class Embedding:
     side: int | None = None
     components: int = 128
     sets: int = 1
+    trusted: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require(not self.settings.on_views, "data", self.settings.data, CACHED)

@@ -10,6 +10,7 @@ from typing import Any
 
 from empirical.choices import PROTOCOLS
 from empirical.evaluate.protocol import STEPS, Protocol
+from empirical.options import add_trust
 from theory.checks import ParameterError
 from theory.command import Parser, run
 
@@ -32,6 +33,7 @@ def parser(prog: str) -> Parser:
     )
     add = found.group("what is evaluated").add_argument
     add("--checkpoint", type=Path, required=True, help="checkpoint.pt of empirical.train")
+    add_trust(found, "what is evaluated")
     add(
         "--data",
         help="other data than those of the run: digits, cifar10, cifar100, stl10, npz:PATH, folder:PATH or views:PATH",
@@ -58,7 +60,7 @@ def _command(args: Namespace) -> None:
     from empirical.train.checkpoint import load_network
     from empirical.train.logs import StepBar
 
-    settings, network = load_network(args.checkpoint)
+    settings, network = load_network(args.checkpoint, args.trust_encoder)
     protocol = Protocol.named(args.protocol, args.data or settings.data, settings.tau, *counted)
     for name in ("skip_unreadable", "drop_small_classes"):
         if getattr(args, name) and args.data is None:

@@ -84,7 +84,7 @@ def _measure(args: Namespace, mapper: Mapper) -> Measurement:
     if args.checkpoint is not None:
         from empirical.train.checkpoint import load_network
 
-        settings, network = load_network(args.checkpoint)
+        settings, network = load_network(args.checkpoint, args.trust_encoder)
         images = settings.images()
         source = f"{settings.data}, {settings.arm} seed {settings.seed}, {settings.epochs} epochs"
         tau = settings.temperature if args.tau is None else args.tau

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +105,24 @@ def tidy(out: Path, fell_back: bool) -> None:
         os.replace(out / PREVIOUS, out / CHECKPOINT)
 
 
-def load_network(path: Path) -> tuple[Settings, Network]:
-    """Settings and network of a checkpoint, in evaluation mode on the CPU."""
+def load_network(path: Path, trusted: Collection[str] = ()) -> tuple[Settings, Network]:
+    """Settings and network of a checkpoint, in evaluation mode on the CPU.
+
+    Parameters
+    ----------
+    path : Path
+    trusted : collection of str
+        Encoders of one's own, ``MODULE:FACTORY``, that it may name: they are code, which is imported and called.
+
+    Raises
+    ------
+    ParameterError
+        If it is no checkpoint, or names such an encoder that is not trusted.
+    """
     state = read_checkpoint(path)
     try:
         settings = Settings.from_json(state["settings"])
+        require_trusted(path, settings.encoder, trusted)
         # Checkpoints of earlier versions do not tell the images' shape.
         channels, *size = state.get("shape") or (_channels_of(state["network"]),)
         network = settings.network(channels, tuple(size) or None)
@@ -116,6 +130,14 @@ def load_network(path: Path) -> tuple[Settings, Network]:
     except (KeyError, TypeError, AttributeError, StopIteration, RuntimeError) as error:
         raise ParameterError(f"{path} is not a checkpoint of this version of empirical.train") from error
     return settings, network.eval()
+
+
+def require_trusted(path: Path, encoder: str, trusted: Collection[str]) -> None:
+    """Refuse an encoder of a checkpoint that is code, unless the user has named it too: see ``load_network``."""
+    if ":" in encoder and encoder not in trusted:
+        named = encoder if encoder.isprintable() else repr(encoder)
+        code = f"{path} has {named} as its encoder, which would be imported and called"
+        raise ParameterError(f"{code}: --trust-encoder {named} allows that")
 
 
 def _channels_of(weights: dict[str, Tensor]) -> int:

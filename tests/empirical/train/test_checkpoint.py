@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from empirical.contest import __main__ as contest
 from empirical.difficulty import __main__ as difficulty
+from empirical.embed import __main__ as embed
 from empirical.evaluate import __main__ as evaluate
 from empirical.profile import __main__ as profile
 from empirical.train.checkpoint import latest_checkpoint, load_network, read_checkpoint, save_checkpoint, tidy
@@ -53,9 +55,70 @@ def test_checkpoints_of_encoders_of_ones_own_are_used(tmp_path, capsys, encoder,
     np.savez(tmp_path / "data.npz", x_train=pixels, y_train=labels, x_test=pixels[:30], y_test=labels[:30])
     size = {"train": 60, "test": 30, "batch": 30, "epochs": 1, "dim": 4}
     train(Settings(data=f"npz:{tmp_path / 'data.npz'}", encoder=f"{__name__}:{encoder}", **size), tmp_path)
+    arguments = ["--checkpoint", str(tmp_path / "checkpoint.pt"), "--trust-encoder", f"{__name__}:{encoder}"]
     for command in (evaluate, profile, difficulty):
-        assert command.main(["--checkpoint", str(tmp_path / "checkpoint.pt"), "--json"]) == 0, capsys.readouterr().err
+        assert command.main([*arguments, "--json"]) == 0, capsys.readouterr().err
         json.loads(capsys.readouterr().out)
+    named = ["--data", f"npz:{tmp_path / 'data.npz'}", "--components", "4", "--out", str(tmp_path / "views.npz")]
+    assert embed.main([*named, *arguments, "--precision", "32-true"]) == 0
+
+
+READERS = {  # every command that reads checkpoints, with what it needs besides
+    evaluate: ["--checkpoint", "run/checkpoint.pt"],
+    profile: ["--checkpoint", "run/checkpoint.pt", "--out", "profile.json"],
+    difficulty: ["--checkpoint", "run/checkpoint.pt", "--out", "difficult"],
+    embed: ["--checkpoint", "run/checkpoint.pt", "--data", "digits", "--out", "views.npz"],
+    contest: ["--checkpoints", "run", "--data", "npz:images.npz", "--out", "contest"],
+}
+
+
+@pytest.mark.parametrize("command", READERS, ids=lambda command: command.__name__)
+@pytest.mark.parametrize("trusted", [(), ("other:factory",)])
+def test_a_checkpoint_does_not_choose_code_to_run(tmp_path, monkeypatch, capsys, command, trusted):
+    """No command imports the encoder that a checkpoint names, but for the one that it is told by name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "planted.py").write_text("raise SystemError('imported')")
+    images = np.zeros((60, 8, 8, 3), dtype=np.uint8)
+    np.savez("images.npz", x_train=images, y_train=np.arange(60) % 2, x_test=images, y_test=np.arange(60) % 2)
+    settings = {**SETTINGS.to_json(), "encoder": "planted:factory"}
+    save_checkpoint(tmp_path / "run", {**state(1), "settings": settings, "shape": (1, 8, 8)})
+    before = sorted(tmp_path.rglob("*"))
+    more = ["--trust-encoder", *trusted] if trusted else []
+    assert command.main([*READERS[command], *more]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        "error: run/checkpoint.pt has planted:factory as its encoder, which would be imported and called: "
+        "--trust-encoder planted:factory allows that\n"
+    )
+    assert sorted(tmp_path.rglob("*")) == before
+    assert command.main([*READERS[command], "--trust-encoder", "planted:factory"]) == 2
+    assert "encoder = planted:factory violates a module that can be imported (imported)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoder", ["os:abort", "no\nline:\x1b[31m", ["os:abort", ":"], 5, None])
+def test_an_encoder_that_is_no_name_of_code_is_refused_in_one_line(tmp_path, encoder):
+    save_checkpoint(tmp_path, {**state(1), "settings": {**SETTINGS.to_json(), "encoder": encoder}})
+    with pytest.raises(ParameterError) as caught:
+        load_network(tmp_path / "checkpoint.pt")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "option"),
+    [
+        (profile, ["--features", "f.npy"], "--checkpoint"),
+        (difficulty, ["--features", "f.npy"], "--checkpoint"),
+        (embed, ["--data", "digits", "--out", "x.npz"], "--checkpoint"),
+        (contest, ["--data", "digits", "--out", "x"], "--checkpoints"),
+    ],
+)
+def test_trust_without_a_checkpoint_is_refused(tmp_path, monkeypatch, capsys, command, arguments, option):
+    monkeypatch.chdir(tmp_path)
+    assert command.main([*arguments, "--trust-encoder", "mine:factory"]) == 2
+    assert capsys.readouterr().err == f"error: --trust-encoder goes with {option}\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_checkpoints_of_earlier_versions_tell_the_channels_by_their_weights(tmp_path):
