@@ -220,6 +220,27 @@ def projector(features: int, dim: int, hidden: int | None = None, layers: int = 
     return nn.Sequential(*stack, nn.Linear(before, dim))
 
 
+NARROW = 16  # channels
+
+
+def memory_format(module: nn.Module, device: torch.device) -> torch.memory_format:
+    """The order of images and weights in memory with which a module trains fast: channels last, where that is safe.
+
+    On a CPU the gradients of strided 1×1 convolutions of few channels in that order are written beyond their memory
+    (oneDNN, PyTorch 2.14), and the process dies or goes on with other numbers. The networks here have none, see
+    ``_Pointwise``; an encoder of one's own may.
+    """
+    broken = device.type == "cpu" and any(map(_is_narrow_pointwise, module.modules()))
+    return torch.contiguous_format if broken else torch.channels_last
+
+
+def _is_narrow_pointwise(layer: nn.Module) -> bool:
+    if not isinstance(layer, nn.Conv2d) or isinstance(layer, _Pointwise):
+        return False
+    strided = set(layer.kernel_size) == {1} and set(layer.stride) != {1}
+    return strided and min(layer.in_channels, layer.out_channels) // layer.groups < NARROW
+
+
 @torch.no_grad()
 def extract(
     network: Network, images: Tensor | LazyImages, view: Callable[[Tensor], Tensor] | None = None, batch: int = 512

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from empirical.arms import PairRemedy
-from empirical.encoders import Network
+from empirical.encoders import Network, memory_format
 from empirical.losses import Objective, queue_pairs, unit_rows
 from empirical.train.simclr import Pairs, gather
 
@@ -52,6 +52,7 @@ class MoCo:
         seed: int,
     ) -> None:
         self.fabric, self.model, self.network = fabric, model, network
+        self.order = memory_format(network, fabric.device)
         self.space = remedy.space if remedy is not None and remedy.ranks else None
         self.objective, self.momentum, self.cursor = objective, momentum, 0
         self.keys = copy.deepcopy(network).requires_grad_(False)
@@ -65,7 +66,7 @@ class MoCo:
 
     def pairs(self, first: Tensor, second: Tensor) -> Pairs:
         """Cosines of a batch of this device's views, shape (B, C, H, W) each."""
-        first, second = (x.contiguous(memory_format=torch.channels_last) for x in (first, second))
+        first, second = (x.contiguous(memory_format=self.order) for x in (first, second))
         with torch.no_grad(), self.fabric.autocast():
             self._follow()
             h_key, z_key = self.keys(second.to(next(self.keys.parameters()).dtype))

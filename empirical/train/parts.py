@@ -16,7 +16,7 @@ from torch import Tensor
 
 from empirical.data import Images
 from empirical.data.augment import to_float
-from empirical.encoders import Network
+from empirical.encoders import Network, memory_format
 from empirical.train.batchnorm import synchronised
 from empirical.train.logs import say
 from empirical.train.moco import MoCo
@@ -85,7 +85,8 @@ def on_device(network: Network, fabric: Fabric) -> Network:
     """The network where it trains; with several devices their batch norms are one."""
     if fabric.world_size > 1:
         network = cast(Network, synchronised(network, fabric.device))
-    return cast(Network, network.to(fabric.device, memory_format=torch.channels_last))  # type: ignore[call-overload]
+    order = memory_format(network, fabric.device)
+    return cast(Network, network.to(fabric.device, memory_format=order))  # type: ignore[call-overload]
 
 
 def make_optimizer(settings: Settings, network: Network) -> torch.optim.Optimizer:

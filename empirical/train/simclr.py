@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from empirical.arms import PairRemedy
+from empirical.encoders import memory_format
 from empirical.losses import Objective, opposite_pairs, two_view_pairs, unit_rows
 
 warnings.filterwarnings("ignore", "torch.distributed.nn.functional.all_gather is deprecated")  # Fabric's to mend
@@ -55,11 +56,12 @@ class SimCLR:
 
     def __init__(self, fabric: Fabric, model: Any, remedy: PairRemedy | None, objective: Objective) -> None:
         self.fabric, self.model, self.objective = fabric, model, objective
+        self.order = memory_format(model, fabric.device)
         self.space = remedy.space if remedy is not None and remedy.ranks else None
 
     def pairs(self, first: Tensor, second: Tensor) -> Pairs:
         """Cosines of a batch of this device's views, shape (B, C, H, W) each."""
-        h, z = self.model(torch.cat([first, second]).contiguous(memory_format=torch.channels_last))
+        h, z = self.model(torch.cat([first, second]).contiguous(memory_format=self.order))
         features = h[: len(first)].detach()
         z = gather(self.fabric, z, views=2)
         compare = opposite_pairs if self.objective.opposite else two_view_pairs

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import types
@@ -8,7 +9,7 @@ import torchvision
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
-from empirical.encoders import ENCODERS, Network, extract
+from empirical.encoders import ENCODERS, Network, extract, memory_format
 from theory.checks import ParameterError
 
 
@@ -75,6 +76,52 @@ for _ in range(3):
     network(x)[1].sum().backward()
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def strided(width):
+    return nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, 2 * width, 1, 2, bias=False))
+
+
+@pytest.mark.parametrize("framework", ["simclr", "moco"])
+def test_narrow_encoders_of_ones_own_train_without_writing_beyond_their_memory(tmp_path, framework):
+    """As above: with channels last this process dies."""
+    program = f"""
+import numpy as np
+from pathlib import Path
+from empirical.train import Settings, train
+pixels = np.random.default_rng(0).integers(0, 256, (56, 64, 64, 3), dtype=np.uint8)
+labels = np.arange(56) % 2
+np.savez("images.npz", x_train=pixels, y_train=labels, x_test=pixels, y_test=labels)
+own = Settings(data="npz:images.npz", encoder="{__name__}:strided", width=8, dim=4, batch=14, epochs=1, accelerator="cpu")
+train(Settings(**{{**own.__dict__, "framework": "{framework}", "queue": 14}}), Path("run"))
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])}
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path, env=environment)
+
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("layer", "device", "expected"),
+    [
+        (nn.Conv2d(8, 16, 1, 2), CPU, torch.contiguous_format),
+        (nn.Conv2d(16, 8, 1, (2, 1)), CPU, torch.contiguous_format),
+        (nn.Conv2d(32, 32, 1, 2, groups=4), CPU, torch.contiguous_format),
+        (nn.Conv2d(8, 16, 1, 2), GPU, torch.channels_last),
+        (nn.Conv2d(16, 16, 1, 2), CPU, torch.channels_last),
+        (nn.Conv2d(8, 16, 1), CPU, torch.channels_last),
+        (nn.Conv2d(3, 8, 3, 2), CPU, torch.channels_last),
+        (nn.Linear(8, 8), CPU, torch.channels_last),
+    ],
+)
+def test_channels_are_last_but_for_narrow_strided_pointwise_convolutions_on_a_cpu(layer, device, expected):
+    assert memory_format(nn.Sequential(nn.ReLU(), nn.Sequential(layer)), device) == expected
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_the_order_of_the_encoders_here_is_channels_last(name):
+    assert memory_format(Network(name, 3, 8, 8), CPU) == torch.channels_last
 
 
 @pytest.mark.parametrize(("stride", "side"), [(1, 16), (2, 8), (4, 4)])
