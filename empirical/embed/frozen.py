@@ -18,6 +18,8 @@ from theory.checks import ParameterError, require
 
 CPU_BATCH, GPU_BATCH = 16, 512  # images at a time: on a processor's core more do not stay in its cache
 
+DTYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+
 
 class Frozen(NamedTuple):
     """A frozen encoder.
@@ -96,8 +98,7 @@ def _parts(
         require(
             channels == 3, "encoder", e.encoder, f"images of 3 channels (those of {e.settings.data} have {channels})"
         )
-        dtype = torch.bfloat16 if e.settings.precision == "bf16-mixed" else torch.float32
-        net = EfficientNetLite0(e.resized, dtype=dtype, device=device)
+        net = EfficientNetLite0(e.resized, dtype=DTYPES[e.settings.precision], device=device)
         return net.weights, lambda x: net(x)[str(HEAD)]
     size = (height, width) if e.side is None else (e.side, e.side)
     with torch.random.fork_rng(devices=[]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from argparse import Namespace
 from collections.abc import Sequence
@@ -63,16 +62,16 @@ def _command(args: Namespace) -> None:
     from empirical.evaluate.protocol import STEPS, Protocol
     from empirical.evaluate.scoring import describe, evaluate_network
     from empirical.train.checkpoint import CHECKPOINT
-    from empirical.train.logs import StepBar, write_result
+    from empirical.train.logs import StepBar, speaks, write_result
     from empirical.train.loop import train
 
     settings = _settings(args)
     protocol = Protocol.named(args.protocol, settings.data, settings.tau)
     resumed, started = (args.out / CHECKPOINT).exists(), time.perf_counter()
-    first = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0  # which speaks for all
     with StepBar(settings.arm, 2 * settings.batch) as bar:
-        shown = announced(settings.original_images().reading, bar) if first else None
-        network = train(settings, args.out, shown, running)
+        shown = announced(settings.original_images().reading, bar)
+        network = train(settings, args.out, lambda *done: shown(*done) if speaks() else None, running)
+    first = speaks()
     if torch.distributed.is_initialized():
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()  # a connection closed at exit could abort the process

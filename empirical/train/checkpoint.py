@@ -149,4 +149,6 @@ def diverged(what: str, settings: Settings, out: Path) -> ParameterError:
     """The error of a run that cannot go on; says which checkpoint is kept."""
     path = out / CHECKPOINT
     kept = f"; {path}, of step {read_checkpoint(path)['step']}, is kept" if path.exists() else ""
-    return ParameterError(f"{what}; lower lr = {settings.lr}{kept}")
+    half = settings.precision == "16-mixed"
+    advice = f"lower lr = {settings.lr}" + " or take --precision 32-true, for 16 bits end at 65,504" * half
+    return ParameterError(f"{what}; {advice}{kept}")

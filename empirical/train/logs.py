@@ -139,6 +139,12 @@ class StepBar:
             self._bar.close()
 
 
+def speaks() -> bool:
+    """Whether this is the only process of a run, or the first of several that are connected, which writes for all."""
+    several = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return not several or torch.distributed.get_rank() == 0
+
+
 def say(message: str) -> None:
     """Write a line to stderr, above a bar that is shown there."""
     from tqdm import tqdm

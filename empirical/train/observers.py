@@ -29,6 +29,8 @@ from empirical.profile.measurement import append_levels, recorded_epochs, tracke
 from empirical.selection import Flags, fast
 from empirical.train.checkpoint import diverged
 from empirical.train.labels import PairLabels
+from empirical.train.logs import speaks
+from empirical.train.parts import scaler_of
 from empirical.train.settings import Running, Settings
 from empirical.train.simclr import Pairs
 from theory.checks import ParameterError, require
@@ -176,6 +178,34 @@ class Losses(Means):
         if step >= 0:
             cosines = f"mean positive cosine {positive:.3g}, largest negative cosine {negative:.3g}"
             raise diverged(f"the loss became {loss} at step {step:.0f} ({cosines})", self.settings, self.out)
+
+
+class LossScale(Observer):
+    """The factor by which the loss is multiplied before its gradients are taken in half precision.
+
+    A step whose gradients are not finite is left out and halves it, which is no divergence; steps enough to bring it
+    from its start, 65,536, below 1 are.
+    """
+
+    def __init__(self, scaler: torch.amp.GradScaler, settings: Settings, out: Path) -> None:
+        self.scaler, self.settings, self.out = scaler, settings, out
+
+    def step(self, batch: Batch) -> None:
+        """Look, where that waits for no device."""
+        if batch.loss.device.type == "cpu":
+            self._require_steps(batch.step)
+
+    def row(self) -> Row:
+        """The factor."""
+        return {"loss_scale": self._require_steps(None)}
+
+    def _require_steps(self, step: int | None) -> float:
+        scale = float(self.scaler.get_scale())
+        if scale < 1:
+            when = "" if step is None else f" at step {step}"
+            what = f"gradients became infinite or NaN{when}, also of the loss without a scale"
+            raise diverged(what, self.settings, self.out)
+        return scale
 
 
 class Classes(Means):
@@ -388,7 +418,7 @@ class Snapshots(Observer):
 
     def row(self) -> Row:
         """Look, before the epoch's checkpoint is written; no columns."""
-        if self.epoch in self.epochs and _speaks():
+        if self.epoch in self.epochs and speaks():
             features, _ = extract(self.network, self.x)
             self.kept[self.epoch] = features.clamp(*HALF).half()
         return {}
@@ -411,18 +441,12 @@ class Snapshots(Observer):
             self._write()
 
     def _write(self) -> None:
-        if not _speaks():
+        if not speaks():
             return
         buffer, epochs = io.BytesIO(), sorted(self.kept)
         features = torch.stack([self.kept[epoch] for epoch in epochs]).numpy()
         np.savez(buffer, rows=self.rows, labels=self.labels, epochs=np.array(epochs), features=features)
         write_bytes(self.path, buffer.getvalue())
-
-
-def _speaks() -> bool:
-    """Whether this is the only process or the first of several, which writes."""
-    several = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return not several or torch.distributed.get_rank() == 0
 
 
 def require_trackable(running: Running, images: Images) -> None:
@@ -447,6 +471,7 @@ def make_observers(
     per_epoch = len(images.y_train) // settings.batch
     found = [
         Losses(settings, out, fabric.device),
+        *([] if (scaler := scaler_of(fabric)) is None else [LossScale(scaler, settings, out)]),
         *_classes(settings, images, fabric.device),
         Diagnostics(settings.objective, per_epoch),
         Probe(_make_probe(running, settings, network, images), images.y_train.to(fabric.device)),

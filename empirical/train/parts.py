@@ -12,6 +12,8 @@ from typing import Any, cast
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.accelerators import CUDAAccelerator, MPSAccelerator
+from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor
 
 from empirical.data import Images
@@ -25,6 +27,7 @@ from empirical.train.simclr import SimCLR
 from theory.checks import ParameterError, require
 from theory.engine import stoppable
 
+SCALED = "16-mixed"  # the precision whose loss is scaled
 AGREE_EVERY = 16  # steps after which several devices ask each other whether to stop
 
 # --- parts of a run --------------------------------------------------------------------------------
@@ -35,18 +38,47 @@ def make_fabric(settings: Settings, running: Running = ALONE) -> Fabric:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it would write into the progress bar
     per_node, rest = divmod(settings.devices, running.nodes)
     require(rest == 0, "devices", settings.devices, f"a multiple of nodes = {running.nodes}")
-    started = os.environ.get("WORLD_SIZE", str(settings.devices))  # by torchrun; with one device Fabric ignores it
-    require(started == str(settings.devices), "devices", settings.devices, f"devices = WORLD_SIZE = {started}")
+    _require_launcher(settings.devices, per_node)
     try:
         return Fabric(
-            accelerator=settings.accelerator,
-            devices=per_node,
-            num_nodes=running.nodes,
-            precision=settings.precision,  # type: ignore[arg-type]
+            accelerator=settings.accelerator, devices=per_node, num_nodes=running.nodes, **_precision(settings)
         )
     except Exception as error:  # Fabric raises many kinds, with messages of several lines
         reason = str(error).splitlines()[0]
         raise ParameterError(f"no {settings.devices} × {settings.accelerator} on this machine: {reason}") from error
+
+
+def _require_launcher(devices: int, per_node: int) -> None:
+    """Refuse what a launcher cannot have set for this run: the process would wait for others or leave writing to them.
+
+    With one device Fabric ignores these variables.
+    """
+    left_over = "a launcher such as torchrun sets it, without one unset it"
+    for name, count in (("RANK", devices), ("LOCAL_RANK", per_node)):
+        found = os.environ.get(name, "0")
+        inside = found.isascii() and found.isdecimal() and int(found) < count
+        require(inside, name, found or "''", f"an integer in [0, {count - 1}], for devices = {devices}: {left_over}")
+    started = os.environ.get("WORLD_SIZE", str(devices))
+    require(started == str(devices), "devices", devices, f"devices = WORLD_SIZE = {started}: {left_over}")
+    if devices > 1 and "LOCAL_RANK" in os.environ:
+        others = "MASTER_PORT" in os.environ
+        require(others, "LOCAL_RANK", os.environ["LOCAL_RANK"], f"a MASTER_PORT beside it: {left_over}")
+
+
+def _precision(settings: Settings) -> dict[str, Any]:
+    """Fabric's argument; on a CPU it would take bfloat16 for float16."""
+    if settings.precision != SCALED:
+        return {"precision": settings.precision}
+    here = next(
+        (name for name, kind in (("cuda", CUDAAccelerator), ("mps", MPSAccelerator)) if kind.is_available()), "cpu"
+    )
+    device = here if settings.accelerator in ("auto", "gpu") else settings.accelerator
+    return {"plugins": MixedPrecision(SCALED, device)}
+
+
+def scaler_of(fabric: Fabric) -> torch.amp.GradScaler | None:
+    """What scales the loss, where the precision needs that."""
+    return getattr(fabric.strategy.precision, "scaler", None)
 
 
 def launched(fabric: Fabric, settings: Settings) -> Fabric:
@@ -94,7 +126,11 @@ def make_optimizer(settings: Settings, network: Network) -> torch.optim.Optimize
     fused = next(network.parameters()).device.type in ("cpu", "cuda")
     options: dict[str, Any] = {"lr": settings.peak_rate, "weight_decay": settings.weight_decay, "fused": fused}
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(network.parameters(), momentum=0.9, nesterov=True, **options)
+        sgd = torch.optim.SGD(network.parameters(), momentum=0.9, nesterov=True, **options)
+        if settings.precision == SCALED:
+            for p in network.parameters():  # fused SGD begins with memory as it finds it if its first step is left out
+                sgd.state[p]["momentum_buffer"] = torch.zeros_like(p)
+        return sgd
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(network.parameters(), **options)
     return torch.optim.Adam(network.parameters(), **options)

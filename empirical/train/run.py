@@ -97,6 +97,7 @@ class Run:
             "shape": tuple(self.few.shape[1:]),
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "precision": self.fabric.strategy.precision.state_dict(),
             "framework": self.framework.state(),
             "selector": self.selector.state(),
             "observers": {observer.name: observer.state() for observer in self.observers},
@@ -106,6 +107,7 @@ class Run:
     def _load(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.fabric.strategy.precision.load_state_dict(state.get("precision", {}))  # earlier versions had none
         self.framework.load(state["framework"])
         self.selector.load(state.get("selector", {}))  # earlier versions had none with a state
         for observer in self.observers:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # torch; a command's help and its errors do without
 FRAMEWORKS = ("simclr", "moco")
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("cosine", "constant")
-PRECISIONS = ("32-true", "bf16-mixed")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 LATER = ("skip_unreadable", "drop_small_classes")  # not in documents where they are the default
 WHOLE = Range(0, whole=True)

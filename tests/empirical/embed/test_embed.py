@@ -178,18 +178,25 @@ def test_the_encoder_of_a_checkpoint(tmp_path):
 
 
 @pytest.mark.skipif(pretrained.weights_path() is None, reason=f"{pretrained.PACKAGE} is not installed")
-def test_efficientnet(tmp_path):
-    """In bf16 nearly what the same network gives in float32."""
+@pytest.mark.parametrize(("precision", "error"), [("bf16-mixed", 0.15), ("16-mixed", 0.02)])
+def test_efficientnet(tmp_path, precision, error):
+    """In half precision nearly what the same network gives in float32."""
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 256, (16, 32, 32, 3), dtype=np.uint8)
     data = tmp_path / "colours.npz"
     np.savez(data, x_train=pixels, y_train=np.arange(16) % 2, x_test=pixels[:4], y_test=np.arange(4) % 2)
-    settings = Settings(data=f"npz:{data}", precision="bf16-mixed")
+    settings = Settings(data=f"npz:{data}", precision=precision)
     found = read(embed(Embedding(settings, views=2, side=64, components=0), tmp_path / "views")[0])
     expected = pretrained.EfficientNetLite0(64)(torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255)["17"].numpy()
     assert found["views"].shape == (16, 2, 1280)
     scaled = found["x_train"] * json.loads(str(found["origin"]))["scale"]
-    assert np.linalg.norm(scaled - expected) < 0.15 * np.linalg.norm(expected)
+    assert np.linalg.norm(scaled - expected) < error * np.linalg.norm(expected)
+
+
+def test_half_precision_has_features_of_ones_own_encoder_too(small, tmp_path):
+    found = read(embed(with_settings(SMALL, precision="16-mixed"), tmp_path / "half")[0])
+    assert not np.array_equal(found["x_train"], small["x_train"])
+    np.testing.assert_allclose(found["x_train"], small["x_train"], atol=0.01)
 
 
 # --- interrupted and finished ----------------------------------------------------------------------

@@ -1,4 +1,5 @@
 import csv
+import itertools
 import json
 import math
 import os
@@ -324,6 +325,89 @@ def test_bf16_runs_train(tmp_path):
     assert math.isfinite(loss)
 
 
+HALF = replace(TINY, precision="16-mixed", accelerator="cpu")
+SCALE = 65536.0  # GradScaler's first
+
+
+def overflowing(monkeypatch, *steps):
+    """Gradients that are infinite at these steps in half precision, of losses that are finite."""
+    real, seeds = loop.batch_loss, {parts.seed_of(TINY.seed, step) for step in steps}
+
+    def larger(pairs, objective, remedy, flags, seed):
+        loss, flagged = real(pairs, objective, remedy, flags, seed)
+        return loss * (1e9 if seed in seeds else 1), flagged
+
+    monkeypatch.setattr(loop, "batch_loss", larger)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_half_precision_leaves_out_steps_of_infinite_gradients_and_goes_on(tmp_path, monkeypatch, optimizer):
+    overflowing(monkeypatch, 2)
+    settings = replace(HALF, optimizer=optimizer, lr=0.06 if optimizer == "sgd" else 1e-3)
+    seen = [[p.clone() for p in settings.network(1).parameters()]]
+
+    class Weights(observers.Observer):
+        def begin(self, settings, network, images):
+            self.network = network
+
+        def step(self, batch):
+            seen.append([p.detach().clone() for p in self.network.parameters()])
+
+    train(settings, tmp_path, observers=[Weights()])
+    changed = [any(not torch.equal(a, b) for a, b in zip(*pair, strict=True)) for pair in itertools.pairwise(seen)]
+    assert changed[1:] == [True, False, True, True, True]  # the third step is left out; the first may be of itself
+    left_out = [changed[: 2 * epoch].count(False) for epoch in (1, 2, 3)]
+    assert [row["loss_scale"] for row in rows_of(tmp_path / "metrics.csv")] == [SCALE / 2**n for n in left_out]
+    state = torch.load(tmp_path / "checkpoint.pt")
+    assert state["precision"]["scale"] == SCALE / 2 ** left_out[-1]
+    kept = [p for entry in state["optimizer"]["state"].values() for p in entry.values()]
+    assert all(p.isfinite().all() for p in kept)
+
+
+def test_half_precision_is_that_of_sixteen_bits(tmp_path, monkeypatch):
+    """Not bfloat16, which Fabric takes instead on a CPU."""
+    found, forward = set(), nn.Conv2d.forward
+
+    def recording(layer, x):
+        out = forward(layer, x)
+        found.add(out.dtype)
+        return out
+
+    monkeypatch.setattr(nn.Conv2d, "forward", recording)
+    half = weights(train(replace(HALF, epochs=1), tmp_path / "half"))
+    assert torch.float16 in found
+    assert torch.bfloat16 not in found
+    whole = weights(train(replace(TINY, epochs=1), tmp_path / "whole"))
+    assert any(not torch.equal(whole[name], half[name]) for name in whole)
+    assert all(value.isfinite().all() for value in half.values())
+
+
+@pytest.mark.parametrize("framework", ["simclr", "moco"])
+@pytest.mark.parametrize("step", [1, 3, 4])
+def test_half_precision_resumes_to_the_same_bits_and_scale(tmp_path, monkeypatch, framework, step):
+    overflowing(monkeypatch, 1)
+    settings = replace(HALF, framework=framework, queue=130)
+    whole = weights(train(settings, tmp_path / "whole"))
+    train_until(settings, tmp_path / "parts", step)
+    resumed = weights(train(settings, tmp_path / "parts"))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    scalers = [torch.load(tmp_path / name / "checkpoint.pt")["precision"] for name in ("whole", "parts")]
+    assert scalers[0] == scalers[1]
+    assert scalers[0]["scale"] <= SCALE / 2
+    assert scalers[0]["_growth_tracker"] == 4  # steps since
+
+
+def test_half_precision_whose_gradients_never_become_finite_is_divergence(tmp_path, monkeypatch):
+    overflowing(monkeypatch, *range(2, 40))
+    message = (
+        r"gradients became infinite or NaN at step 1[78], also of the loss without a scale; lower lr = 0.06 or take "
+        r"--precision 32-true, for 16 bits end at 65,504; .*/checkpoint.pt, of step 1[68], is kept$"
+    )
+    with pytest.raises(ParameterError, match=message):
+        train(replace(HALF, epochs=20), tmp_path)
+    assert all(value.isfinite().all() for value in torch.load(tmp_path / "checkpoint.pt")["network"].values())
+
+
 def test_divergence_stops_at_its_step_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
     real = loop.learning_rate
     monkeypatch.setattr(loop, "learning_rate", lambda step, *rest: 1e30 if step == 2 else real(step, *rest))
@@ -562,8 +646,42 @@ def test_an_error_has_a_line_of_its_own_below_the_bar(tmp_path, capsys, monkeypa
 def test_another_number_of_processes_than_devices_is_refused(tmp_path, capsys, monkeypatch, started):
     monkeypatch.setenv("WORLD_SIZE", started)
     assert main([*ARGUMENTS, "--devices", "2", "--out", str(tmp_path / "run")]) == 2
-    assert f"devices = 2 violates devices = WORLD_SIZE = {started}\n" in capsys.readouterr().err
+    assert f"devices = 2 violates devices = WORLD_SIZE = {started}: " in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+WITHOUT = "a launcher such as torchrun sets it, without one unset it"
+
+
+@pytest.mark.parametrize(
+    ("environment", "devices", "message"),
+    [
+        ({"RANK": "3"}, 1, f"RANK = 3 violates an integer in [0, 0], for devices = 1: {WITHOUT}"),
+        ({"RANK": "3"}, 2, f"RANK = 3 violates an integer in [0, 1], for devices = 2: {WITHOUT}"),
+        ({"LOCAL_RANK": "1"}, 1, f"LOCAL_RANK = 1 violates an integer in [0, 0], for devices = 1: {WITHOUT}"),
+        ({"LOCAL_RANK": "0"}, 2, f"LOCAL_RANK = 0 violates a MASTER_PORT beside it: {WITHOUT}"),
+        ({"RANK": "1", "LOCAL_RANK": "1"}, 2, f"LOCAL_RANK = 1 violates a MASTER_PORT beside it: {WITHOUT}"),
+        ({"WORLD_SIZE": "2"}, 1, f"devices = 1 violates devices = WORLD_SIZE = 2: {WITHOUT}"),
+        ({"RANK": "one"}, 1, f"RANK = one violates an integer in [0, 0], for devices = 1: {WITHOUT}"),
+        ({"RANK": ""}, 1, f"RANK = '' violates an integer in [0, 0], for devices = 1: {WITHOUT}"),
+        ({"RANK": "-1"}, 1, f"RANK = -1 violates an integer in [0, 0], for devices = 1: {WITHOUT}"),
+    ],
+)
+def test_variables_that_a_launcher_left_are_named(tmp_path, capsys, monkeypatch, environment, devices, message):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    command = [*ARGUMENTS, "--devices", str(devices), "--accelerator", "cpu", "--out", str(tmp_path / "run")]
+    assert main(command) == 2
+    assert capsys.readouterr() == ("", f"error: {message}\n")
+    assert not (tmp_path / "run").exists()
+
+
+def test_variables_of_a_launcher_of_one_process_are_taken(tmp_path, capsys, monkeypatch):
+    for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert main([*ARGUMENTS, "--out", str(tmp_path)]) == 0
+    assert "trained 1 epochs" in capsys.readouterr().out
+    assert (tmp_path / "result.json").exists()
 
 
 def test_processes_that_cannot_be_started_are_one_line(tmp_path, capsys, monkeypatch):

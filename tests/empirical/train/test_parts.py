@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from empirical.train.loop import train
 from empirical.train.observers import Observer
-from empirical.train.parts import epoch_order, kept_images, seed_of
+from empirical.train.parts import epoch_order, kept_images, make_optimizer, seed_of
 from empirical.train.settings import Running, Settings
 
 SMALL = Settings(data="digits", train=100, test=50, encoder="convnet", width=4, dim=8, batch=20, epochs=2, seed=3)
@@ -111,3 +111,11 @@ def test_a_run_resumed_from_any_step_sees_the_same_batches(tmp_path, last):
     uses = Counter(row for rows in whole.rows.values() for row in rows)
     assert set(uses) == set(range(100)) - set(s.drop)
     assert kept_images(s, s.images()).nonzero().flatten().tolist() == sorted(uses)
+
+
+def test_in_half_precision_momentum_begins_at_zero():
+    """Of a first step that is left out PyTorch's fused SGD would keep the memory that it was given."""
+    network = SMALL.network(1)
+    state = make_optimizer(replace(SMALL, precision="16-mixed"), network).state
+    assert all(torch.equal(state[p]["momentum_buffer"], torch.zeros_like(p)) for p in network.parameters())
+    assert not make_optimizer(SMALL, network).state
