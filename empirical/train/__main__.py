@@ -61,7 +61,7 @@ def _command(args: Namespace) -> None:
     from empirical.data.reading import announced
     from empirical.evaluate.protocol import STEPS, Protocol
     from empirical.evaluate.scoring import describe, evaluate_network
-    from empirical.train.checkpoint import CHECKPOINT
+    from empirical.train.checkpoint import CHECKPOINT, read_checkpoint
     from empirical.train.logs import StepBar, speaks, write_result
     from empirical.train.loop import train
 
@@ -82,7 +82,8 @@ def _command(args: Namespace) -> None:
     with StepBar("probe on views", STEPS["adnce"][0]) as bar:
         view = settings.augmentation if protocol.on_views else None
         scores = evaluate_network(network, settings.original_images(), protocol, view, bar)
-    write_result(args.out, "arm", settings, scores, protocol, time.perf_counter() - started, device)
+    seconds, continued = time.perf_counter() - started, read_checkpoint(args.out / CHECKPOINT).get("continued", ())
+    write_result(args.out, "arm", settings, scores, protocol, seconds, device, continued)
     print(describe(scores, protocol))
 
 

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from empirical.encoders import Network
+from empirical.train.continuing import require_same_run
 from empirical.train.settings import Settings
 from theory.checks import ParameterError
-from theory.files import remove_leftovers, require_unchanged, unreadable, write_bytes
+from theory.files import remove_leftovers, unreadable, write_bytes
 
 CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 State = dict[str, Any]
@@ -56,7 +57,8 @@ def latest_checkpoint(out: Path, settings: Settings) -> tuple[State | None, bool
     Raises
     ------
     ParameterError
-        If the folder holds a run with other settings (naming the difference), or only damaged checkpoints.
+        If the folder holds a run with other settings than those of its length and place (naming the difference), or
+        only damaged checkpoints.
     """
     current, before = out / CHECKPOINT, out / PREVIOUS
     if not current.exists() and not before.exists():
@@ -69,11 +71,7 @@ def latest_checkpoint(out: Path, settings: Settings) -> tuple[State | None, bool
             raise
         state, fell_back = read_checkpoint(before), True
         warnings.warn(f"{damaged}; going on from {before}, step {state.get('step')}", stacklevel=2)
-    require_unchanged(
-        state["settings"],
-        settings.to_json(),
-        lambda name, before, now: ParameterError(name, now, f"the settings of the run in {out}: {before}"),
-    )
+    require_same_run(state["settings"], settings, out)
     return _with_observers(state), fell_back
 
 

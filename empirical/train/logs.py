@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ def write_result(
     protocol: Protocol,
     seconds: float,
     device: torch.device,
+    continued: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write result.json, a run's last file: what was measured on its final weights, and with what.
 
@@ -58,6 +59,8 @@ def write_result(
         Wall time of the run and its evaluation (since it was last resumed).
     device : torch.device
         Where it was trained.
+    continued : sequence of mapping
+        Where it went on under other settings, see ``empirical.train.continuing.Continuation``.
     """
     document = {
         "schema": RESULT_SCHEMA,
@@ -70,6 +73,7 @@ def write_result(
         "seconds": seconds,
         "settings": settings.to_json(),
         **environment(device),
+        **({"continued": list(continued)} if continued else {}),
     }
     write_json(out / "result.json", document)
 

@@ -86,8 +86,8 @@ def train(
     Raises
     ------
     ParameterError
-        If another process has ``out``, or it holds a run with other settings or on other data; if the data do not
-        fit the settings, or the loss diverges.
+        If another process has ``out``, or it holds a run on other data or with other settings than can be gone on
+        with, see ``empirical.train.continuing``; if the data do not fit the settings, or the loss diverges.
     SystemExit
         With code 143, after saving a checkpoint, on SIGTERM.
     """
@@ -139,8 +139,9 @@ def _train(
     watching = make_observers(settings, running, out, fabric, network, images, observers)
     for observer in watching:
         observer.begin(settings, network, images)
-    few = take(images.x_train, torch.arange(2))
-    run = Run(settings, out, fabric, network, optimizer, framework, selector, watching, few, digests(images))
+    few, per_epoch = take(images.x_train, torch.arange(2)), len(images.y_train) // settings.batch
+    made = fabric, network, optimizer, framework, selector
+    run = Run(settings, out, *made, watching, few, per_epoch, digests(images))
     run.resume()  # after setup, which may have converted the weights to another precision
     if fabric.is_global_zero:
         write_json(out / READING, images.reading.to_json())
@@ -148,7 +149,6 @@ def _train(
     objective, views = settings.objective, torch.Generator(device)
     scheduled = settings.schedule_of_views(*images.x_train.shape[2:])
     x_train = placed(images.x_train, device)
-    per_epoch = len(images.y_train) // settings.batch
     steps = per_epoch * settings.epochs
     warmup = round(settings.warmup * steps)
     if run.metrics and run.step == len(run.metrics) * per_epoch:

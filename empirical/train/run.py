@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +14,15 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from empirical.encoders import Network, extract
-from empirical.train.checkpoint import diverged, latest_checkpoint, save_checkpoint, tidy
+from empirical.train.checkpoint import CHECKPOINT, diverged, latest_checkpoint, save_checkpoint, tidy
+from empirical.train.continuing import Continuation, continuation, kept_name
 from empirical.train.logs import environment, write_csv
 from empirical.train.moco import MoCo
 from empirical.train.observers import Observer, Row
 from empirical.train.selectors import Selector
 from empirical.train.settings import Settings
 from empirical.train.simclr import SimCLR
-from theory.files import DATA, require_same_data, write_json
+from theory.files import DATA, require_same_data, write_bytes, write_json
 
 
 @dataclass
@@ -40,12 +43,16 @@ class Run:
     observers : sequence of Observer
     few : Tensor
         Some images, whose features must be finite before anything is saved.
+    per_epoch : int
+        Steps of an epoch.
     data : mapping of str to str
         Digests of the data, see ``empirical.data.digests``.
     step : int
         Steps done.
     metrics : list of Row
         One for each epoch done.
+    continued : list of dict
+        Where it went on under other settings, see ``empirical.train.continuing.Continuation``.
     """
 
     settings: Settings
@@ -57,12 +64,17 @@ class Run:
     selector: Selector
     observers: Sequence[Observer]
     few: Tensor
+    per_epoch: int
     data: Mapping[str, str]
     step: int = 0
     metrics: list[Row] = field(default_factory=list)
+    continued: list[dict[str, Any]] = field(default_factory=list)
 
     def resume(self) -> None:
         """Go on from the last checkpoint, if there is one, and make the folder ready to be written to.
+
+        A warning says why the weights will not be those of a run that had these settings from the start. Of a run that
+        was finished before, checkpoint and result stay under names of their own.
 
         Raises
         ------
@@ -70,15 +82,29 @@ class Run:
             If the folder holds a run with other settings or data, or only damaged checkpoints.
         """
         state, fell_back = latest_checkpoint(self.out, self.settings)
+        going_on = Continuation()
         if state is not None:
+            going_on = continuation(state["settings"], self.settings, state["step"], self.per_epoch, self.out)
             require_same_data(state.get(DATA), self.data, self.out)  # earlier versions have not recorded them
         self.fabric.barrier()  # every process has read it
         if self.fabric.is_global_zero:
             tidy(self.out, fell_back)
+            if going_on.finished is not None:
+                self._keep(going_on.finished)
+            if going_on.warning is not None:
+                warnings.warn(going_on.warning, stacklevel=4)
             write_json(self.out / "settings.json", self.settings.to_json())
             write_json(self.out / "environment.json", environment(self.fabric.device))
         if state is not None:
             self._load(state)
+            self.continued += [going_on.record] if going_on.record else []
+
+    def _keep(self, epochs: int) -> None:
+        """Keep what a run of so many epochs has ended with; its result is no longer that of the checkpoint."""
+        write_bytes(self.out / kept_name(epochs), (self.out / CHECKPOINT).read_bytes())
+        result = self.out / "result.json"
+        if result.exists():
+            os.replace(result, self.out / kept_name(epochs, result.name))
 
     def save(self) -> None:
         """Write metrics and checkpoint; ParameterError, and nothing written, if the run has diverged."""
@@ -102,6 +128,7 @@ class Run:
             "selector": self.selector.state(),
             "observers": {observer.name: observer.state() for observer in self.observers},
             "metrics": self.metrics,
+            "continued": self.continued,
         }
 
     def _load(self, state: dict[str, Any]) -> None:
@@ -114,6 +141,7 @@ class Run:
             if observer.name in state["observers"]:
                 observer.load(state["observers"][observer.name])
         self.step, self.metrics = state["step"], list(state["metrics"])
+        self.continued = list(state.get("continued", []))
 
     def _require_finite(self) -> None:
         """Look at weights, statistics and the features of a few images; waits for the device.

@@ -92,8 +92,9 @@ from empirical.train import Settings, train
 pixels = np.random.default_rng(0).integers(0, 256, (56, 64, 64, 3), dtype=np.uint8)
 labels = np.arange(56) % 2
 np.savez("images.npz", x_train=pixels, y_train=labels, x_test=pixels, y_test=labels)
-own = Settings(data="npz:images.npz", encoder="{__name__}:strided", width=8, dim=4, batch=14, epochs=1, accelerator="cpu")
-train(Settings(**{{**own.__dict__, "framework": "{framework}", "queue": 14}}), Path("run"))
+size = {{"width": 8, "dim": 4, "batch": 14, "epochs": 1, "queue": 14, "accelerator": "cpu"}}
+own = Settings(data="npz:images.npz", encoder="{__name__}:strided", framework="{framework}", **size)
+train(own, Path("run"))
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])}
     subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path, env=environment)
