@@ -7,12 +7,13 @@ import os
 import signal
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.accelerators import CUDAAccelerator, MPSAccelerator
+from lightning_fabric.accelerators.cuda import CUDAAccelerator
+from lightning_fabric.accelerators.mps import MPSAccelerator
 from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor
 
@@ -27,7 +28,7 @@ from empirical.train.simclr import SimCLR
 from theory.checks import ParameterError, require
 from theory.engine import stoppable
 
-SCALED = "16-mixed"  # the precision whose loss is scaled
+SCALED: Literal["16-mixed"] = "16-mixed"  # the precision whose loss is scaled
 AGREE_EVERY = 16  # steps after which several devices ask each other whether to stop
 
 # --- parts of a run --------------------------------------------------------------------------------

@@ -5,12 +5,14 @@ The processes are started once, do everything, and leave their findings in files
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -20,10 +22,12 @@ from torch import nn
 
 from empirical.arms import ARMS, Given, pair_remedy
 from empirical.data import load
+from empirical.data.augment import to_float
 from empirical.losses import LOSSES
-from empirical.train import parts, run
+from empirical.train import loop, parts, run
 from empirical.train.batchnorm import AllReduceBatchNorm, synchronised
 from empirical.train.loop import batch_loss, train
+from empirical.train.observers import Observer
 from empirical.train.parts import make_framework
 from empirical.train.selectors import make_selector
 from empirical.train.settings import FRAMEWORKS, Running, Settings
@@ -55,6 +59,7 @@ SETTINGS = Settings(
 SETTINGS = replace(SETTINGS, accelerator="cpu")
 RESUMED = replace(SETTINGS, epochs=2)
 BATCH = 12
+MOVED = 2  # steps of five after which a run goes on elsewhere, before rounding has moved a kink of a ReLU
 
 
 def name(method):
@@ -149,6 +154,46 @@ def interrupted(fabric, folder):
     return found
 
 
+class Interrupted(Exception):
+    pass
+
+
+def steady(view, x, generator):
+    """Two views that are the same on every device."""
+    return to_float(x), to_float(x).flip(-1)
+
+
+def moving(framework, devices):
+    return replace(SETTINGS, framework=framework, devices=devices)
+
+
+def trained_until(settings, out, last, fabric=None):
+    """Train on steady views; die without a word in the call after step ``last``.
+
+    Returns the weights, if the run ended, the images of every step, and what was said of where it goes on.
+    """
+
+    class Seen(Observer):
+        def step(self, batch):
+            seen.append((batch.step, batch.everyone.tolist()))
+
+    def die(step, steps, epoch):
+        if step == last:
+            raise Interrupted
+
+    seen, trained, views = [], None, loop.two_views
+    loop.two_views = steady
+    try:
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            with contextlib.suppress(Interrupted):
+                trained = train(settings, out, die, Running(checkpoint_every=1), fabric, [Seen()]).state_dict()
+    finally:
+        loop.two_views = views
+    said = [str(one.message) for one in found if "goes on at" in str(one.message)]
+    return {"weights": trained and {key: value.clone() for key, value in trained.items()}, "seen": seen, "said": said}
+
+
 def work(fabric, folder):
     torch.set_num_threads(1)
     found = {name(method): one_step(fabric, method) if method in STEPS else {} for method in METHODS}
@@ -163,15 +208,28 @@ def work(fabric, folder):
         trained = train(settings, folder / name(method), running=Running(checkpoint_every=2), fabric=fabric)
         found[name(method)] |= {f"trained {key}": value for key, value in trained.state_dict().items()}
     found["interrupted"] = interrupted(fabric, folder)
+    for framework in FRAMEWORKS:
+        from_one, from_two = folder / f"from-one-{framework}", folder / f"from-two-{framework}"
+        found[f"from one {framework}"] = trained_until(moving(framework, 2), from_one, None, fabric)
+        trained_until(moving(framework, 2), from_two, MOVED, fabric)
     torch.save(found, folder / f"{fabric.global_rank}.pt")
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
+    for framework in FRAMEWORKS:
+        trained_until(moving(framework, 1), folder / f"from-one-{framework}", MOVED)
     fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp_spawn")
     fabric.launch(work, folder)
-    return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
+    found = [torch.load(folder / f"{rank}.pt") for rank in range(2)]
+    for framework in FRAMEWORKS:
+        again = trained_until(moving(framework, 1), folder / f"from-two-{framework}", None)
+        found[0][f"from two {framework}"] = again
+    for framework, start in itertools.product(FRAMEWORKS, ("one", "two")):
+        state = torch.load(folder / f"from-{start}-{framework}" / "checkpoint.pt")
+        found[0][f"from {start} {framework}"]["state"] = state
+    return found
 
 
 @pytest.mark.parametrize("method", STEPS, ids=name)
@@ -221,6 +279,30 @@ def test_two_processes_resume_to_the_same_bits(two):
     for found in two:
         parts, whole = (found["interrupted"][name] for name in ("parts", "whole"))
         assert all(torch.equal(value, parts[key]) for key, value in whole.items())
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize(("start", "before", "now"), [("one", 1, 2), ("two", 2, 1)])
+def test_a_run_goes_on_with_another_number_of_devices(two, tmp_path, framework, start, before, now):
+    """With views that no device draws, to the weights, queue, batches and metrics of a run that stayed."""
+    stayed, found = trained_until(moving(framework, 1), tmp_path, None), two[0][f"from {start} {framework}"]
+    assert found["seen"] == stayed["seen"][MOVED:]
+    for key, value in stayed["weights"].items():
+        assert torch.allclose(found["weights"][key], value, rtol=1e-4, atol=1e-5), key
+    state, alone = found["state"], torch.load(tmp_path / "checkpoint.pt")
+    assert state["continued"] == [{"step": MOVED, "settings": {"devices": [before, now]}}]
+    assert state["settings"]["devices"] == now
+    assert state["framework"].get("cursor") == alone["framework"].get("cursor")
+    for queue, other in zip(*(s["framework"].get("queues", ()) for s in (state, alone)), strict=True):
+        assert torch.allclose(queue, other, atol=1e-4)
+    for row, other in zip(state["metrics"], alone["metrics"], strict=True):
+        assert row["learning_rate"] == other["learning_rate"]
+        assert row["loss"] == pytest.approx(other["loss"], rel=1e-4)  # over all devices' pairs, before and after
+        assert row["alignment"] == pytest.approx(other["alignment"], rel=1e-3)
+    (said,) = found["said"]
+    assert f" goes on at step {MOVED} with devices = {now} in place of {before}: weights, optimiser, queue and " in said
+    if start == "one":
+        assert two[1][f"from one {framework}"]["said"] == []  # the first process speaks for both
 
 
 def test_all_reduce_batch_norm_is_batch_norm_on_the_joint_batch(two):
