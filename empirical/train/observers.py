@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -333,7 +334,7 @@ class EmptyBand(Observer):
 
 
 class Events(Observer):
-    """TensorBoard's event files: every epoch's row.
+    """TensorBoard's event files: every epoch's row, once.
 
     Parameters
     ----------
@@ -353,12 +354,38 @@ class Events(Observer):
 
         epoch = int(row["epoch"])
         step = epoch * self.per_epoch
-        self._writer = self._writer or SummaryWriter(str(self.folder), purge_step=step)
+        if self._writer is None:
+            self._wait_for_a_name()
+            self._writer = SummaryWriter(str(self.folder), purge_step=step)
         for name, value in row.items():
             self._writer.add_scalar(name, value, step)
         self._writer.flush()
         if epoch == self.epochs:
             self._writer.close()
+
+    def resumed(self, row: Row) -> None:
+        """Write the row unless all of it is there: a kill may have come before it, or within it."""
+        if self._recorded(int(row["epoch"]) * self.per_epoch) != set(row):
+            self.saved(row)
+
+    def _recorded(self, step: int) -> set[str]:
+        """Columns that have exactly one value at this step, if no step after it has any."""
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        if not self.folder.exists():
+            return set()
+        events = EventAccumulator(str(self.folder), size_guidance={"scalars": 0})
+        events.Reload()
+        steps = {name: [event.step for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
+        return {name for name, found in steps.items() if found[-1] == step and found.count(step) == 1}
+
+    def _wait_for_a_name(self) -> None:
+        """Files are read in the order of their names, which begin with the second: a new one's must be the last."""
+        until = time.monotonic() + 2  # unless the clock has been put back
+        stamp = len("events.out.tfevents.") + 10
+        newest = max((path.name[:stamp] for path in self.folder.glob("events.out.tfevents.*")), default="")
+        while f"events.out.tfevents.{int(time.time()):010d}" <= newest and time.monotonic() < until:
+            time.sleep(0.05)
 
 
 class Levels(Observer):

@@ -1,5 +1,8 @@
 import csv
+import itertools
+import os
 import re
+import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -301,3 +304,109 @@ def test_snapshots_that_do_not_fit_are_refused_before_anything_is_written(tmp_pa
     with pytest.raises(ParameterError, match=f"^{message}"):
         train(TINY, tmp_path / "run", observers=[Snapshots(tmp_path / "run" / "s.npz", rows, epochs)])
     assert not (tmp_path / "run").exists()
+
+
+class Cut(BaseException):
+    """A kill."""
+
+
+@pytest.fixture
+def cut_at(monkeypatch):
+    """Lets the n-th write die: a file before it has its name, or a value of an event file; 0 only counts them."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    calls, target, started = [], [0], itertools.count()
+    clock = time.time
+
+    def dying(function):
+        def call(*args, **kwargs):
+            calls.append(function.__name__)
+            if len(calls) == target[0]:
+                raise Cut
+            return function(*args, **kwargs)
+
+        return call
+
+    monkeypatch.setattr(os, "replace", dying(os.replace))
+    for name in ("add_scalar", "flush"):
+        monkeypatch.setattr(SummaryWriter, name, dying(getattr(SummaryWriter, name)))
+
+    def run(point, settings, out):
+        """Train; the writes by name, and the network unless it died."""
+        started_at = next(started)  # another process would need more than a second to get here
+        monkeypatch.setattr(time, "time", lambda: clock() + 2 * started_at)
+        target[0] = point
+        calls.clear()
+        try:
+            network = train(settings, out, running=Running(track=1, tensorboard=True))
+            return list(calls), network
+        except Cut:
+            return calls, None
+
+    return run
+
+
+def recorded(out):
+    """Epochs in metrics.csv, profiles.csv, and of every column in tensorboard/."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(out / "tensorboard"))
+    events.Reload()
+    scalars = {name: [(e.step, e.value) for e in events.Scalars(name)] for name in events.Tags()["scalars"]}
+    del scalars["views_per_second"]
+    return rows_of(out), (out / "profiles.csv").read_bytes(), scalars
+
+
+@pytest.mark.parametrize("everywhere", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_run_cut_at_a_write_and_resumed_has_every_epoch_once(tmp_path, cut_at, everywhere):
+    """In metrics.csv, profiles.csv and tensorboard/; cut again on resuming, too."""
+    settings = replace(TINY, epochs=2)
+    calls, whole = cut_at(0, settings, tmp_path / "whole")
+    expected = recorded(tmp_path / "whole")
+    columns = len(expected[0][0])
+    assert [[step for step, _ in found] for found in expected[2].values()] == [[2, 4]] * columns
+    first = calls.index("add_scalar") + 1
+    assert calls[first - 4 : first - 1] == ["replace"] * 3  # metrics, the checkpoint before, the checkpoint
+    end = first + columns  # of the epoch's events
+    assert calls[end : end + 2] == ["flush", "replace"]  # then its levels
+    points = range(1, len(calls) + 1) if everywhere else (first - 2, first - 1, first, first + 2, end + 1, end + 2)
+    for point in points:
+        out = tmp_path / str(point)
+        _, network = cut_at(point, settings, out)
+        assert network is None
+        cut_at(point % 4, settings, out)
+        _, network = cut_at(0, settings, out)
+        assert same_weights(whole, network)
+        assert recorded(out) == expected, point
+
+
+def test_a_finished_run_adds_nothing_to_its_event_files(tmp_path):
+    running = Running(tensorboard=True)
+    train(replace(TINY, epochs=1), tmp_path, running=running)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "tensorboard").iterdir()}
+    train(replace(TINY, epochs=1), tmp_path, running=running)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "tensorboard").iterdir()} == before
+
+
+def test_a_checkpoint_that_fell_back_takes_its_events_along(tmp_path, cut_at):
+    """The events of an epoch that is done again are those of the second time."""
+    settings = replace(TINY, epochs=2)
+    cut_at(0, settings, tmp_path)
+    expected = recorded(tmp_path)
+    (tmp_path / "checkpoint.pt").write_bytes(b"damaged")
+    with pytest.warns(UserWarning, match="going on from"):
+        cut_at(0, settings, tmp_path)
+    assert recorded(tmp_path) == expected
+
+
+def test_event_files_of_the_same_second_are_read_in_order(tmp_path):
+    """The names of processes say nothing about their order."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for epoch in (1, 2, 3):
+        Events(tmp_path, epochs=3, per_epoch=2).saved({"epoch": float(epoch), "loss": 4.0})
+    stamps = sorted(path.name[:30] for path in (tmp_path / "tensorboard").iterdir())
+    assert len(set(stamps)) == 3
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == [2, 4, 6]
