@@ -82,8 +82,9 @@ def _command(args: Namespace) -> None:
     with StepBar("probe on views", STEPS["adnce"][0]) as bar:
         view = settings.augmentation if protocol.on_views else None
         scores = evaluate_network(network, settings.original_images(), protocol, view, bar)
-    seconds, continued = time.perf_counter() - started, read_checkpoint(args.out / CHECKPOINT).get("continued", ())
-    write_result(args.out, "arm", settings, scores, protocol, seconds, device, continued)
+    state, seconds = read_checkpoint(args.out / CHECKPOINT), time.perf_counter() - started
+    trained = Settings.from_json(state["settings"])  # a finished run may be evaluated elsewhere
+    write_result(args.out, "arm", trained, scores, protocol, seconds, device, state.get("continued", ()))
     print(describe(scores, protocol))
 
 

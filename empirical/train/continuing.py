@@ -82,6 +82,11 @@ def continuation(before: Mapping[str, Any], settings: Settings, step: int, per_e
     return Continuation(warning, {"step": step, "settings": recorded}, finished)
 
 
+def other_length(before: Mapping[str, Any], settings: Settings) -> bool:
+    """Whether a run was begun with another length, or shares of it."""
+    return any(before.get(name) != getattr(settings, name) for name in LENGTH)
+
+
 def kept_name(epochs: int, name: str = "checkpoint.pt") -> str:
     """Under which name a file of a run that was finished after so many epochs stays when it goes on."""
     path = Path(name)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from empirical.encoders import Network, extract
 from empirical.train.checkpoint import CHECKPOINT, diverged, latest_checkpoint, save_checkpoint, tidy
-from empirical.train.continuing import Continuation, continuation, kept_name
+from empirical.train.continuing import Continuation, continuation, kept_name, other_length
 from empirical.train.logs import environment, write_csv
 from empirical.train.moco import MoCo
 from empirical.train.observers import Observer, Row
@@ -93,11 +93,17 @@ class Run:
                 self._keep(going_on.finished)
             if going_on.warning is not None:
                 warnings.warn(going_on.warning, stacklevel=4)
-            write_json(self.out / "settings.json", self.settings.to_json())
-            write_json(self.out / "environment.json", environment(self.fabric.device))
         if state is not None:
             self._load(state)
             self.continued += [going_on.record] if going_on.record else []
+            if self.step == self.per_epoch * self.settings.epochs:
+                if other_length(state["settings"], self.settings):
+                    self.save()  # which says of what length it is
+                else:
+                    self.settings = Settings.from_json(state["settings"])  # with which it was trained
+        if self.fabric.is_global_zero:
+            write_json(self.out / "settings.json", self.settings.to_json())
+            write_json(self.out / "environment.json", environment(self.fabric.device))
 
     def _keep(self, epochs: int) -> None:
         """Keep what a run of so many epochs has ended with; its result is no longer that of the checkpoint."""

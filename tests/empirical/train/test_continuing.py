@@ -221,3 +221,15 @@ def test_the_bits_of_a_finished_run_are_not_touched_by_another_place(tmp_path):
     before = (tmp_path / "checkpoint.pt").read_bytes()
     train(replace(TINY, accelerator="cpu"), tmp_path)
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    assert json.loads((tmp_path / "settings.json").read_text())["accelerator"] == "auto"  # with which it was trained
+
+
+def test_a_run_that_is_as_long_as_is_asked_for_now_is_finished(tmp_path):
+    """Its checkpoint says so; the longer one is begun again from there, exactly."""
+    longer = replace(CONSTANT, epochs=4)
+    train_until(longer, tmp_path / "run", 6)
+    short = weights(train(CONSTANT, tmp_path / "run"))
+    assert load_network(tmp_path / "run" / "checkpoint.pt")[0] == CONSTANT
+    assert json.loads((tmp_path / "run" / "settings.json").read_text()) == CONSTANT.to_json()
+    assert same(short, weights(train(CONSTANT, tmp_path / "whole")))
+    assert same(weights(train(longer, tmp_path / "run")), weights(train(longer, tmp_path / "long")))
