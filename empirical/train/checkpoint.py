@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from empirical.data.arrays import require_no_bomb
 from empirical.encoders import Network
 from empirical.train.settings import Settings
 from theory.checks import ParameterError
@@ -36,9 +37,12 @@ def save_checkpoint(out: Path, state: State) -> None:
 def read_checkpoint(path: Path) -> State:
     """Read a checkpoint written by ``empirical.train``; ParameterError if it is not one."""
     try:
+        require_no_bomb(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         raise unreadable(path, error) from error
+    except ParameterError:
+        raise
     except Exception as error:  # torch raises many kinds for a damaged file
         raise ParameterError(f"{path} is not a checkpoint of empirical.train") from error
     known = isinstance(state, dict) and {"settings", "network", "metrics"} <= set(state)

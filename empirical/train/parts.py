@@ -16,7 +16,7 @@ from torch import Tensor
 
 from empirical.data import Images
 from empirical.data.augment import to_float
-from empirical.encoders import Network
+from empirical.encoders import Network, weights_of
 from empirical.train.batchnorm import synchronised
 from empirical.train.logs import say
 from empirical.train.moco import MoCo
@@ -24,6 +24,7 @@ from empirical.train.settings import ALONE, Running, Settings
 from empirical.train.simclr import SimCLR
 from theory.checks import ParameterError, require
 from theory.engine import stoppable
+from theory.memory import require_memory
 
 AGREE_EVERY = 16  # steps after which several devices ask each other whether to stop
 
@@ -90,7 +91,11 @@ def on_device(network: Network, fabric: Fabric) -> Network:
 
 def make_optimizer(settings: Settings, network: Network) -> torch.optim.Optimizer:
     """The settings' optimiser; its learning rate is set at every step."""
-    fused = next(network.parameters()).device.type in ("cpu", "cuda")
+    device = next(network.parameters()).device.type
+    if device == "cpu":
+        needed = weights_of(network) * (2 if settings.optimizer == "sgd" else 3)
+        require_memory("encoder", settings.encoder, needed, "for the gradients and moments of its weights")
+    fused = device in ("cpu", "cuda")
     options: dict[str, Any] = {"lr": settings.peak_rate, "weight_decay": settings.weight_decay, "fused": fused}
     if settings.optimizer == "sgd":
         return torch.optim.SGD(network.parameters(), momentum=0.9, nesterov=True, **options)
