@@ -23,7 +23,7 @@ from empirical.train.moco import MoCo
 from empirical.train.settings import ALONE, Running, Settings
 from empirical.train.simclr import SimCLR
 from theory.checks import ParameterError, require
-from theory.engine import stoppable
+from theory.engine import end_with_parent, stoppable
 from theory.memory import require_memory
 
 AGREE_EVERY = 16  # steps after which several devices ask each other whether to stop
@@ -51,12 +51,14 @@ def make_fabric(settings: Settings, running: Running = ALONE) -> Fabric:
 
 
 def launched(fabric: Fabric, settings: Settings) -> Fabric:
-    """With the other processes started and connected; ParameterError if that fails."""
+    """With the other processes started and connected, which end with the first; ParameterError if that fails."""
     try:
         fabric.launch()
     except Exception as error:  # sockets and process groups fail in many ways, with messages of several lines
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ParameterError(f"cannot start the processes of devices = {settings.devices}: {reason}") from error
+    if fabric.local_rank > 0:
+        end_with_parent(saves=False)
     return fabric
 
 
