@@ -140,7 +140,8 @@ def _watch(name: str, writer: int, fatal: int | None) -> None:
         global count
         if name != "open" or args[1] & os.O_CREAT:
             count += 1
-            os.write(writer, f"{name} {os.path.basename(str(args[0]))}\n".encode())
+            path = os.path.basename(str(args[0])).removesuffix(f".{os.getpid()}")
+            os.write(writer, f"{name} {path}\n".encode())
             if count == fatal:
                 os.kill(os.getpid(), signal.SIGKILL)
         return original(*args, **kwargs)

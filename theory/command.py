@@ -18,7 +18,7 @@ from theory.checks import ParameterError, nearest
 from theory.files import inputs, require_writable
 from theory.locks import LOCK
 from theory.memory import available, in_words
-from theory.streams import finish, say, tolerant
+from theory.streams import finish, one_line, say, tolerant
 
 DISTRIBUTION = "difficult-examples"
 
@@ -300,7 +300,7 @@ def _ended(parser: Parser, command: Callable[[Namespace], None], argv: Sequence[
 
 
 def _refused(reason: str) -> int:
-    say(f"error: {reason}")
+    say(f"error: {one_line(reason)}")
     return 2
 
 
@@ -318,7 +318,7 @@ def _no_memory(error: BaseException) -> str:
 
 
 def _one_line(message: Warning | str, *_: Any, **__: Any) -> str:
-    return f"warning: {message}\n"
+    return f"warning: {one_line(str(message))}\n"
 
 
 def add_workers(parser: Parser) -> None:

@@ -98,6 +98,11 @@ def tolerant() -> Iterator[None]:
                 stream.reconfigure(errors=errors)
 
 
+def one_line(text: str) -> str:
+    """A text on one line: what would break it, or move a terminal's cursor, is escaped."""
+    return "".join(c if c.isprintable() or 0xD800 <= ord(c) <= 0xDFFF else repr(c)[1:-1] for c in text)
+
+
 def say(line: str) -> None:
     """Print a line on stderr, if anybody listens."""
     if sys.stderr is not None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from empirical.data.labels import as_labels
 from theory.checks import ParameterError, require
-from theory.files import unreadable, write_bytes
+from theory.files import require_source, unreadable, write_bytes
 from theory.memory import in_words, require_memory
 
 Vector = NDArray[np.int64]
@@ -126,6 +126,7 @@ def require_no_bomb(path: Path) -> None:
 
 
 def _load(path: Path) -> Any:
+    require_source(path)
     try:
         with path.open("rb") as file:
             archive = file.read(2) == b"PK"

@@ -15,7 +15,7 @@ from empirical.data.arrays import require_no_bomb
 from empirical.encoders import Network
 from empirical.train.settings import Settings
 from theory.checks import ParameterError
-from theory.files import remove_leftovers, require_unchanged, unreadable, write_bytes
+from theory.files import remove_leftovers, require_source, require_unchanged, unreadable, write_bytes
 
 CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 State = dict[str, Any]
@@ -36,6 +36,7 @@ def save_checkpoint(out: Path, state: State) -> None:
 
 def read_checkpoint(path: Path) -> State:
     """Read a checkpoint written by ``empirical.train``; ParameterError if it is not one."""
+    require_source(path)
     try:
         require_no_bomb(path)
         state = torch.load(path, map_location="cpu", weights_only=True)

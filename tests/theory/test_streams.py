@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from theory import command, streams
+from theory.checks import ParameterError
 from theory.command import Parser, run
 from theory.files import write_text
 from theory.rooms import rooms
@@ -213,6 +214,18 @@ def test_whatever_a_file_system_refuses_is_one_line(capsys, code):
 
     assert run(Parser("x"), refused, []) == 2
     assert capsys.readouterr() == ("", f"error: a/b: {os.strerror(code)}\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("a\nb", "a\\nb"), ("\x1b[31mred", "\\x1b[31mred"), ("a\u2028b\r", "a\\u2028b\\r"), ("木 λ", "木 λ")],
+)
+def test_names_do_not_break_the_line_of_an_error(capsys, name, shown):
+    def refused(_):
+        raise ParameterError("file", name, "a name")
+
+    assert run(Parser("x"), refused, []) == 2
+    assert capsys.readouterr().err == f"error: file = {shown} violates a name\n"
 
 
 def test_two_names_are_both_told(capsys):
