@@ -110,6 +110,8 @@ def make_framework(settings: Settings, fabric: Fabric, model: Any, network: Netw
     """The settings' way of making pairs."""
     if settings.framework == "simclr":
         return SimCLR(fabric, model, settings.remedy, settings.objective)
+    needed = 4 * settings.queue * (network.features + settings.dim)
+    require_memory("queue", settings.queue, needed, "for its keys, before and after the projector")
     seed = seed_of(settings.seed, settings.queue)
     parameters = settings.remedy, settings.objective, settings.queue, settings.momentum, seed
     return MoCo(fabric, model, network, *parameters)

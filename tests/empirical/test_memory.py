@@ -72,6 +72,13 @@ def test_the_size_is_that_of_the_weights_and_finding_it_draws_nothing(monkeypatc
     Network("convnet", 3, 1, width=8, hidden=1)
 
 
+def test_an_absurd_queue_is_one_line(tmp_path, capsys):
+    options = ["--encoder", "convnet", "--width", "8", "--dim", "8", "--framework", "moco", "--queue", "1" + "0" * 30]
+    assert train(["--data", "digits", *options, "--out", str(tmp_path / "out")]) == 2
+    assert "error: queue = 1" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
 def test_gradients_and_moments_count_too(tmp_path, capsys, monkeypatch):
     network = Network("convnet", 1, 8, width=8)
     monkeypatch.setattr(memory, "available", lambda: 2 * weights_of(network))
