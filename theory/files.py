@@ -309,29 +309,6 @@ def unreadable(path: Path, error: OSError) -> ParameterError:
     return ParameterError(f"cannot read {path}: {error.strerror or error}")
 
 
-def require_source(path: Path, seekable: bool = True) -> None:
-    """Refuse to read what may have no end, before it is opened.
-
-    Parameters
-    ----------
-    path : Path
-    seekable : bool
-        It is read at more than one place, which a pipe does not allow.
-
-    Raises
-    ------
-    ParameterError
-        If it is a device, or a pipe that would have to be ``seekable``.
-    """
-    try:
-        mode = os.stat(path).st_mode
-    except (OSError, ValueError):  # which whoever opens it is told
-        return
-    pipe = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
-    if (pipe and seekable) or stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-        raise ParameterError(f"cannot read {path}: it is a {KINDS[stat.S_IFMT(mode)]}")
-
-
 def read_document(
     path: Path,
     schema: str,
@@ -386,7 +363,6 @@ def read_table(path: Path, *columns: str) -> DataFrame:
     import pandas as pd  # slow to import
 
     path = Path(path)
-    require_source(path, seekable=False)
     try:
         found = pd.read_csv(path)
     except OSError as error:
@@ -409,7 +385,6 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def _read(path: Path, kind: str, parse: Callable[[str], Any]) -> dict[str, Any]:
     path = Path(path)
-    require_source(path, seekable=False)
     try:
         document = parse(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import glob
 import io
-import math
 import re
-import zipfile
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from empirical.data.labels import as_labels
+from theory.archives import require_modest
 from theory.checks import ParameterError, require
-from theory.files import require_source, unreadable, write_bytes
-from theory.memory import in_words, require_memory
+from theory.files import unreadable, write_bytes
 
 Vector = NDArray[np.int64]
-SMALL, LARGEST_RATIO = 1 << 29, 100  # bytes that any archive may unpack to; by how much a larger one may grow
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
@@ -108,32 +105,9 @@ def _natural(path: str) -> tuple[list[str | int], str]:
     return [int(part) if index % 2 else part for index, part in enumerate(parts)], path
 
 
-def require_no_bomb(path: Path) -> None:
-    """Refuse a zip archive, such as an .npz file, that is far larger in memory than on the disk, from its headers.
-
-    Raises
-    ------
-    ParameterError
-        Naming both sizes.
-    """
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-    packed, unpacked = path.stat().st_size, sum(member.file_size for member in members)
-    if unpacked > SMALL and unpacked > LARGEST_RATIO * packed:
-        sizes = f"{in_words(packed)} that unpack to {in_words(unpacked)}"
-        raise ParameterError("file", path, f"at most {LARGEST_RATIO} times its size, found {sizes}")
-    require_memory("file", path, unpacked, "for its content")
-
-
 def _load(path: Path) -> Any:
-    require_source(path)
     try:
-        with path.open("rb") as file:
-            archive = file.read(2) == b"PK"
-        if archive:
-            require_no_bomb(path)
-        else:
-            _require_whole(path)
+        require_modest(path)
         found = np.load(path, allow_pickle=False)
         if isinstance(found, np.ndarray):
             return found
@@ -147,18 +121,3 @@ def _load(path: Path) -> Any:
         with path.open("rb") as file:
             ours = file.read(2) in (b"\x93N", b"PK")
         raise ParameterError(f"cannot read {path}: {error if ours else 'it is no .npy or .npz file'}") from error
-
-
-def _require_whole(path: Path) -> None:
-    """Refuse an .npy file that is shorter than its header says, before its array is allocated."""
-    with path.open("rb") as file:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(file)
-        there = path.stat().st_size - file.tell()
-    needed = dtype.itemsize * math.prod(shape)
-    if not dtype.hasobject and needed > there:  # pickled objects are refused by numpy
-        raise ParameterError(
-            f"cannot read {path}: cut short, its header says {in_words(needed)}, found {in_words(there)}"
-        )
-    require_memory("file", path, needed, "for its array")

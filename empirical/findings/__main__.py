@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from theory.checks import ParameterError, require
+from theory.checks import ParameterError
 from theory.command import Parser, output, run
 from theory.files import missing, require_writable, write_text
 
@@ -37,7 +37,6 @@ def parser(prog: str) -> Parser:
 def _command(args: Namespace) -> None:
     from empirical.findings.pages import filled, tables
 
-    require(bool(args.stem.name), "STEM", args.stem, "the start of two files' names")
     found = tables(args.stem)
     if args.page is None:
         from empirical.evidence.tables import NOTHING

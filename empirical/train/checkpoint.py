@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from empirical.data.arrays import require_no_bomb
 from empirical.encoders import Network
 from empirical.train.settings import Settings
+from theory.archives import require_modest
 from theory.checks import ParameterError
-from theory.files import remove_leftovers, require_source, require_unchanged, unreadable, write_bytes
+from theory.files import remove_leftovers, require_unchanged, unreadable, write_bytes
 
 CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 State = dict[str, Any]
@@ -36,9 +36,8 @@ def save_checkpoint(out: Path, state: State) -> None:
 
 def read_checkpoint(path: Path) -> State:
     """Read a checkpoint written by ``empirical.train``; ParameterError if it is not one."""
-    require_source(path)
     try:
-        require_no_bomb(path)
+        require_modest(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         raise unreadable(path, error) from error

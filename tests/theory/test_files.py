@@ -23,7 +23,6 @@ from theory.files import (
     nearest_folder,
     read_toml,
     remove_leftovers,
-    require_source,
     require_unchanged,
     require_writable,
     write_bytes,
@@ -266,19 +265,6 @@ def test_a_missing_drive_of_windows_ends_it_too(monkeypatch, path):
     found = missing(Missing(path))
     assert found.startswith("there is no ")
     assert found.endswith("\\") or found.endswith(":")
-
-
-@pytest.mark.parametrize(("make", "kind"), [(device, "device"), (os.mkfifo, "pipe"), (bound, "socket")])
-def test_what_has_no_end_is_not_read(tmp_path, monkeypatch, make, kind):
-    monkeypatch.chdir(tmp_path)
-    make(Path("there"))
-    with pytest.raises(ParameterError, match=f"^cannot read there: it is a {kind}$"):
-        require_source(Path("there"))
-    if kind == "device":
-        with pytest.raises(ParameterError, match="^cannot read there: it is a device$"):
-            read_toml(Path("there"))
-    else:
-        require_source(Path("there"), seekable=False)  # as `<(command)` gives
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o755, 0o666])
