@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import importlib
 import inspect
+import itertools
+import math
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -16,6 +18,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 from empirical.choices import ENCODERS
 from empirical.data.augment import to_float
 from theory.checks import ParameterError, require, require_integer, require_known
+from theory.memory import require_memory
 
 Encoder = tuple[nn.Module, int]  # and the width of its features
 
@@ -179,7 +182,7 @@ class Network(nn.Module):
     Raises
     ------
     ParameterError
-        If a parameter is outside its range.
+        If a parameter is outside its range, or the weights do not fit into memory.
     """
 
     def __init__(
@@ -197,7 +200,11 @@ class Network(nn.Module):
         self.channels, self.on_pixels = channels, name != "adapter" and size != (1, 1)
         require(stem_stride in (1, 2, 4), "stem_stride", stem_stride, "1, 2 or 4")
         width, self.dim = require_integer("width", width, 1), require_integer("dim", dim, 1)
+        if ":" not in name:  # an encoder of one's own is made once
+            _require_fitting("width", width, "encoder", lambda: _encoder(name, channels, width, stem_stride, size)[0])
         self.encoder, self.features = _encoder(name, channels, width, stem_stride, size)
+        widest = ("dim", dim) if hidden is None else max(("hidden", hidden), ("dim", dim), key=lambda given: given[1])
+        _require_fitting(*widest, "projector", lambda: projector(self.features, self.dim, hidden, layers))
         self.projector = projector(self.features, self.dim, hidden, layers)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -205,6 +212,21 @@ class Network(nn.Module):
         # Pixels arrive in [0, 1]; centring them keeps the first batch norm well conditioned in bf16.
         features = self.encoder((images - 0.5) * 2 if self.on_pixels else images)
         return features, self.projector(features)
+
+
+def _require_fitting(name: str, value: int, part: str, make: Callable[[], nn.Module]) -> None:
+    """Refuse a part of a network whose weights do not fit into memory, before they are allocated."""
+    try:
+        with torch.device("meta"):  # shapes alone
+            needed: float = weights_of(make())
+    except (RuntimeError, TypeError):  # more than PyTorch can count
+        needed = math.inf
+    require_memory(name, value, needed, f"for the weights of the {part}")
+
+
+def weights_of(module: nn.Module) -> int:
+    """Bytes of a module's weights and statistics."""
+    return sum(x.nbytes for x in itertools.chain(module.parameters(), module.buffers()))
 
 
 def projector(features: int, dim: int, hidden: int | None = None, layers: int = 2) -> nn.Sequential:

@@ -23,7 +23,7 @@ import dask
 from distributed import Client, KilledWorker, LocalCluster, Reschedule, Security, WorkerPlugin, get_worker, rpc
 
 from theory.checks import ParameterError, require
-from theory.engine import PATIENCE, Caller, Remote, ask_to_stop, perform
+from theory.engine import PATIENCE, Caller, Remote, ask_to_stop, end_with_parent, perform
 
 ANSWER = 10  # seconds that a scheduler has to answer
 PACKAGE = "difficult-examples"
@@ -109,6 +109,7 @@ class _LeaveToMain(WorkerPlugin):
     def setup(self, worker: Any) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda *_: ask_to_stop())
+        end_with_parent(saves=False)  # as Dask's own watch does, which a call that holds Python's lock keeps waiting
 
 
 # --- on a worker -----------------------------------------------------------------------------------

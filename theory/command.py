@@ -17,6 +17,8 @@ from typing import Any, NoReturn
 from theory.checks import ParameterError, nearest
 from theory.files import inputs, require_writable
 from theory.locks import LOCK
+from theory.memory import available, in_words
+from theory.streams import finish, one_line, say, tolerant
 
 DISTRIBUTION = "difficult-examples"
 
@@ -35,6 +37,11 @@ KINDS = {
     "output": "a file name",
     "fraction": "a fraction such as 1/3",
 }
+SIGPIPE = 13  # where there is no such signal either
+NO_MEMORY = re.compile(  # in the messages of PyTorch's errors
+    r"can't allocate memory|not enough memory|out of memory|bad_alloc|Invalid buffer size"
+    r"|Storage size calculation overflowed|numel: integer multiplication overflow"
+)
 NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan)")  # such as -1e-3, which argparse takes for an option
 
 
@@ -247,11 +254,27 @@ def run(
     argv: Sequence[str] | None,
     resumable: bool = False,
 ) -> int:
-    """Run a command on parsed arguments; bad input becomes one line on stderr and exit code 2, Ctrl-C exit code 130.
+    """Run a command on parsed arguments.
 
-    A warning is one line on stderr too. What the arguments name as read is not written, whatever its name.
+    A warning is one line on stderr, and so is whatever ends the command: bad input, a file that cannot be read or
+    written and memory that does not suffice with exit code 2, Ctrl-C with 130. Where the reader of the output, such as
+    ``head``, has seen enough, a command that has more to say ends with 141, as SIGPIPE would. What the arguments name
+    as read is not written, whatever its name.
     """
     formatted, warnings.formatwarning = warnings.formatwarning, _one_line
+    with tolerant():
+        try:
+            return _ended(parser, command, argv)
+        except KeyboardInterrupt:
+            say("interrupted" + "; the same command goes on from here" * resumable)
+            return 130
+        finally:
+            finish()
+            warnings.formatwarning = formatted
+
+
+def _ended(parser: Parser, command: Callable[[Namespace], None], argv: Sequence[str] | None) -> int:
+    """Run a command; its exit code."""
     try:
         args = parser.parse_args(argv)
         written, read = parser.paths(args)
@@ -259,22 +282,43 @@ def run(
         parser.require_outputs(args)
         with inputs(read):
             command(args)
-        sys.stdout.flush()
+        unwritten = finish()
+        if unwritten is not None and not isinstance(unwritten, BrokenPipeError):
+            return _refused(f"cannot print: {unwritten.strerror}")
+        return 0
     except ParameterError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        print("interrupted" + "; the same command goes on from here" * resumable, file=sys.stderr)
-        return 130
-    finally:
-        warnings.formatwarning = formatted
-    return 0
+        return _refused(str(error))
+    except BrokenPipeError:
+        return 128 + SIGPIPE
+    except OSError as error:  # of a file at which nobody looked before
+        place = "cannot print: " if finish() is not None else _place(error)
+        return _refused(f"{place}{error.strerror or error}")
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or NO_MEMORY.search(str(error))):
+            raise
+        return _refused(_no_memory(error))
+
+
+def _refused(reason: str) -> int:
+    say(f"error: {one_line(reason)}")
+    return 2
+
+
+def _place(error: OSError) -> str:
+    named = [str(name) for name in (error.filename, error.filename2) if isinstance(name, str | os.PathLike)]
+    return f"{' and '.join(named)}: " if named else ""
+
+
+def _no_memory(error: BaseException) -> str:
+    """What to say where memory did not suffice."""
+    reason = (str(error).splitlines() or [""])[0]
+    there = available()
+    left = "" if there is None else f", {in_words(there)} are available"
+    return "not enough memory" + (f" ({reason})" if reason else "") + left
 
 
 def _one_line(message: Warning | str, *_: Any, **__: Any) -> str:
-    return f"warning: {message}\n"
+    return f"warning: {one_line(str(message))}\n"
 
 
 def add_workers(parser: Parser) -> None:

@@ -12,12 +12,13 @@ import queue
 import signal
 import sys
 import threading
+import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
@@ -25,10 +26,13 @@ from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
 from theory.checks import ParameterError
+from theory.streams import tolerant
 
 PATIENCE = 60  # seconds that a run has to save when it is asked to leave
+GRACE = 7  # the same where nobody waits for it: its main process has gone
 ALONE = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 STOPPED = 128 + signal.SIGTERM  # exit code of a process that was asked to leave
+PR_SET_PDEATHSIG = 1  # of prctl(2): the signal that a process gets when its parent ends
 T = TypeVar("T")
 R = TypeVar("R")
 Heard = Callable[[int, float], None]  # of which item how much is done
@@ -289,14 +293,39 @@ def _start(reports: Any) -> None:
     global _reports
     _reports = reports
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    end_with_parent()
+    tolerant().__enter__()  # for as long as it lives
 
 
-def _leave_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os.kill(os.getpid(), signal.SIGTERM)
+def end_with_parent(saves: bool = True) -> None:
+    """Let this process end with the one that started it, however that ends, in 10 s at most.
+
+    Linux tells it of that even within a call that holds Python's lock; elsewhere, and as well, a thread waits.
+
+    Parameters
+    ----------
+    saves : bool
+        It is asked, as by SIGTERM, and has 7 s to save; otherwise it ends at once.
+    """
+    kill = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has one kind of end
+    first = signal.SIGTERM if saves else kill
+    if sys.platform == "linux":
+        import ctypes
+
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, first)
+    threading.Thread(target=_leave_with_parent, args=(first, kill, os.getppid()), daemon=True).start()
+
+
+def _leave_with_parent(first: int, last: int, parent: int) -> None:
+    known = multiprocessing.parent_process()
+    if known is not None:
+        wait([known.sentinel])
+    while known is None and os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), first)
+    time.sleep(GRACE)
+    os.kill(os.getpid(), last)
 
 
 def _perform_alone(call: str, index: int, function: Callable[[T], R], item: T) -> R:
@@ -309,6 +338,3 @@ def _perform_alone(call: str, index: int, function: Callable[[T], R], item: T) -
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(STOPPED)
-
-
-# --- the choice ------------------------------------------------------------------------------------

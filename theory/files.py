@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from theory.checks import ParameterError, require
 from theory.locks import alive
+from theory.streams import SPELLED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,8 +26,8 @@ Refusal = Callable[[str, str, str], ParameterError]  # of a setting's name, what
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, see ``write_bytes``."""
-    write_bytes(path, text.encode())
+    """Write a text file in UTF-8, see ``write_bytes``."""
+    write_bytes(path, _encoded(text))
 
 
 def write_bytes(path: Path, content: bytes, keep: Path | None = None) -> None:
@@ -77,10 +78,11 @@ def write_together(files: Mapping[Path, bytes | str], gone: Iterable[Path] = ())
     try:
         for path in ordered:
             content = files[path]
-            staged[path] = _stage(found[path], content.encode() if isinstance(content, str) else content)
+            staged[path] = _stage(found[path], _encoded(content) if isinstance(content, str) else content)
         for path in reversed(ordered) if len(ordered) > 1 else ():
             found[path].unlink(missing_ok=True)
         for path in gone:
+            remove_leftovers(path)
             require_writable(path).unlink(missing_ok=True)
         for path in ordered:
             os.replace(staged[path], found[path])
@@ -91,6 +93,11 @@ def write_together(files: Mapping[Path, bytes | str], gone: Iterable[Path] = ())
     finally:
         for temporary in staged.values():
             _discard(temporary)
+
+
+def _encoded(text: str) -> bytes:
+    """UTF-8; bytes of a file's name that are no text are spelled."""
+    return text.encode(errors=SPELLED)
 
 
 def picture(figure: Figure, suffix: str) -> bytes:

@@ -20,6 +20,7 @@ from empirical.data.labels import UNLABELLED, small_classes
 from empirical.data.reading import Note, Reading, counted, note
 from empirical.data.sources import CachedViews, ImageFiles, Pictures, balanced_order
 from theory.checks import ParameterError, is_finite, require, require_integer, require_known, require_share
+from theory.engine import end_with_parent
 
 SPECIFICATIONS = ("digits", "cifar10", "cifar100", "stl10", "npz:PATH", "folder:PATH", "views:PATH")
 
@@ -354,6 +355,7 @@ def batches(x: Pictures, order: Sequence[Tensor], device: torch.device, workers:
         _FileBatches(x, order),
         batch_size=None,
         num_workers=workers,
+        worker_init_fn=_end_with_main if workers else None,
         pin_memory=device.type == "cuda",
         prefetch_factor=4 if workers else None,
     )
@@ -361,6 +363,10 @@ def batches(x: Pictures, order: Sequence[Tensor], device: torch.device, workers:
         if isinstance(found, str):
             raise ParameterError(found)
         yield found.to(device, non_blocking=True)
+
+
+def _end_with_main(_: int) -> None:
+    end_with_parent(saves=False)
 
 
 def moved(x: Tensor, device: torch.device) -> Tensor:

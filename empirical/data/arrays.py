@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from empirical.data.labels import as_labels
+from theory.archives import require_modest
 from theory.checks import ParameterError, require
 from theory.files import unreadable, write_bytes
 
@@ -106,11 +107,14 @@ def _natural(path: str) -> tuple[list[str | int], str]:
 
 def _load(path: Path) -> Any:
     try:
+        require_modest(path)
         found = np.load(path, allow_pickle=False)
         if isinstance(found, np.ndarray):
             return found
         with found:
             return dict(found)
+    except ParameterError:
+        raise
     except OSError as error:
         raise unreadable(path, error) from error
     except Exception as error:  # numpy and zipfile raise many kinds for a damaged file

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ CONVERSIONS = {  # what may be done to an image, in words for one and for severa
 }
 PLAIN = ("1", "L", "P", "RGB")  # what RGB holds as it is; any mode of more than 8 bits is deep
 ORIENTATION = 0x0112
+MOST_PIXELS = 89_478_485  # of which Pillow warns: with several readers at once they fill a memory
 DEEP = ("I", "F")  # with I;16 and its like
 WHITES = (255, 1023, 4095, 16383, 65535, 2**31 - 1)  # 8, 10, 12, 14, 16 and 31 bits
 FLOAT_WHITES = (1.0, 255.0, 65535.0)
@@ -73,7 +75,7 @@ def read_pixels(file: Path, side: int, white: White) -> tuple[NDArray[np.uint8],
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(file) as image:
+        with _opened(file) as image:
             done = _conversions(image)
             shown = _colours(image, white, "transparent" in done)
             if "turned" in done:
@@ -86,21 +88,18 @@ def read_pixels(file: Path, side: int, white: White) -> tuple[NDArray[np.uint8],
 
 def size_of(file: Path) -> tuple[int, int]:
     """Width and height of an image, from its header; ParameterError, naming the file, if it cannot be read."""
-    from PIL import Image
-
     try:
-        with Image.open(file) as image:
-            return image.size
+        with _opened(file) as image:
+            width, height = image.size
+            return width, height
     except Exception as error:
         raise _unreadable(file, error) from error
 
 
 def is_readable(file: Path) -> bool:
     """Whether an image can be read to its end."""
-    from PIL import Image
-
     try:
-        with Image.open(file) as image:
+        with _opened(file) as image:
             image.load()
             return True
     except Exception:
@@ -109,10 +108,8 @@ def is_readable(file: Path) -> bool:
 
 def extremes(file: Path) -> tuple[str, float] | None:
     """Kind, ``whole`` or ``real``, and largest value of an image of more than 8 bits; None for others."""
-    from PIL import Image
-
     try:
-        with Image.open(file) as image:
+        with _opened(file) as image:
             if not _is_deep(image):
                 return None
             values = np.asarray(image)
@@ -133,6 +130,17 @@ def white_of(found: Iterable[tuple[str, float] | None]) -> White:
         kind: float(next((end for end in whites[kind] if value <= end), value)) for kind, value in largest.items()
     }
     return White(**chosen)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """An image of which the header is read; ParameterError if it has more pixels than any image for training."""
+    from PIL import Image
+
+    with Image.open(file) as image:
+        width, height = image.size
+        require(width * height <= MOST_PIXELS, "size", f"{width}×{height}", f"at most {MOST_PIXELS:,} pixels")
+        yield image
 
 
 def _unreadable(file: Path, error: Exception) -> ParameterError:

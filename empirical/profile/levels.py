@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from empirical.data.copies import first_copies
 from empirical.data.features import Chunk, Features, Mapper
+from theory.memory import require_memory
 from theory.plan import Estimate, Space, Triple
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 REPLICATES = 200
 PAIR_ROWS = 2_000  # rows whose pairs give the standard deviation ε
+LARGEST_SUMS = 1 << 30  # bytes of the sums of classes that are held at once
 
 
 def measure_space(
@@ -29,7 +31,9 @@ def measure_space(
 ) -> Space:
     """Group means of the cosine similarity with bootstrap intervals over the samples.
 
-    Means over pairs follow from sums of unit vectors, |Σu|² − Σ|u|², so that no pair is ever formed.
+    Means over pairs follow from sums of unit vectors, |Σu|² − Σ|u|², so that no pair is ever formed. Where the sums of
+    all replicates are more than 1 GiB, the features are read several times, for some of the replicates each time; the
+    numbers are the same.
 
     Parameters
     ----------
@@ -43,13 +47,17 @@ def measure_space(
     copies : ndarray, optional
         Of which row each is an exact copy, itself or an earlier one, shape (N,); by default as the features say.
         Copies are drawn together and are no pair: with every row twice, levels and intervals are as with each once.
+
+    Raises
+    ------
+    ParameterError
+        If the sums of one replicate do not fit into memory, or a row is not finite or zero.
     """
     copies = features.copies(mapper) if copies is None else copies
     generator = np.random.default_rng(seed)
-    total, repeated = Sums(int(labels.max()) + 1, features.width), Repeated(copies, labels, difficult)
-    weighted = _weighted(features.chunks(), 2 * labels + difficult, generator, repeated)
-    sums = reduce(Sums.add, mapper(sum_groups, weighted), total)
-    within, across, three = sums.levels(repeated.own_pairs())
+    repeated = Repeated(copies, labels, difficult)
+    products = _products(features, labels, difficult, generator, repeated, mapper)
+    within, across, three = products.levels(repeated.own_pairs())
     chosen = np.sort(generator.permutation(features.rows)[:PAIR_ROWS])
     rows = features.take(chosen)
     spread = _spread(rows, labels[chosen], difficult[chosen], first_copies(copies[chosen]), generator)
@@ -87,7 +95,7 @@ def estimate(replicates: Array) -> Estimate:
 class Weighted(NamedTuple):
     """A chunk with the group (2·class + difficulty) and the bootstrap weights of its rows.
 
-    ``order`` sorts the rows by group; ``weights``, shape (replicates + 1, rows), are in that order.
+    ``order`` sorts the rows by group; ``weights``, shape (replicates summed, rows), are in that order.
     """
 
     chunk: Chunk
@@ -143,8 +151,30 @@ class Repeated:
         return found
 
 
+def _products(
+    features: Features,
+    labels: Labels,
+    difficult: NDArray[np.bool_],
+    generator: np.random.Generator,
+    repeated: Repeated,
+    mapper: Mapper,
+) -> Products:
+    """The products of all replicates, of as many at once as memory is meant for."""
+    classes, drawn, found = int(labels.max()) + 1, generator.bit_generator.state, []
+    each = Sums.bytes_of(1, classes, features.width)
+    require_memory("classes", classes, each, f"to sum {classes} classes of {features.width} features")
+    step = max(1, LARGEST_SUMS // each)
+    for start in range(0, REPLICATES + 1, step):
+        part = slice(start, min(start + step, REPLICATES + 1))
+        generator.bit_generator.state = drawn  # the same weights each time, of which a part is summed
+        weighted = _weighted(features.chunks(), 2 * labels + difficult, generator, repeated, part)
+        total = Sums(part.stop - part.start, classes, features.width)
+        found.append(reduce(Sums.add, mapper(sum_groups, weighted), total).products())
+    return Products(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
 def _weighted(
-    chunks: list[Chunk], group: Labels, generator: np.random.Generator, repeated: Repeated
+    chunks: list[Chunk], group: Labels, generator: np.random.Generator, repeated: Repeated, part: slice
 ) -> Iterator[Weighted]:
     """The weights are drawn here, from one stream in the order of the rows, whoever sums them."""
     for chunk in chunks:
@@ -152,7 +182,8 @@ def _weighted(
         groups, sizes = np.unique(here, return_counts=True)
         drawn = [poisson_weights(generator, int(size)).astype(np.uint8) for size in sizes]  # above 255 never
         order = np.argsort(here, kind="stable")
-        yield Weighted(chunk, order, groups, sizes, repeated.shared(chunk.start + order, np.concatenate(drawn, axis=1)))
+        weights = repeated.shared(chunk.start + order, np.concatenate(drawn, axis=1))
+        yield Weighted(chunk, order, groups, sizes, weights[part])
 
 
 class GroupSum(NamedTuple):
@@ -178,17 +209,22 @@ def sum_groups(item: Weighted) -> list[GroupSum]:
 
 
 class Sums:
-    """Sums over the rows so far, for each replicate, class and difficulty.
+    """Sums over the rows so far, for each of some replicates, class and difficulty.
 
     Parameters
     ----------
-    classes, width : int
+    replicates, classes, width : int
     """
 
-    def __init__(self, classes: int, width: int) -> None:
-        self.vectors = np.zeros((REPLICATES + 1, classes, 2, width), dtype=np.float32)
-        self.weight = np.zeros((REPLICATES + 1, classes, 2))
+    def __init__(self, replicates: int, classes: int, width: int) -> None:
+        self.vectors = np.zeros((replicates, classes, 2, width), dtype=np.float32)
+        self.weight = np.zeros((replicates, classes, 2))
         self.weight_squared = np.zeros_like(self.weight)
+
+    @staticmethod
+    def bytes_of(replicates: int, classes: int, width: int) -> int:
+        """How large they are."""
+        return replicates * classes * 2 * (4 * width + 16)
 
     def add(self, chunk: list[GroupSum]) -> Self:
         """Add the sums of the next chunk."""
@@ -199,6 +235,31 @@ class Sums:
             self.weight_squared[:, c, d] += weight_squared
         return self
 
+    def products(self) -> Products:
+        """What the levels follow from."""
+        vectors, weight = self.vectors, self.weight
+        return Products(
+            np.stack([_dots(vectors, a, b).sum(axis=1) for a, b in KINDS], axis=1),
+            np.stack([(weight[..., a] * weight[..., b]).sum(axis=1) for a, b in KINDS], axis=1),
+            np.stack([_dots(vectors.sum(axis=1), a, b) for a, b in KINDS], axis=1),
+            np.stack([weight[..., a].sum(axis=1) * weight[..., b].sum(axis=1) for a, b in KINDS], axis=1),
+            self.weight_squared.sum(axis=1),
+        )
+
+
+class Products(NamedTuple):
+    """Inner products of sums, and products of weights, of the ``KINDS`` of pairs, for each replicate.
+
+    ``same`` and ``every`` are those within classes and of all samples, shape (replicates, 3); ``squared`` are the
+    squared weights of easy and of difficult samples, shape (replicates, 2).
+    """
+
+    same: Array
+    same_pairs: Array
+    every: Array
+    every_pairs: Array
+    squared: Array
+
     def levels(self, copies: Array) -> tuple[list[Array], list[Array], tuple[Array, Array, Array]]:
         """Levels within and across classes (easy, mixed, difficult), and α, β, γ (P, A.5), for each replicate.
 
@@ -207,17 +268,10 @@ class Sums:
         pairs in the data is that of the pairs nearest to it; a level without pairs in a replicate only has no value
         there.
         """
-        squared = self.weight_squared.sum(axis=1)  # replicates × kinds
-        own = copies + np.stack([squared[:, 0], np.zeros(len(squared)), squared[:, 1]], axis=1)
-        vectors, weight = self.vectors, self.weight
-        same = [_dots(vectors, a, b).sum(axis=1) for a, b in KINDS]
-        same_pairs = [(weight[..., a] * weight[..., b]).sum(axis=1) for a, b in KINDS]
-        every = [_dots(vectors.sum(axis=1), a, b) for a, b in KINDS]
-        every_pairs = [weight[..., a].sum(axis=1) * weight[..., b].sum(axis=1) for a, b in KINDS]
-        across = [whole - part for whole, part in zip(every, same, strict=True)]
-        across_pairs = [whole - part for whole, part in zip(every_pairs, same_pairs, strict=True)]
-        same = [sums - own[:, kind] for kind, sums in enumerate(same)]
-        same_pairs = [pairs - own[:, kind] for kind, pairs in enumerate(same_pairs)]
+        own = copies + np.stack([self.squared[:, 0], np.zeros(len(copies)), self.squared[:, 1]], axis=1)
+        across = list((self.every - self.same).T)
+        across_pairs = list((self.every_pairs - self.same_pairs).T)
+        same, same_pairs = list((self.same - own).T), list((self.same_pairs - own).T)
         for sums in (same, same_pairs, across, across_pairs):
             sums[1] = 2 * sums[1]  # either of the two may be the difficult one
         alpha = _ratio(sum(same), sum(same_pairs))

@@ -15,6 +15,7 @@ from torch import Tensor
 from empirical.encoders import Network
 from empirical.train.continuing import require_same_run
 from empirical.train.settings import Settings
+from theory.archives import require_modest
 from theory.checks import ParameterError
 from theory.files import remove_leftovers, unreadable, write_bytes
 
@@ -38,9 +39,12 @@ def save_checkpoint(out: Path, state: State) -> None:
 def read_checkpoint(path: Path) -> State:
     """Read a checkpoint written by ``empirical.train``; ParameterError if it is not one."""
     try:
+        require_modest(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         raise unreadable(path, error) from error
+    except ParameterError:
+        raise
     except Exception as error:  # torch raises many kinds for a damaged file
         raise ParameterError(f"{path} is not a checkpoint of empirical.train") from error
     known = isinstance(state, dict) and {"settings", "network", "metrics"} <= set(state)

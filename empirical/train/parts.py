@@ -19,14 +19,15 @@ from torch import Tensor
 
 from empirical.data import Images
 from empirical.data.augment import to_float
-from empirical.encoders import Network, memory_format
+from empirical.encoders import Network, memory_format, weights_of
 from empirical.train.batchnorm import synchronised
 from empirical.train.logs import say
 from empirical.train.moco import MoCo
 from empirical.train.settings import ALONE, Running, Settings
 from empirical.train.simclr import SimCLR
 from theory.checks import ParameterError, require
-from theory.engine import stoppable
+from theory.engine import end_with_parent, stoppable
+from theory.memory import require_memory
 
 SCALED: Literal["16-mixed"] = "16-mixed"  # the precision whose loss is scaled
 AGREE_EVERY = 16  # steps after which several devices ask each other whether to stop
@@ -83,12 +84,14 @@ def scaler_of(fabric: Fabric) -> torch.amp.GradScaler | None:
 
 
 def launched(fabric: Fabric, settings: Settings) -> Fabric:
-    """With the other processes started and connected; ParameterError if that fails."""
+    """With the other processes started and connected, which end with the first; ParameterError if that fails."""
     try:
         fabric.launch()
     except Exception as error:  # sockets and process groups fail in many ways, with messages of several lines
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ParameterError(f"cannot start the processes of devices = {settings.devices}: {reason}") from error
+    if fabric.local_rank > 0:
+        end_with_parent(saves=False)
     return fabric
 
 
@@ -124,7 +127,11 @@ def on_device(network: Network, fabric: Fabric) -> Network:
 
 def make_optimizer(settings: Settings, network: Network) -> torch.optim.Optimizer:
     """The settings' optimiser; its learning rate is set at every step."""
-    fused = next(network.parameters()).device.type in ("cpu", "cuda")
+    device = next(network.parameters()).device.type
+    if device == "cpu":
+        needed = weights_of(network) * (2 if settings.optimizer == "sgd" else 3)
+        require_memory("encoder", settings.encoder, needed, "for the gradients and moments of its weights")
+    fused = device in ("cpu", "cuda")
     options: dict[str, Any] = {"lr": settings.peak_rate, "weight_decay": settings.weight_decay, "fused": fused}
     if settings.optimizer == "sgd":
         sgd = torch.optim.SGD(network.parameters(), momentum=0.9, nesterov=True, **options)
@@ -141,6 +148,8 @@ def make_framework(settings: Settings, fabric: Fabric, model: Any, network: Netw
     """The settings' way of making pairs."""
     if settings.framework == "simclr":
         return SimCLR(fabric, model, settings.remedy, settings.objective)
+    needed = 4 * settings.queue * (network.features + settings.dim)
+    require_memory("queue", settings.queue, needed, "for its keys, before and after the projector")
     seed = seed_of(settings.seed, settings.queue)
     parameters = settings.remedy, settings.objective, settings.queue, settings.momentum, seed
     return MoCo(fabric, model, network, *parameters)

@@ -13,10 +13,12 @@ from empirical.data.arrays import find_files, read_integers
 from empirical.data.features import Chunk, Features
 from empirical.difficulty.__main__ import main as difficulty
 from empirical.difficulty.scores import alike_pairs, flag_shares
+from empirical.profile import levels
 from empirical.profile.__main__ import main as profile
-from empirical.profile.levels import GroupSum, Sums, Weighted, measure_space, poisson_weights, sum_groups
+from empirical.profile.levels import REPLICATES, GroupSum, Sums, Weighted, measure_space, poisson_weights, sum_groups
 from tests.empirical.test_difficulty import cosines
 from tests.empirical.test_profile import blobs, naive_levels
+from theory import memory
 from theory.checks import ParameterError
 from theory.workers import workers
 
@@ -113,6 +115,36 @@ def test_levels_of_shards_equal_one_file_and_the_double_loop(folder, ends, step,
     assert parts.epsilon.value == pytest.approx(spread, abs=2e-6)
 
 
+@pytest.mark.parametrize("at_once", [7, 100, REPLICATES])
+def test_replicates_that_are_summed_in_parts_have_the_same_numbers(monkeypatch, at_once):
+    features, labels = blobs(n=6, classes=20)
+    features[3] = features[9] = features[0]  # copies, whose weights are drawn once
+    difficult = np.arange(len(labels)) % 3 == 0
+    whole = measure_space(Features(features), labels, difficult)
+    made = []
+
+    class Watched(Sums):
+        def __init__(self, replicates, classes, width):
+            super().__init__(replicates, classes, width)
+            made.append(self.vectors.nbytes + self.weight.nbytes + self.weight_squared.nbytes)
+            assert made[-1] == Sums.bytes_of(replicates, classes, width)
+
+    limit = Sums.bytes_of(at_once, 20, features.shape[1]) + 1
+    monkeypatch.setattr(levels, "LARGEST_SUMS", limit)
+    monkeypatch.setattr(levels, "Sums", Watched)
+    assert measure_space(Features(features), labels, difficult) == whole
+    assert len(made) == -(-(REPLICATES + 1) // at_once)
+    assert max(made) <= limit
+
+
+def test_sums_that_cannot_fit_are_refused_with_their_size(monkeypatch):
+    features, labels = blobs(n=6, classes=20)
+    monkeypatch.setattr(memory, "available", lambda: 1000)
+    condition = r"^classes = 20 violates memory: .* KiB to sum 20 classes of .* features, 1000 bytes are available$"
+    with pytest.raises(ParameterError, match=condition):
+        measure_space(Features(features), labels, labels == 0)
+
+
 @pytest.mark.parametrize("n", [5, 300])  # fewer rows than replicates travel as they are, more as their sums
 def test_sums_of_a_group_are_weighted_sums(n):
     features, labels = blobs(n=n, classes=2)
@@ -121,7 +153,7 @@ def test_sums_of_a_group_are_weighted_sums(n):
     order = np.argsort(labels, kind="stable")
     found = sum_groups(Weighted(chunk, order, np.array([1, 2]), np.array([n, n]), weights))
     assert [len(group.factors) for group in found] == [1 if n > len(weights) else 2] * 2
-    total = Sums(2, 8).add(found).add([GroupSum(1, (np.ones((201, 8), np.float32),), np.ones(201), np.ones(201))])
+    total = Sums(201, 2, 8).add(found).add([GroupSum(1, (np.ones((201, 8), np.float32),), np.ones(201), np.ones(201))])
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     for replicate in (0, 17):
         for place, group in enumerate([(0, 1), (1, 0)]):

@@ -1,5 +1,6 @@
 """Tasks for the engine's tests: functions that worker processes can import."""
 
+import ctypes
 import os
 import signal
 import sys
@@ -72,3 +73,23 @@ def run_until_stopped(out, **where):
             print(list(pool.map(save_when_asked, [(x, out) for x in range(6)])))
         except KeyboardInterrupt:
             sys.exit(130)
+
+
+def call_c(item):
+    """A minute within C, which may keep Python's lock all the time."""
+    x, out, locked = item
+    library = ctypes.PyDLL(None) if locked else ctypes.CDLL(None)
+    (out / f"begun-{x}").touch()
+    library.sleep(60)
+
+
+def call_c_while_stoppable(item):
+    """The same where a request to stop cannot be heard before its end."""
+    with stoppable(lambda: None):
+        call_c(item)
+
+
+def run_c(out, function, locked, **where):
+    """A main process that tests kill."""
+    with workers(**where) as pool:
+        list(pool.map(globals()[function], [(x, Path(out), locked) for x in range(4)]))

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.processes import below, ended_within, wait_for
 from tests.theory import tasks
 from theory.checks import ParameterError
 from theory.engine import HERE, report
@@ -116,3 +117,63 @@ def test_workers_save_when_the_main_process_is_killed(tmp_path):
         assert time.monotonic() < until
         time.sleep(0.05)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["begun-0", "begun-1", "saved-0", "saved-1"]
+
+
+ALL = ["processes", "dask"]
+IN_C = [("call_c", False), ("call_c", True), ("call_c_while_stoppable", False)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
+@pytest.mark.parametrize("choice", CHOICES[1:], ids=ALL)
+@pytest.mark.parametrize(("function", "locked"), IN_C, ids=["free", "holding Python's lock", "stoppable"])
+def test_no_worker_outlives_a_killed_main_process_even_within_c(tmp_path, choice, function, locked):
+    code = f"from tests.theory.tasks import run_c; run_c({str(tmp_path)!r}, {function!r}, {locked}, **{choice})"
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
+    processes = below(process.pid)
+    assert len(processes) >= 2
+    process.kill()
+    process.wait()
+    assert ended_within(10, processes) == set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
+@pytest.mark.parametrize("choice", CHOICES[1:], ids=ALL)
+def test_asked_alone_the_main_process_ends_all_others_once_they_have_saved(tmp_path, choice):
+    code = f"from tests.theory.tasks import run_until_stopped as run; run({str(tmp_path)!r}, **{choice})"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
+    processes = below(process.pid)
+    process.terminate()
+    assert process.communicate(timeout=30) == (b"", b"")
+    assert process.returncode == 143
+    assert ended_within(10, processes) == set()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["begun-0", "begun-1", "saved-0", "saved-1"]
+
+
+@pytest.mark.parametrize("watch", ["the system", "a thread"])
+@pytest.mark.parametrize("saves", [True, False])
+def test_a_process_that_no_pool_has_started_ends_with_its_parent_too(tmp_path, saves, watch):
+    """Also where the system does not tell it."""
+    child = f"""
+import pathlib, signal, sys, time
+from theory.engine import end_with_parent, stoppable
+if {watch == "a thread"}:
+    sys.platform = "another"
+asked = []
+with stoppable(lambda: asked.append(1)):
+    end_with_parent({saves})
+    pathlib.Path({str(tmp_path)!r}, "begun").touch()
+    while not asked:
+        time.sleep(0.05)
+    pathlib.Path({str(tmp_path)!r}, "saved").touch()
+"""
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    process = subprocess.Popen([sys.executable, "-c", parent])
+    wait_for(lambda: (tmp_path / "begun").exists())
+    processes = below(process.pid)
+    assert len(processes) == 1
+    process.kill()
+    process.wait()
+    assert ended_within(10, processes) == set()
+    assert (tmp_path / "saved").exists() == saves

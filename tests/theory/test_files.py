@@ -6,7 +6,7 @@ import stat
 import subprocess
 import sys
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -249,6 +249,24 @@ def test_a_missing_drive_ends_the_search(monkeypatch, tmp_path):
     assert missing(Path("/a/b")) == "there is no /"
 
 
+@pytest.mark.parametrize("path", ["Q:/a/b", "Q:", "//server/share/a/b", "a/b"])
+def test_a_missing_drive_of_windows_ends_it_too(monkeypatch, path):
+    """The end of all parents is a drive or a share, which is its own parent."""
+
+    class Missing(PureWindowsPath):
+        exists = property(lambda self: lambda: False)
+
+        def absolute(self):
+            return self if self.anchor else type(self)("Q:/") / self
+
+    monkeypatch.setattr(os.path, "lexists", lambda place: False)
+    assert nearest_folder(Missing(path)) is None
+    monkeypatch.setattr(files, "Path", Missing)
+    found = missing(Missing(path))
+    assert found.startswith("there is no ")
+    assert found.endswith("\\") or found.endswith(":")
+
+
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o755, 0o666])
 def test_the_mode_stays(tmp_path, mode):
     path = tmp_path / "a"
@@ -386,6 +404,13 @@ def test_a_planted_link_that_cannot_be_removed_is_one_line(tmp_path, monkeypatch
     with pytest.raises(ParameterError, match=r"cannot write .*a: File exists"):
         write_bytes(tmp_path / "a", b"new")
     assert victim.read_bytes() == b"precious"
+
+
+def test_a_file_that_is_no_more_of_a_family_leaves_nothing(tmp_path, ended):
+    for name in ("pairs", f".pairs.{ended}", ".pairs.1"):
+        (tmp_path / name).write_text("left")
+    write_together({tmp_path / "scores": "new"}, gone=[tmp_path / "pairs"])
+    assert sorted(os.listdir(tmp_path)) == [".pairs.1", "scores"]
 
 
 # --- files that belong together --------------------------------------------------------------------
