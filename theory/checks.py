@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Self
 
+LONGEST = 200  # signs of a value that an error shows
 
 class ParameterError(ValueError):
     """Input outside its range.
@@ -31,12 +32,28 @@ class ParameterError(ValueError):
     def __str__(self) -> str:
         where = "" if self.place is None else f" at {self.place}"
         if self.condition is None:
-            return f"{self.name}{where}"
-        return f"{self.name} = {self.value}{where} violates {self.condition}"
+            return printable(f"{self.name}{where}")
+        return printable(f"{self.name} = {shortened(self.value)}{where} violates {self.condition}")
 
     def at(self, place: str) -> Self:
         """The same error with its place."""
         return type(self)(self.name, self.value, self.condition, place)
+
+
+def printable(text: str) -> str:
+    """The text in one line: what would begin another, move the cursor or has no sign is escaped, such as ``\\n``."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def shortened(value: object) -> str:
+    """A value as text that leaves room for what is wrong with it."""
+    try:
+        text = str(value)
+    except ValueError:  # an integer of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def require(holds: bool, name: str, value: object, condition: str) -> None:
