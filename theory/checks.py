@@ -10,6 +10,7 @@ from typing import Any, Self
 
 LONGEST = 200  # signs of a value that an error shows
 
+
 class ParameterError(ValueError):
     """Input outside its range.
 
@@ -131,6 +132,10 @@ class Range:
         if not self.above and not self.below:
             return f"{self.low:g} to {self.high:g}"
         return f"{'above' if self.above else 'from'} {self.low:g} to {'below ' * self.below}{self.high:g}"
+
+
+RUNS = Range(1, 10_000, whole=True)  # repetitions of an experiment: each is a task that is kept, and takes seconds
+JOBS = Range(1, 1024, whole=True)  # processes
 
 
 def require_share(name: str, value: Any) -> None:

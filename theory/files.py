@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from theory.checks import ParameterError, require
 from theory.locks import alive
 from theory.streams import SPELLED
+from theory.tables import restored
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -364,7 +365,7 @@ def read_table(path: Path, *columns: str) -> DataFrame:
 
     path = Path(path)
     try:
-        found = pd.read_csv(path)
+        found = restored(pd.read_csv(path))
     except OSError as error:
         raise unreadable(path, error) from error
     except (ValueError, OverflowError, MemoryError) as error:

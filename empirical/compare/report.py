@@ -50,6 +50,7 @@ from theory.plan import LEVELS, MEASURED, THREE_LEVEL, Plan, Profile, grouped
 from theory.sharper import SharperBounds, flipped_labels, sharper_bounds
 from theory.sizes import LABELS as SIZE_LABELS
 from theory.sizes import NAMES as SIZE_NAMES
+from theory.tables import csv_text
 
 UNDECIDED = {WITHIN_NOISE: ": within noise, neither confirmed nor refuted", NO_VERDICT: " (one seed: no verdict)"}
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
@@ -79,7 +80,7 @@ def write_report(out: Path) -> Path:
     runs = load_runs(out, experiment)
     require_finished(out, experiment, conditions, runs)
     summary = summarise(runs, experiment, conditions)
-    table, page = runs.to_csv(index=False), render(runs, experiment, conditions, summary)
+    table, page = csv_text(runs), render(runs, experiment, conditions, summary)
     write_together({out / "results.csv": table, out / "results.json": json_text(summary), out / "report.html": page})
     return out / "report.html"
 

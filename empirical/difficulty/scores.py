@@ -33,6 +33,7 @@ from empirical.selection import difficult_pairs, rank_band
 from theory.checks import require, require_integer, require_known, require_share
 from theory.files import json_text, write_together
 from theory.plan import Plan, Profile, plan_from_profile
+from theory.tables import csv_text
 
 SCHEMA = "difficult-examples/difficulty/1"
 FILES = ("scores.csv", "difficult.npy", "pairs.csv", "grid.png", "summary.json")
@@ -640,4 +641,4 @@ def export(
 def _csv(columns: dict[str, NDArray[Any]]) -> str:
     import pandas as pd
 
-    return str(pd.DataFrame(columns).to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    return csv_text(pd.DataFrame(columns), "%.6g")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
+from theory.checks import ParameterError
 from theory.files import has_schema
 
 
@@ -15,26 +17,38 @@ def tables(stem: Path) -> dict[str, str]:
     Raises
     ------
     ParameterError
-        If STEM.csv and STEM.json are neither.
+        If STEM.csv and STEM.json are neither, or lack what a table needs.
     """
     from empirical.evidence.published import SCHEMA
 
-    if has_schema(stem.with_suffix(".json"), SCHEMA):
-        from empirical.evidence import people, theory
-        from empirical.evidence.published import load_evidence
-        from empirical.evidence.tables import TABLES as EVIDENCE
+    if not has_schema(stem.with_suffix(".json"), SCHEMA):
+        from empirical.findings.claims import TABLES, load
 
-        evidence = load_evidence(stem)
-        found = {name: build(evidence) for name, build in EVIDENCE.items()}
-        if theory.published(stem):
-            found |= {name: table(stem) for name, table in theory.TABLES.items()}
-        if people.published(stem):
-            found |= {name: table(stem) for name, table in people.TABLES.items()}
-        return found
-    from empirical.findings.claims import TABLES, load
+        study = load(stem)
+        return {name: _made(stem, name, partial(build, *study)) for name, build in TABLES.items()}
+    from empirical.evidence import people, theory
+    from empirical.evidence.published import load_evidence
+    from empirical.evidence.tables import TABLES as EVIDENCE
 
-    study = load(stem)
-    return {name: build(*study) for name, build in TABLES.items()}
+    evidence = load_evidence(stem)
+    found = {name: _made(stem, name, partial(build, evidence)) for name, build in EVIDENCE.items()}
+    for part in (theory, people):
+        if part.published(stem):
+            found |= {name: _made(stem, name, partial(build, stem)) for name, build in part.TABLES.items()}
+    return found
+
+
+def _made(stem: Path, name: str, build: Callable[[], str]) -> str:
+    """A table; the files are data of others, and what they lack, or have wrong, shows where it is needed."""
+    try:
+        return build()
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, ParameterError):
+            raise
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise ParameterError(
+            f"{stem} is damaged or of another version: its table {name} cannot be made, {lines[0]}"
+        ) from error
 
 
 def filled(page: str, texts: Mapping[str, str], prefix: str = "") -> str:

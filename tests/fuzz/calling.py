@@ -14,10 +14,9 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -276,6 +275,15 @@ def _limited() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
+def _stack(frame: Any) -> list[Any]:
+    """The code of all frames from this one up."""
+    found = []
+    while frame is not None:
+        found.append(frame.f_code)
+        frame = frame.f_back
+    return found
+
+
 @contextmanager
 def _watched() -> Iterator[None]:
     """Within it work that has begun is cut short, and a call that hangs ends."""
@@ -283,12 +291,12 @@ def _watched() -> Iterator[None]:
 
     def look(_: int, frame: Any) -> None:
         used = time.process_time() - worked
-        at = frame if used > SOON else None
-        while at is not None:
-            code = at.f_code
-            if any(code.co_name == name and code.co_filename.endswith(file) for file, name in WORK):
-                raise Begun
-            at = at.f_back
+        names = _stack(frame)
+        if any(code.co_name == "_find_and_load" for code in names):
+            return  # a module that is imported by half stays so
+        begun = any(code.co_name == name and code.co_filename.endswith(file) for code in names for file, name in WORK)
+        if begun and used > SOON:
+            raise Begun
         if used > HANG or time.monotonic() - started > WAIT:
             raise Hang
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.fuzz.calling import Call
 from tests.fuzz.damage import damaged
 from tests.fuzz.material import GRAPH, ROOT, SMALL
-from theory.command import Parser, output
+from theory.command import Parser
 from theory.rooms import Room, rooms
 
 ROOMS = [room for package in ("theory", "empirical") for room in rooms(package, ROOT / package)]

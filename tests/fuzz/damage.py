@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import struct
 import zipfile
 from collections.abc import Callable
@@ -240,7 +239,9 @@ def toml(draw: Any, content: bytes) -> bytes:
     at = draw(st.integers(0, len(lines) - 1))
     name = lines[at].partition(" = ")[0]
     value = draw(st.sampled_from(TOML))
-    lines[at] = draw(st.sampled_from((f"{name} = {value}", f"{name} = [{value}, {value}]", "", f"[{name}]", f"odd = {value}")))
+    lines[at] = draw(
+        st.sampled_from((f"{name} = {value}", f"{name} = [{value}, {value}]", "", f"[{name}]", f"odd = {value}"))
+    )
     return "\n".join(lines).encode()
 
 
@@ -276,7 +277,10 @@ def table(draw: Any, content: bytes) -> bytes:
     return "\n".join(map(",".join, rows)).encode("utf-8", "replace") + b"\n"
 
 
-CELLS = ("", "x", "nan", "inf", "-inf", "1e308", "9" * 40, "-1", "0", "1.5", "True", "\x00", '"', "'", "=1+1", "ü", "a b", " ")
+CELLS = (
+    "", "x", "nan", "inf", "-inf", "1e308", "9" * 40, "-1", "0", "1.5", "True", "\x00", '"', "'", "=1+1", "ü", "a b",
+)  # fmt: skip
+
 
 # --- checkpoints and images ------------------------------------------------------------------------
 
@@ -287,17 +291,16 @@ def checkpoint(draw: Any, content: bytes) -> bytes:
     import torch
 
     state = torch.load(io.BytesIO(content), weights_only=True)
-    kind = draw(st.sampled_from(("weights", "weights", "settings", "settings", "gone", "odd", "more", "shape", "whole")))
+    kind = draw(
+        st.sampled_from(("weights", "weights", "settings", "settings", "gone", "odd", "more", "shape", "whole"))
+    )
     if kind == "weights":
         name = draw(st.sampled_from(sorted(state["network"])))
         weight = state["network"][name]
         floats = weight.to(torch.float64)
-        state["network"][name] = draw(
-            st.sampled_from(
-                (floats * torch.nan, floats * 0 + torch.inf, floats[:0] if weight.ndim else floats, weight.flatten(),
-                 floats.to(torch.complex64), weight.to(torch.int8), None, "x", floats * 1e300, weight.to(torch.float16))
-            )  # fmt: skip
-        )
+        odd = [floats * torch.nan, floats * 0 + torch.inf, floats[:0] if weight.ndim else floats, weight.flatten()]
+        odd += [floats.to(torch.complex64), weight.to(torch.int8), None, "x", floats * 1e300, weight.to(torch.float16)]
+        state["network"][name] = draw(st.sampled_from(odd))
     elif kind == "settings":
         state["settings"] = draw(edited(state["settings"]))
     elif kind == "gone":
@@ -350,4 +353,3 @@ BY_SUFFIX: dict[str, Callable[[bytes], st.SearchStrategy[Any]]] = {
     ".pt": checkpoint,
     ".png": image,
 }
-NUMBER = re.compile(r"\d+")

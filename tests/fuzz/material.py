@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 from pathlib import Path
@@ -79,17 +78,12 @@ def images(rng: np.random.Generator, train: int, test: int) -> dict[str, np.ndar
 
 
 # What the commands make themselves, each from what is there before.
+CHECKPOINT = "--checkpoint runs/one/checkpoint.pt"
+COMPARED = f"--data npz:images.npz --arms baseline,margin --seeds 2 --epochs 1 {SMALL} --out runs/compared"
 MADE = (
     ("empirical.profile", "--features features.npy --labels labels.npy --out profile.json"),
     ("theory.bounds", f"{GRAPH} --plan plan.json"),
     ("empirical.train", f"--data npz:images.npz --epochs 1 {SMALL} --out runs/one"),
-    ("empirical.embed", "--data npz:images.npz --views 2 --components 4 --checkpoint runs/one/checkpoint.pt --out views.npz"),
-    ("empirical.compare", f"--data npz:images.npz --arms baseline,margin --seeds 2 --epochs 1 {SMALL} --out runs/compared"),
+    ("empirical.embed", f"--data npz:images.npz --views 2 --components 4 {CHECKPOINT} --out views.npz"),
+    ("empirical.compare", COMPARED),
 )
-
-
-def buffer(array: np.ndarray) -> bytes:
-    """An .npy file's content."""
-    content = io.BytesIO()
-    np.save(content, array)
-    return content.getvalue()

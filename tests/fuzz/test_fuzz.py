@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -30,7 +29,7 @@ def bench(tmp_path_factory):
     os.chdir(before)
     found = Bench(folder)
     strategies.FOLDER[:] = damage.FOLDER[:] = [folder]
-    yield found
+    return found
 
 
 def judge(bench, call):

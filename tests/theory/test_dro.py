@@ -712,7 +712,7 @@ def test_extreme_temperatures_are_reported(matrix, capsys):
         (np.array(["a", "b"]), ["--tau", ".5"], "similarities = array of <U1 violates real numbers"),
         (np.array([1j, 2]), ["--tau", ".5"], "similarities = array of complex128 violates real numbers"),
         (np.array([True, False]), ["--tau", ".5"], "similarities = array of bool violates real numbers"),
-        (np.array([{}, 1]), ["--tau", ".5"], "cannot read F.npy: Object arrays cannot be loaded"),
+        (np.array([{}, 1]), ["--tau", ".5"], "cannot read F.npy: it has Python objects, which are never loaded"),
         (b"", ["--tau", ".5"], "cannot read F.npy"),
         (b"0.1,0.2\n", ["--tau", ".5"], "cannot read F.npy"),
         (b"\x93NUMPY\x01\x00\x06\x00{'a':(", ["--tau", ".5"], "cannot read F.npy"),
