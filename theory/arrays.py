@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.checks import ParameterError, require
-from theory.files import unreadable
+from theory.files import require_readable, unreadable
 
 
 def load_arrays(path: Path) -> NDArray[Any] | dict[str, NDArray[Any]]:
@@ -23,6 +23,7 @@ def load_arrays(path: Path) -> NDArray[Any] | dict[str, NDArray[Any]]:
         data. Objects are never unpickled.
     """
     path = Path(path)
+    require_readable(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of headers that numpy reads all the same

@@ -9,6 +9,7 @@ Reference: OWASP, "CSV Injection".
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 FORMULA = re.compile(r"'*[=+\-@\t\r]")  # with the apostrophes before it, so that reading back is unique
+ENDING = "\r\n"
 
 
 def csv_text(table: DataFrame, float_format: str | None = None) -> str:
@@ -28,7 +30,16 @@ def csv_text(table: DataFrame, float_format: str | None = None) -> str:
     float_format : str, optional
         Such as ``%.6g``; by default all digits.
     """
-    return str(_mapped(table, neutral).to_csv(index=False, float_format=float_format, lineterminator="\n"))
+    lines = _Lines()
+    _mapped(table, neutral).to_csv(lines, index=False, float_format=float_format, lineterminator=ENDING)
+    return lines.getvalue()
+
+
+class _Lines(io.StringIO):
+    """Takes the lines of a CSV writer, which quotes a carriage return only where it belongs to the lines' ending."""
+
+    def write(self, line: str) -> int:
+        return super().write(line.removesuffix(ENDING) + "\n")
 
 
 def restored(table: DataFrame) -> DataFrame:

@@ -15,7 +15,7 @@ from empirical.encoders import Network
 from empirical.train.settings import Settings
 from theory.archives import require_modest
 from theory.checks import ParameterError
-from theory.files import remove_leftovers, require_unchanged, unreadable, write_bytes
+from theory.files import remove_leftovers, require_readable, require_unchanged, unreadable, write_bytes
 
 CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 State = dict[str, Any]
@@ -36,9 +36,12 @@ def save_checkpoint(out: Path, state: State) -> None:
 
 def read_checkpoint(path: Path) -> State:
     """Read a checkpoint written by ``empirical.train``; ParameterError if it is not one."""
+    require_readable(path)
     try:
         require_modest(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles, which are refused all the same
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         raise unreadable(path, error) from error
     except ParameterError:

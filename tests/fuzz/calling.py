@@ -22,7 +22,7 @@ from typing import Any
 
 SOON = 0.3  # seconds of CPU after which work that has begun is cut short
 HANG = 20.0  # seconds of CPU after which a call that has not begun to work hangs
-WAIT = 300.0  # the same on the clock: it waits for something
+WAIT = 100.0  # the same on the clock: it waits for something
 TICK = 0.1
 PIPE = "pipe"
 MEMORY = 3 << 30  # bytes that a call may take beside what the process has

@@ -336,7 +336,8 @@ def image(draw: Any, content: bytes) -> bytes:
     if kind == "size":
         picture = picture.resize(draw(st.sampled_from(((1, 1), (1, 64), (3, 3), (7, 8), (200, 2)))))
     elif kind == "mode":
-        picture = picture.convert(draw(st.sampled_from(("1", "L", "P", "LA", "RGBA", "I;16", "I", "RGB"))))
+        picture = picture.convert(draw(st.sampled_from(("1", "L", "P", "LA", "RGBA", "CMYK", "I", "F"))))
+        suffix = "TIFF" if picture.mode in ("CMYK", "I", "F") else suffix
     else:
         suffix = draw(st.sampled_from(("JPEG", "GIF", "BMP", "TIFF", "WEBP", "ICO")))
     written = io.BytesIO()
