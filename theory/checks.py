@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Self
 
+LARGEST = 1e6  # no real parameter here means anything beyond it in magnitude, and arithmetic overflows
 LONGEST = 200  # signs of a value that an error shows
 
 
@@ -112,6 +113,8 @@ class Range:
         if self.whole:
             require_integer(name, value, int(self.low), self.high)
             return
+        if is_finite(value) and abs(value) > LARGEST and self.high == math.inf:
+            raise ParameterError(name, value, f"a magnitude of at most {LARGEST:g}")
         inside = is_finite(value) and self.low <= value <= self.high
         ends = (self.above and value == self.low) or (self.below and value == self.high)
         require(inside and not ends, name, value, self._condition(name))

@@ -15,7 +15,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, NoReturn
 
-from theory.checks import ParameterError, is_finite, nearest, shortened
+from theory.checks import LARGEST, ParameterError, is_finite, nearest, shortened
 from theory.files import inputs, require_writable
 from theory.locks import LOCK
 from theory.memory import available, in_words
@@ -29,7 +29,6 @@ def output(text: str) -> Path:
     return Path(text)
 
 
-LARGEST = 1e12  # of numbers that options take: the largest sizes of a graph
 LARGEST_INTEGER = 2**63  # seeds reach it
 STEM = "STEM"  # metavar of the start of two files' names: STEM.csv and STEM.json
 METAVARS: dict[Callable[[str], Any], str] = {int: "N", float: "X", Path: "FILE", output: "FILE"}
@@ -220,7 +219,7 @@ def _violated(action: Action, text: str, value: Any) -> str:
     if isinstance(value, Real):
         if not is_finite(value):
             return "a finite number"
-        return "" if abs(value) <= LARGEST else f"a number of magnitude <= {LARGEST:g}"
+        return "" if abs(value) <= LARGEST else f"a magnitude of at most {LARGEST:g}"
     return ""
 
 

@@ -186,7 +186,7 @@ def finished(needed: dict[str, Any]) -> bool:
 
 def load_evidence(stem: Path) -> Evidence:
     """Published results; ParameterError if they are not there, or of another design."""
-    runs, document = read_published(stem, SCHEMA)
+    runs, document = read_published(stem, SCHEMA, "set", "seed", "accuracy")
     for name, claims in families().items():
         found = [(c["larger"], c["smaller"]) for c in document["claims"].get(name, ())]
         wanted = [(c.larger, c.smaller) for c in claims]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from theory.checks import ParameterError
+from empirical.evidence.published import SCHEMA
+from theory.checks import ParameterError, shortened
 from theory.files import has_schema
 
 
@@ -19,36 +20,40 @@ def tables(stem: Path) -> dict[str, str]:
     ParameterError
         If STEM.csv and STEM.json are neither, or lack what a table needs.
     """
-    from empirical.evidence.published import SCHEMA
+    with _sound(stem):
+        return _of_evidence(stem) if has_schema(stem.with_suffix(".json"), SCHEMA) else _of_study(stem)
 
-    if not has_schema(stem.with_suffix(".json"), SCHEMA):
-        from empirical.findings.claims import TABLES, load
 
-        study = load(stem)
-        return {name: _made(stem, name, partial(build, *study)) for name, build in TABLES.items()}
+def _of_evidence(stem: Path) -> dict[str, str]:
     from empirical.evidence import people, theory
     from empirical.evidence.published import load_evidence
-    from empirical.evidence.tables import TABLES as EVIDENCE
+    from empirical.evidence.tables import TABLES
 
     evidence = load_evidence(stem)
-    found = {name: _made(stem, name, partial(build, evidence)) for name, build in EVIDENCE.items()}
+    found = {name: build(evidence) for name, build in TABLES.items()}
     for part in (theory, people):
         if part.published(stem):
-            found |= {name: _made(stem, name, partial(build, stem)) for name, build in part.TABLES.items()}
+            found |= {name: build(stem) for name, build in part.TABLES.items()}
     return found
 
 
-def _made(stem: Path, name: str, build: Callable[[], str]) -> str:
-    """A table; the files are data of others, and what they lack, or have wrong, shows where it is needed."""
+def _of_study(stem: Path) -> dict[str, str]:
+    from empirical.findings.claims import TABLES, load
+
+    study = load(stem)
+    return {name: build(*study) for name, build in TABLES.items()}
+
+
+@contextmanager
+def _sound(stem: Path) -> Iterator[None]:
+    """Within it an error of a lookup or of arithmetic is one of the files: they are data, and may be anybody's."""
     try:
-        return build()
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        yield
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
         if isinstance(error, ParameterError):
             raise
-        lines = str(error).splitlines() or [type(error).__name__]
-        raise ParameterError(
-            f"{stem} is damaged or of another version: its table {name} cannot be made, {lines[0]}"
-        ) from error
+        reason = shortened((str(error).splitlines() or [type(error).__name__])[0])
+        raise ParameterError(f"{stem}.csv and {stem}.json are damaged or of another version: {reason}") from error
 
 
 def filled(page: str, texts: Mapping[str, str], prefix: str = "") -> str:

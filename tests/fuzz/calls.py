@@ -33,7 +33,7 @@ RIGHT = {
     ],
     "theory.certificates": [""],
     "theory.dro": [
-        "--similarities similarities.npy --tau .5 --positive 0",
+        "--similarities similarities.npy --tau .5 --positive positives.npy",
         "--similarities similarities.npy --eta .1 --joint --mu .7 --sigma .5 --json",
     ],
     "theory.predict": [
@@ -47,7 +47,7 @@ RIGHT = {
         "--report runs/compared",
         f"--data npz:images.npz --arms baseline,margin --seeds 2 --epochs 1 {SMALL} --out runs/compared",
     ],
-    "empirical.contest": ["--data npz:images.npz --labelled 12 --others 8 --families pixels --out new"],
+    "empirical.contest": ["--data npz:images.npz --labelled 20 --others 8 --families pixels --out new"],
     "empirical.difficulty": [
         f"{FEATURES} --plan plan.json --mislabelled indices.npy --batch 16 --rounds 2 --pairs 4 --out new",
         "--features features.npy --by flags --batch 16 --rounds 2 --json",
@@ -66,7 +66,7 @@ RIGHT = {
         "--out new --publish published",
         "people --people images.npz --cifar10 npz:images.npz --out new",
     ],
-    "empirical.findings": ["results/cifar100_cpu", "results/cifar100_cpu --page page.md"],
+    "empirical.findings": ["results/cifar100_cpu", "results/cifar100_cpu --page page.md", "results/evidence"],
     "empirical.methods": [""],
     "empirical.prediction": [f"{FEATURES} --labels-per-class 5 --json", f"{FEATURES} --pooled --c .5 --metrics"],
     "empirical.profile": [
@@ -81,14 +81,14 @@ RIGHT = {
         f"{GRAPH} --samples-per-class 4 --classes 3 --difficult 1 --dim 4 --check-plan --out new",
     ],
     "empirical.study": [
-        f"headline --data npz:images.npz --seeds 1 --epochs 1 {SMALL} --out new",
+        f"headline --data npz:images.npz --train 40 --seeds 1 --epochs 1 {SMALL} --out new",
         "--report runs/compared",
     ],
     "empirical.train": [
         f"--data npz:images.npz --epochs 1 {SMALL} --out new",
         f"--data npz:images.npz --epochs 1 {SMALL} --out runs/one",
-        f"--data folder:photos --epochs 1 {SMALL} --arm margin --plan plan.json --out new",
-        f"--data npz:images.npz --epochs 1 {SMALL} --drop indices.npy --arm sample_removal --out new",
+        f"--data folder:photos --epochs 1 {SMALL} --arm margin --plan plan.json --sigma .1 --out new",
+        f"--data npz:images.npz --epochs 1 {SMALL} --drop indices.npy --arm sample_removal --plan plan.json --out new",
         "--data views:views.npz --epochs 1 --batch 8 --dim 4 --out new",
     ],
 }
@@ -119,6 +119,18 @@ texts = st.one_of(
 )
 
 
+numbers = {
+    int: st.one_of(
+        st.sampled_from((0, -1, 1, 2, 3, 4, 5, 7, 8, 12, 16, 20, 33, 100, 1000, 10**6, 10**9)), st.integers(0, 40)
+    ).map(str),
+    float: st.one_of(
+        st.sampled_from((0.0, 1.0, -1.0, 0.5, 2.0, 1e-3, 1e-6, 1e-9, 1e-30, 1e-300, 1e3, 1e5, 1e6, 1e7, 1e30)),
+        st.floats(0, 1),
+        st.floats(-2, 100),
+    ).map(repr),
+}
+
+
 @cache
 def options(module: str) -> dict[str, Action]:
     """The options of a command, from its parser."""
@@ -141,7 +153,11 @@ def values(action: Action) -> st.SearchStrategy[list[str]]:
     """What an option may be given, right or wrong."""
     if action.nargs == 0:
         return st.just([])
-    one = texts if action.choices is None else st.one_of(texts, st.sampled_from([str(c) for c in action.choices]))
+    one = texts
+    if action.choices is not None:
+        one = st.one_of(texts, st.sampled_from([str(choice) for choice in action.choices]))
+    elif action.type in numbers:
+        one = st.one_of(texts, *[numbers[action.type]] * 2)
     few = action.nargs if isinstance(action.nargs, int) else 1
     several = st.lists(one, min_size=few, max_size=few)
     return several if action.nargs not in ("+", "*") else st.lists(one, min_size=0, max_size=3)
@@ -153,9 +169,10 @@ def calls(draw: Any, found: Sequence[Room] = tuple(ROOMS), files: bool = True) -
     room = draw(st.sampled_from(found))
     arguments = list(draw(st.sampled_from(right(room))))
     known = options(room.module)
-    kinds = ["value", "value", "value", "add", "add", "token"] + ["file"] * 3 * files
+    kinds = ["value", "value", "value", "add", "add", "add", "token"] + ["file"] * 4 * files
     changed: dict[str, bytes | None] = {}
-    for kind in draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=3)):
+    for _ in range(draw(st.sampled_from((1, 1, 1, 1, 2, 2, 3)))):
+        kind = draw(st.sampled_from(kinds))
         at = [i for i, text in enumerate(arguments) if text in known and known[text].nargs != 0]
         if kind == "value" and at:
             start = draw(st.sampled_from(at))

@@ -45,13 +45,15 @@ def make(folder: Path) -> None:
     """Fill a folder."""
     rng = np.random.default_rng(0)
     labels = np.arange(40) % 4
-    np.save(folder / "features.npy", (rng.standard_normal((40, 6)) + 2 * np.eye(6)[labels]).astype(np.float32))
+    features = 1 + rng.normal(0, 0.5, (40, 6)) + 2 * np.eye(6)[labels]
+    np.save(folder / "features.npy", features.astype(np.float32))
     np.save(folder / "labels.npy", labels)
     np.save(folder / "indices.npy", np.array([1, 5, 8]))
     cosines = np.clip(rng.normal(0.2, 0.3, (5, 5)), -1, 1)
     np.fill_diagonal(cosines, np.nan)
     np.save(folder / "similarities.npy", cosines)
-    np.savez(folder / "images.npz", **images(rng, 32, 8))
+    np.save(folder / "positives.npy", np.linspace(0.5, 0.9, 5))
+    np.savez(folder / "images.npz", **images(rng, 48, 8))
     for number in range(24):
         place = folder / "photos" / ("cat", "dog")[number % 2]
         place.mkdir(parents=True, exist_ok=True)
@@ -60,8 +62,8 @@ def make(folder: Path) -> None:
     (folder / "sampled.toml").write_text(SAMPLED)
     (folder / "page.md").write_text("# Page\n\n<!-- claims -->\n\n<!-- /claims -->\n")
     (folder / "results").mkdir()
-    for name in ("cifar100_cpu.csv", "cifar100_cpu.json"):
-        shutil.copy(ROOT / "results" / name, folder / "results")
+    for path in (*ROOT.glob("results/cifar100_cpu.*"), *ROOT.glob("results/evidence[._]*")):
+        shutil.copy(path, folder / "results")
     os.mkfifo(folder / "pipe")
     (folder / "null").symlink_to("/dev/null")
     (folder / "full").symlink_to("/dev/full")
