@@ -1,8 +1,8 @@
 """Nonsense to every command and every reader of files: refused in one line with nothing changed, or done.
 
 A call may not end with a traceback, a hang or another exit code than 0 and 2; where it was refused, with anything but
-one ``error:`` line on stderr, or a file that was changed; or with 0 on a value that its own help excludes. Calls are made
-in this process, each in a folder of small inputs that is put right after it; work that has begun is cut short.
+one ``error:`` line on stderr, or a file that was changed; or with 0 on a value that its own help excludes. Calls are
+made in this process, each in a folder of small inputs that is put right after it; work that has begun is cut short.
 """
 
 from __future__ import annotations
