@@ -401,6 +401,18 @@ def read_table(path: Path, *columns: str) -> DataFrame:
     return found
 
 
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8; ParameterError if it cannot be read or is none."""
+    path = Path(path)
+    require_readable(path)
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except ValueError as error:
+        raise ParameterError(f"cannot read {path}: it is no text in UTF-8") from error
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML document of at most 32 KiB; ParameterError if the file cannot be read or is not TOML."""
     return _read(path, "TOML", tomllib.loads, LARGEST_TOML)
@@ -412,7 +424,7 @@ def _read(path: Path, kind: str, parse: Callable[[str], Any], largest: int = LAR
     try:
         size = path.stat().st_size
         require(size <= largest, f"size of {path}", f"{size:,} bytes", f"at most {largest:,} bytes of {kind}")
-        document = parse(path.read_text(encoding="utf-8"))
+        document = parse(read_text(path))
     except OSError as error:
         raise unreadable(path, error) from error
     except (ValueError, RecursionError) as error:

@@ -44,7 +44,8 @@ def _of(action: Action, given: Any, folder: Path) -> Iterator[str]:
                 yield f"{name} {value}, a negative count"
         if isinstance(value, str | Path) and "\0" in str(value):
             yield f"{name} with a sign of code 0"
-        if action.type is output and _no_file(folder / value):
+        file = action.type is output and action.metavar in (None, "FILE", "FOLDER")  # not the start of a name
+        if file and _no_file(folder / value):
             yield f"{name} {value}, which is no regular file"
 
 
