@@ -11,6 +11,7 @@ import zipfile
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -136,6 +137,25 @@ def test_a_pickle_in_a_file_is_never_loaded(kind, tmp_path, monkeypatch, capsys)
             out, err = capsys.readouterr()
             assert (code, out, err.count("\n")) == (2, "", 1), (module, arguments, err)
             assert set(os.listdir()) == there, (module, arguments)
+
+
+def test_a_data_set_of_pickles_is_loaded_only_if_it_is_the_published_one(tmp_path, monkeypatch, capsys):
+    """CIFAR's own files are pickles, which torchvision loads after it has compared their digests."""
+    monkeypatch.chdir(tmp_path)
+    for folder, names in (
+        ("cifar-10-batches-py", [*(f"data_batch_{n}" for n in range(1, 6)), "test_batch", "batches.meta"]),
+        ("cifar-100-python", ["train", "test", "meta"]),
+    ):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / name).write_bytes(pickle.dumps(Mark()))
+    main = importlib.import_module("empirical.train.__main__").main
+    with patch("socket.getaddrinfo", side_effect=OSError("no network here")):
+        for data in ("cifar10", "cifar100"):
+            assert main(["--data", f"{data}:{tmp_path}", "--out", "new"]) == 2
+            out, err = capsys.readouterr()
+            assert (out, err.count("\n")) == ("", 1)
+    assert sorted(os.listdir()) == ["cifar-10-batches-py", "cifar-100-python"]
 
 
 def test_the_poison_works(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -76,4 +77,6 @@ def _reason(path: Path, error: Exception) -> str:
     if "pickle" in str(error):
         return "it has Python objects, which are never loaded"
     words = str(error).strip().splitlines()
-    return words[0][:200] if words else "it is damaged"
+    if not words or "<" in words[0] or not isinstance(error, ValueError | EOFError | zipfile.BadZipFile):
+        return "it is damaged"  # a parser's words on a header, among others
+    return words[0][:200]

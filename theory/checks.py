@@ -9,7 +9,7 @@ from numbers import Integral
 from typing import Any, Self
 
 LARGEST = 1e6  # no real parameter here means anything beyond it in magnitude, and arithmetic overflows
-LONGEST = 200  # signs of a value that an error shows
+LONGEST, LONGEST_LINE = 200, 1000  # signs of a value that an error shows, and of the whole error
 
 
 class ParameterError(ValueError):
@@ -34,8 +34,8 @@ class ParameterError(ValueError):
     def __str__(self) -> str:
         where = "" if self.place is None else f" at {self.place}"
         if self.condition is None:
-            return printable(f"{self.name}{where}")
-        return printable(f"{self.name} = {shortened(self.value)}{where} violates {self.condition}")
+            return _one_line(f"{self.name}{where}")
+        return _one_line(f"{self.name} = {shortened(self.value)}{where} violates {self.condition}")
 
     def at(self, place: str) -> Self:
         """The same error with its place."""
@@ -47,6 +47,12 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def _one_line(text: str) -> str:
+    """A message that can be read: printable, and without the middle of what is too long."""
+    text = printable(text)
+    return text if len(text) <= LONGEST_LINE else f"{text[: LONGEST_LINE // 2]} … {text[-LONGEST_LINE // 4 :]}"
 
 
 def shortened(value: object) -> str:

@@ -219,7 +219,7 @@ def _violated(action: Action, text: str, value: Any) -> str:
     if isinstance(value, Real):
         if not is_finite(value):
             return "a finite number"
-        return "" if abs(value) <= LARGEST else f"a magnitude of at most {LARGEST:g}"
+        return "" if abs(float(value)) <= LARGEST else f"a magnitude of at most {LARGEST:g}"
     return ""
 
 

@@ -61,5 +61,8 @@ def _mapped(table: DataFrame, change: Callable[[str], str]) -> DataFrame:
     def changed(value: Any) -> Any:
         return change(value) if isinstance(value, str) else value
 
-    texts = {name: table[name].map(changed) for name in table if table[name].dtype.kind not in "biufcmM"}
-    return table.assign(**texts) if texts else table
+    found = table.copy(deep=False)
+    for name in table:
+        if table[name].dtype.kind not in "biufcmM":
+            found[name] = table[name].map(changed)
+    return found

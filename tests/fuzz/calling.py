@@ -20,6 +20,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppres
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 SOON = 0.3  # seconds of CPU after which work that has begun is cut short
 HANG = 20.0  # seconds of CPU after which a call that has not begun to work hangs
@@ -244,7 +245,7 @@ def _run(call: Call, folder: Path) -> tuple[str, int | None, str, str, str]:
     sys.argv = [call.module, *call.arguments]
     _forget()
     try:
-        with redirect_stdout(out), redirect_stderr(err), _limited(), _watched():
+        with redirect_stdout(out), redirect_stderr(err), NO_NETWORK, _limited(), _watched():
             code = importlib.import_module(f"{call.module}.__main__").main(list(call.arguments))
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
@@ -263,6 +264,7 @@ def _run(call: Call, folder: Path) -> tuple[str, int | None, str, str, str]:
     return kind, code, *texts, fault
 
 
+NO_NETWORK = patch("socket.getaddrinfo", side_effect=OSError("no network here"))
 _ERRORS = ("strict", "backslashreplace")  # as Python opens the streams of a terminal
 
 
