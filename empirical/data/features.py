@@ -7,6 +7,7 @@ where BLAS runs as many threads).
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from empirical.data.copies import first_copies, row_hashes
-from theory.checks import ParameterError, require
+from theory.checks import ParameterError, require, shortened
 from theory.files import require_readable, unreadable
 from theory.worlds import unit_rows
 
@@ -278,5 +279,8 @@ def _file(path: Path) -> Piece:
     except Exception as error:  # numpy raises many kinds for a damaged header
         problem = "is not an .npy file" if path.stat().st_size else "is empty"
         raise ParameterError(f"{path} {problem}") from error
+    needed, there = math.prod(shape) * dtype.itemsize, path.stat().st_size - offset
+    short = f"{there:,} bytes of values"
+    require(needed <= there, str(path), short, f"as many as its header says, {shortened(needed)}: it is cut short")
     require(not fortran, str(path), "Fortran order", "C order (np.save(path, np.ascontiguousarray(x)))")
     return _piece(str(path), path, shape, dtype, offset)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from empirical.choices import SHARE
+from empirical.choices import FEWEST_ROWS, SHARE
 from empirical.data import Images, image_copies, several_sources, subset, take
 from empirical.data.copies import copied, first_copies, row_hashes
 from empirical.data.features import Chunk, Features, Mapper
@@ -29,7 +29,6 @@ from theory.worlds import unit_rows
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
-FEWEST_ROWS = 20  # fewer leave the bootstrap without pairs
 PROBE_ROWS = 10_000  # labels that each of the two probes sees
 CLUSTERED_ROWS, SILHOUETTE_ROWS, MOST_CLASSES = 5_000, 2_000, 200  # to estimate the number of classes
 

@@ -309,8 +309,8 @@ def _watched() -> Iterator[None]:
     def look(_: int, frame: Any) -> None:
         used = time.process_time() - worked
         names = _stack(frame)
-        if any(code.co_name == "_find_and_load" for code in names):
-            return  # a module that is imported by half stays so
+        if any(code.co_name in ("_find_and_load", "gc_callback", "__del__") for code in names):
+            return  # a module that is imported by half stays so; an exception in the others is lost
         begun = any(code.co_name == name and code.co_filename.endswith(file) for code in names for file, name in WORK)
         if begun and used > SOON:
             raise Begun
