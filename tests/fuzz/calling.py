@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import itertools
@@ -245,7 +246,7 @@ def _run(call: Call, folder: Path) -> tuple[str, int | None, str, str, str]:
     sys.argv = [call.module, *call.arguments]
     _forget()
     try:
-        with redirect_stdout(out), redirect_stderr(err), NO_NETWORK, _limited(), _watched():
+        with redirect_stdout(out), redirect_stderr(err), NO_NETWORK, _confined(folder.parent), _limited(), _watched():
             code = importlib.import_module(f"{call.module}.__main__").main(list(call.arguments))
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
@@ -278,6 +279,39 @@ def _forget() -> None:
 
 
 _OF_FILES = ("empirical.data", "empirical.evidence.published")
+
+
+_allowed: list[str] = []  # folders in which the process may write; none: everywhere
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.truncate")
+
+
+def _guard(event: str, arguments: tuple[Any, ...]) -> None:
+    """An audit hook: what a nonsensical name would write elsewhere on this machine is forbidden, as to most users."""
+    if not _allowed or not (event == "open" or event in CHANGES):
+        return
+    named = arguments[:2] if event in ("os.rename", "os.link") else arguments[:1]
+    if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & WRITES):
+        return
+    for name in named:
+        if isinstance(name, str | bytes | os.PathLike):
+            place = os.path.join(os.path.realpath(os.path.dirname(os.path.abspath(os.fsdecode(name)))), "")
+            if not place.startswith(tuple(_allowed)):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fsdecode(name))
+
+
+sys.addaudithook(_guard)
+
+
+@contextmanager
+def _confined(folder: Path) -> Iterator[None]:
+    """Within it nothing is written outside a folder, but for devices and what libraries keep."""
+    own = os.path.join(os.path.expanduser("~"), "")
+    _allowed[:] = [os.path.join(os.path.realpath(folder), ""), "/dev/shm/", f"{own}.cache/", f"{own}.config/"]
+    try:
+        yield
+    finally:
+        _allowed.clear()
 
 
 @contextmanager

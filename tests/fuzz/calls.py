@@ -100,7 +100,7 @@ NONSENSE = (
     "1e308", "-1e308", "1e309", "1e-308", "1e-400", "nan", "NaN", "inf", "-inf", "9" * 40, "-" + "9" * 40, "9" * 5000,
     str(2**31), str(2**63), str(2**64), "1e40", "1_000", "0x10", "1,5", "1/0", "1/3", "-1/3", "0/1", "1/" + "9" * 40,
     "1/1e5", "٣", "½", "ü", "日本", "\udc80", "∞", "true", "None", "[]", "{}", "a" * 300, "a" * 5000, "../../x",
-    "/", "/etc/passwd", "/dev/null", "/dev/full", "/proc/self/mem", "/nowhere/x", ".", "..", "~", "null", "full",
+    "/", "/nowhere", "/dev/null", "/dev/full", "/proc/self/mem", "/nowhere/x", ".", "..", "~", "null", "full",
     "pipe", "photos", "runs", "results", "*", "**", "[", "?", "$(id)", "%s", "%(default)s", "{0}", "=", "a=b", ":",
     "npz:", "npz:images.npz", "folder:", "folder:photos", "views:images.npz", "views:views.npz", "npz:\n", "digits",
     "digits:x", "folder:/dev/null", "npz:/dev/zero", "os:abort", "x:y", ",", "1,", "0,1,2", ".15,.22", "1,0", "nan,nan",
