@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Self
@@ -68,6 +69,29 @@ def require(holds: bool, name: str, value: object, condition: str) -> None:
     """Raise ParameterError naming the parameter, its value and the condition, unless it holds."""
     if not holds:
         raise ParameterError(name, value, condition)
+
+
+@contextmanager
+def sound(what: str) -> Iterator[None]:
+    """Within it an error of a lookup or of arithmetic means that data are damaged: they may be anybody's.
+
+    Parameters
+    ----------
+    what : str
+        Which data, as errors call them.
+
+    Raises
+    ------
+    ParameterError
+    """
+    try:
+        yield
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, ParameterError):
+            raise
+        lines = str(error).splitlines()
+        reason = f" ({shortened(lines[0])})" if lines and "<" not in lines[0] else ""
+        raise ParameterError(f"{what}: damaged, or of another version{reason}") from error
 
 
 def require_known(name: str, value: object, known: Iterable[str]) -> None:

@@ -424,7 +424,7 @@ def _read(path: Path, kind: str, parse: Callable[[str], Any], largest: int = LAR
     try:
         size = path.stat().st_size
         require(size <= largest, f"size of {path}", f"{size:,} bytes", f"at most {largest:,} bytes of {kind}")
-        document = parse(read_text(path))
+        document = parse(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise unreadable(path, error) from error
     except (ValueError, RecursionError) as error:

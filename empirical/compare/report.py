@@ -43,6 +43,7 @@ from empirical.statistics import (
     mean_interval,
     paired,
 )
+from theory.checks import sound
 from theory.command import format_number
 from theory.files import json_text, write_together
 from theory.kinds import Pairing
@@ -75,12 +76,13 @@ def write_report(out: Path) -> Path:
         If the folder holds no experiment, or one that is not finished.
     """
     out = Path(out)
-    experiment = load_experiment(out)
-    conditions = [read_condition(out, omega) for omega in experiment.omegas]
-    runs = load_runs(out, experiment)
-    require_finished(out, experiment, conditions, runs)
-    summary = summarise(runs, experiment, conditions)
-    table, page = csv_text(runs), render(runs, experiment, conditions, summary)
+    with sound(f"results in {out}"):
+        experiment = load_experiment(out)
+        conditions = [read_condition(out, omega) for omega in experiment.omegas]
+        runs = load_runs(out, experiment)
+        require_finished(out, experiment, conditions, runs)
+        summary = summarise(runs, experiment, conditions)
+        table, page = csv_text(runs), render(runs, experiment, conditions, summary)
     write_together({out / "results.csv": table, out / "results.json": json_text(summary), out / "report.html": page})
     return out / "report.html"
 

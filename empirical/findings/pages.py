@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from empirical.evidence.published import SCHEMA
-from theory.checks import ParameterError, shortened
+from theory.checks import sound
 from theory.files import has_schema
 
 
@@ -20,7 +19,7 @@ def tables(stem: Path) -> dict[str, str]:
     ParameterError
         If STEM.csv and STEM.json are neither, or lack what a table needs.
     """
-    with _sound(stem):
+    with sound(f"{stem}.csv and {stem}.json"):
         return _of_evidence(stem) if has_schema(stem.with_suffix(".json"), SCHEMA) else _of_study(stem)
 
 
@@ -42,18 +41,6 @@ def _of_study(stem: Path) -> dict[str, str]:
 
     study = load(stem)
     return {name: build(*study) for name, build in TABLES.items()}
-
-
-@contextmanager
-def _sound(stem: Path) -> Iterator[None]:
-    """Within it an error of a lookup or of arithmetic is one of the files: they are data, and may be anybody's."""
-    try:
-        yield
-    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
-        if isinstance(error, ParameterError):
-            raise
-        reason = shortened((str(error).splitlines() or [type(error).__name__])[0])
-        raise ParameterError(f"{stem}.csv and {stem}.json are damaged or of another version: {reason}") from error
 
 
 def filled(page: str, texts: Mapping[str, str], prefix: str = "") -> str:

@@ -26,7 +26,7 @@ from empirical.study.parts import PARTS, Condition, Part
 from empirical.train.logs import read_result
 from empirical.train.settings import ALONE, Running, Settings
 from theory.bounds import error_bounds
-from theory.checks import RUNS, ParameterError, require_known
+from theory.checks import RUNS, ParameterError, require_known, sound
 from theory.engine import HERE, Pool
 from theory.files import json_text, read_json, read_table, write_together
 from theory.plan import LEVELS, SPACES, THREE_LEVEL, Plan, Profile
@@ -286,6 +286,7 @@ def summary(study: Study) -> dict[str, Any]:
 def publish(study: Study, stem: Path) -> tuple[Path, Path]:
     """Write ``stem``.csv, one row a run, and ``stem``.json, the summary; returns the two paths."""
     table, document = stem.with_suffix(".csv"), stem.with_suffix(".json")
-    written = csv_text(collect(study), "%.6g")
-    write_together({table: written, document: json_text(summary(study))})
+    with sound(f"results in {study.out}"):
+        written, found = csv_text(collect(study), "%.6g"), json_text(summary(study))
+    write_together({table: written, document: found})
     return table, document
