@@ -370,7 +370,7 @@ def parse_sweep(text: str, known: Sequence[str] = (*NAMES[:3], *SIX_NAMES)) -> S
     except (ValueError, InvalidOperation):
         raise ParameterError("sweep", text, "the form NAME=START:STOP:STEP") from None
     require(all(number.is_finite() for number in (start, stop, step)), "sweep", text, "finite numbers")
-    sizes = (abs(number) for number in (start, stop, step) if number)
+    sizes = (number.copy_abs() for number in (start, stop, step) if number)
     require(all(SMALLEST <= size <= LARGEST_SIZE for size in sizes), "sweep", text, EXPONENTS)
     require(step > 0, f"step of {name}", step, "step > 0")
     require(start <= stop, f"stop of {name}", stop, f"stop >= start = {start}")
