@@ -123,6 +123,8 @@ class Bench:
             outside = [name for name in changed if not name.startswith(self.folder.name + os.sep)]
             return Outcome(kind, out, err, f"changed {outside}" if outside else "")
         if code == 2:
+            if "diverged" in err.rstrip().rpartition("\n")[2]:  # which only the work can tell
+                return Outcome("diverged", out, err)
             if place := _damaged_results(call):  # which is found where it is needed, after the data have been read
                 err = err.rstrip("\n").rpartition("\n")[2] + "\n"
                 changed = [name for name in changed if not name.startswith(os.path.join(self.folder.name, place))]
@@ -180,7 +182,7 @@ class Bench:
         return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
-GOOD = ("refused", "done", "begun")
+GOOD = ("refused", "done", "begun", "diverged")
 
 
 def _listing(folder: Path) -> dict[str, tuple[Any, ...]]:
