@@ -14,7 +14,7 @@ from torch import Tensor
 from empirical.encoders import Network
 from empirical.train.settings import Settings
 from theory.archives import require_modest
-from theory.checks import ParameterError
+from theory.checks import ParameterError, require
 from theory.files import remove_leftovers, require_readable, require_unchanged, unreadable, write_bytes
 
 CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
@@ -49,7 +49,7 @@ def read_checkpoint(path: Path) -> State:
     except Exception as error:  # torch raises many kinds for a damaged file
         raise ParameterError(f"{path} is not a checkpoint of empirical.train") from error
     known = isinstance(state, dict) and {"settings", "network", "metrics"} <= set(state)
-    if not known:
+    if not known or not all(isinstance(state[name], dict) for name in ("settings", "network")):
         raise ParameterError(f"{path} is not a checkpoint of empirical.train")
     return dict(state)
 
@@ -120,8 +120,12 @@ def load_network(path: Path) -> tuple[Settings, Network]:
         channels, *size = state.get("shape") or (_channels_of(state["network"]),)
         network = settings.network(channels, tuple(size) or None)
         network.load_state_dict(state["network"])
-    except (KeyError, TypeError, AttributeError, StopIteration, RuntimeError) as error:
+    except ParameterError:
+        raise
+    except (KeyError, TypeError, AttributeError, StopIteration, RuntimeError, ValueError, OverflowError) as error:
         raise ParameterError(f"{path} is not a checkpoint of this version of empirical.train") from error
+    for name, weight in network.state_dict().items():
+        require(bool(weight.isfinite().all()), f"{name} of {path}", "NaN or infinity", "finite weights")
     return settings, network.eval()
 
 

@@ -122,6 +122,8 @@ class Bench:
         if kind == "begun":
             outside = [name for name in changed if not name.startswith(self.folder.name + os.sep)]
             return Outcome(kind, out, err, f"changed {outside}" if outside else "")
+        if code == 2 and _denied and err.endswith("Permission denied\n"):  # told when it is written, for root may
+            return Outcome("refused", out, err)
         if code == 2:
             if "diverged" in err.rstrip().rpartition("\n")[2]:  # which only the work can tell
                 return Outcome("diverged", out, err)
@@ -284,6 +286,7 @@ _OF_FILES = ("empirical.data", "empirical.evidence.published")
 
 
 _allowed: list[str] = []  # folders in which the process may write; none: everywhere
+_denied: list[str] = []  # what it would have written elsewhere, were it let
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.truncate")
 
@@ -299,6 +302,7 @@ def _guard(event: str, arguments: tuple[Any, ...]) -> None:
         if isinstance(name, str | bytes | os.PathLike):
             place = os.path.join(os.path.realpath(os.path.dirname(os.path.abspath(os.fsdecode(name)))), "")
             if not place.startswith(tuple(_allowed)):
+                _denied.append(os.fsdecode(name))
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fsdecode(name))
 
 
@@ -309,6 +313,7 @@ sys.addaudithook(_guard)
 def _confined(folder: Path) -> Iterator[None]:
     """Within it nothing is written outside a folder, but for devices and what libraries keep."""
     own = os.path.join(os.path.expanduser("~"), "")
+    _denied.clear()
     _allowed[:] = [os.path.join(os.path.realpath(folder), ""), "/dev/shm/", f"{own}.cache/", f"{own}.config/"]
     try:
         yield
