@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.archives import require_modest
 from theory.checks import ParameterError, require
 from theory.files import require_readable, unreadable
 
@@ -20,16 +21,19 @@ def load_arrays(path: Path) -> NDArray[Any] | dict[str, NDArray[Any]]:
     Raises
     ------
     ParameterError
-        If the file cannot be read, is damaged or neither of the two, or holds something else than arrays of plain
-        data. Objects are never unpickled.
+        If the file cannot be read, is damaged or neither of the two, is too large (``require_modest``), or holds
+        something else than arrays of plain data. Objects are never unpickled.
     """
     path = Path(path)
     require_readable(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of headers that numpy reads all the same
+            require_modest(path)
             found = np.load(path, allow_pickle=False)
             arrays = found if isinstance(found, np.ndarray) else _members(found)
+    except ParameterError:
+        raise
     except OSError as error:
         raise unreadable(path, error) from error
     except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
