@@ -125,8 +125,8 @@ class Bench:
         if code == 2 and _denied and err.endswith("Permission denied\n"):  # told when it is written, for root may
             return Outcome("refused", out, err)
         if code == 2:
-            if "diverged" in err.rstrip().rpartition("\n")[2]:  # which only the work can tell
-                return Outcome("diverged", out, err)
+            if any(words in err.rstrip().rpartition("\n")[2] for words in LATE):
+                return Outcome("ended at work", out, err)
             if place := _damaged_results(call):  # which is found where it is needed, after the data have been read
                 err = err.rstrip("\n").rpartition("\n")[2] + "\n"
                 changed = [name for name in changed if not name.startswith(os.path.join(self.folder.name, place))]
@@ -184,7 +184,8 @@ class Bench:
         return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
-GOOD = ("refused", "done", "begun", "diverged")
+GOOD = ("refused", "done", "begun", "ended at work")
+LATE = ("diverged", "not enough memory")  # what only the work can tell
 
 
 def _listing(folder: Path) -> dict[str, tuple[Any, ...]]:

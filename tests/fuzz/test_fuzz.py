@@ -97,6 +97,7 @@ LONG, IMAGES = "9" * 40, f"--data npz:images.npz {SMALL}"
 KNOWN = [
     *(("empirical.study", f"headline {IMAGES} --out new --seeds {n}") for n in (0, -1, 10**6, LONG)),
     *(("empirical.study", f"headline {IMAGES} --out new --jobs {n}") for n in (0, 10**5, LONG)),
+    ("empirical.study", f"headline batch {IMAGES} --train 40 --out new"),  # the second part, before the first runs
     ("empirical.study", f"headline --data npz:imags.npz {SMALL} --out new"),
     ("empirical.study", "headline --data npz:images.npz --batch 100000 --width 2 --dim 4 --out new"),
     *(("empirical.compare", f"{IMAGES} --out new --seeds {n}") for n in (0, 10**6, LONG)),
