@@ -354,7 +354,8 @@ def _watched() -> Iterator[None]:
         if any(code.co_name in ("_find_and_load", "gc_callback", "__del__") for code in names):
             return  # a module that is imported by half stays so; an exception in the others is lost
         begun = any(code.co_name == name and code.co_filename.endswith(file) for code in names for file, name in WORK)
-        if begun and used > SOON:
+        holds = names[0].co_filename.endswith(("threading.py", "_base.py", "thread.py"))  # perhaps a lock, for good
+        if begun and used > SOON and not holds:
             raise Begun
         if used > HANG or time.monotonic() - started > WAIT:
             raise Hang

@@ -105,6 +105,7 @@ KNOWN = [
     *(("empirical.profile", f"--features features.npy --classes {n}") for n in (0, -1, 1, LONG)),
     *(("empirical.profile", f"--features features.npy --jobs {n}") for n in (0, 10**5, LONG)),
     *(("theory.bounds", f"--exact --alpha {n} --beta .05 --gamma .2") for n in ("1/0", "1e99999999", "1//2", "½")),
+    ("theory.bounds", "--exact --alpha 1/2 --beta 1/20 --gamma 1/5 --delta 2"),
     *(("theory.bounds", f"--exact --alpha .5 --beta .05 --gamma 1/{n}") for n in (LONG, 0, -3, "x")),
     *(("theory.bounds", f"--alpha .5 --beta .05 --sweep gamma={n}") for n in (
         "0:1e999999999:1", "0:1:1e-999999999", "1e-999999999:1:.1", "0:1:0", "1:0:1", "nan:1:1", "0:inf:1", "::", "0:1",

@@ -88,7 +88,7 @@ def _command(args: Namespace) -> None:
     else:
         dim = DEFAULTS["dim"] if args.dim is None else args.dim
         delta = DEFAULTS["delta"] if args.delta is None else args.delta
-        exact = _fraction(str(delta)) if args.exact else delta
+        exact = _fraction(str(delta)) if args.exact and args.delta is None else delta
         plan = plan_from_parameters(graph_of_options(args), dim, exact, args.tau, args.split)
     report = _report(plan)
     if args.noise is not None:
