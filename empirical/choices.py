@@ -22,6 +22,7 @@ ENCODERS = ("convnet", "resnet10", "resnet18", "resnet50", "vit", "adapter")
 PROTOCOLS = ("lbfgs", "lbfgs-c1", "sgd", "both", "paper", "adnce")  # of the linear probe
 SCORES = ("gap", "flags", "sas")  # what makes a sample difficult: a probe's gap, its flagged pairs, SAS
 SHARE = 0.08  # of each class that counts as difficult (Zhang et al., ICLR 2026)
+FEWEST_ROWS = 20  # that are measured; fewer leave the bootstrap without pairs
 ROUNDS = 10  # random partitions into batches in which pairs are flagged
 
 POSITIVE, NOT_NEGATIVE = Range(0, above=True), Range(0)

@@ -281,6 +281,11 @@ def extract(
         From uint8 images to float ones in [0, 1]; by default no augmentation.
     batch : int
         Images at a time.
+
+    Raises
+    ------
+    ParameterError
+        If a feature is not finite.
     """
     was_training = network.training
     network.eval()
@@ -291,7 +296,10 @@ def extract(
         encoded.append(h.float().cpu())
         projected.append(z.float().cpu())
     network.train(was_training)
-    return torch.cat(encoded), torch.cat(projected)
+    h, z = torch.cat(encoded), torch.cat(projected)
+    finite = bool(h.isfinite().all() and z.isfinite().all())
+    require(finite, "features", "NaN or infinity", "finite features: the network's weights are too large")
+    return h, z
 
 
 def _parts(images: Tensor | LazyImages, batch: int) -> Iterator[Tensor]:

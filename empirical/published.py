@@ -11,7 +11,7 @@ from theory.checks import require
 from theory.files import read_json, read_table
 
 
-def read_published(stem: Path, schema: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+def read_published(stem: Path, schema: str, *numbers: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The table and the document of published results.
 
     Parameters
@@ -19,6 +19,8 @@ def read_published(stem: Path, schema: str) -> tuple[pd.DataFrame, dict[str, Any
     stem : Path
     schema : str
         Of the document.
+    *numbers : str
+        Columns that the table has, of numbers.
 
     Raises
     ------
@@ -27,4 +29,4 @@ def read_published(stem: Path, schema: str) -> tuple[pd.DataFrame, dict[str, Any
     """
     document = read_json(stem.with_suffix(".json"))
     require(document.get("schema") == schema, f"schema of {stem}.json", document.get("schema"), f"schema == {schema}")
-    return read_table(stem.with_suffix(".csv")), document
+    return read_table(stem.with_suffix(".csv"), *numbers), document

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Self
+
+LARGEST = 1e6  # no real parameter here means anything beyond it in magnitude, and arithmetic overflows
+LONGEST, LONGEST_LINE = 200, 1000  # signs of a value that an error shows, and of the whole error
 
 
 class ParameterError(ValueError):
@@ -31,18 +35,63 @@ class ParameterError(ValueError):
     def __str__(self) -> str:
         where = "" if self.place is None else f" at {self.place}"
         if self.condition is None:
-            return f"{self.name}{where}"
-        return f"{self.name} = {self.value}{where} violates {self.condition}"
+            return _one_line(f"{self.name}{where}")
+        return _one_line(f"{self.name} = {shortened(self.value)}{where} violates {self.condition}")
 
     def at(self, place: str) -> Self:
         """The same error with its place."""
         return type(self)(self.name, self.value, self.condition, place)
 
 
+def printable(text: str) -> str:
+    """The text in one line: what would begin another, move the cursor or has no sign is escaped, such as ``\\n``."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def _one_line(text: str) -> str:
+    """A message that can be read: printable, and without the middle of what is too long."""
+    text = printable(text)
+    return text if len(text) <= LONGEST_LINE else f"{text[: LONGEST_LINE // 2]} … {text[-LONGEST_LINE // 4 :]}"
+
+
+def shortened(value: object) -> str:
+    """A value as text that leaves room for what is wrong with it."""
+    try:
+        text = str(value)
+    except ValueError:  # an integer of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
 def require(holds: bool, name: str, value: object, condition: str) -> None:
     """Raise ParameterError naming the parameter, its value and the condition, unless it holds."""
     if not holds:
         raise ParameterError(name, value, condition)
+
+
+@contextmanager
+def sound(what: str) -> Iterator[None]:
+    """Within it an error of a lookup or of arithmetic means that data are damaged: they may be anybody's.
+
+    Parameters
+    ----------
+    what : str
+        Which data, as errors call them.
+
+    Raises
+    ------
+    ParameterError
+    """
+    try:
+        yield
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, ParameterError):
+            raise
+        lines = str(error).splitlines()
+        reason = f" ({shortened(lines[0])})" if lines and "<" not in lines[0] else ""
+        raise ParameterError(f"{what}: damaged, or of another version{reason}") from error
 
 
 def require_known(name: str, value: object, known: Iterable[str]) -> None:
@@ -94,6 +143,8 @@ class Range:
         if self.whole:
             require_integer(name, value, int(self.low), self.high)
             return
+        if is_finite(value) and abs(value) > LARGEST and self.high == math.inf:
+            raise ParameterError(name, value, f"a magnitude of at most {LARGEST:g}")
         inside = is_finite(value) and self.low <= value <= self.high
         ends = (self.above and value == self.low) or (self.below and value == self.high)
         require(inside and not ends, name, value, self._condition(name))
@@ -114,6 +165,10 @@ class Range:
         if not self.above and not self.below:
             return f"{self.low:g} to {self.high:g}"
         return f"{'above' if self.above else 'from'} {self.low:g} to {'below ' * self.below}{self.high:g}"
+
+
+RUNS = Range(1, 10_000, whole=True)  # repetitions of an experiment: each is a task that is kept, and takes seconds
+JOBS = Range(1, 1024, whole=True)  # processes
 
 
 def require_share(name: str, value: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import pickle
@@ -22,8 +21,9 @@ from typing import Any, TypeVar
 import dask
 from distributed import Client, KilledWorker, LocalCluster, Reschedule, Security, WorkerPlugin, get_worker, rpc
 
-from theory.checks import ParameterError, require
+from theory.checks import JOBS, ParameterError, require
 from theory.engine import PATIENCE, Caller, Remote, ask_to_stop, end_with_parent, perform
+from theory.files import read_json
 
 ANSWER = 10  # seconds that a scheduler has to answer
 PACKAGE = "difficult-examples"
@@ -55,7 +55,8 @@ def _client(scheduler: str) -> contextlib.AbstractContextManager[Client]:
     if not scheduler.startswith("local:"):
         return _running(_address(scheduler), scheduler)
     number = scheduler.removeprefix("local:")
-    require(number.isdecimal() and int(number) >= 1, "scheduler", scheduler, FORMS)
+    require(bool(re.fullmatch(r"[1-9][0-9]{0,8}", number)), "scheduler", scheduler, FORMS)
+    JOBS.require("workers of the scheduler", int(number))
     return _embedded(int(number))
 
 
@@ -66,8 +67,8 @@ def _address(scheduler: str) -> str:
     path = Path(scheduler)
     require(path.is_file(), "scheduler", scheduler, FORMS)
     try:
-        address = json.loads(path.read_text(encoding="utf-8"))["address"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        address = read_json(path, "address")["address"]
+    except ParameterError as error:
         raise ParameterError("scheduler", scheduler, "a scheduler's file: JSON with an address") from error
     require(bool(ADDRESS.fullmatch(str(address))), f"address in {path}", address, "an address such as tcp://host:8786")
     return str(address)

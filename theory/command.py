@@ -11,10 +11,11 @@ import textwrap
 import warnings
 from argparse import Action, ArgumentError, Namespace
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any, NoReturn
 
-from theory.checks import ParameterError, nearest
+from theory.checks import LARGEST, ParameterError, is_finite, nearest, shortened
 from theory.files import inputs, require_writable
 from theory.locks import LOCK
 from theory.memory import available, in_words
@@ -28,6 +29,7 @@ def output(text: str) -> Path:
     return Path(text)
 
 
+LARGEST_INTEGER = 2**63  # seeds reach it
 STEM = "STEM"  # metavar of the start of two files' names: STEM.csv and STEM.json
 METAVARS: dict[Callable[[str], Any], str] = {int: "N", float: "X", Path: "FILE", output: "FILE"}
 KINDS = {
@@ -150,11 +152,14 @@ class Parser(argparse.ArgumentParser):
                 raise ParameterError(f"there is no option {name}" + nearest(name, self._option_string_actions))
 
     def _get_value(self, action: Action, arg_string: str) -> Any:
+        kind = getattr(action.type, "__name__", "")
         try:
-            return super()._get_value(action, arg_string)
+            value = super()._get_value(action, arg_string)
         except ArgumentError:
-            kind = getattr(action.type, "__name__", "")
-            raise ParameterError(f"{_name(action)} {arg_string}: not {KINDS.get(kind, kind)}") from None
+            raise ParameterError(f"{_name(action)} {shortened(arg_string)}: not {KINDS.get(kind, kind)}") from None
+        if condition := _violated(action, arg_string, value):
+            raise ParameterError(action.dest, arg_string, condition)
+        return value
 
     def _check_value(self, action: Action, value: Any) -> None:
         if action.choices is None or value in action.choices or value is action.default:
@@ -201,6 +206,21 @@ class _Version(Action):
         except PackageNotFoundError as error:
             raise ParameterError(f"{DISTRIBUTION} is not installed: its version is in pyproject.toml") from error
         parser.exit()
+
+
+def _violated(action: Action, text: str, value: Any) -> str:
+    """What a value violates whatever its option means; empty if nothing."""
+    if "\0" in text:
+        return "text without signs of code 0"
+    if action.type in (Path, output):
+        return "" if text else "a name that is not empty"
+    if isinstance(value, int):
+        return "" if abs(value) < LARGEST_INTEGER else f"an integer below {LARGEST_INTEGER:g} in magnitude"
+    if isinstance(value, Real):
+        if not is_finite(value):
+            return "a finite number"
+        return "" if abs(float(value)) <= LARGEST else f"a magnitude of at most {LARGEST:g}"
+    return ""
 
 
 def _read(value: str | Path) -> list[str]:

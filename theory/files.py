@@ -13,14 +13,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from theory.checks import ParameterError, require
+from theory.checks import ParameterError, require, shortened
 from theory.locks import alive
 from theory.streams import SPELLED
+from theory.tables import restored
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
+LARGEST_JSON = 1 << 28  # bytes; documents that are written here have a thousandth of it
+LARGEST_TOML = 1 << 15  # bytes; the time to read one grows with their square
 DATA = "data_digests"  # key of the digests beside the settings that are recorded
 Refusal = Callable[[str, str, str], ParameterError]  # of a setting's name, what it was and what it is now
 
@@ -300,6 +303,25 @@ def missing(path: Path, kind: str = "file") -> str:
     return f"there is no {kind} {place.name} in {place.parent}"
 
 
+def require_readable(path: Path) -> None:
+    """Refuse to read what is no regular file: a device may have no end, and a pipe no beginning.
+
+    Raises
+    ------
+    ParameterError
+        If it is not there, is a folder, device, pipe …, or cannot be looked at.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except ValueError as error:
+        raise ParameterError(f"cannot read {path}: {error}") from error
+    for kind, name in KINDS.items():
+        if stat.S_IFMT(mode) == kind:
+            raise ParameterError(f"cannot read {path}: it is a {name}")
+
+
 def unreadable(path: Path, error: OSError) -> ParameterError:
     """The error for a file that cannot be opened."""
     if isinstance(error, FileNotFoundError):
@@ -363,8 +385,9 @@ def read_table(path: Path, *columns: str) -> DataFrame:
     import pandas as pd  # slow to import
 
     path = Path(path)
+    require_readable(path)
     try:
-        found = pd.read_csv(path)
+        found = restored(pd.read_csv(path))
     except OSError as error:
         raise unreadable(path, error) from error
     except (ValueError, OverflowError, MemoryError) as error:
@@ -378,19 +401,36 @@ def read_table(path: Path, *columns: str) -> DataFrame:
     return found
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML document; ParameterError if the file cannot be read or is not TOML."""
-    return _read(path, "TOML", tomllib.loads)
-
-
-def _read(path: Path, kind: str, parse: Callable[[str], Any]) -> dict[str, Any]:
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8; ParameterError if it cannot be read or is none."""
     path = Path(path)
+    require_readable(path)
     try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except ValueError as error:
+        raise ParameterError(f"cannot read {path}: it is no text in UTF-8") from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML document of at most 32 KiB; ParameterError if the file cannot be read or is not TOML."""
+    return _read(path, "TOML", tomllib.loads, LARGEST_TOML)
+
+
+def _read(path: Path, kind: str, parse: Callable[[str], Any], largest: int = LARGEST_JSON) -> dict[str, Any]:
+    path = Path(path)
+    require_readable(path)
+    try:
+        size = path.stat().st_size
+        require(size <= largest, f"size of {path}", f"{size:,} bytes", f"at most {largest:,} bytes of {kind}")
         document = parse(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise unreadable(path, error) from error
     except (ValueError, RecursionError) as error:
-        raise ParameterError(f"{path} is not {kind}: {error}") from error
+        if isinstance(error, ParameterError):
+            raise
+        raise ParameterError(f"{path} is not {kind}: {shortened(error)}") from error
     require(isinstance(document, dict), str(path), type(document).__name__, f"a {kind} object")
     return dict(document)
 

@@ -35,6 +35,8 @@ SIX = tuple(f"{where}.{kind}" for where in ("within", "across") for kind in Leve
 SIX_NAMES = (*SIX, *NAMES[3:])
 BOUNDS = ("clean", "difficult", "removal", "margin", "temperature")
 MOST_POINTS = 1_000_000
+SMALLEST = Decimal("1e-30")  # beside 0, in a range; beyond, its arithmetic is no longer exact, nor means anything
+EXPONENTS = f"0, or magnitudes from {SMALLEST:.0e} to {LARGEST_SIZE:.0e}"
 CHUNK = 8192  # points at a time: what is computed about them stays in the processor's cache
 Array = NDArray[np.float64]
 Table = dict[str, NDArray[Any]]
@@ -368,7 +370,9 @@ def parse_sweep(text: str, known: Sequence[str] = (*NAMES[:3], *SIX_NAMES)) -> S
     except (ValueError, InvalidOperation):
         raise ParameterError("sweep", text, "the form NAME=START:STOP:STEP") from None
     require(all(number.is_finite() for number in (start, stop, step)), "sweep", text, "finite numbers")
-    require(float(step) > 0, f"step of {name}", step, "step > 0")
+    sizes = (number.copy_abs() for number in (start, stop, step) if number)
+    require(all(SMALLEST <= size <= LARGEST_SIZE for size in sizes), "sweep", text, EXPONENTS)
+    require(step > 0, f"step of {name}", step, "step > 0")
     require(start <= stop, f"stop of {name}", stop, f"stop >= start = {start}")
     points = (stop - start) / step + 1
     require(points < MOST_POINTS + 1, f"points of {name}", f"{points:.3g}", f"at most {MOST_POINTS}")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 
-from theory.checks import ParameterError, require, require_integer
+from theory.checks import JOBS, ParameterError, require
 from theory.engine import HERE, STOPPED, Pool, Processes
 from theory.locks import locked
 
@@ -39,13 +39,13 @@ def workers(jobs: int = 1, scheduler: str | None = None, out: Path | None = None
     Raises
     ------
     ParameterError
-        If jobs is no positive integer, another process has the folder, there is no such cluster, or one of its
+        If jobs is no integer from 1 to 1024, another process has the folder, there is no such cluster, or one of its
         workers has another version of this package or does not see the folder; later, if a worker is killed or the
         cluster is lost.
     SystemExit
         With code 143, on SIGTERM.
     """
-    jobs = require_integer("jobs", jobs, 1)
+    JOBS.require("jobs", jobs)
     require(scheduler is None or jobs == 1, "jobs", jobs, "no --jobs beside --scheduler")
     lock: AbstractContextManager[Path | None] = nullcontext() if out is None else locked(out)
     with _leaving_on_request(), lock as seen, _pool(jobs, scheduler, seen) as pool:

@@ -25,8 +25,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.arrays import read_array, read_npz
 from theory.checks import ParameterError, require, require_share
-from theory.files import unreadable
 from theory.params import GraphParameters
 from theory.spectrum import require_augmentation_graph
 
@@ -255,20 +255,13 @@ def load_measured(path: Path) -> MeasuredWorld:
         If the files cannot be read, or as ``measured``.
     """
     path = Path(path)
-    try:
-        if path.suffix == ".npy":
-            return measured(np.load(path), np.load(path.with_suffix(".labels.npy")))
-        with np.load(path) as file:
-            missing = [name for name in ("features", "labels") if name not in file]
-            if missing:
-                raise ParameterError(f"{path} lacks {', '.join(missing)}")
-            return measured(file["features"], file["labels"])
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except (ValueError, AttributeError) as error:
-        if isinstance(error, ParameterError):
-            raise
-        raise ParameterError(f"{path} is no .npz or .npy file: {error}") from error
+    if path.suffix == ".npy":
+        return measured(read_array(path), read_array(path.with_suffix(".labels.npy")))
+    found = read_npz(path)
+    missing = [name for name in ("features", "labels") if name not in found]
+    if missing:
+        raise ParameterError(f"{path} lacks {', '.join(missing)}")
+    return measured(found["features"], found["labels"])
 
 
 def unit_rows(rows: Array) -> Array:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from empirical.arms import ARMS, NotApplicable, pair_remedy
+from empirical.choices import FEWEST_ROWS
 from empirical.compare.presets import Experiment
 from empirical.compare.report import write_report
 from empirical.compare.saved import claim, folder, write_reasons
@@ -131,6 +132,8 @@ def check_data(experiment: Experiment, running: Running) -> None:
     require(s.dim < count, "dim", s.dim, f"dim < {count}, the training images")
     require(s.batch <= count, "batch", s.batch, f"batch <= {count}, the training images")
     make_fabric(s, running)
+    enough = f"at least {FEWEST_ROWS} labelled images, which the plan is measured on"
+    require(int(sizes.sum()) >= FEWEST_ROWS, "train", int(sizes.sum()), enough)
     require(int(sizes.min()) >= 4, "train", count, f"at least 4 images in each of the {classes} classes")
     if experiment.labels_per_class is not None:
         require_integer("labels_per_class", experiment.labels_per_class, 1, int(sizes.min()))

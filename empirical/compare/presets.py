@@ -10,7 +10,7 @@ from empirical.arms import ARMS, Given, pair_remedy
 from empirical.choices import NOT_NEGATIVE, SCORES
 from empirical.evaluate.protocol import Protocol
 from empirical.train.settings import Settings
-from theory.checks import ParameterError, require, require_integer, require_known, require_share
+from theory.checks import RUNS, ParameterError, require, require_known, require_share
 from theory.kinds import Pairing
 from theory.plan import Plan
 from theory.sizes import NO_REMEDY
@@ -74,7 +74,7 @@ class Experiment:
             raise ParameterError(
                 f"arms {','.join(self.arms)}: baseline is missing, against which all others are compared"
             )
-        require_integer("seeds", self.seeds, 1)
+        RUNS.require("seeds", self.seeds)
         require(bool(self.omegas), "omegas", "", "at least one value")
         require(len(set(self.omegas)) == len(self.omegas), "omegas", self.omegas, "no value twice")
         for omega in self.omegas:

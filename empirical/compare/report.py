@@ -43,6 +43,7 @@ from empirical.statistics import (
     mean_interval,
     paired,
 )
+from theory.checks import sound
 from theory.command import format_number
 from theory.files import json_text, write_together
 from theory.kinds import Pairing
@@ -50,6 +51,7 @@ from theory.plan import LEVELS, MEASURED, THREE_LEVEL, Plan, Profile, grouped
 from theory.sharper import SharperBounds, flipped_labels, sharper_bounds
 from theory.sizes import LABELS as SIZE_LABELS
 from theory.sizes import NAMES as SIZE_NAMES
+from theory.tables import csv_text
 
 UNDECIDED = {WITHIN_NOISE: ": within noise, neither confirmed nor refuted", NO_VERDICT: " (one seed: no verdict)"}
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
@@ -74,12 +76,13 @@ def write_report(out: Path) -> Path:
         If the folder holds no experiment, or one that is not finished.
     """
     out = Path(out)
-    experiment = load_experiment(out)
-    conditions = [read_condition(out, omega) for omega in experiment.omegas]
-    runs = load_runs(out, experiment)
-    require_finished(out, experiment, conditions, runs)
-    summary = summarise(runs, experiment, conditions)
-    table, page = runs.to_csv(index=False), render(runs, experiment, conditions, summary)
+    with sound(f"results in {out}"):
+        experiment = load_experiment(out)
+        conditions = [read_condition(out, omega) for omega in experiment.omegas]
+        runs = load_runs(out, experiment)
+        require_finished(out, experiment, conditions, runs)
+        summary = summarise(runs, experiment, conditions)
+        table, page = csv_text(runs), render(runs, experiment, conditions, summary)
     write_together({out / "results.csv": table, out / "results.json": json_text(summary), out / "report.html": page})
     return out / "report.html"
 

@@ -11,7 +11,7 @@ from empirical.data.digests import digests
 from empirical.evaluate import protocol
 from empirical.train.settings import Settings
 from theory import files
-from theory.checks import require
+from theory.checks import require, sound
 from theory.files import read_document, write_json
 
 EXPERIMENT_SCHEMA = "difficult-examples/experiment/2"
@@ -46,9 +46,10 @@ def load_experiment(out: Path) -> Experiment:
     """The experiment recorded in a folder."""
     keys = set(Experiment.__dataclass_fields__)
     found = read_document(out / "experiment.json", EXPERIMENT_SCHEMA, keys, EARLIER, {files.DATA})
-    fields = {name: found[name] for name in keys}
-    lists = {"arms": tuple(fields["arms"]), "omegas": tuple(fields["omegas"])}
-    return Experiment(**{**fields, **lists, "base": Settings.from_json(fields["base"])})
+    with sound(str(out / "experiment.json")):
+        fields = {name: found[name] for name in keys}
+        lists = {"arms": tuple(fields["arms"]), "omegas": tuple(fields["omegas"])}
+        return Experiment(**{**fields, **lists, "base": Settings.from_json(fields["base"])})
 
 
 def write_reasons(out: Path, omega: float, reasons: Mapping[str, str]) -> None:

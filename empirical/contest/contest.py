@@ -31,6 +31,7 @@ from empirical.train.logs import environment
 from theory.checks import ParameterError, require
 from theory.engine import HERE, Pool, report
 from theory.files import belongs_to, claim, json_text, read_json, write_json, write_together
+from theory.tables import csv_text, restored
 
 SCHEMA, SETTINGS_SCHEMA = "difficult-examples/contest/1", "difficult-examples/contest-settings/1"
 VIEWED, VIEWS = 2_000, 3  # labelled images of which augmented views are encoded, views of each
@@ -211,8 +212,9 @@ def collect(bench: Bench, recipes: Sequence[Recipe]) -> pd.DataFrame:
 
 def publish(bench: Bench, recipes: Sequence[Recipe], skipped: dict[str, str], stem: Path) -> tuple[Path, Path]:
     """Write ``stem``.csv, one row a set, and ``stem``.json: settings, what was left out, the tables; the two paths."""
-    written = collect(bench, recipes).to_csv(index=False, float_format="%.6g")
-    rows, settings = pd.read_csv(StringIO(written)), _settings(bench)  # so that the table follows from the file
+    written = csv_text(collect(bench, recipes), "%.6g")
+    rows = restored(pd.read_csv(StringIO(written)))  # so that the table follows from the file
+    settings = _settings(bench)
     likes = rows[~rows.family.isin(UNLIKE)]
     document = {
         "schema": SCHEMA,

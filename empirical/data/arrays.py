@@ -1,4 +1,4 @@
-"""Arrays in numpy's formats, read with one clear error for whatever is wrong with a file."""
+"""Arrays of integers and labels, and several files as one; the files themselves are read by ``theory.arrays``."""
 
 from __future__ import annotations
 
@@ -13,29 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from empirical.data.labels import as_labels
-from theory.archives import require_modest
+from theory.arrays import load_arrays, read_array, read_npz
 from theory.checks import ParameterError, require
-from theory.files import unreadable, write_bytes
+from theory.files import write_bytes
+
+__all__ = [
+    "array_bytes",
+    "find_files",
+    "read_array",
+    "read_integers",
+    "read_labels",
+    "read_npz",
+    "require_arrays",
+    "save_array",
+]
 
 Vector = NDArray[np.int64]
-
-
-def read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    """All arrays of an .npz file; ParameterError if it is not one."""
-    found = _load(path)
-    require(isinstance(found, dict), "file", path, "an .npz file of arrays")
-    return dict(found)
-
-
-def read_array(path: Path, *shape: int | None) -> NDArray[Any]:
-    """The array of an .npy file; ParameterError if it is none, or of another shape (None: any length)."""
-    found = _load(path)
-    if not isinstance(found, np.ndarray):
-        raise ParameterError(f"cannot read {path}: it is no .npy file of one array")
-    fits = len(found.shape) == len(shape) and all(n in (None, m) for n, m in zip(shape, found.shape, strict=True))
-    expected = f"shape ({', '.join('any' if n is None else str(n) for n in shape)})"
-    require(not shape or fits, str(path), f"shape {found.shape}", expected)
-    return found
 
 
 def require_arrays(path: Path, found: Mapping[str, NDArray[Any]], names: Collection[str]) -> None:
@@ -87,7 +80,7 @@ def array_bytes(array: NDArray[Any]) -> bytes:
 
 
 def _one_array(name: str, path: Path) -> NDArray[Any]:
-    found = _load(path)
+    found = load_arrays(path)
     if not isinstance(found, np.ndarray):
         raise ParameterError(f"{name} {path}: not an .npy file of one array")
     return found
@@ -103,21 +96,3 @@ def _integers(name: str, path: Path) -> Vector:
 def _natural(path: str) -> tuple[list[str | int], str]:
     parts = re.split(r"([0-9]+)", path)  # text and numbers take turns
     return [int(part) if index % 2 else part for index, part in enumerate(parts)], path
-
-
-def _load(path: Path) -> Any:
-    try:
-        require_modest(path)
-        found = np.load(path, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return found
-        with found:
-            return dict(found)
-    except ParameterError:
-        raise
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
-        with path.open("rb") as file:
-            ours = file.read(2) in (b"\x93N", b"PK")
-        raise ParameterError(f"cannot read {path}: {error if ours else 'it is no .npy or .npz file'}") from error

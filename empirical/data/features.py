@@ -7,6 +7,8 @@ where BLAS runs as many threads).
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -19,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from empirical.data.copies import first_copies, row_hashes
-from theory.checks import ParameterError, require
-from theory.files import unreadable
+from theory.checks import ParameterError, require, shortened
+from theory.files import require_readable, unreadable
 from theory.worlds import unit_rows
 
 CHUNK_VALUES = 1 << 24
@@ -264,16 +266,21 @@ def _piece(
 
 def _file(path: Path) -> Piece:
     """All rows of an .npy file, after reading its header only."""
+    require_readable(path)
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that numpy reads all the same
             version = np.lib.format.read_magic(file)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, fortran, dtype = read(file)
             offset = file.tell()
     except OSError as error:
         raise unreadable(path, error) from error
-    except ValueError as error:
+    except Exception as error:  # numpy raises many kinds for a damaged header
         problem = "is not an .npy file" if path.stat().st_size else "is empty"
         raise ParameterError(f"{path} {problem}") from error
+    needed, there = math.prod(shape) * dtype.itemsize, path.stat().st_size - offset
+    short = f"{there:,} bytes of values"
+    require(needed <= there, str(path), short, f"as many as its header says, {shortened(needed)}: it is cut short")
     require(not fortran, str(path), "Fortran order", "C order (np.save(path, np.ascontiguousarray(x)))")
     return _piece(str(path), path, shape, dtype, offset)

@@ -6,11 +6,11 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from empirical.data.reading import Note, note
-from theory.checks import ParameterError
-from theory.files import unreadable
+from theory.checks import ParameterError, require
+from theory.files import read_text, unreadable
 
 IMAGE_SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
@@ -245,7 +245,10 @@ def _every_fifth_for_testing(root: Path, files: Iterable[tuple[Path, str]]) -> t
 def _annotated_files(annotations: Path) -> Labelled:
     """Tiny-ImageNet's validation images: lines of file name, class, and a bounding box."""
     try:
-        lines = [line.split("\t") for line in annotations.read_text(encoding="utf-8").splitlines() if line]
-        return [(annotations.parent / "images" / line[0], line[1]) for line in lines]
-    except (OSError, UnicodeDecodeError, IndexError) as error:
+        lines = [line.split("\t") for line in read_text(annotations).splitlines() if line]
+        found = [(line[0], line[1]) for line in lines]
+    except (ParameterError, IndexError) as error:
         raise ParameterError(f"cannot read {annotations}: lines of file name, tab, class are expected") from error
+    for name, _ in found:  # which is no path out of the folder
+        require(PurePath(name).name == name and "\0" not in name, f"name in {annotations}", name, "a file's name")
+    return [(annotations.parent / "images" / name, label) for name, label in found]

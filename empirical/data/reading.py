@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from theory.checks import printable
 from theory.files import write_json
 
 READING = "reading.json"  # beside the results of a run
@@ -34,9 +35,7 @@ class Note:
 
     def __str__(self) -> str:
         more = ", …" if self.count > len(self.names) else ""
-        names = ", ".join(
-            name.encode("unicode_escape").decode() if not name.isprintable() else name for name in self.names
-        )
+        names = ", ".join(map(printable, self.names))
         return f"{self.count:,} {self.what}" + (f" ({names}{more})" if self.names else "")
 
 
@@ -93,7 +92,7 @@ class Reading:
         found = [f"read {self.source}: " + (f"{kinds}, " if kinds else "") + whole]
         for kind, notes in (("skipped", self.skipped), ("converted", self.converted), ("noted", self.noted)):
             found += [f"{kind} {_joined(notes)}"] if notes else []
-        return "; ".join(found)
+        return printable("; ".join(found))
 
     def with_notes(
         self, skipped: Sequence[Note] = (), converted: Sequence[Note] = (), noted: Sequence[Note] = ()

@@ -10,6 +10,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -204,7 +205,7 @@ def from_torchvision(kind: str, root: Path) -> Source:
     choices = (
         ({"split": "train+unlabeled"}, {"split": "test"}) if kind == "stl10" else ({"train": True}, {"train": False})
     )
-    parts = []
+    parts, there = [], root.exists()
     for choice in choices:
         try:
             try:
@@ -212,6 +213,9 @@ def from_torchvision(kind: str, root: Path) -> Source:
             except RuntimeError:  # it is not there
                 found = which(root, download=True, **choice)
         except Exception as error:  # a download fails in many ways
+            if not there:
+                with suppress(OSError):  # something of it has come
+                    root.rmdir()
             reason = " ".join(str(error).split())
             raise ParameterError(f"cannot load {kind} from {root}, nor download it: {reason}") from error
         pixels = torch.from_numpy(found.data) if kind == "stl10" else _channels_first(found.data)

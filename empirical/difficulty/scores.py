@@ -30,9 +30,10 @@ from empirical.profile.measurement import (
     smallest_gaps,
 )
 from empirical.selection import difficult_pairs, rank_band
-from theory.checks import require, require_integer, require_known, require_share
+from theory.checks import RUNS, require, require_integer, require_known, require_share
 from theory.files import json_text, write_together
 from theory.plan import Plan, Profile, plan_from_profile
+from theory.tables import csv_text
 
 SCHEMA = "difficult-examples/difficulty/1"
 FILES = ("scores.csv", "difficult.npy", "pairs.csv", "grid.png", "summary.json")
@@ -78,7 +79,7 @@ def flag_shares(
         Share of each sample's pairs that were flagged, shape (N,).
     """
     batch = require_integer("batch", batch, 2)
-    rounds = require_integer("rounds", rounds, 1)
+    RUNS.require("rounds", rounds)
     generator = np.random.default_rng(seed)
     orders = [generator.permutation(features.rows) for _ in range(rounds)]
     flagged, pairs = reduce(np.add, mapper(partial(_count_flagged, features, (pos_high, pos_low), batch), orders))
@@ -418,7 +419,7 @@ class Criteria:
         NOT_NEGATIVE.require("redundancy", self.redundancy)
         require(self.by == "sas" or self.redundancy == 0, "redundancy", self.redundancy, "0 unless by = sas")
         require_integer("batch", self.batch, 2)
-        require_integer("rounds", self.rounds, 1)
+        RUNS.require("rounds", self.rounds)
         require_integer("pairs", self.pairs, 1)
         if self.classes is not None:
             require_integer("classes", self.classes, 2)
@@ -640,4 +641,4 @@ def export(
 def _csv(columns: dict[str, NDArray[Any]]) -> str:
     import pandas as pd
 
-    return str(pd.DataFrame(columns).to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    return csv_text(pd.DataFrame(columns), "%.6g")

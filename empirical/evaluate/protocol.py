@@ -8,7 +8,7 @@ from typing import Any
 
 from empirical.choices import COUNT, POSITIVE, PROTOCOLS
 from empirical.paper import STATED, stated
-from theory.checks import require, require_known
+from theory.checks import RUNS, require, require_known
 
 STEPS = {"sgd": (256, 0.1), "both": (256, 0.1), "adnce": (512, 1e-3)}  # batch, learning rate
 ELSEWHERE = "cifar10"  # whose settings other data have under ``paper``
@@ -46,7 +46,7 @@ class Protocol:
 
     def __post_init__(self) -> None:
         require_known("protocol", self.probe, PROTOCOLS)
-        COUNT.require("draws", self.draws)
+        RUNS.require("draws", self.draws)
         COUNT.require("knn_k", self.k)
         POSITIVE.require("knn_tau", self.tau)
         if self.labels_per_class is not None:

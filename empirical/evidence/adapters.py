@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -31,7 +30,7 @@ from empirical.profile.measurement import measure_network, probe_gaps, smallest_
 from empirical.train.loop import train
 from empirical.train.settings import Settings
 from theory.engine import report
-from theory.files import write_bytes
+from theory.files import read_table, write_bytes
 from theory.plan import Plan, plan_from_profile
 
 STEPS = 95  # at least, of every run: five epochs of 5,000 images
@@ -181,7 +180,7 @@ def trained(s: Settings) -> tuple[Network, dict[str, float]]:
     """A trained network in evaluation mode, and the numbers of its last epoch."""
     with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         network = train(s, Path(folder) / "run").eval()
-        last = pd.read_csv(Path(folder) / "run" / "metrics.csv").iloc[-1]
+        last = read_table(Path(folder) / "run" / "metrics.csv").iloc[-1]
     return network, {name: float(last[name]) for name in LAST_EPOCH if name in last}
 
 

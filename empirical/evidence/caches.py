@@ -102,13 +102,14 @@ def _pool(bench: Bench, source: str, out: Path, tuning: bool) -> Path:
     if path.exists() and ":" not in source:  # which might have to be downloaded
         return path
     images = load(source, image_size=TRASHNET_SIDE if source.startswith("folder:") else None)
-    images.reading.announce()
     data = digests(images)
     if path.exists():
         require_same_data(_origin(path), data, path)
+        images.reading.announce()
         return path
     labels = images.y_train.numpy()
     train, evaluated = rows_of(bench.split, labels, tuning)
+    images.reading.announce()
     x, y = _pixels(images.x_train, evaluated), labels[evaluated]
     if not tuning:
         x = np.concatenate([_pixels(images.x_test, np.arange(len(images.y_test))), x])

@@ -5,7 +5,6 @@ The judgements (CIFAR-10H, CIFAR-10N) are for non-commercial use, are no part of
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from empirical.choices import ROUNDS, SHARE
 from empirical.data import take
-from empirical.data.arrays import read_npz
+from empirical.data.arrays import read_npz, require_arrays
 from empirical.data.features import Features
 from empirical.encoders import extract
 from empirical.evidence.adapters import WARMUP_SEED, Task, settings_of, trained
@@ -364,8 +363,10 @@ def look(what: PeopleTask) -> None:
     s = settings_of(task, task.seeds[0])
     images = s.images()
     labels, official = images.y_train.numpy(), len(people.counts)
-    with np.load(task.views) as views, np.load(what.pool) as pool:
-        judged = people.training.take(pool["rows_train"][views["rows"]])
+    views, pool = read_npz(task.views), read_npz(what.pool)
+    require_arrays(task.views, views, ("rows",))
+    require_arrays(what.pool, pool, ("rows_train",))
+    judged = people.training.take(pool["rows_train"][views["rows"]])
     require_same_images(judged, labels)
     test_labels = images.y_test.numpy()[:official]
     agreement = people.agreement(test_labels)
@@ -472,8 +473,7 @@ def published(stem: Path) -> bool:
 
 
 def _read(stem: Path) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = json.loads(stem.with_name(stem.name + FILE).read_text(encoding="utf-8"))
-    return found
+    return read_json(stem.with_name(stem.name + FILE), "gaps", "pairs", "scratch")
 
 
 def ambiguous_images(stem: Path) -> str:

@@ -18,6 +18,7 @@ from empirical.evidence.design import CHECKS, IDENTITY, Claim, families, planned
 from empirical.published import read_published
 from theory.checks import ParameterError, require
 from theory.files import json_text, read_json, write_together
+from theory.tables import csv_text
 
 SCHEMA = "difficult-examples/evidence/1"
 ENVIRONMENT = "environment.json"  # in the folder of all results, of the machine that began them
@@ -110,7 +111,7 @@ def publish(out: Path, stem: Path) -> list[Path]:
         "claims": {name: [_needed(results, claim) for claim in claims] for name, claims in families().items()},
     }
     table, summary = stem.with_suffix(".csv"), stem.with_suffix(".json")
-    write_together({table: runs.to_csv(index=False, float_format="%.6g"), summary: json_text(document)})
+    write_together({table: csv_text(runs, "%.6g"), summary: json_text(document)})
     written = [table, summary]
     if (out / "theory").is_dir():
         from empirical.evidence.theory import publish_theory
@@ -185,7 +186,7 @@ def finished(needed: dict[str, Any]) -> bool:
 
 def load_evidence(stem: Path) -> Evidence:
     """Published results; ParameterError if they are not there, or of another design."""
-    runs, document = read_published(stem, SCHEMA)
+    runs, document = read_published(stem, SCHEMA, "set", "seed", "accuracy")
     for name, claims in families().items():
         found = [(c["larger"], c["smaller"]) for c in document["claims"].get(name, ())]
         wanted = [(c.larger, c.smaller) for c in claims]

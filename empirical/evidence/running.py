@@ -16,6 +16,7 @@ from empirical.evidence.published import ENVIRONMENT
 from theory.checks import ParameterError
 from theory.engine import Pool
 from theory.files import json_text, read_json, write_json, write_together
+from theory.tables import csv_text
 
 EXAMINED = 3  # training sets on which levels and bounds are measured
 Sources = Mapping[str, str]  # of each data set of ``SPLITS``, see ``empirical.data.load``
@@ -137,7 +138,7 @@ def tune(benches: Iterable[str], sources: Sources, out: Path, pool: Pool, bar: B
         pool.run(execute, todo, [len(task.seeds) for task in todo], desc=f"tuning on {name}", unit="run")
         tables.append(tuning.table(tried))
         documents[bench.data] = tuning.chosen(name, c, tables[-1]).to_json()
-        table = pd.concat(tables).to_csv(index=False, float_format="%.6g")
+        table = csv_text(pd.concat(tables), "%.6g")
         write_together({out / "tuning.csv": table, out / "choices.json": json_text(documents)})
 
 

@@ -34,6 +34,7 @@ from theory.engine import Pool
 from theory.files import read_json, read_table, write_json, write_text, write_together
 from theory.plan import LEVELS, SPACES, Estimate, Profile, Space
 from theory.sharper import dense_spread
+from theory.tables import csv_text
 from theory.worlds import unit_rows
 
 SEED = 10  # the first confirmatory one: these runs are trained again, and no number of theirs is chosen by it
@@ -61,6 +62,8 @@ PREDICTORS = {
     "encoder_alpha": ("α̂ before the projector", 1),
 }  # column: words, sign of the association with accuracy that the theory expects
 TABLE, LEVELS_TABLE = "_theory.csv", "_levels.csv"  # after the stem of published files
+RUN = ("set", "accuracy", "predicted", "predicted_two", "predicted_two_low", "predicted_two_high", *PREDICTORS)
+EPOCH = ("epoch", *(f"{space}_gap{end}" for space in SPACES for end in ("", "_low", "_high")))
 
 # --- one run ---------------------------------------------------------------------------------------
 
@@ -219,7 +222,7 @@ def follow(task: Task) -> None:
         for name, space in found.spaces.items():
             row |= level_cells(name, space)
         rows.append(row)
-    write_text(followed(task), pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))
+    write_text(followed(task), csv_text(pd.DataFrame(rows), "%.6g"))
 
 
 # --- all runs --------------------------------------------------------------------------------------
@@ -288,7 +291,7 @@ def publish_theory(out: Path, stem: Path) -> tuple[Path, Path]:
     """Write ``stem``_theory.csv and ``stem``_levels.csv; returns the two paths."""
     table, levels = (stem.with_name(stem.name + end) for end in (TABLE, LEVELS_TABLE))
     found = {table: collect(out), levels: collect_levels(out)}
-    write_together({path: rows.to_csv(index=False, float_format="%.6g") for path, rows in found.items()})
+    write_together({path: csv_text(rows, "%.6g") for path, rows in found.items()})
     return table, levels
 
 
@@ -301,7 +304,8 @@ def published(stem: Path) -> bool:
 
 
 def _read(stem: Path, end: str) -> pd.DataFrame:
-    return pd.read_csv(stem.with_name(stem.name + end))
+    numbers = RUN if end == TABLE else EPOCH
+    return read_table(stem.with_name(stem.name + end), *numbers)
 
 
 class Ranking(NamedTuple):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from theory.checks import ParameterError
 from theory.command import Parser, output, run
-from theory.files import missing, require_writable, write_text
+from theory.files import missing, read_text, require_writable, write_text
 
 STEM = Path("results/evidence")
 
@@ -46,7 +46,7 @@ def _command(args: Namespace) -> None:
     if not args.page.is_file():
         raise ParameterError(f"--page {args.page}: {missing(args.page)}")
     require_writable(args.page)
-    write_text(args.page, filled(args.page.read_text(encoding="utf-8"), found, args.prefix))
+    write_text(args.page, filled(read_text(args.page), found, args.prefix))
 
 
 if __name__ == "__main__":

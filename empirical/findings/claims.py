@@ -41,6 +41,7 @@ PREDICTORS = {
     "delta": "labelling error δ̂ alone",
     "gap": "γ̂ − β̂ before the projector",
 }
+NUMBERS = ("seed", PRIMARY, "encoder_gamma", "encoder_beta", *(name for name in PREDICTORS if name != "gap"))
 SWEPT = {"tau": "τ", "batch": "batch of"}  # settings, which are also parts of the study
 REPRODUCED, CONTRADICTED, NOISE, UNTESTED = "reproduced", "not reproduced", WITHIN_NOISE, "not tested"
 
@@ -93,7 +94,7 @@ CLAIMS = (
 
 def load(stem: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The table and the summary of a study; ParameterError if they are not there."""
-    runs, summary = read_published(stem, SCHEMA)
+    runs, summary = read_published(stem, SCHEMA, *NUMBERS)
     return runs.assign(gap=runs.encoder_gamma - runs.encoder_beta), summary
 
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from empirical.evidence.published import SCHEMA
+from theory.checks import sound
 from theory.files import has_schema
 
 
@@ -15,22 +17,26 @@ def tables(stem: Path) -> dict[str, str]:
     Raises
     ------
     ParameterError
-        If STEM.csv and STEM.json are neither.
+        If STEM.csv and STEM.json are neither, or lack what a table needs.
     """
-    from empirical.evidence.published import SCHEMA
+    with sound(f"{stem}.csv and {stem}.json"):
+        return _of_evidence(stem) if has_schema(stem.with_suffix(".json"), SCHEMA) else _of_study(stem)
 
-    if has_schema(stem.with_suffix(".json"), SCHEMA):
-        from empirical.evidence import people, theory
-        from empirical.evidence.published import load_evidence
-        from empirical.evidence.tables import TABLES as EVIDENCE
 
-        evidence = load_evidence(stem)
-        found = {name: build(evidence) for name, build in EVIDENCE.items()}
-        if theory.published(stem):
-            found |= {name: table(stem) for name, table in theory.TABLES.items()}
-        if people.published(stem):
-            found |= {name: table(stem) for name, table in people.TABLES.items()}
-        return found
+def _of_evidence(stem: Path) -> dict[str, str]:
+    from empirical.evidence import people, theory
+    from empirical.evidence.published import load_evidence
+    from empirical.evidence.tables import TABLES
+
+    evidence = load_evidence(stem)
+    found = {name: build(evidence) for name, build in TABLES.items()}
+    for part in (theory, people):
+        if part.published(stem):
+            found |= {name: build(stem) for name, build in part.TABLES.items()}
+    return found
+
+
+def _of_study(stem: Path) -> dict[str, str]:
     from empirical.findings.claims import TABLES, load
 
     study = load(stem)

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from empirical.choices import SHARE
+from empirical.choices import FEWEST_ROWS, SHARE
 from empirical.data import Images, image_copies, several_sources, subset, take
-from empirical.data.copies import copied, first_copies
+from empirical.data.copies import copied, first_copies, row_hashes
 from empirical.data.features import Chunk, Features, Mapper
 from empirical.data.labels import UNLABELLED, as_labels, small_classes
 from empirical.data.reading import note
@@ -29,7 +29,6 @@ from theory.worlds import unit_rows
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
-FEWEST_ROWS = 20  # fewer leave the bootstrap without pairs
 PROBE_ROWS = 10_000  # labels that each of the two probes sees
 CLUSTERED_ROWS, SILHOUETTE_ROWS, MOST_CLASSES = 5_000, 2_000, 200  # to estimate the number of classes
 
@@ -265,6 +264,11 @@ def estimate_classes(features: Features, seed: int = 0) -> ClassEstimate:
     Clusters and silhouettes of 5,000 and 2,000 unit rows; candidates are 2, 3, … and from 10 on a fifth apart,
     up to 200 and to a tenth of the rows. It finds classes that are clusters; classes that overlap count as one.
 
+    Raises
+    ------
+    ParameterError
+        If all rows are the same.
+
     References
     ----------
     Rousseeuw, "Silhouettes: a graphical aid to the interpretation and validation of cluster analysis", 1987.
@@ -275,7 +279,11 @@ def estimate_classes(features: Features, seed: int = 0) -> ClassEstimate:
     order = np.random.default_rng(seed).permutation(features.rows)
     rows = features.take(order[:CLUSTERED_ROWS])
     scored = rows[:SILHOUETTE_ROWS]
-    candidates, largest = [2], min(MOST_CLASSES, len(scored) // 10)
+    different = len(np.unique(row_hashes(rows)))
+    require(
+        different >= 2, "features", "copies of one row", "at least two rows that differ, in which classes are sought"
+    )
+    candidates, largest = [2], min(MOST_CLASSES, len(scored) // 10, different)
     while (following := max(candidates[-1] + 1, round(1.2 * candidates[-1]))) <= largest:
         candidates.append(following)
     silhouettes = {}

@@ -25,6 +25,7 @@ from theory.graph import SimilarityGraph
 from theory.kinds import has_gamma
 from theory.params import GraphParameters
 from theory.sizes import SPLIT, Cosines, Sizes, optimum, perfect
+from theory.tables import csv_text
 from theory.workers import workers
 
 Array = NDArray[np.float64]
@@ -247,7 +248,7 @@ def check(runs: Sequence[Settings], out: Path, jobs: int = 1, scheduler: str | N
         for row in closed
     ]
     table = pd.DataFrame(rows).astype({"dim": "Int64"})
-    write_text(out / TABLE, table.to_csv(index=False, float_format="%.6g"))
+    write_text(out / TABLE, csv_text(table, "%.6g"))
     return table
 
 

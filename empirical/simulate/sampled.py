@@ -36,6 +36,7 @@ from theory.graph import SimilarityGraph
 from theory.kinds import paper_weights
 from theory.params import GraphParameters
 from theory.simulate import write_results
+from theory.tables import csv_text
 from theory.workers import workers
 
 SCHEMA = "difficult-examples/simulation/1"
@@ -413,7 +414,7 @@ def _collect(settings: Settings, place: Path) -> Any:
         frame.insert(0, "seed", seed)
         frames.append(frame)
     results = pd.concat(frames, ignore_index=True)
-    write_text(place / "results.csv", results.to_csv(index=False))
+    write_text(place / "results.csv", csv_text(results))
     return results
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from theory.channel import Channel
-from theory.checks import ParameterError, is_finite, require, require_integer
+from theory.checks import RUNS, ParameterError, is_finite, require, require_integer
 from theory.files import read_toml
 from theory.mitigation import target
 from theory.params import GraphParameters
@@ -74,7 +74,7 @@ class Settings:
         require(self.remedy in REMEDIES, "remedy", self.remedy, "one of " + ", ".join(REMEDIES))
         require_integer("steps", self.steps, 1)
         require_integer("batch", self.batch, 2)
-        require_integer("seeds", self.seeds, 1)
+        RUNS.require("seeds", self.seeds)
         for name in ("lr", "tau", "sigma"):
             value = getattr(self, name)
             require(is_finite(value) and value > 0, name, value, f"a finite {name} > 0")

@@ -68,9 +68,11 @@ def _command(args: Namespace) -> None:
     stem = args.publish or args.out / "study"
     require_writable(stem.with_suffix(".csv"))
     settings, running = settings_from_arguments(args, SCALES[args.scale]), Running(**given(args, Running))
-    from empirical.study.study import Study, publish, run_part
+    from empirical.study.study import Study, check_part, publish, run_part
 
     study = Study(settings, args.out, running, args.protocol, args.knn_k, args.knn_tau)
+    for part in args.parts:  # before the first one runs for hours
+        check_part(study, part, args.seeds)
     with workers(**chosen_workers(args), out=args.out) as pool:
         for part in args.parts:
             run_part(study, part, args.seeds, pool)

@@ -26,11 +26,12 @@ from empirical.study.parts import PARTS, Condition, Part
 from empirical.train.logs import read_result
 from empirical.train.settings import ALONE, Running, Settings
 from theory.bounds import error_bounds
-from theory.checks import ParameterError, require_integer, require_known
+from theory.checks import RUNS, ParameterError, require_known, sound
 from theory.engine import HERE, Pool
 from theory.files import json_text, read_json, read_table, write_together
 from theory.plan import LEVELS, SPACES, THREE_LEVEL, Plan, Profile
 from theory.spectrum import nth_mode, spectrum
+from theory.tables import csv_text
 
 SCHEMA = "difficult-examples/study/1"
 STABILITY_BATCHES = (64, 128, 256, 512, 1024)
@@ -122,16 +123,28 @@ def run_part(study: Study, name: str, seeds: int | None = None, pool: Pool = HER
     ParameterError
         If a value is out of range, or the folder holds a study with other settings.
     """
-    require_known("part", name, PARTS)
-    part = PARTS[name]
-    seeds = require_integer("seeds", part.seeds if seeds is None else seeds, 1)
-    check_data(study.experiment, study.running)
-    for condition in part.conditions:
-        replace(study.base, omega=condition.omega, **condition.settings)  # which checks them
+    part, seeds = PARTS[name], check_part(study, name, seeds)
     claim(study.experiment, study.out)
     study.base.original_images().reading.tell(study.out)
     run_tasks([study.warmup], pool, "warm-up")
     run_tasks(list(study.tasks(part, seeds)), pool, name)
+
+
+def check_part(study: Study, name: str, seeds: int | None = None) -> int:
+    """Refuse, before anything is written, a part that could not be run to its end; returns its runs per condition.
+
+    Parameters and errors are those of ``run_part``.
+    """
+    require_known("part", name, PARTS)
+    part = PARTS[name]
+    check_data(study.experiment, study.running)
+    for condition in part.conditions:
+        settings = replace(study.base, omega=condition.omega, **condition.settings)  # which checks them
+        if condition.settings:
+            check_data(replace(study.experiment, base=settings), study.running)
+    runs = part.seeds if seeds is None else seeds
+    RUNS.require("seeds", runs)
+    return runs
 
 
 # --- results ---------------------------------------------------------------------------------------
@@ -273,6 +286,7 @@ def summary(study: Study) -> dict[str, Any]:
 def publish(study: Study, stem: Path) -> tuple[Path, Path]:
     """Write ``stem``.csv, one row a run, and ``stem``.json, the summary; returns the two paths."""
     table, document = stem.with_suffix(".csv"), stem.with_suffix(".json")
-    written = collect(study).to_csv(index=False, float_format="%.6g")
-    write_together({table: written, document: json_text(summary(study))})
+    with sound(f"results in {study.out}"):
+        written, found = csv_text(collect(study), "%.6g"), json_text(summary(study))
+    write_together({table: written, document: found})
     return table, document

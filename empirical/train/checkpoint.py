@@ -16,8 +16,8 @@ from empirical.encoders import Network
 from empirical.train.continuing import require_same_run
 from empirical.train.settings import Settings
 from theory.archives import require_modest
-from theory.checks import ParameterError
-from theory.files import remove_leftovers, unreadable, write_bytes
+from theory.checks import ParameterError, require
+from theory.files import remove_leftovers, require_readable, unreadable, write_bytes
 
 CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 State = dict[str, Any]
@@ -38,9 +38,12 @@ def save_checkpoint(out: Path, state: State) -> None:
 
 def read_checkpoint(path: Path) -> State:
     """Read a checkpoint written by ``empirical.train``; ParameterError if it is not one."""
+    require_readable(path)
     try:
         require_modest(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles, which are refused all the same
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         raise unreadable(path, error) from error
     except ParameterError:
@@ -48,7 +51,7 @@ def read_checkpoint(path: Path) -> State:
     except Exception as error:  # torch raises many kinds for a damaged file
         raise ParameterError(f"{path} is not a checkpoint of empirical.train") from error
     known = isinstance(state, dict) and {"settings", "network", "metrics"} <= set(state)
-    if not known:
+    if not known or not all(isinstance(state[name], dict) for name in ("settings", "network")):
         raise ParameterError(f"{path} is not a checkpoint of empirical.train")
     return dict(state)
 
@@ -129,8 +132,12 @@ def load_network(path: Path, trusted: Collection[str] = ()) -> tuple[Settings, N
         channels, *size = state.get("shape") or (_channels_of(state["network"]),)
         network = settings.network(channels, tuple(size) or None)
         network.load_state_dict(state["network"])
-    except (KeyError, TypeError, AttributeError, StopIteration, RuntimeError) as error:
+    except ParameterError:
+        raise
+    except (KeyError, TypeError, AttributeError, StopIteration, RuntimeError, ValueError, OverflowError) as error:
         raise ParameterError(f"{path} is not a checkpoint of this version of empirical.train") from error
+    for name, weight in network.state_dict().items():
+        require(bool(weight.isfinite().all()), f"{name} of {path}", "NaN or infinity", "finite weights")
     return settings, network.eval()
 
 

@@ -315,7 +315,7 @@ def test_a_family_that_cannot_take_part_is_named(monkeypatch):
         (["--labelled", "50"], "labelled = 50 violates 10 images of every class (found 5)"),
         (["--labelled", "5000"], "train = 5298 violates an integer in [10, 898]"),
         (["--test", "5"], "test = 5 violates an integer in [10, 899]"),
-        (["--jobs", "0"], "jobs = 0 violates an integer >= 1"),
+        (["--jobs", "0"], "jobs = 0 violates an integer in [1, 1024]"),
         (["--checkpoints", "nowhere"], "--checkpoints nowhere: there is no folder nowhere"),
         (["--checkpoints", "."], "checkpoints = . violates a folder with a checkpoint.pt"),
         (["--data", "npz:missing.npz"], "cannot read missing.npz"),

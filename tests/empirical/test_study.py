@@ -154,7 +154,7 @@ def test_results_are_written_again_without_the_data(tmp_path, capsys):
     ("change", "message"),
     [
         (["--tau", "0.3"], "tau = 0.3 violates tau = 0.2 of the experiment"),
-        (["--seeds", "0"], "seeds = 0 violates an integer >= 1"),
+        (["--seeds", "0"], "seeds = 0 violates an integer in [1, 10000]"),
         (["--scale", "huge"], "--scale huge: not one of cpu, full"),
     ],
 )

@@ -410,7 +410,7 @@ def test_noise_says_why_there_is_no_accuracy_to_expect(capsys):
         ([*EXACT, "--alpha", "half"], "--alpha half: not a fraction"),
         ([*EXACT, "--sweep", "gamma=.1:.2:.1"], "--exact goes with parameters"),
         ([*COMMAND, "--noise", "-1"], "epsilon"),
-        ([*COMMAND, "--noise", "1e160"], "epsilon"),
+        ([*COMMAND, "--noise", "1e160"], "noise = 1e160 violates a magnitude"),
         ([*COMMAND, "--sweep", "gamma=sNaN:.4:.01"], "sweep"),
         (
             ["--alpha", ".5", "--beta", ".05", "--sweep", "gamma=.1:.4:.1", "--noise-seed", "1"],

@@ -11,13 +11,15 @@ from theory.files import missing
     [
         (
             Range(),
-            (-1e300, 0, 2.5),
+            (-1e6, 0, 2.5),
             (math.inf, math.nan, "1", None),
             "x = {} violates a finite number",
             "any number",
         ),
         (Range(0), (0, 7.5), (-1e-300, math.inf, math.nan), "x = {} violates x >= 0", ">= 0"),
         (Range(0, above=True), (1e-300, 7), (0, -1, math.nan), "x = {} violates x > 0", "> 0"),
+        (Range(), (1e6,), (1e300, -1e7), "x = {} violates a magnitude of at most 1e+06", "any number"),
+        (Range(0), (1e6,), (1e308,), "x = {} violates a magnitude of at most 1e+06", ">= 0"),
         (Range(0, 1), (0, 0.5, 1), (-0.1, 1.1), "x = {} violates 0 <= x <= 1", "0 to 1"),
         (Range(0, 1, below=True), (0, 0.99), (1, -0.1), "x = {} violates 0 <= x < 1", "from 0 to below 1"),
         (Range(0, 1, above=True), (0.01, 1), (0, 1.1), "x = {} violates 0 < x <= 1", "above 0 to 1"),

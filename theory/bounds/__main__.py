@@ -11,7 +11,7 @@ from typing import Any
 
 from theory import formulas
 from theory.bounds import DEFAULTS, SCHEMA
-from theory.checks import ParameterError, require, require_integer
+from theory.checks import ParameterError, Range, require, require_integer, require_share
 from theory.command import Parser, format_number, output, run
 from theory.files import picture, require_writable, write_together
 from theory.options import GIVEN, add_graph, given_six, graph_of_options, pairing_of
@@ -68,6 +68,9 @@ def _command(args: Namespace) -> None:
     six = given_six(args)
     if args.exact and (args.profile or args.sweep):
         raise ParameterError("--exact goes with parameters given on the command line")
+    require_share("split", args.split)
+    if args.tau is not None:
+        Range(0, above=True).require("tau", args.tau)
     for option in ("profile", "plan", "noise", "noise_seed") if args.sweep else ("out", "plot"):
         if getattr(args, option) is not None:
             raise ParameterError(
@@ -85,7 +88,7 @@ def _command(args: Namespace) -> None:
     else:
         dim = DEFAULTS["dim"] if args.dim is None else args.dim
         delta = DEFAULTS["delta"] if args.delta is None else args.delta
-        exact = _fraction(str(delta)) if args.exact else delta
+        exact = _fraction(str(delta)) if args.exact and args.delta is None else delta
         plan = plan_from_parameters(graph_of_options(args), dim, exact, args.tau, args.split)
     report = _report(plan)
     if args.noise is not None:
@@ -107,6 +110,8 @@ def _sweep(args: Namespace, fixed: Mapping[str, Any]) -> None:
     from theory.sweep import excess_figure, parse_sweep, sweep_table, table_text  # imports numpy
 
     for option, path, suffixes in (("out", args.out, (".csv", ".json")), ("plot", args.plot, (".png", ".svg"))):
+        if path is not None and args.json:
+            raise ParameterError(f"--{option} and --json exclude each other: the table is printed or written")
         require(
             path is None or path.suffix in suffixes, f"--{option}", path, "a name ending in " + " or ".join(suffixes)
         )

@@ -8,12 +8,12 @@ import re
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.arrays import read_array
 from theory.checks import ParameterError, require
 from theory.command import Parser, format_number, run
 from theory.dro import (
@@ -31,7 +31,6 @@ from theory.dro import (
 from theory.dro.expansions import temperature_terms
 from theory.dro.reference import reference
 from theory.dro.weighting import effective
-from theory.files import unreadable
 
 SCHEMA = "difficult-examples/dro/1"
 
@@ -109,15 +108,7 @@ def _command(args: Namespace) -> None:
 
 
 def _read(name: str, path: Path) -> NDArray[Any]:
-    try:
-        with path.open("rb") as file:
-            array = np.lib.format.read_array(file, allow_pickle=False)
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except (ValueError, TokenError) as error:  # numpy lets the second escape from a damaged header
-        with path.open("rb") as file:
-            reason = error if file.read(6) == b"\x93NUMPY" else "it is no .npy file"
-        raise ParameterError(f"cannot read {path}: {reason}") from error
+    array = read_array(path)
     require(array.dtype.kind in "fiu", name, f"array of {array.dtype}", "real numbers")
     shaped = array.ndim in (1, 2) and len(array) > 0
     require(shaped, name, f"array of shape {array.shape}", "a non-empty vector or matrix")

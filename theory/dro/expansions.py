@@ -38,7 +38,15 @@ class Expansion(NamedTuple):
 
 
 def temperature_terms(variance: float, third: float, eta: float) -> tuple[float, ...]:
-    """√(V/2η) and κ3/(3V). Cumulants of several anchors enter as means, because η(τ) is linear in them."""
+    """√(V/2η) and κ3/(3V). Cumulants of several anchors enter as means, because η(τ) is linear in them.
+
+    Raises
+    ------
+    ParameterError
+        If the similarities, or the weights under the temperature, do not differ by more than rounding: V or η is 0.
+    """
+    differ = 0 < variance < math.inf and 0 < eta < math.inf
+    require(differ, "similarities", f"of variance {variance:.3g} and radius {eta:.3g}", "both above 0")
     return math.sqrt(variance / (2 * eta)), third / (3 * variance)
 
 

@@ -107,6 +107,8 @@ def _sweep(args: Namespace) -> None:
     from theory.sweep import parse_sweep, table_text
 
     for option, path, suffixes in (("out", args.out, (".csv", ".json")), ("plot", args.plot, (".png", ".svg"))):
+        if path is not None and args.json:
+            raise ParameterError(f"--{option} and --json exclude each other: the table is printed or written")
         allowed = "a name ending in " + " or ".join(suffixes)
         require(path is None or path.suffix in suffixes, f"--{option}", path, allowed)
     require(args.label_share is None, "--label-share", args.label_share, "--labels-per-class with --sweep")

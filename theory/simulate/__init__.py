@@ -38,7 +38,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from theory import formulas
-from theory.checks import ParameterError, is_finite, require, require_integer, require_share
+from theory.checks import RUNS, ParameterError, is_finite, require, require_integer, require_share
 from theory.draws import (
     NOISES,
     ROWS,
@@ -55,6 +55,7 @@ from theory.mitigation import weighted_minimum
 from theory.noise import noisy_eigenvalue
 from theory.params import GraphParameters
 from theory.spectrum import NotRealisable, nth_mode, spectrum
+from theory.tables import csv_text
 from theory.workers import workers
 from theory.worlds import STRUCTURES, AnyWorld, Array, Indices, Mask, load_measured, synthetic
 
@@ -649,7 +650,7 @@ class Experiment:
             require(
                 bool(given) == bool(wanted), name, given or "missing", f"{why} {' or '.join(wanted or sorted(kinds))}"
             )
-        require_integer("seeds", self.seeds, 1)
+        RUNS.require("seeds", self.seeds)
         require(
             is_finite(self.test_share) and 0 < self.test_share < 1, "test_share", self.test_share, "0 < test_share < 1"
         )
@@ -792,7 +793,7 @@ def write_results(out: Path, table: Any) -> None:
     """Write a table to ``out``/results.csv and results.parquet."""
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
-    write_together({out / "results.csv": table.to_csv(index=False), out / "results.parquet": buffer.getvalue()})
+    write_together({out / "results.csv": csv_text(table), out / "results.parquet": buffer.getvalue()})
 
 
 def _same(found: Any, value: Any) -> bool:
@@ -810,7 +811,7 @@ def _finish(experiment: Experiment, task: tuple[Cell, Path]) -> None:
     import pandas as pd
 
     cell, path = task
-    write_text(path, pd.DataFrame(experiment.run_cell(cell)).to_csv(index=False))
+    write_text(path, csv_text(pd.DataFrame(experiment.run_cell(cell))))
 
 
 def summary(table: Any) -> Any:
