@@ -89,6 +89,10 @@ class Survey(NamedTuple):
     infinite: NDArray[np.bool_]
     zero: NDArray[np.bool_]
 
+    def of(self, rows: NDArray[np.int64]) -> Survey:
+        """These rows alone."""
+        return Survey(self.hashes[rows], self.infinite[rows], self.zero[rows])
+
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
@@ -225,7 +229,7 @@ class Features:
             return self
         found = copy(self)
         vars(found).pop("unit", None)
-        found._survey = None if self._survey is None else Survey(*(part[rows] for part in self._survey))
+        found._survey = None if self._survey is None else self._survey.of(rows)
         found._kept, found.rows = rows if self._kept is None else self._kept[rows], len(rows)
         return found
 
@@ -237,7 +241,8 @@ class Features:
         """Look at every row, once."""
         if self._survey is None:
             found = list(mapper(_survey, self.chunks()))
-            self._survey = Survey(*(np.concatenate(part) for part in zip(*found, strict=True)))
+            hashes, infinite, zero = (np.concatenate(part) for part in zip(*found, strict=True))
+            self._survey = Survey(hashes, infinite, zero)
         return self._survey
 
     def chunks(self) -> list[Chunk]:

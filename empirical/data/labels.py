@@ -5,6 +5,7 @@ Names (text, categories, booleans) become integers here too, and are kept; text 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ class Named(NamedTuple):
     labels : ndarray
         int64, shape (N,), −1 for none.
     names : tuple of str
-        Of the labels 0, 1, …, all of which occur; empty where the labels are integers, which have no other name.
+        Of the labels 0, 1, …; empty where the labels are integers, which have no other name.
     """
 
     labels: Labels
@@ -40,7 +41,8 @@ class Named(NamedTuple):
     @property
     def classes(self) -> tuple[str, ...]:
         """What the classes that occur are called, in the order of their labels."""
-        return self.names or tuple(str(label) for label in np.unique(self.labels[self.labels != UNLABELLED]))
+        there = np.unique(self.labels[self.labels != UNLABELLED])
+        return tuple(self.names[label] if self.names else str(label) for label in there)
 
 
 def named_labels(name: str, values: Any, place: str = "") -> Named:
@@ -66,7 +68,8 @@ def named_labels(name: str, values: Any, place: str = "") -> Named:
 
     given = plain(values)
     if isinstance(given, np.ma.MaskedArray):
-        given = given.astype(object).filled(None)
+        absent, given = np.ma.getmaskarray(given), given.data.astype(object)
+        given[absent] = None
     categories = getattr(getattr(given, "dtype", None), "categories", None)
     array = _column(np.asarray(given))
     if array.dtype.kind in "US" and not hasattr(given, "dtype"):  # a list, in which numbers would become text
@@ -86,6 +89,20 @@ def named_labels(name: str, values: Any, place: str = "") -> Named:
     numbers = {text: number for number, text in enumerate(names)}
     labels = np.array([*(numbers.get(text or "", UNLABELLED) for text in texts), UNLABELLED], dtype=np.int64)
     return Named(labels[codes], tuple(names))  # the code of null is −1, the last
+
+
+def joined_labels(parts: Sequence[Named]) -> Named:
+    """The labels of several files, whose names are numbered together."""
+    if not any(part.names for part in parts):
+        return Named(np.concatenate([part.labels for part in parts]))
+    plain = [part for part in parts if not part.names and (part.labels != UNLABELLED).any()]
+    require(not plain, "labels", "integers in one file, names in another", "the same in all files")
+    names = tuple(dict.fromkeys(name for part in parts for name in part.names))
+    same = all(part.names in ((), names) for part in parts)
+    names = names if same else tuple(sorted(names))
+    numbers = {name: number for number, name in enumerate(names)}
+    tables = [np.array([*(numbers[name] for name in part.names), UNLABELLED], dtype=np.int64) for part in parts]
+    return Named(np.concatenate([table[p.labels] for table, p in zip(tables, parts, strict=True)]), names)
 
 
 def _text(value: Any) -> str | None:

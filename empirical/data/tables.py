@@ -247,7 +247,9 @@ def only_column(table: Table, name: str, wanted: str | None, option: str) -> str
         require(wanted in table.kinds, option, wanted, f"a column of {table.name}{nearest(wanted, known)}")
         return wanted
     if len(known) != 1:
-        raise ParameterError(f"{name} {table.name}: there are {len(known)} columns ({listed(known)}), choose by --{option}")
+        raise ParameterError(
+            f"{name} {table.name}: there are {len(known)} columns ({listed(known)}), choose by --{option}"
+        )
     return known[0]
 
 

@@ -63,9 +63,7 @@ def unpacked(table: Table, names: tuple[str, ...]) -> NDArray[Any] | Path:
         return path
 
 
-def _alike(
-    name: str, first: NDArray[Any], batches: Iterator[NDArray[Any]], rows: int
-) -> Iterator[NDArray[Any]]:
+def _alike(name: str, first: NDArray[Any], batches: Iterator[NDArray[Any]], rows: int) -> Iterator[NDArray[Any]]:
     """All batches, as wide as the first and with as many rows as there should be."""
     place, width = 0, first.shape[1]
     for batch in chain([first], batches):
