@@ -77,7 +77,10 @@ def named_labels(name: str, values: Any, place: str = "") -> Named:
     if array.dtype.kind not in "OUSb":
         return Named(as_labels(name, given, place))
     require(array.ndim == 1, name, f"shape {array.shape}", f"shape (N,){place}")
-    codes, found = pd.factorize(array.astype(object))
+    try:
+        codes, found = pd.factorize(array.astype(object))
+    except TypeError as error:  # dicts, lists …
+        raise ParameterError(name, "objects", NAMES + place) from error
     texts = [_text(value) for value in found]
     if all(text is None for text in texts):  # numbers, or nothing
         return Named(as_labels(name, array, place))

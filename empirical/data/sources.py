@@ -309,7 +309,8 @@ def views(path: Path) -> Source:
     found = {"views": cached, "x_train": arrays["x_train"], "x_original": originals, "x_test": arrays["x_test"]}
     for name, x in found.items():
         wanted_shape = shape if name == "views" else (len(x) if name == "x_test" else shape[0], shape[2])
-        require(x.shape == wanted_shape and len(x) > 0, name, f"shape {x.shape}", f"shape {wanted_shape}")
+        fits = x.shape == wanted_shape and (len(x) > 0 or name == "x_test")  # without labels there is nothing to test
+        require(fits, name, f"shape {x.shape}", f"shape {wanted_shape}")
         require(bool(np.issubdtype(x.dtype, np.floating)), name, x.dtype, "floats")
         require(bool(np.isfinite(x).all()), name, "NaN or infinity", "finite features")
     for which in ("train", "test"):
@@ -317,8 +318,13 @@ def views(path: Path) -> Source:
         require(y.shape == (count,), f"y_{which}", f"shape {y.shape}", f"shape ({count},)")
         require(bool(np.issubdtype(y.dtype, np.integer)), f"y_{which}", y.dtype, "integer labels")
         lowest = UNLABELLED if which == "train" else 0
-        inside = y.min() >= lowest and y.max() < len(names)
-        require(bool(inside), f"y_{which}", f"[{y.min()}, {y.max()}]", f"labels in [{lowest}, {len(names) - 1}]")
+        ends = (y.min(), y.max()) if count else (lowest, lowest)
+        require(
+            ends[0] >= lowest and ends[1] < max(len(names), lowest + 1),
+            f"y_{which}",
+            f"[{ends[0]}, {ends[1]}]",
+            f"labels in [{lowest}, {len(names) - 1}]",
+        )
     mixed = arrays["mixed"]
     require(mixed.shape == shape[:1] and mixed.dtype == bool, "mixed", f"{mixed.dtype} {mixed.shape}", "bool, (N,)")
     x_train, x_original, x_test = (

@@ -463,6 +463,7 @@ def tracked_rows(images: Images) -> Labels:
     """
     labels = images.y_train.numpy()
     labelled = np.flatnonzero(labels >= 0)
+    require(len(labelled) > 0, "labels", "none", "labels of some training images")
     rows = np.sort(labelled[balanced_order(labels[labelled])[:PAIR_ROWS]])
     require_measurable(labels[rows], names=images.class_names)
     return rows
