@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,12 @@ def table(tmp_path, monkeypatch):
     np.save("x.npy", x)
     np.save("y.npy", y)
     return found
+
+
+def written(name):
+    """Rows of a table that the command wrote."""
+    with open(f"out/{name}", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 ALL = Columns(label="kind", id="sku", image="picture")
@@ -183,14 +190,14 @@ def test_unusable_rows_are_named_counted_and_left_out(table, capsys):
     assert capsys.readouterr().err == f"error: features all.parquet: {told} (--skip-unusable leaves them out)\n"
     assert difficulty([*options, "--skip-unusable", "--pairs", "50", "--out", "out"]) == 0
     assert f"76 samples; skipped {told}, 1 column (price)" in capsys.readouterr().err
-    rows = list(csv.DictReader(open("out/scores.csv")))
+    rows = written("scores.csv")
     usable = [row for row in range(80) if row not in (3, 5, 17, 20)]
     assert [int(row["index"]) for row in rows] == usable
     assert [row["id"] for row in rows] == [IDS[row] for row in usable]
     assert [row["class"] for row in rows] == [table.kind[row] for row in usable]
     difficult = [int(row["index"]) for row in rows if row["difficult"] == "1"]
     assert np.load("out/difficult.npy").tolist() == difficult
-    for pair in csv.DictReader(open("out/pairs.csv")):
+    for pair in written("pairs.csv"):
         for end in ("first", "second"):
             assert pair[f"id_{end}"] == f"item {pair[end]}"
             assert pair[f"class_{end}"] == table.kind[int(pair[end])]
@@ -199,7 +206,7 @@ def test_unusable_rows_are_named_counted_and_left_out(table, capsys):
     assert not np.isin(np.load("d.npy"), [3, 5, 17, 20]).any()
     np.save("wrong.npy", np.array([19, 20, 21]))
     assert difficulty([*options, "--skip-unusable", "--mislabelled", "wrong.npy", "--out", "out"]) == 0
-    known = [int(row["index"]) for row in csv.DictReader(open("out/scores.csv")) if row["known_mislabelled"] == "1"]
+    known = [int(row["index"]) for row in written("scores.csv") if row["known_mislabelled"] == "1"]
     assert known == [19, 21]
 
 
@@ -227,7 +234,7 @@ def test_all_commands_say_the_same_of_every_form(table, capsys):
 def test_features_that_changed_since_are_refused(table, capsys):
     options = ["--features", "x.npy", "--labels", "y.npy", "--pairs", "20", "--out", "out"]
     assert difficulty(options) == 0
-    before = {path: open(f"out/{path}", "rb").read() for path in ("scores.csv", "summary.json")}
+    before = {path: Path("out", path).read_bytes() for path in ("scores.csv", "summary.json")}
     assert difficulty(options) == 0
     np.save("y.npy", np.load("y.npy")[:72])
     np.save("x.npy", np.load("x.npy")[:72])
@@ -237,7 +244,7 @@ def test_features_that_changed_since_are_refused(table, capsys):
     assert captured.out == ""
     assert "features x.npy: they or the labels changed since" in captured.err
     assert "(80 samples then)" in captured.err
-    assert {path: open(f"out/{path}", "rb").read() for path in before} == before
+    assert {path: Path("out", path).read_bytes() for path in before} == before
     assert difficulty([*options, "--labels", "y.npy", "--skip-unusable"]) == 0  # other settings: another question
 
 
