@@ -1,6 +1,7 @@
 """Features and labels in the formats and objects that people have."""
 
 import pickle
+import subprocess
 import sys
 
 import datasets
@@ -231,3 +232,44 @@ def test_a_large_parquet_file_is_read_a_batch_at_a_time(tmp_path, monkeypatch):
     pq.write_table(pa.Table.from_pandas(TABLE), tmp_path / "x.parquet", row_group_size=50)
     table = open_table(tmp_path / "x.parquet")
     assert [len(batch) for batch in table.batches(["embedding"], 8)] == [8] * 6 + [2]
+
+
+# The peak of a process of its own, before and after reading.
+PEAKS = """
+import re, sys
+from pathlib import Path
+from empirical.data.samples import Columns, read_samples
+from empirical.data.unpacking import LARGEST_HELD
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) << 10
+before = peak()
+read = read_samples([sys.argv[1]], columns=Columns(label="y"))
+assert read.features.rows * read.features.width * 4 > LARGEST_HELD
+print(read.digest, peak() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+def test_what_does_not_fit_into_memory_is_unpacked_on_disk(tmp_path):
+    """A parquet file that is one row group, and HDF5: less than half of the matrix, 819 MB, is in memory."""
+    rows, width = 400_000, 512
+    matrix = np.random.default_rng(0).standard_normal((rows, width), dtype=np.float32)
+    offsets = np.arange(0, rows * width + 1, width, dtype=np.int32)
+    table = pa.table({"e": pa.ListArray.from_arrays(offsets, matrix.ravel()), "y": np.arange(rows) % 10})
+    pq.write_table(table, tmp_path / "x.parquet", row_group_size=rows)
+    del table
+    write_plain(tmp_path / "x.h5", matrix)
+    size, digests = matrix.nbytes, set()
+    del matrix
+    for name in ("x.parquet", "x.h5"):
+        run = [sys.executable, "-c", PEAKS, str(tmp_path / name)]
+        digest, grown = subprocess.run(run, check=True, capture_output=True, text=True).stdout.split()
+        digests.add(digest)
+        assert int(grown) < size / 2
+    assert len(digests) == 1
+
+
+def write_plain(path, matrix):
+    with h5py.File(path, "w") as file:
+        file["e"], file["y"] = matrix, np.arange(len(matrix)) % 10
