@@ -245,6 +245,10 @@ class Features:
             self._survey = Survey(hashes, infinite, zero)
         return self._survey
 
+    def place(self, row: int) -> str:
+        """The row, of which of several files it is, and where it is in there."""
+        return self._chunk(row, row + 1)._place(0) if len(self._pieces) > 1 else f"row {row}"
+
     def chunks(self) -> list[Chunk]:
         """All rows in order, at most about 16.8 million values a chunk."""
         step, whole = max(1, CHUNK_VALUES // self.width), sum(piece.rows for piece in self._pieces)

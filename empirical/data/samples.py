@@ -129,9 +129,8 @@ def read_samples(
     known = _ids(tables, beside, None if ids is None else _columns("ids", ids), columns, found.rows)
     pictures = _pictures(tables, beside, columns, found.rows)
     survey, rows = found.survey(mapper), np.arange(found.rows)
-    what = rows if known is None else known
     unusable = [
-        note((f"row {row}" if known is None else what[row] for row in np.flatnonzero(bad)), *words)
+        note((found.place(int(row)) if known is None else known[row] for row in np.flatnonzero(bad)), *words)
         for bad, words in ((survey.infinite, INFINITE), (survey.zero, ZERO))
     ]
     bad = survey.infinite | survey.zero

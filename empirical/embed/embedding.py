@@ -266,7 +266,7 @@ def _file(e: Embedding, s: TrainingSet, number: int, folder: Path, origin: dict[
     )
     require(bool(np.isfinite(views).all()), "encoder", e.to_json()["encoder"], "features that fit float16")
     tested = _read(folder, "test", len(images.y_test)) if len(images.y_test) else ()  # none of unlabelled images
-    test = np.concatenate([np.empty((0, e.components)), *(project(block[:, 0]) for block in tested)])
+    test = np.concatenate([np.empty((0, views.shape[2])), *(project(block[:, 0]) for block in tested)])
     arrays = {
         "views": views,
         "x_train": project(clean).astype(np.float32),

@@ -210,6 +210,17 @@ def test_unusable_rows_are_named_counted_and_left_out(table, capsys):
     assert known == [19, 21]
 
 
+def test_unusable_rows_of_shards_are_found(table):
+    x = np.load("x.npy")
+    x[[33, 50]] = 0
+    np.save("part-0.npy", x[:40])
+    np.save("part-1.npy", x[40:])
+    with pytest.raises(ParameterError, match=r"2 rows that are all zero \(part-0.npy: row 33, part-1.npy: row 10\)"):
+        read_samples(["part-*.npy"])
+    found = read_samples(["part-*.npy"], skip_unusable=True)
+    assert found.rows.tolist() == [row for row in range(80) if row not in (33, 50)]
+
+
 def test_all_commands_say_the_same_of_every_form(table, capsys):
     """Of the table, and of what is written from it in other formats."""
     torch.save(torch.from_numpy(np.load("x.npy")), "x.pt")
