@@ -139,7 +139,8 @@ def _csv(path: Path, delimiter: str = ",") -> Table:
 
     parse = csv.ParseOptions(delimiter=delimiter)
     table = csv.read_csv(path, parse_options=parse)
-    if _are_values(table.column_names):
+    single = table.num_columns == 1 and table.column_names[0] in set(map(str, table.column(0).to_pylist()))
+    if _are_values(table.column_names) or (single and table.column_names != ["0"]):
         table = csv.read_csv(path, csv.ReadOptions(autogenerate_column_names=True), parse)
     return _in_memory(str(path), table)
 

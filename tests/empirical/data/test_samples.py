@@ -107,6 +107,7 @@ def test_a_table_has_everything(table, source):
 def test_labels_and_ids_may_lie_beside(table, tmp_path):
     table[["sku", "kind"]].to_csv("kinds.csv", index=False)
     (tmp_path / "kinds.txt").write_text("\n".join(table.kind) + "\n")
+    table[["kind"]].to_csv("headless.csv", index=False, header=False)
     np.savetxt("numbers.txt", np.load("y.npy"))
     (tmp_path / "ids.txt").write_text("\n".join(IDS))
     expected = read_samples(["all.parquet"], columns=ALL)
@@ -114,6 +115,7 @@ def test_labels_and_ids_may_lie_beside(table, tmp_path):
         (["kinds.csv"], Columns(label="kind", id="sku")),
         (["kinds.csv"], Columns(id="sku")),
         (["kinds.txt"], Columns()),
+        (["headless.csv"], Columns()),
         (table.kind, Columns()),
     ):
         found = read_samples(["x.npy"], labels, columns=columns, ids=None if columns.id else ["ids.txt"])
