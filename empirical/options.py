@@ -4,23 +4,53 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from empirical.arms import BANDS, RANKINGS, Given, taken
 from empirical.paper import STATED, stated
 from theory.checks import ParameterError, require_integer
 from theory.command import Parser
 
-SEVERAL = "several files or patterns, such as 'shards/*.npy', are one matrix sorted by name (part-10 after part-9)"
+if TYPE_CHECKING:
+    from empirical.data.features import Mapper
+    from empirical.data.samples import Samples
+
+FORMATS = ".npy, .npz, .parquet, .csv, .feather, .pt, .safetensors, .h5"
+SEVERAL = "several files, folders or patterns, such as 'shards/*.npy', are one, sorted by name (part-10 after part-9)"
+
+
+def add_samples(parser: Parser, labels: str, required: bool = False) -> None:
+    """The options of ``read_samples``; ``labels`` says what each command makes of labels."""
+    add = parser.group("what is measured").add_argument
+    features = f"features, floats of shape (N, d), in {FORMATS}; {SEVERAL}"
+    add("--features", nargs="+", metavar="FILE", required=required, help=features)
+    of_labels = f"labels, integers or names, −1, null, NaN or empty for none, in such files or .txt; {labels}"
+    add("--labels", nargs="+", metavar="FILE", help=of_labels)
+    add("--drop-small-classes", action="store_true", help="leave out classes with fewer than two samples that differ")
+    add("--skip-unusable", action="store_true", help="leave out rows that are NaN, infinite or all zero")
+    add = parser.group("columns of a table, arrays of a file").add_argument
+    of_features = "the features, names or patterns such as 'f*' (the only list column or matrix, or all floats)"
+    add("--feature-columns", nargs="+", metavar="COLUMN", help=of_features)
+    add("--label-column", metavar="COLUMN", help="labels, in the file of --labels or of --features")
+    add("--id-column", metavar="COLUMN", help="ids, by which results call samples")
+    add("--image-column", metavar="COLUMN", help="paths of pictures, relative to the table")
+    add("--ids", nargs="+", metavar="FILE", help="a file of ids instead, in the order of the features")
+
+
+def samples_of(args: Namespace, mapper: Mapper) -> Samples:
+    """The samples that the options of ``add_samples`` name."""
+    from empirical.data.samples import Columns, read_samples
+
+    named = args.label_column, args.id_column, args.image_column
+    columns = Columns(tuple(args.feature_columns or ()), *named)
+    dropped = args.drop_small_classes
+    return read_samples(args.features, args.labels, dropped, mapper, columns, args.ids, args.skip_unusable)
 
 
 def add_source(parser: Parser, labels: str) -> None:
-    """The options of the features, their labels and classes; ``labels`` says what each command makes of these."""
+    """The options of ``add_samples``, and the number of classes or a checkpoint in their place."""
+    add_samples(parser, labels)
     add = parser.group("what is measured").add_argument
-    add("--features", nargs="+", metavar="FILE", help=f".npy of features, floats of shape (N, d); {SEVERAL}")
-    of_labels = f".npy of integer labels, shape (N,), −1 or NaN for none, or likewise several; {labels}"
-    add("--labels", nargs="+", metavar="FILE", help=of_labels)
-    add("--drop-small-classes", action="store_true", help="leave out classes with fewer than two samples that differ")
     add("--classes", type=int, help="number of classes, >= 2, where there are no labels (an estimate)")
     add("--checkpoint", type=Path, help="checkpoint.pt of empirical.train: its network on its training images")
     add_trust(parser, "what is measured")
@@ -43,11 +73,15 @@ def require_source(args: Namespace) -> None:
     if (args.checkpoint is None) == (args.features is None):
         raise ParameterError("one of --checkpoint and --features is required")
     require_trust_taken(args)
-    if args.checkpoint is not None and (args.labels is not None or args.classes is not None):
+    labelled = args.labels is not None or args.label_column is not None
+    if args.checkpoint is not None and (labelled or args.classes is not None):
         raise ParameterError("--checkpoint brings its own labels: --labels and --classes go with --features")
-    if args.labels is not None and args.classes is not None:
+    for name in ("feature_columns", "id_column", "image_column", "ids", "skip_unusable"):
+        if args.checkpoint is not None and getattr(args, name):
+            raise ParameterError(f"--{name.replace('_', '-')} goes with --features")
+    if labelled and args.classes is not None:
         raise ParameterError("--classes and --labels exclude each other")
-    if args.drop_small_classes and args.labels is None:
+    if args.drop_small_classes and not labelled:
         raise ParameterError("--drop-small-classes goes with --labels")
     if args.classes is not None:
         require_integer("classes", args.classes, 2)

@@ -121,11 +121,13 @@ def planned(
 
 def check_data(experiment: Experiment, running: Running) -> None:
     """Fail on unusable data or sizes before anything is written."""
+    from empirical.evaluate.scoring import require_labelled
     from empirical.train.parts import make_fabric, require_fit
 
     s = experiment.base
     images = s.images()
     require_fit(s, images)
+    require_labelled(images)
     count, classes = len(images.y_train), images.classes
     labels = images.y_train.numpy()
     sizes = np.bincount(labels[labels >= 0])

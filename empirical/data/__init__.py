@@ -43,6 +43,8 @@ class Images:
         Which training images were replaced by a mixture, bool of shape (N_train,).
     reading : Reading
         What was read when it was loaded.
+    ids : ndarray, optional
+        What the training images are called, such as their files in a folder; text, shape (N_train,).
     """
 
     name: str
@@ -53,11 +55,17 @@ class Images:
     class_names: tuple[str, ...]
     mixed: Tensor
     reading: Reading
+    ids: NDArray[np.object_] | None = None
 
     @property
     def classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether any training image has a label."""
+        return bool((self.y_train != UNLABELLED).any())
 
 
 @lru_cache(maxsize=2)
@@ -120,25 +128,28 @@ def load(
     if drop_small_classes:
         source = _without_small_classes(source)
     classes = len(source.class_names)
-    if classes < 2:
+    if classes == 1:
         raise ParameterError(f"data {spec}: there is one class, two are needed")
     parts: list[Any] = []
     mixed = np.zeros(len(source.train.y), dtype=bool) if source.mixed is None else source.mixed
-    for which, (x, y), limit in (("train", source.train, train), ("test", source.test, test)):
+    ids = None
+    for which, part, limit in (("train", source.train, train), ("test", source.test, test)):
         if limit is not None:
-            limit = require_integer(which, limit, classes, len(y), limit=f", the {which} images of {spec}")
-            chosen = balanced_order(y)[:limit]
-            x, y = subset(x, chosen), y[chosen]
+            every = len(part.y)
+            limit = require_integer(which, limit, max(1, classes), every, limit=f", the {which} images of {spec}")
+            chosen = balanced_order(part.y)[:limit]
+            part = part.subset(chosen)
             mixed = mixed[chosen] if which == "train" else mixed
-        parts += [x, torch.from_numpy(y)]
-    reading = _reading(spec, source, *parts)
-    return Images(spec, parts[0], parts[1], parts[2], parts[3], source.class_names, torch.from_numpy(mixed), reading)
+        parts += [part.x, torch.from_numpy(part.y)]
+        ids = part.ids if which == "train" else ids
+    reading, mixtures = _reading(spec, source, *parts), torch.from_numpy(mixed)
+    return Images(spec, parts[0], parts[1], parts[2], parts[3], source.class_names, mixtures, reading, ids)
 
 
 def _without_small_classes(source: sources.Source) -> sources.Source:
     """The source without classes that have fewer than two training images that differ."""
-    (x, y), (x_test, y_test) = source.train, source.test
-    small = small_classes(y, image_copies(x))
+    y, y_test = source.train.y, source.test.y
+    small = small_classes(y, image_copies(source.train.x))
     if not len(small):
         return source
     kept, kept_test = (np.flatnonzero(~np.isin(labels, small)) for labels in (y, y_test))
@@ -146,8 +157,8 @@ def _without_small_classes(source: sources.Source) -> sources.Source:
     require(len(left) >= 2, "drop_small_classes", f"{len(left)} classes left", "two classes with two different images")
     numbers = np.full(len(source.class_names) + 1, UNLABELLED)  # the last: of no label
     numbers[left] = np.arange(len(left))
-    train = sources.Part(subset(x, kept), numbers[y[kept]])
-    test = sources.Part(subset(x_test, kept_test), numbers[y_test[kept_test]])
+    train, test = source.train.subset(kept), source.test.subset(kept_test)
+    train, test = (part._replace(y=numbers[part.y]) for part in (train, test))
     names = [source.class_names[c] for c in small]
     dropped = note(names, "class of one training image", "classes of one training image")
     return source._replace(
@@ -231,8 +242,9 @@ def without(images: Images, drop: Sequence[int]) -> Images:
 
 def _only(images: Images, kept: NDArray[np.int64]) -> Images:
     """The data set with these training images alone."""
-    rows = torch.from_numpy(kept)
-    return replace(images, x_train=subset(images.x_train, kept), y_train=images.y_train[rows], mixed=images.mixed[rows])
+    rows, ids = torch.from_numpy(kept), None if images.ids is None else images.ids[kept]
+    x, y, mixed = subset(images.x_train, kept), images.y_train[rows], images.mixed[rows]
+    return replace(images, x_train=x, y_train=y, mixed=mixed, ids=ids)
 
 
 def imbalanced(images: Images, factor: float) -> Images:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from empirical.data.labels import as_labels
 from theory.arrays import load_arrays, read_array, read_npz
 from theory.checks import ParameterError, require
 from theory.files import write_bytes
@@ -22,7 +21,6 @@ __all__ = [
     "find_files",
     "read_array",
     "read_integers",
-    "read_labels",
     "read_npz",
     "require_arrays",
     "save_array",
@@ -40,11 +38,6 @@ def require_arrays(path: Path, found: Mapping[str, NDArray[Any]], names: Collect
 def read_integers(name: str, *paths: Path) -> Vector:
     """The integers of .npy files, one after the other; ParameterError, naming the parameter, if one is no vector."""
     return np.concatenate([_integers(name, path) for path in paths])
-
-
-def read_labels(name: str, *paths: Path) -> Vector:
-    """The labels of .npy files, one after the other, see ``as_labels``."""
-    return np.concatenate([as_labels(name, _one_array(name, path), f" in {path}") for path in paths])
 
 
 def find_files(name: str, patterns: Iterable[str]) -> list[Path]:

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from empirical.data.copies import first_copies, row_hashes
+from empirical.data.formats import open_table, table_of
+from empirical.data.tables import Arrays, Table, feature_columns
+from empirical.data.unpacking import unpacked
+from empirical.data.values import is_of, plain
 from theory.checks import ParameterError, require, shortened
 from theory.files import require_readable, unreadable
 from theory.worlds import unit_rows
@@ -72,6 +76,26 @@ class Piece:
         return flat.reshape(self.rows, self.width)
 
 
+class Survey(NamedTuple):
+    """What one look at all rows finds.
+
+    Parameters
+    ----------
+    hashes : ndarray
+        Of each row, uint64, shape (N,).
+    infinite, zero : ndarray
+        Which rows hold NaN or infinity, and which are all zero; bool, shape (N,).
+    """
+
+    hashes: NDArray[np.uint64]
+    infinite: NDArray[np.bool_]
+    zero: NDArray[np.bool_]
+
+    def of(self, rows: NDArray[np.int64]) -> Survey:
+        """These rows alone."""
+        return Survey(self.hashes[rows], self.infinite[rows], self.zero[rows])
+
+
 @dataclass(frozen=True, eq=False)
 class Chunk:
     """Neighbouring rows of a matrix, not yet read: little to send to a worker, which reads them itself.
@@ -92,9 +116,11 @@ class Chunk:
     kept: NDArray[np.int64] | None = None
 
     @property
-    def hashes(self) -> NDArray[np.uint64]:
-        """A hash of each row as it is stored, shape (rows,)."""
-        return row_hashes(self._stored())
+    def survey(self) -> Survey:
+        """A hash of each row as it is stored, and what is wrong with it."""
+        stored = self._stored()
+        largest = _largest(stored)
+        return Survey(row_hashes(stored), ~np.isfinite(largest), largest == 0)
 
     def raw(self, chosen: NDArray[np.int64] | slice = slice(None)) -> NDArray[Any]:
         """Its rows, or those chosen of them, as they are, in single precision or better.
@@ -150,9 +176,9 @@ class Chunk:
         return f"{piece.name}: row {piece.first + row}"
 
 
-def _hashes(chunk: Chunk) -> NDArray[np.uint64]:
+def _survey(chunk: Chunk) -> Survey:
     """For workers."""
-    return chunk.hashes
+    return chunk.survey
 
 
 def _largest(rows: NDArray[Any]) -> NDArray[Any]:
@@ -165,8 +191,14 @@ class Features:
 
     Parameters
     ----------
-    source : ndarray, Path or sequence of Path
-        A float matrix, or .npy files of its rows in this order, which are read a chunk at a time.
+    source : array_like, table, path or sequence of path
+        A matrix of floats (numpy, torch, lists), a table (pandas, pyarrow, a data set of Hugging Face, a mapping of
+        arrays), or files, or tables that have been opened, with its rows in this order. Of .npy files a chunk is read
+        at a time; others are unpacked once, see ``empirical.data.unpacking``.
+    columns : sequence of str
+        Which columns of a table, or arrays of a file, are the features, see ``feature_columns``.
+    taken : collection of str
+        Which are something else.
 
     Raises
     ------
@@ -175,11 +207,9 @@ class Features:
         the first, or (while reading) if a row is not finite or zero.
     """
 
-    def __init__(self, source: NDArray[Any] | Path | Sequence[Path]) -> None:
-        if isinstance(source, np.ndarray):
-            self._pieces = [_piece("features", source, source.shape, source.dtype)]
-        else:
-            self._pieces = [_file(path) for path in ([source] if isinstance(source, Path) else source)]
+    def __init__(self, source: Any, columns: Sequence[str] = (), taken: Collection[str] = ()) -> None:
+        self._pieces = [_opened(part, columns, taken) for part in _parts(source)]
+        require(len(self._pieces) > 0, "features", "no file", "at least one")
         first = self._pieces[0]
         for piece in self._pieces:
             alike = piece.width == first.width and piece.dtype == first.dtype
@@ -187,7 +217,7 @@ class Features:
             require(alike, piece.name, found, f"{wanted}, as in {first.name}")
         self.rows, self.width = sum(piece.rows for piece in self._pieces), first.width
         self._kept: NDArray[np.int64] | None = None  # all of them
-        self._copies: NDArray[np.int64] | None = None  # not looked for
+        self._survey: Survey | None = None  # not looked at
         require(self.rows >= 2, first.name, f"shape ({self.rows}, {self.width})", "at least two rows and one column")
 
     @property
@@ -201,15 +231,25 @@ class Features:
             return self
         found = copy(self)
         vars(found).pop("unit", None)
-        found._copies = None
+        found._survey = None if self._survey is None else self._survey.of(rows)
         found._kept, found.rows = rows if self._kept is None else self._kept[rows], len(rows)
         return found
 
     def copies(self, mapper: Mapper = map) -> NDArray[np.int64]:
-        """Of which row each is an exact copy, itself or an earlier one; shape (N,). Found once."""
-        if self._copies is None:
-            self._copies = first_copies(np.concatenate(list(mapper(_hashes, self.chunks()))))
-        return self._copies
+        """Of which row each is an exact copy, itself or an earlier one; shape (N,)."""
+        return first_copies(self.survey(mapper).hashes)
+
+    def survey(self, mapper: Mapper = map) -> Survey:
+        """Look at every row, once."""
+        if self._survey is None:
+            found = list(mapper(_survey, self.chunks()))
+            hashes, infinite, zero = (np.concatenate(part) for part in zip(*found, strict=True))
+            self._survey = Survey(hashes, infinite, zero)
+        return self._survey
+
+    def place(self, row: int) -> str:
+        """The row, of which of several files it is, and where it is in there."""
+        return self._chunk(row, row + 1)._place(0) if len(self._pieces) > 1 else f"row {row}"
 
     def chunks(self) -> list[Chunk]:
         """All rows in order, at most about 16.8 million values a chunk."""
@@ -244,7 +284,7 @@ class Features:
         return self.take(np.arange(self.rows))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "unit"} | {"_copies": None}  # read again
+        return {name: value for name, value in vars(self).items() if name != "unit"} | {"_survey": None}  # read again
 
     def _chunk(self, start: int, stop: int) -> Chunk:
         pieces, before = [], 0
@@ -262,6 +302,40 @@ def _piece(
     require(matrix, name, f"{dtype} {shape}", "a float matrix")
     require(shape[0] >= 1 and shape[1] >= 1, name, f"shape {shape}", "at least one row and one column")
     return Piece(name, source, dtype, int(shape[1]), 0, int(shape[0]), offset)
+
+
+def _parts(source: Any) -> list[Any]:
+    """The source as matrices in memory, paths of .npy files and tables."""
+    if isinstance(source, np.ndarray):
+        return [source]
+    if is_of(source, "torch", "Tensor"):
+        return [plain(source)]
+    several = source if isinstance(source, list | tuple) else [source]
+    paths = [Path(one) if isinstance(one, str) else one for one in several]
+    if all(isinstance(one, Path | Table) for one in paths):
+        return [one if _is_npy(one) or isinstance(one, Table) else open_table(one) for one in paths]
+    if isinstance(source, list | tuple) and any(isinstance(one, str | Path) for one in several):
+        raise ParameterError("features: paths and something else in one list")
+    if isinstance(source, list | tuple) and all(is_of(one, "torch", "Tensor") for one in several):
+        source = [plain(one) for one in several]
+    return [table_of("features", source)]
+
+
+def _is_npy(path: Any) -> bool:
+    return isinstance(path, Path) and (path.suffix.lower() == ".npy" and not path.is_dir())
+
+
+def _opened(part: Any, columns: Sequence[str], taken: Collection[str]) -> Piece:
+    if isinstance(part, Path):
+        return _file(part)
+    if isinstance(part, np.ndarray):
+        return _piece("features", part, part.shape, part.dtype)
+    if isinstance(part, Arrays) and set(part.arrays) == {""} and (array := part.arrays[""]).held is not None:
+        return _piece(part.name, array.held, array.held.shape, array.held.dtype)  # whose shape is then what is wrong
+    found = unpacked(part, feature_columns(part, columns, taken))
+    if isinstance(found, Path):
+        return replace(_file(found), name=part.name)
+    return _piece(part.name, found, found.shape, found.dtype)
 
 
 def _file(path: Path) -> Piece:

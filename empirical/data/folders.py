@@ -20,6 +20,8 @@ TEST_FOLDERS = ("test", "testing", "val", "valid", "validation")
 ANNOTATIONS = "val_annotations.txt"  # in Tiny-ImageNet's val, whose images lie in no class folders
 SYSTEM_NAMES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"}
 
+NO_CLASS = ""  # of the images of a folder without class folders
+
 Labelled = list[tuple[Path, str]]  # files with the names of their classes
 Identity = tuple[int, int]  # of a file or folder: device and number
 
@@ -85,7 +87,10 @@ def train_and_test(root: Path) -> tuple[Labelled, Labelled, tuple[Note, ...]]:
         raise ParameterError(f"data folder:{root}: beside {train.name} there is no folder {', '.join(TEST_FOLDERS)}")
     if train is None or test is None:  # images directly in it: then it is a class, such as one of trains
         out = LeftOut(root)
-        return *_every_fifth_for_testing(root, class_files(root, out)), out.notes()
+        files = class_files(root, out, flat=True)
+        if files[0][1] == NO_CLASS:  # nothing to test with
+            return files, [], out.notes()
+        return *_every_fifth_for_testing(root, files), out.notes()
     for entry in folders:
         annotated = entry / ANNOTATIONS
         if entry.name.lower() == "val" and annotated.is_file():
@@ -110,8 +115,15 @@ def _has_folders(folder: Path) -> bool:
     return any(entry.is_dir() for entry in _visible(folder, LeftOut(folder)))
 
 
-def class_files(folder: Path, out: LeftOut) -> Labelled:
+def class_files(folder: Path, out: LeftOut, flat: bool = False) -> Labelled:
     """The images in a folder's class folders, sorted by class and path.
+
+    Parameters
+    ----------
+    folder : Path
+    out : LeftOut
+    flat : bool
+        Whether images directly in the folder, where no class folder has any, are images without a class.
 
     Raises
     ------
@@ -135,6 +147,9 @@ def class_files(folder: Path, out: LeftOut) -> Labelled:
         _follow(links, found, entered, folder, out)
     out.empty += [name for name, files in found.items() if not files]
     files = [(file, name) for name in sorted(found) for file in sorted(found[name])]
+    if not files and flat and out.outside:
+        out.outside, beside = [], out.outside
+        files = [(folder / name, NO_CLASS) for name in beside]
     if not files:
         raise ParameterError(f"data folder:{folder}: there are no images in its subfolders (CLASS/IMAGE is expected)")
     return files

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from empirical.data.arrays import read_npz
-from empirical.data.folders import train_and_test
-from empirical.data.labels import UNLABELLED, as_labels
+from empirical.data.folders import NO_CLASS, train_and_test
+from empirical.data.labels import UNLABELLED, joined_labels, named_labels
 from empirical.data.pixels import CONVERSIONS, USUAL, White, extremes, is_readable, read_pixels, size_of, white_of
 from empirical.data.reading import Note, counted, note, present
 from theory.checks import ParameterError, require, require_integer
@@ -30,6 +30,11 @@ from theory.files import missing
 
 VIEWS_ARRAYS = ("views", "x_train", "y_train", "x_test", "y_test", "class_names", "mixed", "rows", "origin")
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+OTHER_ARRAYS = (  # what well-known data sets call them
+    ("train_images", "train_labels", "test_images", "test_labels"),
+    ("train_images", "train_labels", "val_images", "val_labels"),
+    ("X_train", "y_train", "X_test", "y_test"),
+)
 SMALLEST_SIDE, LARGEST_DEFAULT_SIDE = 8, 64
 LARGEST_LOADED = 4 << 30  # bytes of an image folder; a larger one is read while training
 MEASURED_FILES = 2_000  # whose size sets the default side
@@ -157,10 +162,19 @@ Pictures = Tensor | ImageFiles | CachedViews
 
 
 class Part(NamedTuple):
-    """Images, uint8 of shape (N, C, H, W), or features, and int64 labels, shape (N,), −1 where there is none."""
+    """Images, uint8 of shape (N, C, H, W), or features, and int64 labels, shape (N,), −1 where there is none.
+
+    ``ids`` are what the images are called, text of shape (N,), if they have names.
+    """
 
     x: Pictures
     y: NDArray[np.int64]
+    ids: NDArray[np.object_] | None = None
+
+    def subset(self, rows: NDArray[np.int64]) -> Part:
+        """The images with these indices, where they are."""
+        x = self.x[torch.from_numpy(rows)] if isinstance(self.x, Tensor) else self.x.subset(rows)
+        return Part(x, self.y[rows], None if self.ids is None else self.ids[rows])
 
 
 class Source(NamedTuple):
@@ -225,22 +239,29 @@ def from_torchvision(kind: str, root: Path) -> Source:
 
 
 def npz(path: Path) -> Source:
-    """Arrays x_train, y_train, x_test, y_test, and class_names if there are any."""
+    """Arrays x_train, y_train, x_test, y_test, or as MedMNIST calls them, and class_names if there are any."""
     arrays = read_npz(path)
+    used = next((names for names in OTHER_ARRAYS if set(names) <= set(arrays)), ARRAYS)
+    if not set(ARRAYS) <= set(arrays) and used != ARRAYS:
+        arrays |= {name: arrays.pop(other) for name, other in zip(ARRAYS, used, strict=True)}
+    left = note(sorted(set(arrays) - {*ARRAYS, "class_names"}), "other array", "other arrays")
     absent = [name for name in ARRAYS if name not in arrays]
     if absent:
         raise ParameterError(f"data npz:{path}: the file has no {', '.join(absent)} (expected {', '.join(ARRAYS)})")
     given = [str(name) for name in np.atleast_1d(arrays["class_names"])] if "class_names" in arrays else None
-    scaled = 0
+    scaled, labels = 0, []
     for which in ("train", "test"):
         x = arrays[f"x_{which}"]
         scaled += len(x) if x.ndim and x.dtype != np.uint8 else 0
         arrays[f"x_{which}"] = _as_uint8(f"x_{which}", x)
-        y = arrays[f"y_{which}"] = as_labels(f"y_{which}", arrays[f"y_{which}"])
-        require(len(x) == len(y), f"x_{which}", f"{len(x)} images", f"as many as y_{which} has labels ({len(y)})")
+        labels.append(named_labels(f"y_{which}", arrays[f"y_{which}"]))
+        count = len(labels[-1].labels)
+        require(len(x) == count, f"x_{which}", f"{len(x)} images", f"as many as y_{which} has labels ({count})")
     shapes = [arrays[f"x_{which}"].shape[1:] for which in ("train", "test")]
     require(shapes[0] == shapes[1], "x_test", f"image shape {shapes[1]}", f"the shape in x_train, {shapes[0]}")
-    y_train, y_test = arrays["y_train"], arrays["y_test"]
+    joined = joined_labels(labels)
+    y_train, y_test = np.split(joined.labels, [len(labels[0].labels)])
+    given = list(joined.names) or given
     values, tested = np.unique(y_train[y_train != UNLABELLED]), y_test != UNLABELLED
     require(len(values) > 0, "y_train", "no label", "labels of some images")
     require(bool(tested.any()), "y_test", "no label", "labels of some images")
@@ -255,7 +276,7 @@ def npz(path: Path) -> Source:
     floats = counted(
         scaled, "image of floats in [0, 1], scaled to 8 bits", "images of floats in [0, 1], scaled to 8 bits"
     )
-    return Source(train, test, names, skipped=present(untested), converted=present(floats))
+    return Source(train, test, names, skipped=present(untested, left), converted=present(floats))
 
 
 def _as_uint8(name: str, x: NDArray[Any]) -> NDArray[np.uint8]:
@@ -292,7 +313,8 @@ def views(path: Path) -> Source:
     found = {"views": cached, "x_train": arrays["x_train"], "x_original": originals, "x_test": arrays["x_test"]}
     for name, x in found.items():
         wanted_shape = shape if name == "views" else (len(x) if name == "x_test" else shape[0], shape[2])
-        require(x.shape == wanted_shape and len(x) > 0, name, f"shape {x.shape}", f"shape {wanted_shape}")
+        fits = x.shape == wanted_shape and (len(x) > 0 or name == "x_test")  # without labels there is nothing to test
+        require(fits, name, f"shape {x.shape}", f"shape {wanted_shape}")
         require(bool(np.issubdtype(x.dtype, np.floating)), name, x.dtype, "floats")
         require(bool(np.isfinite(x).all()), name, "NaN or infinity", "finite features")
     for which in ("train", "test"):
@@ -300,8 +322,13 @@ def views(path: Path) -> Source:
         require(y.shape == (count,), f"y_{which}", f"shape {y.shape}", f"shape ({count},)")
         require(bool(np.issubdtype(y.dtype, np.integer)), f"y_{which}", y.dtype, "integer labels")
         lowest = UNLABELLED if which == "train" else 0
-        inside = y.min() >= lowest and y.max() < len(names)
-        require(bool(inside), f"y_{which}", f"[{y.min()}, {y.max()}]", f"labels in [{lowest}, {len(names) - 1}]")
+        ends = (y.min(), y.max()) if count else (lowest, lowest)
+        require(
+            ends[0] >= lowest and ends[1] < max(len(names), lowest + 1),
+            f"y_{which}",
+            f"[{ends[0]}, {ends[1]}]",
+            f"labels in [{lowest}, {len(names) - 1}]",
+        )
     mixed = arrays["mixed"]
     require(mixed.shape == shape[:1] and mixed.dtype == bool, "mixed", f"{mixed.dtype} {mixed.shape}", "bool, (N,)")
     x_train, x_original, x_test = (
@@ -319,16 +346,16 @@ def folder(path: Path, image_size: int | None, skip_unreadable: bool = False) ->
     if image_size is not None:
         image_size = require_integer("image_size", image_size, SMALLEST_SIDE, 512)
     train, test, left_out = train_and_test(path)
-    skipped = list(left_out)
+    skipped, tested = list(left_out), bool(test)
     if skip_unreadable:
         unreadable = set(_unreadable(file for file, _ in (*train, *test)))
         train, test = ([entry for entry in part if entry[0] not in unreadable] for part in (train, test))
         relative = [os.path.relpath(file, path) for file in sorted(unreadable)]
         skipped.append(note(relative, "image that cannot be read", "images that cannot be read"))
-        for part, purpose in ((train, "train"), (test, "test")):
-            require(len(part) > 0, "data", f"folder:{path}", f"an image to {purpose} on that can be read")
-    names = tuple(sorted({name for _, name in train}))
-    unseen = sorted({name for _, name in test} - set(names))
+        for part, purpose, needed in ((train, "train", True), (test, "test", tested)):
+            require(len(part) > 0 or not needed, "data", f"folder:{path}", f"an image to {purpose} on that can be read")
+    names = tuple(sorted({name for _, name in train if name != NO_CLASS}))
+    unseen = sorted({name for _, name in test} - {*names, NO_CLASS})
     if unseen:
         raise ParameterError(f"data folder:{path}: there are test images, but none to train on, of {', '.join(unseen)}")
     files = [file for part in (train, test) for file, _ in part]
@@ -345,7 +372,9 @@ def folder(path: Path, image_size: int | None, skip_unreadable: bool = False) ->
         if in_memory:
             x, found = stored.read()
             done += found
-        parts.append(Part(x, np.array([numbers[name] for _, name in group], dtype=np.int64)))
+        labels = np.array([numbers.get(name, UNLABELLED) for _, name in group], dtype=np.int64)
+        called = np.array([os.path.relpath(file, path) for file, _ in group], dtype=object)
+        parts.append(Part(x, labels, called))
     if not in_memory:
         done = ImageFiles(some, side, white=white).read()[1]
     converted = [counted(done[kind], *words) for kind, words in CONVERSIONS.items()]

@@ -7,10 +7,10 @@ from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from empirical.choices import ROUNDS, SCORES, SHARE
-from empirical.options import add_source, require_source
+from empirical.options import add_source, require_source, samples_of
 from theory.checks import ParameterError, require
 from theory.command import Parser, add_workers, chosen_workers, output, run
 from theory.files import require_writable
@@ -18,8 +18,7 @@ from theory.locks import locked
 from theory.plan import SPACES, Plan
 from theory.workers import workers
 
-if TYPE_CHECKING:
-    from empirical.difficulty.scores import Labels
+PICTURE_SIDE = 96  # pixels of a picture of one's own in the grid
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.difficulty") -> int:
@@ -74,19 +73,24 @@ def _command(args: Namespace) -> None:
     if args.out is not None:
         require_writable(args.out / "summary.json")
     plan = None if args.plan is None else Plan.load(args.plan)
+    import numpy as np
+
     from empirical.data.arrays import read_integers
     from empirical.data.features import Features
-    from empirical.data.samples import read_samples
-    from empirical.difficulty.scores import FILES, Criteria, assess, describe, export
+    from empirical.data.identities import Items
+    from empirical.data.sources import ImageFiles
+    from empirical.difficulty.scores import FILES, Criteria, assess, describe, export, require_same_data
 
     for name in FILES if args.out is not None else ():
         require_writable(args.out / name)
 
     criteria = Criteria(**{field.name: getattr(args, field.name) for field in fields(Criteria)})
     known_wrong = None if args.mislabelled is None else read_integers("mislabelled", args.mislabelled)
+    # Who did the work is no setting: the files are the same.
+    used = {name: value for name, value in vars(args).items() if name not in ("jobs", "scheduler")}
+    settings_used = {name: str(value) if isinstance(value, Path) else value for name, value in used.items()}
     images: Any = None
-    names: Sequence[str] = ()
-    labels: Labels | None
+    digest: str | None = None
     if args.checkpoint is not None:
         from empirical.data import image_copies
         from empirical.encoders import extract
@@ -94,26 +98,29 @@ def _command(args: Namespace) -> None:
 
         settings, network = load_network(args.checkpoint, args.trust_encoder)
         data = settings.images()
-        images, labels, names = data.x_train, data.y_train.numpy(), data.class_names
+        images = data.x_train
         h, z = extract(network, images)
+        features, reading = Features((h if args.space == "encoder" else z).numpy()), data.reading
         images = None if settings.on_views else images  # features, of which there is no picture
-        features, reading, copies = Features((h if args.space == "encoder" else z).numpy()), data.reading, None
-        if images is not None:
-            copies = image_copies(data.x_train)
+        copies = None if images is None else image_copies(data.x_train)
+        items = Items(None, data.ids, data.y_train.numpy() if data.labelled else None, data.class_names)
     with workers(**chosen_workers(args)) as pool:
         if args.checkpoint is None:
-            read = read_samples(args.features, args.labels, args.drop_small_classes, pool.map)
-            features, labels, copies, reading = read.features, read.labels, read.copies, read.reading
-        found = assess(features, labels, criteria, plan, known_wrong, pool.map, copies)
+            read = samples_of(args, pool.map)
+            features, copies, reading, digest = read.features, read.copies, read.reading, read.digest
+            items = Items(read.rows, read.ids, read.labels, read.names)
+            images = None if read.pictures is None else ImageFiles(read.pictures, PICTURE_SIDE)
+            if known_wrong is not None and len(known_wrong) and known_wrong.max() <= read.rows.max():
+                known_wrong = np.flatnonzero(np.isin(read.rows, known_wrong)) if known_wrong.min() >= 0 else known_wrong
+            if args.out is not None:
+                require_same_data(args.out, settings_used, digest)
+        found = assess(features, items.labels, criteria, plan, known_wrong, pool.map, copies)
     if not args.json:  # of which it is a part
         reading.announce()
-    # Who did the work is no setting: the files are the same.
-    used = {name: value for name, value in vars(args).items() if name not in ("jobs", "scheduler")}
-    settings_used = {name: str(value) if isinstance(value, Path) else value for name, value in used.items()}
     text = describe(found)
     if args.out is not None:
         with locked(args.out):
-            written = export(found, args.out, settings_used, images, labels, names, reading.to_json())
+            written = export(found, args.out, settings_used, images, items, reading.to_json(), digest)
         text += "\nwritten: " + ", ".join(str(path) for path in written)
     if args.json:
         document = {"difficult": int(found.difficult.sum()), "overlaps": [asdict(o) for o in found.overlaps]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial, reduce
 from itertools import chain
@@ -19,7 +19,8 @@ from empirical.choices import NOT_NEGATIVE, ROUNDS, SCORES, SHARE
 from empirical.data.arrays import array_bytes
 from empirical.data.copies import first_copies
 from empirical.data.features import Features, Mapper
-from empirical.data.labels import UNLABELLED, as_labels
+from empirical.data.identities import NOTHING_KNOWN, Items
+from empirical.data.labels import UNLABELLED, named_labels
 from empirical.profile.measurement import (
     cluster,
     estimate_classes,
@@ -30,13 +31,21 @@ from empirical.profile.measurement import (
     smallest_gaps,
 )
 from empirical.selection import difficult_pairs, rank_band
-from theory.checks import RUNS, require, require_integer, require_known, require_share
-from theory.files import json_text, write_together
+from theory.checks import RUNS, ParameterError, require, require_integer, require_known, require_share
+from theory.files import json_text, read_json, write_together
 from theory.plan import Plan, Profile, plan_from_profile
 from theory.tables import csv_text
 
 SCHEMA = "difficult-examples/difficulty/1"
 FILES = ("scores.csv", "difficult.npy", "pairs.csv", "grid.png", "summary.json")
+INPUTS = (  # settings that say what is read
+    "features",
+    "labels",
+    "feature_columns",
+    "label_column",
+    "drop_small_classes",
+    "skip_unusable",
+)
 THRESHOLD_ROWS = 4_000  # whose pairs say how alike pairs of one class are
 BLOCK = 1_024  # rows of the table of all pairs at a time
 STRIPS = 16  # that the table's blocks of rows are shared out in
@@ -441,7 +450,7 @@ def assess(
     features : Features
         By SAS, those after the projector.
     labels : array_like or None
-        Classes, shape (N,), −1, null or NaN for samples without one; None if there are none.
+        Classes, integers or names, shape (N,), −1, null, NaN or empty for none; None if there are no labels.
     criteria : Criteria
     plan : Plan, optional
         With the band; by default that of the features' own profile.
@@ -460,7 +469,7 @@ def assess(
     by = criteria.by or ("flags" if labels is None else "gap")
     require(by != "gap" or labels is not None, "by", by, "flags where there are no labels")
     known_kinds = {} if known_wrong is None else {"known_mislabelled": _marked(known_wrong, features.rows)}
-    labels = None if labels is None else as_labels("labels", labels)
+    labels = None if labels is None else named_labels("labels", labels).labels
     part = _labelled(features, labels, features.copies(mapper) if copies is None else copies)
     if plan is None:
         plan = plan_from_profile(_profile(part, criteria, mapper))
@@ -580,9 +589,9 @@ def export(
     out: Path,
     settings: dict[str, Any],
     images: Any = None,
-    labels: Labels | None = None,
-    names: Sequence[str] = (),
+    items: Items = NOTHING_KNOWN,
     reading: dict[str, Any] | None = None,
+    digest: str | None = None,
 ) -> list[Path]:
     """Write scores, difficult samples, pairs and summary, and a picture of the pairs if there are images.
 
@@ -595,12 +604,12 @@ def export(
         Stored in summary.json.
     images : Tensor or ImageFiles, optional
         All samples' pictures.
-    labels : ndarray, optional
-        Shape (N,).
-    names : sequence of str
-        Of the classes.
+    items : Items, optional
+        What all samples are called.
     reading : dict, optional
         What was read, stored in summary.json.
+    digest : str, optional
+        Of features and labels, stored there too.
 
     Returns
     -------
@@ -608,24 +617,26 @@ def export(
         The files.
     """
     first, second = found.pairs.rows.T if len(found.pairs.rows) else (np.empty(0, int), np.empty(0, int))
-    columns: dict[str, NDArray[Any]] = {"first": first, "second": second, "similarity": found.pairs.similarity}
-    if labels is not None:
-        columns |= {"label_first": labels[first], "label_second": labels[second]}
+    difficult, everything = np.flatnonzero(found.difficult), np.arange(len(found.difficult))
+    ends = items.columns(first, "first", "_first"), items.columns(second, "second", "_second")
+    columns = {"first": ends[0]["first"], "second": ends[1]["second"], "similarity": found.pairs.similarity}
+    columns |= {name: end[name] for pair in zip(*ends, strict=True) for end, name in zip(ends, pair, strict=True)}
     written: dict[Path, bytes | str] = {
-        out / "scores.csv": _csv(found.scores),
-        out / "difficult.npy": array_bytes(np.flatnonzero(found.difficult)),
+        out / "scores.csv": _csv(items.columns(everything) | _without_indices(found.scores)),
+        out / "difficult.npy": array_bytes(items.indices(difficult)),
         out / "pairs.csv": _csv(columns),
     }
     if images is not None and len(first):
         from empirical.data import take
 
         rows = found.pairs.rows[:SHOWN].flatten()
-        captions = [names[labels[row]] if labels is not None and labels[row] >= 0 else f"{row}" for row in rows]
+        captions = [items.caption(int(row)) for row in rows]
         written[out / "grid.png"] = grid(found.pairs, take(images, torch.from_numpy(rows)), captions)
     summary = {
         "schema": SCHEMA,
         "settings": settings,
         "reading": reading,
+        "digest": digest,
         "samples": len(found.difficult),
         "difficult": int(found.difficult.sum()),
         "band": [found.plan.pos_high, found.plan.pos_low],
@@ -636,6 +647,36 @@ def export(
     written[out / "summary.json"] = json_text(summary)
     write_together(written, gone={out / name for name in FILES} - set(written))
     return list(written)
+
+
+def require_same_data(out: Path, settings: Mapping[str, Any], digest: str) -> None:
+    """Raise ParameterError if a folder has results of files that have the same names, and that changed since.
+
+    Parameters
+    ----------
+    out : Path
+    settings : mapping
+        ``features`` and ``labels``, and the columns.
+    digest : str
+        Of features and labels now.
+    """
+    path = out / "summary.json"
+    if not path.exists():
+        return
+    before = read_json(path)
+    known, used = before.get("digest"), before.get("settings")
+    if known in (None, digest) or not isinstance(used, dict):
+        return
+    if all(used.get(name) == settings.get(name) for name in INPUTS):
+        files = " ".join(map(str, settings["features"]))
+        raise ParameterError(
+            f"features {files}: they or the labels changed since {path} was written "
+            f"({before.get('samples')} samples then): use another --out, or remove that file"
+        )
+
+
+def _without_indices(scores: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name: column for name, column in scores.items() if name != "index"}
 
 
 def _csv(columns: dict[str, NDArray[Any]]) -> str:

@@ -155,7 +155,9 @@ def _embed(
 ) -> None:
     claim(folder / "settings.json", settings, belongs_to("interrupted embedding", folder), data=data)
     test = sets[0].images.x_test
-    passes = [p for number, s in enumerate(sets) for p in _passes(number, s)] + [Pass("test", test, None)]
+    passes = [p for number, s in enumerate(sets) for p in _passes(number, s)] + [Pass("test", test, None)] * (
+        len(test) > 0
+    )
     _encode(e, encoder, passes, folder, progress or (lambda *_: None))
     for number, (path, s) in enumerate(zip(paths, sets, strict=True)):
         origin = {"schema": SCHEMA, "settings": settings, DATA: data, "set": number, **where}
@@ -263,14 +265,15 @@ def _file(e: Embedding, s: TrainingSet, number: int, folder: Path, origin: dict[
         [project(block[:, 1:]).astype(np.float16) for block in _read(folder, f"train-{number}", count)]
     )
     require(bool(np.isfinite(views).all()), "encoder", e.to_json()["encoder"], "features that fit float16")
-    test = np.concatenate([project(block[:, 0]) for block in _read(folder, "test", len(images.y_test))])
+    tested = _read(folder, "test", len(images.y_test)) if len(images.y_test) else ()  # none of unlabelled images
+    test = np.concatenate([np.empty((0, views.shape[2])), *(project(block[:, 0]) for block in tested)])
     arrays = {
         "views": views,
         "x_train": project(clean).astype(np.float32),
         "y_train": images.y_train.numpy(),
         "x_test": test.astype(np.float32),
         "y_test": images.y_test.numpy(),
-        "class_names": np.array(images.class_names),
+        "class_names": np.array(images.class_names, dtype=str),
         "mixed": mixed,
         "rows": s.rows,
         "origin": np.array(

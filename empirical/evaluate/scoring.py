@@ -110,6 +110,7 @@ def evaluate_network(
     RuntimeError
         If evaluation changed a weight or a batch-norm statistic.
     """
+    require_labelled(images)
     before = fingerprint(network)
     labelled = (images.y_train >= 0).nonzero().flatten()
     x_train = images.x_train if len(labelled) == len(images.y_train) else take(images.x_train, labelled)
@@ -131,6 +132,12 @@ def evaluate_network(
     if fingerprint(network) != before:
         raise RuntimeError("evaluation changed the network")
     return scores
+
+
+def require_labelled(images: Images) -> None:
+    """Raise ParameterError unless there are labels to evaluate with."""
+    if not images.labelled:
+        raise ParameterError(f"data {images.name}: no image has a label, which probe and kNN need")
 
 
 def _two_views(network: Network, images: Images, view: Augmentation) -> list[tuple[Tensor, Tensor]]:

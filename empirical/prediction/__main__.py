@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
-from theory.checks import require
+from empirical.options import add_samples, samples_of
+from theory.checks import ParameterError, require
 from theory.command import Parser, add_workers, chosen_workers, run
 from theory.workers import workers
 
@@ -20,8 +21,6 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.pre
 
 def parser(prog: str) -> Parser:
     """The command's options."""
-    from empirical.options import SEVERAL
-
     found = Parser(
         prog,
         __doc__,
@@ -31,12 +30,7 @@ def parser(prog: str) -> Parser:
             "--features examples/features.npy --labels examples/labels.npy --labels-per-class 5 --metrics --json",
         ),
     )
-    add = found.group("what is measured").add_argument
-    features = f".npy of the features that a probe would be trained on, floats of shape (N, d); {SEVERAL}"
-    add("--features", nargs="+", metavar="FILE", required=True, help=features)
-    labels = ".npy of integer labels, shape (N,), −1 or NaN for none, or likewise several"
-    add("--labels", nargs="+", metavar="FILE", required=True, help=labels)
-    add("--drop-small-classes", action="store_true", help="leave out classes with fewer than two samples that differ")
+    add_samples(found, "those of a probe's training set", required=True)
     add = found.group("what is predicted").add_argument
     add("--labels-per-class", type=int, help="labels per class that the probe is trained on, >= 1 (all labels)")
     add("--c", type=float, default=1.0, help="its inverse regularisation, scikit-learn's C, > 0")
@@ -53,13 +47,14 @@ def _command(args: Namespace) -> None:
     import numpy as np
 
     from empirical.data.labels import UNLABELLED
-    from empirical.data.samples import read_samples
     from empirical.prediction import describe, describe_metrics, measure_metrics, predict
 
+    if args.labels is None and args.label_column is None:
+        raise ParameterError("one of --labels and --label-column is required")
     require(not args.pooled or args.components != 2, "--components", args.components, "1 with --pooled")
     components = args.components or (1 if args.pooled else 2)
     with workers(**chosen_workers(args)) as pool:
-        read = read_samples(args.features, args.labels, args.drop_small_classes, pool.map)
+        read = samples_of(args, pool.map)
         assert read.labels is not None
         labelled = np.flatnonzero(read.labels != UNLABELLED)
         require(len(labelled) > 0, "labels", "none", "labels of some samples")

@@ -12,7 +12,7 @@ from scipy import stats
 
 from empirical.choices import POSITIVE
 from empirical.data.features import Features, Mapper
-from empirical.data.labels import UNLABELLED, as_labels
+from empirical.data.labels import UNLABELLED, named_labels
 from empirical.prediction.discriminant import Axes, Cloud, axes, project
 from empirical.prediction.mixture import Part, parts, split_class, whole
 from empirical.prediction.moments import Labels, measure_moments
@@ -109,8 +109,8 @@ def predict(
     if labels_per_class is not None:
         labels_per_class = require_integer("labels_per_class", labels_per_class, 1, MOST_LABELS)
     POSITIVE.require("c", c)
-    x = features if isinstance(features, Features) else Features(np.asarray(features))
-    given = as_labels("labels", labels)
+    x = features if isinstance(features, Features) else Features(features)
+    given = named_labels("labels", labels).labels
     if len(given) == x.rows and (given == UNLABELLED).any():
         labelled = np.flatnonzero(given != UNLABELLED)
         require(len(labelled) > 0, "labels", "none", "labels of some samples")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from empirical.choices import SHARE
-from empirical.options import add_source, require_source
+from empirical.options import add_source, require_source, samples_of
 from empirical.profile.reading import describe
 from theory.checks import is_finite, require
 from theory.command import Parser, add_workers, chosen_workers, output, run
@@ -20,6 +20,9 @@ from theory.plan import plan_from_profile
 from theory.workers import workers
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from empirical.data.features import Mapper
     from empirical.profile.measurement import Measurement
 
@@ -58,27 +61,25 @@ def _command(args: Namespace) -> None:
     for path in (args.out, args.difficult_out):
         if path is not None:
             require_writable(path)
-    import numpy as np
-
     from empirical.data.arrays import array_bytes
 
     with workers(**chosen_workers(args)) as pool:
-        result = _measure(args, pool.map)
+        result, difficult = _measure(args, pool.map)
     if not args.json and result.profile.reading is not None:  # in JSON it is a part
         print(result.profile.reading["line"], file=sys.stderr)
     plan = plan_from_profile(result.profile)
     text = describe(result.profile, plan)
     written: dict[Path, bytes | str] = {}
     if args.difficult_out:
-        written[args.difficult_out] = array_bytes(np.flatnonzero(result.difficult))
+        written[args.difficult_out] = array_bytes(difficult)
     if args.out:
         written[args.out] = json_text(result.profile.to_json())
     write_together(written)
     print(json.dumps(result.profile.to_json(), indent=2, allow_nan=False) if args.json else text)
 
 
-def _measure(args: Namespace, mapper: Mapper) -> Measurement:
-    from empirical.data.samples import read_samples
+def _measure(args: Namespace, mapper: Mapper) -> tuple[Measurement, NDArray[np.int64]]:
+    """The measurement, and which rows of the files, or images, are difficult."""
     from empirical.profile.measurement import measure, measure_network
 
     if args.checkpoint is not None:
@@ -89,11 +90,14 @@ def _measure(args: Namespace, mapper: Mapper) -> Measurement:
         source = f"{settings.data}, {settings.arm} seed {settings.seed}, {settings.epochs} epochs"
         tau = settings.temperature if args.tau is None else args.tau
         share, view = args.difficult_share, settings.augmentation
-        return measure_network(network, images, source, view, share, mapper, tau, settings.batch)
-    read = read_samples(args.features, args.labels, args.drop_small_classes, mapper)
-    spaces, share = {"encoder": read.features}, args.difficult_share
-    found = measure(spaces, read.labels, read.source, args.classes, share, mapper=mapper, tau=args.tau)
-    return replace(found, profile=replace(found.profile, reading=read.reading.to_json()))
+        found = measure_network(network, images, source, view, share, mapper, tau, settings.batch)
+        return found, found.difficult.nonzero()[0]
+    read = samples_of(args, mapper)
+    spaces, labels, share = {"encoder": read.features}, read.labels, args.difficult_share
+    names = read.names
+    found = measure(spaces, labels, read.source, args.classes, share, mapper=mapper, tau=args.tau, names=names)
+    profile = replace(found.profile, reading=read.reading.to_json())
+    return replace(found, profile=profile), read.rows[found.difficult]
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from empirical.choices import FEWEST_ROWS, SHARE
 from empirical.data import Images, image_copies, several_sources, subset, take
 from empirical.data.copies import copied, first_copies, row_hashes
 from empirical.data.features import Chunk, Features, Mapper
-from empirical.data.labels import UNLABELLED, as_labels, small_classes
+from empirical.data.labels import UNLABELLED, named_labels, small_classes
 from empirical.data.reading import note
 from empirical.data.sources import balanced_order
 from empirical.evaluate.probes import probe
@@ -89,8 +89,8 @@ def measure(
     spaces : dict of Features
         ``encoder`` and possibly ``projector``, with the same rows.
     labels : array_like or None
-        Integer classes, shape (N,), −1, null or NaN for none: such samples are left out; None clusters the encoder's
-        features.
+        Classes, integers or names, shape (N,), −1, null, NaN or empty for none: such samples are left out; None
+        clusters the encoder's features.
     source : str
         What the profile says about its origin.
     classes : int, optional
@@ -123,7 +123,8 @@ def measure(
     """
     encoder = spaces["encoder"]
     if labels is not None:
-        labels = as_labels("labels", labels)
+        labels, called = named_labels("labels", labels)
+        names = names or called
         given = f"{len(labels)} labels"
         require(len(labels) == encoder.rows, "labels", given, f"one for each of {encoder.rows} rows")
         rows = np.flatnonzero(labels != UNLABELLED)
@@ -414,6 +415,8 @@ def measure_network(
 ) -> Measurement:
     """Profile of a network on a data set's training images, in both spaces, with δ̂.
 
+    Without any label, clusters are the classes, and there is no δ̂.
+
     Parameters
     ----------
     network : Network
@@ -429,6 +432,11 @@ def measure_network(
     from empirical.encoders import extract
 
     labelled = np.flatnonzero(images.y_train.numpy() != UNLABELLED)
+    if not len(labelled):
+        h, z = extract(network, images.x_train)
+        spaces = {"encoder": Features(h.numpy()), "projector": Features(z.numpy())}
+        found = measure(spaces, None, source, None, share, 0, mapper, tau, batch, image_copies(images.x_train))
+        return replace(found, profile=replace(found.profile, reading=images.reading.to_json()))
     if len(labelled) < len(images.y_train):
         x_train = subset(images.x_train, labelled)
         part = replace(images, x_train=x_train, y_train=images.y_train[torch.from_numpy(labelled)])
@@ -463,6 +471,7 @@ def tracked_rows(images: Images) -> Labels:
     """
     labels = images.y_train.numpy()
     labelled = np.flatnonzero(labels >= 0)
+    require(len(labelled) > 0, "labels", "none", "labels of some training images")
     rows = np.sort(labelled[balanced_order(labels[labelled])[:PAIR_ROWS]])
     require_measurable(labels[rows], names=images.class_names)
     return rows

@@ -78,10 +78,13 @@ def _command(args: Namespace) -> None:
     if not first:
         return
     print(f"{'resumed and finished' if resumed else 'trained'} {settings.epochs} epochs: {args.out / CHECKPOINT}")
-    device = next(network.parameters()).device
+    images, device = settings.original_images(), next(network.parameters()).device
+    if not images.labelled:
+        print(f"not evaluated: no image of {images.name} has a label, which probe and kNN need")
+        return
     with StepBar("probe on views", STEPS["adnce"][0]) as bar:
         view = settings.augmentation if protocol.on_views else None
-        scores = evaluate_network(network, settings.original_images(), protocol, view, bar)
+        scores = evaluate_network(network, images, protocol, view, bar)
     state, seconds = read_checkpoint(args.out / CHECKPOINT), time.perf_counter() - started
     trained = Settings.from_json(state["settings"])  # a finished run may be evaluated elsewhere
     write_result(args.out, "arm", trained, scores, protocol, seconds, device, state.get("continued", ()))

@@ -525,6 +525,7 @@ def _classes(settings: Settings, images: Images, device: torch.device) -> list[O
 def _make_probe(running: Running, settings: Settings, network: Network, images: Images) -> OnlineProbe | None:
     if not running.online_probe:
         return None
+    require(images.labelled, "online_probe", True, f"labels of some training images, which {images.name} lacks")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         probe = OnlineProbe(network.features, images.classes)

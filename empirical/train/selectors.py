@@ -203,6 +203,8 @@ def make_selector(settings: Settings, images: Images, device: torch.device) -> S
         return LabelSelector(labels) if remedy.select == "label" else KnownSelector(remedy, labels)
     if remedy is None or remedy.ranks:
         return BandSelector(remedy)
+    known = settings.glofnd_share is not None or images.classes > 0
+    require(known, "glofnd_share", None, f"a share: there are no classes in {images.name}")
     share = 1 / images.classes if settings.glofnd_share is None else settings.glofnd_share
     start = round(settings.glofnd_start * settings.epochs)
     return Thresholds(len(images.y_train), share, settings.glofnd_rate, start, device)

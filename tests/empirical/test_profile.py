@@ -290,7 +290,7 @@ def test_features_outside_the_model_are_a_finding(files, capsys):
         (["--features", "f.npy", "--labels", "f.npy"], "labels = shape"),
         (["--features", "f.npy", "--labels", "real.npy"], "integer labels; −1, null or NaN for none in"),
         (["--features", "f.npy", "--classes", "1"], "classes = 1"),
-        (["--features", "nan.npy", "--labels", "l.npy"], "nan.npy: row 3 is NaN"),
+        (["--features", "nan.npy", "--labels", "l.npy"], "nan.npy: 1 row that is NaN or infinite (row 3)"),
         (["--features", "none.npy", "--labels", "l.npy"], "cannot read none.npy"),
         (["--features", "f.npy", "--labels", "l.npy", "--difficult-share", "1.5"], "difficult_share = 1.5"),
         (["--features", "f.npy", "--labels", "l.npy", "--classes", "4"], "exclude each other"),

@@ -380,3 +380,33 @@ def test_what_moves_to_a_gpu_is_pinned_first():
 
     assert moved(Recorded(), torch.device("cuda")) == ("pinned", "cuda", True)
     assert moved(Recorded(), torch.device("cpu")) == ("cpu", True)
+
+
+MEDMNIST = {"x_train": "train_images", "y_train": "train_labels", "x_test": "test_images", "y_test": "test_labels"}
+
+
+def test_arrays_as_well_known_sets_store_them(tmp_path):
+    """Labels of shape (N, 1), MedMNIST's names and its part for validation, names of classes as labels."""
+    generator = np.random.default_rng(0)
+    x, y = generator.integers(0, 256, (40, 9, 9, 3), dtype=np.uint8), np.arange(40) % 4
+    plain = {"x_train": x[:30], "y_train": y[:30], "x_test": x[30:], "y_test": y[30:]}
+    np.savez(tmp_path / "plain.npz", **plain)
+    columns = {name: array[:, None] if array.ndim == 1 else array for name, array in plain.items()}
+    np.savez(tmp_path / "keras.npz", **columns)
+    np.savez(tmp_path / "med.npz", **{MEDMNIST[name]: a for name, a in columns.items()}, val_images=x, val_labels=y)
+    named = {name: np.array(["d", "a", "c", "b"])[array] if array.ndim == 1 else array for name, array in plain.items()}
+    np.savez(tmp_path / "named.npz", **named)
+    expected = load(f"npz:{tmp_path / 'plain.npz'}")
+    for name in ("keras", "med"):
+        found = load(f"npz:{tmp_path / name}.npz")
+        assert torch.equal(found.x_train, expected.x_train)
+        assert torch.equal(found.y_train, expected.y_train)
+        assert torch.equal(found.x_test, expected.x_test)
+        assert torch.equal(found.y_test, expected.y_test)
+    assert "skipped 2 other arrays (val_images, val_labels)" in found.reading.line
+    found = load(f"npz:{tmp_path / 'named.npz'}")
+    assert found.class_names == ("a", "b", "c", "d")
+    assert [found.class_names[c] for c in found.y_test] == named["y_test"].tolist()
+    np.savez(tmp_path / "many.npz", **{**plain, "y_train": np.ones((30, 14), int)})
+    with pytest.raises(ParameterError, match=r"y_train = shape \(30, 14\) violates shape \(N,\)"):
+        load(f"npz:{tmp_path / 'many.npz'}")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from empirical.data import load
+from empirical.data import load, without
 from empirical.data.folders import train_and_test
 from theory.checks import ParameterError
 
@@ -127,3 +127,60 @@ def test_small_classes_are_left_out_by_name(folder):
     assert sorted(kept.y_train.tolist()) == [0] * 4 + [1] * 4
     assert "class of one training image (rare)" in kept.reading.line
     assert load(f"folder:{folder}").class_names == ("a", "b", "rare")
+
+
+def test_a_folder_of_images_alone_has_no_classes(tmp_path):
+    write(tmp_path, *(f"{i}.png" for i in range(7)), "notes.txt")
+    (tmp_path / "later").mkdir()
+    names, notes = found(tmp_path)
+    assert names == [(f"{i}.png", "") for i in range(7)]
+    assert notes == {"class without an image": (1, ("later",)), "file ending in .txt": (1, ("notes.txt",))}
+    images = load(f"folder:{tmp_path}")
+    assert images.class_names == ()
+    assert images.y_train.tolist() == [-1] * 7
+    assert len(images.x_test) == len(images.y_test) == 0
+    assert images.ids.tolist() == [f"{i}.png" for i in range(7)]
+    assert "7 samples (7 to train on, 0 to test on)" in images.reading.line
+    assert "noted 7 without a label" in images.reading.line
+    assert len(load(f"folder:{tmp_path}", train=5).y_train) == 5
+
+
+def test_images_are_called_by_their_files(folder):
+    images = load(f"folder:{folder}")
+    assert images.ids.tolist() == [f"{name}/{i}.png" for name in "ab" for i in range(4)]  # every fifth is for testing
+    assert without(images, [0, 2]).ids.tolist() == [images.ids[i] for i in range(8) if i not in (0, 2)]
+    some = load(f"folder:{folder}", train=4)
+    assert some.ids.tolist() == ["a/0.png", "b/0.png", "a/1.png", "b/1.png"]
+
+
+def test_without_labels_all_but_the_evaluation_works(tmp_path, capsys):
+    from empirical.difficulty.__main__ import main as difficulty
+    from empirical.embed.__main__ import main as embed
+    from empirical.evaluate.__main__ import main as evaluate
+    from empirical.profile.__main__ import main as profile
+    from empirical.train.__main__ import main as train
+
+    write(tmp_path / "photos", *(f"{i:02}.png" for i in range(48)))
+    data, checkpoint = f"folder:{tmp_path / 'photos'}", str(tmp_path / "run" / "checkpoint.pt")
+    narrow = ["--encoder", "convnet", "--width", "8", "--dim", "8", "--batch", "16", "--epochs", "1"]
+    assert train(["--data", data, *narrow, "--out", str(tmp_path / "run")]) == 0
+    assert f"not evaluated: no image of {data} has a label" in capsys.readouterr().out
+    assert profile(["--checkpoint", checkpoint]) == 0
+    assert "classes are k-means clusters" in capsys.readouterr().out
+    assert difficulty(["--checkpoint", checkpoint, "--pairs", "9", "--out", str(tmp_path / "out")]) == 0
+    pairs = (tmp_path / "out" / "pairs.csv").read_text().splitlines()
+    assert pairs[0] == "first,second,similarity,id_first,id_second"
+    assert all(line.endswith(".png") for line in pairs[1:])
+    assert (tmp_path / "out" / "grid.png").exists()
+    views = str(tmp_path / "views.npz")
+    assert embed(["--data", data, "--checkpoint", checkpoint, "--components", "4", "--out", views]) == 0
+    assert load(f"views:{views}").x_train.shape == (48, 4, 1, 1)
+    capsys.readouterr()
+    for refused in (
+        lambda: evaluate(["--checkpoint", checkpoint]),
+        lambda: train(["--data", data, *narrow, "--online-probe", "--out", str(tmp_path / "other")]),
+    ):
+        assert refused() == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert len(captured.err.splitlines()) == 1

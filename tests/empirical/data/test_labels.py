@@ -38,7 +38,16 @@ def test_no_label_in_every_form(values):
 
 @pytest.mark.parametrize(
     "values",
-    [[0.5, 1], ["a", "b"], [True, False], [np.inf, 1], [[1], [2]], np.array([2**63], np.uint64), [None, "a"], [1e300]],
+    [
+        [0.5, 1],
+        ["a", "b"],
+        [True, False],
+        [np.inf, 1],
+        [[1, 2], [2, 1]],
+        np.array([2**63], np.uint64),
+        [None, "a"],
+        [1e300],
+    ],
 )
 def test_what_is_no_label_is_refused(values):
     with pytest.raises(ParameterError, match="^labels = "):

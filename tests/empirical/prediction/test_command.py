@@ -69,7 +69,11 @@ def test_no_number_is_said_with_its_reason(tmp_path, capsys):
         (lambda x, labels: (x, np.where(labels == 3, 2, labels)[:-1]), [], "319 labels violates one for each of 320"),
         (lambda x, labels: (x, 0 * labels), [], "labels = 1 class violates at least two classes"),
         (lambda x, labels: (x, np.append(labels[:-1], 9)), [], "a class of 1 sample violates at least two samples"),
-        (lambda x, labels: (np.where(x == x[5, 2], np.nan, x), labels), [], "f.npy: row 5 is NaN or infinite"),
+        (
+            lambda x, labels: (np.where(x == x[5, 2], np.nan, x), labels),
+            [],
+            "f.npy: 1 row that is NaN or infinite (row 5)",
+        ),
         (
             lambda x, labels: (x, labels),
             ["--labels-per-class", "0"],
