@@ -346,6 +346,8 @@ def _resnet(
     for layer in nn.Sequential(*layers).modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        if type(layer) is nn.Conv2d and layer.stride != (1, 1):
+            layer.__class__ = _Strided  # a block makes its own
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), before
 
 
@@ -359,6 +361,18 @@ class _Pointwise(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         rows, columns = self.stride
         return functional.conv2d(x[:, :, ::rows, ::columns], self.weight)
+
+
+class _Strided(nn.Conv2d):
+    """A strided convolution of larger kernels, with stride 1 over the columns of an image that has one.
+
+    The result is the same. oneDNN leaves some of the weights' gradients there as it finds the memory, in bfloat16
+    (PyTorch 2.14).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        stride = (self.stride[0], 1) if x.shape[3] == 1 else self.stride
+        return functional.conv2d(x, self.weight, self.bias, stride, self.padding)
 
 
 class _VisionTransformer(nn.Module):

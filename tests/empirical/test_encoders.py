@@ -64,6 +64,31 @@ def test_shortcuts_are_strided_convolutions(side):
         assert torch.allclose(ours(x), theirs(x), atol=1e-6)
 
 
+@pytest.mark.parametrize(("height", "stem_stride"), [(1, 1), (3, 1), (1, 2), (2, 4)])
+def test_gradients_of_strided_convolutions_on_one_pixel_are_no_old_memory(height, stem_stride):
+    """In bfloat16 oneDNN leaves those of the weights beyond the image as it finds them."""
+    network = Network("resnet10", 3, 4, 32, stem_stride=stem_stride)
+    strided = [
+        m for m in network.modules() if isinstance(m, nn.Conv2d) and m.stride != (1, 1) and m.weight.shape[2] > 1
+    ]
+    assert len(strided) == 3 + (stem_stride > 1)
+    for ours in strided:
+        x = torch.rand(32, ours.in_channels, height, 1)
+        plain = nn.Conv2d(ours.in_channels, ours.out_channels, ours.kernel_size, ours.stride, ours.padding, bias=False)
+        plain.load_state_dict(ours.state_dict())
+        expected = plain(x)
+        expected.sum().backward()
+        assert torch.allclose(ours(x), expected, atol=1e-5)
+        for _ in range(5):
+            old = [torch.full((n,), torch.nan) for n in (1_000, 10_000, 100_000, 1_000_000)]
+            del old
+            ours.weight.grad = None
+            with torch.autocast("cpu", torch.bfloat16):
+                ours(x).float().sum().backward()
+            scale = plain.weight.grad.abs().max()
+            assert (ours.weight.grad - plain.weight.grad).abs().max() < 0.02 * scale
+
+
 @pytest.mark.parametrize("width", [8, 16])
 def test_narrow_resnets_in_channels_last_order_do_not_write_beyond_their_memory(width):
     """In a process of its own: oneDNN's strided 1×1 convolutions corrupt it, and it dies without a message."""
