@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Self
 
-LARGEST = 1e6  # no real parameter here means anything beyond it in magnitude, and arithmetic overflows
+LARGEST = 1e12  # no real parameter here means anything beyond it in magnitude; ρ = 10⁹ is the paper's
 LONGEST, LONGEST_LINE = 200, 1000  # signs of a value that an error shows, and of the whole error
 
 

@@ -22,6 +22,7 @@ from empirical.train.observers import Observer, Row
 from empirical.train.selectors import Selector
 from empirical.train.settings import Settings
 from empirical.train.simclr import SimCLR
+from theory.checks import ParameterError
 from theory.files import DATA, require_same_data, write_bytes, write_json
 
 
@@ -155,6 +156,13 @@ class Run:
         The last loss says nothing about the last update, and finite weights may be large enough for infinite features.
         """
         weights = torch.stack([value.isfinite().all() for value in self.network.state_dict().values()]).all()
-        if not (weights and all(features.isfinite().all() for features in extract(self.network, self.few))):
+        if not (weights and self._has_finite_features()):
             what = f"weights or features became infinite or NaN by step {self.step}"
             raise diverged(what, self.settings, self.out)
+
+    def _has_finite_features(self) -> bool:
+        try:
+            extract(self.network, self.few)
+        except ParameterError:
+            return False
+        return True

@@ -18,6 +18,7 @@ from empirical.train.checkpoint import read_checkpoint
 from theory import memory
 from theory.archives import LARGEST_RATIO, require_modest
 from theory.checks import ParameterError
+from theory.command import LARGEST_INTEGER
 
 MIB = 1 << 20
 ABSURD = ["--width", "100000"], ["--hidden", str(10**12)], ["--dim", "1" + "0" * 12], ["--width", "1" + "0" * 30]
@@ -44,8 +45,10 @@ def test_an_absurd_size_of_a_network_is_one_line(tmp_path, capsys, encoder, absu
     assert err.splitlines()[-1].startswith("error: ")
     assert "Traceback" not in err
     if absurd[0] != "--dim":  # which is bounded by the images
-        assert err.splitlines()[-1].startswith(f"error: {absurd[0][2:]} = {absurd[1]} violates memory: ")
-        assert err.rstrip().endswith(" are available")
+        fits = int(absurd[1]) < LARGEST_INTEGER
+        condition = "memory: " if fits else "an integer below "
+        assert err.splitlines()[-1].startswith(f"error: {absurd[0][2:]} = {absurd[1]} violates {condition}")
+        assert err.rstrip().endswith(" are available") or not fits
     assert not (tmp_path / "out").exists()
 
 

@@ -429,11 +429,12 @@ def test_what_is_not_finite_is_never_saved(tmp_path, monkeypatch, rate):
     assert torch.load(tmp_path / "checkpoint.pt")["step"] == 3
 
 
-def test_without_a_checkpoint_none_is_said_to_be_kept(tmp_path, capsys):
-    last = ["--batch", "100", "--dim", "4", "--warmup", "0", "--lr", "1e38", "--out", str(tmp_path)]
+def test_without_a_checkpoint_none_is_said_to_be_kept(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(loop, "learning_rate", lambda *_: 1e38)
+    last = ["--batch", "100", "--dim", "4", "--lr", ".25", "--out", str(tmp_path)]
     assert main([*ARGUMENTS, *last]) == 2
     lines = capsys.readouterr().err.replace("\r", "\n").splitlines()
-    assert lines[-1] == "error: weights or features became infinite or NaN by step 1; lower lr = 1e+38"
+    assert lines[-1] == "error: weights or features became infinite or NaN by step 1; lower lr = 0.25"
     assert not list(tmp_path.glob("*.pt"))
 
 
@@ -650,6 +651,13 @@ def test_another_number_of_processes_than_devices_is_refused(tmp_path, capsys, m
     assert not (tmp_path / "run").exists()
 
 
+@pytest.fixture
+def unlaunched(monkeypatch):
+    """Without the variables that runs on several devices leave in this process."""
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "NODE_RANK", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+
+
 WITHOUT = "a launcher such as torchrun sets it, without one unset it"
 
 
@@ -667,6 +675,7 @@ WITHOUT = "a launcher such as torchrun sets it, without one unset it"
         ({"RANK": "-1"}, 1, f"RANK = -1 violates an integer in [0, 0], for devices = 1: {WITHOUT}"),
     ],
 )
+@pytest.mark.usefixtures("unlaunched")
 def test_variables_that_a_launcher_left_are_named(tmp_path, capsys, monkeypatch, environment, devices, message):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -676,6 +685,7 @@ def test_variables_that_a_launcher_left_are_named(tmp_path, capsys, monkeypatch,
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("unlaunched")
 def test_variables_of_a_launcher_of_one_process_are_taken(tmp_path, capsys, monkeypatch):
     for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}.items():
         monkeypatch.setenv(name, value)
