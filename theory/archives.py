@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+import warnings
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from theory.checks import ParameterError
 from theory.memory import in_words, require_memory
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SMALL = 1 << 29  # bytes to which any archive may unpack
 LARGEST_RATIO = 100  # by how much a larger one may grow
@@ -47,16 +52,35 @@ def _require_no_bomb(path: Path) -> None:
     require_memory("file", path, unpacked, "for its content")
 
 
-def _require_whole(path: Path) -> None:
+class Header(NamedTuple):
+    """Of an .npy file: the array's shape, order and type, and where its values begin."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+    offset: int
+
+    @property
+    def needed(self) -> int:
+        """Bytes of all values."""
+        return self.dtype.itemsize * math.prod(self.shape)
+
+
+def npy_header(path: Path) -> Header:
+    """The header of an .npy file; errors are those of numpy and of the system."""
     import numpy as np  # slow to import
 
-    with path.open("rb") as file:
+    with path.open("rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of headers that numpy reads all the same
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(file)
-        there = path.stat().st_size - file.tell()
-    needed = dtype.itemsize * math.prod(shape)
-    if not dtype.hasobject and needed > there:  # pickled objects are refused by numpy
+        return Header(*read(file), file.tell())
+
+
+def _require_whole(path: Path) -> None:
+    header = npy_header(path)
+    needed, there = header.needed, path.stat().st_size - header.offset
+    if not header.dtype.hasobject and needed > there:  # pickled objects are refused by numpy
         sizes = f"its header says {in_words(needed)}, found {in_words(there)}"
         raise ParameterError(f"cannot read {path}: cut short, {sizes}")
     require_memory("file", path, needed, "for its array")

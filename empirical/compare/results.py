@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from empirical.arms import ARMS
 from empirical.compare.presets import Experiment
 from empirical.compare.saved import folder, read_reasons
-from empirical.data.arrays import read_npz, require_arrays
+from empirical.data.arrays import require_arrays
 from empirical.runs import REFERENCES
 from empirical.statistics import detectable_difference, mean_interval, paired, rank_correlation
 from empirical.train.logs import read_result
+from theory.arrays import read_npz
 from theory.checks import require
 from theory.plan import Plan, Profile
 

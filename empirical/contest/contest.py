@@ -23,11 +23,12 @@ from empirical.contest.scores import DRAWS, PROTOCOL, Data, Row, bounded, foreto
 from empirical.contest.sets import UNLIKE, Recipe
 from empirical.contest.table import table
 from empirical.data import take
-from empirical.data.arrays import read_array, save_array
+from empirical.data.arrays import save_array
 from empirical.data.digests import digests
 from empirical.pretrained import PACKAGE, weights_path
 from empirical.train.checkpoint import load_network
 from empirical.train.logs import environment
+from theory.arrays import read_array
 from theory.checks import ParameterError, require
 from theory.engine import HERE, Pool, report
 from theory.files import belongs_to, claim, json_text, read_json, write_json, write_together

@@ -12,19 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.arrays import load_arrays, read_array, read_npz
+from theory.arrays import load_arrays
 from theory.checks import ParameterError, require
 from theory.files import write_bytes
-
-__all__ = [
-    "array_bytes",
-    "find_files",
-    "read_array",
-    "read_integers",
-    "read_npz",
-    "require_arrays",
-    "save_array",
-]
 
 Vector = NDArray[np.int64]
 

@@ -7,8 +7,6 @@ where BLAS runs as many threads).
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -25,6 +23,7 @@ from empirical.data.formats import open_table, table_of
 from empirical.data.tables import Arrays, Table, feature_columns
 from empirical.data.unpacking import unpacked
 from empirical.data.values import is_of, plain
+from theory.archives import npy_header
 from theory.checks import ParameterError, require, shortened
 from theory.files import require_readable, unreadable
 from theory.worlds import unit_rows
@@ -342,19 +341,14 @@ def _file(path: Path) -> Piece:
     """All rows of an .npy file, after reading its header only."""
     require_readable(path)
     try:
-        with open(path, "rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of headers that numpy reads all the same
-            version = np.lib.format.read_magic(file)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, fortran, dtype = read(file)
-            offset = file.tell()
+        header = npy_header(path)
     except OSError as error:
         raise unreadable(path, error) from error
     except Exception as error:  # numpy raises many kinds for a damaged header
         problem = "is not an .npy file" if path.stat().st_size else "is empty"
         raise ParameterError(f"{path} {problem}") from error
-    needed, there = math.prod(shape) * dtype.itemsize, path.stat().st_size - offset
-    short = f"{there:,} bytes of values"
-    require(needed <= there, str(path), short, f"as many as its header says, {shortened(needed)}: it is cut short")
-    require(not fortran, str(path), "Fortran order", "C order (np.save(path, np.ascontiguousarray(x)))")
-    return _piece(str(path), path, shape, dtype, offset)
+    there = path.stat().st_size - header.offset
+    says = f"as many as its header says, {shortened(header.needed)}: it is cut short"
+    require(header.needed <= there, str(path), f"{there:,} bytes of values", says)
+    require(not header.fortran, str(path), "Fortran order", "C order (np.save(path, np.ascontiguousarray(x)))")
+    return _piece(str(path), path, header.shape, header.dtype, header.offset)

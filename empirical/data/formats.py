@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from empirical.data.tables import Array, Arrays, Arrow, Table, reading
+from empirical.data.tables import Array, Arrays, Arrow, Table, one_error
 from empirical.data.values import is_of, plain
 from theory.checks import ParameterError
 from theory.files import unreadable
@@ -45,7 +45,7 @@ def open_table(path: Path) -> Table:
     if suffix not in READERS:
         there = path.exists() or path.is_symlink()
         raise ParameterError(f"cannot read {path}: its suffix is none of {KNOWN}") if there else _absent(path)
-    with reading(path):
+    with one_error(path):
         if suffix != SAVED_DATASET:
             with open(path, "rb"):  # whose errors are clearer than those of libraries
                 pass
@@ -78,13 +78,13 @@ def table_of(name: str, values: Any) -> Table:
         doubled = values.columns.astype(str)
         if not doubled.is_unique:
             raise ParameterError(f"{name}: two columns are called {doubled[doubled.duplicated()][0]}")
-        with reading(name):
+        with one_error(name):
             values = pa.Table.from_pandas(values.set_axis(doubled, axis=1), preserve_index=False)
     if isinstance(values, pa.Table):
         return _in_memory(name, values)
     if isinstance(values, Mapping):
         return Arrays(name, {str(key): Array.of(value) for key, value in values.items()})
-    with reading(name):
+    with one_error(name):
         return Arrays(name, {"": Array.of(values)})
 
 
@@ -107,7 +107,7 @@ def _needed(module: str, path: object) -> Any:
 
 
 def _numpy(path: Path) -> Table:
-    from empirical.data.arrays import read_array, read_npz
+    from theory.arrays import read_array, read_npz
 
     if path.suffix.lower() == ".npy":
         return Arrays(str(path), {"": Array.of(read_array(path))})

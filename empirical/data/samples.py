@@ -18,7 +18,7 @@ from empirical.data.formats import READERS, SAVED_DATASET, open_table, table_of
 from empirical.data.identities import Ids, as_ids, as_pictures
 from empirical.data.labels import UNLABELLED, Named, joined_labels, named_labels, small_classes
 from empirical.data.reading import Note, Reading, counted, note, present
-from empirical.data.tables import INDICES, Table, feature_columns, only_column, reading
+from empirical.data.tables import INDICES, Table, feature_columns, one_error, only_column
 from theory.checks import ParameterError, require
 
 NONE = "sample without a label", "samples without a label"
@@ -147,7 +147,6 @@ def read_samples(
     copies = first_copies(found.survey(mapper).hashes)
     skipped = [*unusable, _unread(tables, columns)]
     noted: list[Note] = [*copy_notes(copies)] if given is None else []
-    classes: tuple[str, ...] = ()
     if given is not None:
         small = small_classes(given.labels, copies) if drop_small_classes else given.labels[:0]
         missing = int((given.labels == UNLABELLED).sum())
@@ -207,7 +206,7 @@ def _in_folder(name: str, path: Path) -> list[Path]:
     """The files of one format in a folder, sorted as ``find_files`` does; a file, and a saved data set, itself."""
     if not path.is_dir() or (path / SAVED_DATASET).exists():
         return [path]
-    with reading(path):
+    with one_error(path):
         files = [one for one in path.iterdir() if one.is_file() and not one.name.startswith((".", "_"))]
     kinds = sorted({one.suffix.lower() for one in files} & set(READERS))
     if len(kinds) != 1:
@@ -226,7 +225,7 @@ def _labels(tables: Sequence[Table], beside: Sequence[Any], columns: Columns, ro
             left = [one for one in table.kinds if one not in columns.named and one != INDICES[0]]
             wanted = left[0] if len(left) == 1 else None
         column = only_column(table, "labels", wanted, "label-column")
-        with reading(table.name):
+        with one_error(table.name):
             parts.append((table.name, table.column(column)))
     if len(parts) == 1:
         name, values = parts[0]
@@ -242,7 +241,7 @@ def _ids(
     tables: Sequence[Table], beside: Sequence[Table], own: Sequence[Table] | None, columns: Columns, rows: int
 ) -> Ids | None:
     if own is not None:
-        with reading("ids"):
+        with one_error("ids"):
             return as_ids("ids", _values([(t, only_column(t, "ids", columns.id, "id-column")) for t in own]), rows)
     if columns.id is None:
         return None

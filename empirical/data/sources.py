@@ -20,11 +20,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from empirical.data.arrays import read_npz
 from empirical.data.folders import NO_CLASS, train_and_test
 from empirical.data.labels import UNLABELLED, joined_labels, named_labels
 from empirical.data.pixels import CONVERSIONS, USUAL, White, extremes, is_readable, read_pixels, size_of, white_of
 from empirical.data.reading import Note, counted, note, present
+from theory.arrays import read_npz
 from theory.checks import ParameterError, require, require_integer
 from theory.files import missing
 

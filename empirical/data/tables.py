@@ -162,7 +162,7 @@ class Arrow:
 
 
 @contextmanager
-def reading(name: object) -> Iterator[None]:
+def one_error(name: object) -> Iterator[None]:
     """One clear error for whatever a library says of a damaged file."""
     try:
         yield

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from empirical.data.tables import Arrays, Table, reading
+from empirical.data.tables import Arrays, Table, one_error
 from theory.checks import ParameterError, require
 from theory.locks import alive
 
@@ -40,7 +40,7 @@ def unpacked(table: Table, names: tuple[str, ...]) -> NDArray[Any] | Path:
     """
     if isinstance(table, Arrays) and (array := table.held(names)) is not None:
         return array
-    with reading(table.name):
+    with one_error(table.name):
         rows, batches = table.rows(names), table.batches(names, ROWS)
         first = next(batches, np.empty((0, len(names)), dtype=np.float32))
         shape, size = (rows, first.shape[1]), rows * first[:1].nbytes

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from empirical.data import Images, imbalanced, load, mix, subset, take
-from empirical.data.arrays import read_array, read_npz, save_array
+from empirical.data.arrays import save_array
 from empirical.data.augment import Augmentation, to_float
 from empirical.data.digests import digests
 from empirical.data.sources import Pictures, balanced_order
@@ -24,6 +24,7 @@ from empirical.embed.frozen import Frozen, frozen
 from empirical.embed.settings import Embedding
 from empirical.train.logs import environment
 from empirical.train.parts import make_fabric, seed_of
+from theory.arrays import read_array, read_npz
 from theory.checks import ParameterError, require
 from theory.files import DATA, belongs_to, claim, require_same_data, require_unchanged, require_writable, write_bytes
 from theory.locks import locked

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from empirical.arms import ARMS, Given, PairRemedy, pair_remedy
 from empirical.compare.presets import PRESETS
 from empirical.data import Images, take
-from empirical.data.arrays import read_array, save_array
+from empirical.data.arrays import save_array
 from empirical.data.features import Features
 from empirical.data.labels import Labels
 from empirical.difficulty.scores import sas_scores
@@ -29,6 +29,7 @@ from empirical.prediction import predict
 from empirical.profile.measurement import measure_network, probe_gaps, smallest_gaps
 from empirical.train.loop import train
 from empirical.train.settings import Settings
+from theory.arrays import read_array
 from theory.engine import report
 from theory.files import read_table, write_bytes
 from theory.plan import Plan, plan_from_profile

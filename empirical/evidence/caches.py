@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from empirical.data import load, take
-from empirical.data.arrays import read_npz
 from empirical.data.digests import digests
 from empirical.data.sources import balanced_order
 from empirical.embed import embed
 from empirical.embed.settings import Embedding
 from empirical.evidence.design import Bench, Split
 from empirical.train.settings import Settings
+from theory.arrays import read_npz
 from theory.checks import ParameterError, require
 from theory.files import require_same_data, write_bytes
 

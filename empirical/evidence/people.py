@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from empirical.choices import ROUNDS, SHARE
 from empirical.data import take
-from empirical.data.arrays import read_npz, require_arrays
+from empirical.data.arrays import require_arrays
 from empirical.data.features import Features
 from empirical.encoders import extract
 from empirical.evidence.adapters import WARMUP_SEED, Task, settings_of, trained
@@ -31,6 +31,7 @@ from empirical.profile.levels import measure_space
 from empirical.profile.measurement import probe_gaps, smallest_gaps
 from empirical.selection import in_half_open, percentile_band
 from empirical.statistics import mean_interval
+from theory.arrays import read_npz
 from theory.checks import ParameterError, require
 from theory.command import markdown_table
 from theory.engine import Pool

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from empirical.data.arrays import read_npz, require_arrays
+from empirical.data.arrays import require_arrays
 from empirical.evidence.crossed import Effect, Paired, crossed_effect
 from empirical.evidence.design import CHECKS, IDENTITY, Claim, families, planned
 from empirical.published import read_published
+from theory.arrays import read_npz
 from theory.checks import ParameterError, require
 from theory.files import json_text, read_json, write_together
 from theory.tables import csv_text

@@ -11,7 +11,7 @@ import numpy as np
 from empirical.arms import ARMS, pair_remedy
 from empirical.compare.presets import PRESETS
 from empirical.data import Images
-from empirical.data.arrays import read_array, save_array
+from empirical.data.arrays import save_array
 from empirical.data.features import Features
 from empirical.data.sources import balanced_order
 from empirical.encoders import Network, extract
@@ -24,6 +24,7 @@ from empirical.profile.measurement import probe_gaps, smallest_gaps
 from empirical.train.loop import train
 from empirical.train.observers import Snapshots
 from empirical.train.settings import Settings
+from theory.arrays import read_array
 from theory.engine import report
 from theory.files import read_json, read_table, write_json
 

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from empirical.arms import Given
-from empirical.data.arrays import read_npz, require_arrays
+from empirical.data.arrays import require_arrays
 from empirical.encoders import extract
 from empirical.evaluate.probes import choose_c
 from empirical.evidence.adapters import TUNING, Task, settings_of, trained
 from empirical.evidence.choices import TUNED, Choices
 from empirical.evidence.design import BENCHES, TUNING_SEEDS, Entry
+from theory.arrays import read_npz
 from theory.engine import report
 from theory.files import write_json
 

@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from empirical.data.arrays import read_npz, require_arrays
+from empirical.data.arrays import require_arrays
 from empirical.losses import info_nce
 from empirical.simulate.settings import Settings
 from theory import formulas
+from theory.arrays import read_npz
 from theory.channel import Channel
 from theory.checks import require
 from theory.engine import Pool, report

@@ -19,12 +19,13 @@ from empirical.arms import NotApplicable
 from empirical.compare.experiment import WARMUP_SEED, check_data, task
 from empirical.compare.presets import Experiment
 from empirical.compare.saved import claim, load_experiment
-from empirical.data.arrays import read_npz, require_arrays
+from empirical.data.arrays import require_arrays
 from empirical.evaluate.protocol import Protocol
 from empirical.runs import Task, dropped, run_tasks
 from empirical.study.parts import PARTS, Condition, Part
 from empirical.train.logs import read_result
 from empirical.train.settings import ALONE, Running, Settings
+from theory.arrays import read_npz
 from theory.bounds import error_bounds
 from theory.checks import RUNS, ParameterError, require_known, sound
 from theory.engine import HERE, Pool

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from empirical.data.arrays import read_array, read_npz
 from empirical.data.pixels import MOST_PIXELS, USUAL, extremes, is_readable, read_pixels, size_of
 from empirical.encoders import Network, weights_of
 from empirical.train.__main__ import main as train
 from empirical.train.checkpoint import read_checkpoint
 from theory import memory
 from theory.archives import LARGEST_RATIO, require_modest
+from theory.arrays import read_array, read_npz
 from theory.checks import ParameterError
 from theory.command import LARGEST_INTEGER
 
