@@ -268,7 +268,7 @@ PARTS = {
     "trashnet": Part("photographs of materials that look alike", "trashnet", _COMMON, MORE_SEEDS),
 }
 
-SCRATCH_SEEDS = range(3)
+SCRATCH_SEEDS = range(8)
 SCRATCH = {  # instrument B; "best" is the preset's own temperature
     **{name: _COMMON[name] for name in ("baseline", "oracle", "paper_temperature", "paper_combined")},
     **{name: _COMMON[name] for name in ("paper_combined_random", "best_tau", "paper_combined-best_tau")},
