@@ -218,11 +218,22 @@ def summary(evidence: Evidence) -> str:
             "Where every run's probe chooses its own regularisation (asked afterwards too), both remedies together "
             f"give {points(own[both_alone])} and the oracle {points(own[f'oracle{OWN_C}'])}."
         )
-    scratch = _gains(evidence, "scratch")
+    scratch = _gains(evidence, FROM_SCRATCH)
     if "paper_combined" in scratch:
-        told = ", ".join(f"{words} {points(scratch[name])}" for name, words in SAID.items() if name in scratch)
-        parts.append(f"From scratch, with few seeds: {told}.")
+        parts.append(_from_scratch(evidence, scratch))
     return " ".join(parts)
+
+
+def _from_scratch(evidence: Evidence, mean: dict[str, float]) -> str:
+    """Instrument B in a sentence: differences from the baseline, with a verdict where a claim is about them."""
+    words = {
+        claim.larger.partition("/")[2]: f" ({judgement.word})"
+        for claim, _, judgement in judged(evidence, FROM_SCRATCH)
+        if claim.smaller == f"{FROM_SCRATCH}/baseline"
+    }
+    told = [f"{said} {points(mean[name])}{words.get(name, '')}" for name, said in SAID.items() if name in mean]
+    seeds = len(planned()[f"{FROM_SCRATCH}/baseline"].seeds)
+    return f"From scratch, {seeds} networks an arm: {', '.join(told)}."
 
 
 def _gains(evidence: Evidence, bench: str, variant: str = "") -> dict[str, float]:
