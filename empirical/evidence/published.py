@@ -111,6 +111,9 @@ def publish(out: Path, stem: Path) -> list[Path]:
         "identity": _needed(results, IDENTITY),
         "claims": {name: [_needed(results, claim) for claim in claims] for name, claims in families().items()},
     }
+    warmup = out / "scratch" / "warmup" / "c.json"
+    if warmup.exists():
+        document["scratch"] = read_json(warmup) | {"environment": read_json(out / "scratch" / ENVIRONMENT)}
     table, summary = stem.with_suffix(".csv"), stem.with_suffix(".json")
     write_together({table: csv_text(runs, "%.6g"), summary: json_text(document)})
     written = [table, summary]

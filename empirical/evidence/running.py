@@ -88,6 +88,7 @@ def run_scratch(data: str, out: Path, pool: Pool) -> None:
     reading = load(data).reading  # an error comes before anything is written
     reading.announce()  # which the runs store
     _note_environment(out)
+    _note_environment(out / "scratch", on_gpu=True)
     epochs = scratch.BASE.epochs
     first = [task for task in [scratch.warm_up(data, out)] if not scratch.prepared(task)]
     pool.run(scratch.prepare, first, [epochs] * len(first), desc="warm-up", unit="epoch")
@@ -142,10 +143,12 @@ def tune(benches: Iterable[str], sources: Sources, out: Path, pool: Pool, bar: B
         write_together({out / "tuning.csv": table, out / "choices.json": json_text(documents)})
 
 
-def _note_environment(out: Path) -> None:
+def _note_environment(out: Path, on_gpu: bool = False) -> None:
+    """Of the machine that began these runs; those of adapters have no use for a GPU."""
     import torch
 
     from empirical.train.logs import environment
 
     if not (out / ENVIRONMENT).exists():
-        write_json(out / ENVIRONMENT, environment(torch.device("cpu")))
+        device = torch.accelerator.current_accelerator() if on_gpu else None
+        write_json(out / ENVIRONMENT, environment(device or torch.device("cpu")))

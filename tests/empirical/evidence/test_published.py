@@ -1,5 +1,6 @@
 """From runs to verdicts: parts that are run and resumed, published files, tables and findings."""
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import ttest_1samp
 
 from empirical.arms import NotApplicable
 from empirical.evidence import adapters, crossed, published, running, tables
@@ -407,3 +409,49 @@ def test_words_of_p_values_and_points():
     assert tables._published(Claim("t", "a/b", "a/c")) == "—"
     assert tables._published(Claim("t", "a/b", "a/c", "P, Fig. 1")) == "P, Fig. 1"
     assert UNDECIDED in WORDS
+
+
+# --- the committed results -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def committed():
+    return load_evidence(Path(__file__).parents[3] / "results" / "evidence")
+
+
+def _differences(committed, larger, smaller, bench):
+    runs = committed.runs[committed.runs.bench == bench]
+    accuracy = {(r.entry, r.set, r.seed): r.accuracy for r in runs.itertuples()}
+    return [accuracy[larger, s, i] - value for (entry, s, i), value in accuracy.items() if entry == smaller]
+
+
+def test_few_seeds_by_hand(committed):
+    """Flips of signs by enumeration."""
+    d = np.array(_differences(committed, "paper_combined", "baseline", "scratch"))
+    signs = np.array(list(itertools.product((1, -1), repeat=len(d))))
+    p = (np.abs(signs @ d) >= abs(d.sum()) - 1e-12).mean()
+    row = next(line for line in tables.few_seeds(committed).splitlines() if "margin and temperature" in line)
+    cells = [cell.strip() for cell in row.split("|")]
+    assert cells[3] == f"{(d > 0).sum()} of {len(d)}"
+    assert cells[5] == tables.p_value(float(p))
+    assert cells[6] == tables.p_value(max(ttest_1samp(np.delete(d, i), 0).pvalue for i in range(len(d))))
+
+
+def test_the_summary_compares_the_same_runs(committed):
+    """The gain with the common C, in the runs that have been probed with their own."""
+    runs = committed.runs[committed.runs.bench == "cifar10"]
+    accuracy = {(r.entry, r.set, r.seed): r.accuracy for r in runs.itertuples()}
+    own = [(s, i) for entry, s, i in accuracy if entry == "paper_combined-own_c"]
+    d = np.mean([accuracy["paper_combined", *key] - accuracy["baseline", *key] for key in own])
+    text = tables.summary(committed)
+    assert f"(the same runs with the common one: {tables.points(d)})" in text
+    assert "on networks from scratch" in text
+    assert "on networks from scratch" not in tables._lead(tables._gains(committed, "cifar10"), {})
+
+
+def test_the_setting_of_instrument_b_is_told(committed):
+    mean = committed.runs.query("bench == 'scratch' and entry == 'baseline'").accuracy.mean()
+    text = tables.scratch_setting(committed)
+    assert f"{100 * mean:.1f} %" in text
+    assert f"C = {committed.document['scratch']['c']:g}" in text
+    assert tables.scratch_setting(replace(committed, document={})) == tables.NOTHING
