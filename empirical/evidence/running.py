@@ -150,5 +150,5 @@ def _note_environment(out: Path, on_gpu: bool = False) -> None:
     from empirical.train.logs import environment
 
     if not (out / ENVIRONMENT).exists():
-        device = torch.accelerator.current_accelerator() if on_gpu else None
-        write_json(out / ENVIRONMENT, environment(device or torch.device("cpu")))
+        device = "cuda" if on_gpu and torch.cuda.is_available() else "cpu"
+        write_json(out / ENVIRONMENT, environment(torch.device(device)))
