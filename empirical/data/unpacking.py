@@ -9,9 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import cache
 from itertools import chain, count
 from pathlib import Path
@@ -22,11 +20,10 @@ from numpy.typing import NDArray
 
 from empirical.data.tables import Arrays, Table, one_error
 from theory.checks import ParameterError, require
-from theory.locks import alive
+from theory.temporary import temporary_folder
 
 ROWS = 4_096  # that are read at a time
 LARGEST_HELD = 512 << 20  # bytes of a matrix in memory
-PREFIX = "difficult-"
 _numbers = count()
 
 
@@ -87,8 +84,7 @@ def _place(name: str, size: int) -> Path:
 @cache
 def _folder(pid: int) -> Path:
     """This process's own, removed at its end."""
-    _remove_leftovers(Path(tempfile.gettempdir()))
-    found = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{pid}-"))
+    found = temporary_folder()
 
     def remove() -> None:
         if os.getpid() == pid:  # not at the end of a copy of this process
@@ -96,13 +92,3 @@ def _folder(pid: int) -> Path:
 
     atexit.register(remove)
     return found
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what this user's processes that were killed have left there."""
-    for one in folder.glob(f"{PREFIX}*-*"):
-        pid = one.name.removeprefix(PREFIX).partition("-")[0]
-        with suppress(OSError):
-            ours = not hasattr(os, "getuid") or one.lstat().st_uid == os.getuid()
-            if pid.isdecimal() and ours and one.is_dir() and not one.is_symlink() and not alive(int(pid)):
-                shutil.rmtree(one, ignore_errors=True)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +32,7 @@ from theory.arrays import read_array
 from theory.engine import report
 from theory.files import read_table, write_bytes
 from theory.plan import Plan, plan_from_profile
+from theory.temporary import in_temporary_folder
 
 STEPS = 95  # at least, of every run: five epochs of 5,000 images
 TUNING = -1  # number of the tuning set
@@ -179,9 +179,9 @@ def remedy_of(task: Task) -> PairRemedy | None:
 
 def trained(s: Settings) -> tuple[Network, dict[str, float]]:
     """A trained network in evaluation mode, and the numbers of its last epoch."""
-    with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        network = train(s, Path(folder) / "run").eval()
-        last = read_table(Path(folder) / "run" / "metrics.csv").iloc[-1]
+    with in_temporary_folder(MEMORY if MEMORY.is_dir() else None) as folder:
+        network = train(s, folder / "run").eval()
+        last = read_table(folder / "run" / "metrics.csv").iloc[-1]
     return network, {name: float(last[name]) for name in LAST_EPOCH if name in last}
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +13,7 @@ from empirical.evidence.adapters import MEMORY
 from empirical.train.loop import train
 from empirical.train.observers import Observer, Row
 from empirical.train.settings import Settings
+from theory.temporary import in_temporary_folder
 
 
 class Epoch(NamedTuple):
@@ -59,6 +58,6 @@ class Epochs(Observer):
 def epochs_of(s: Settings) -> list[Epoch]:
     """Train a run and look at it as it begins and after every epoch."""
     watching = Epochs()
-    with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        train(s, Path(folder) / "run", observers=(watching,))
+    with in_temporary_folder(MEMORY if MEMORY.is_dir() else None) as folder:
+        train(s, folder / "run", observers=(watching,))
     return watching.kept

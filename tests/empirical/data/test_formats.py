@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+import tempfile
 
 import datasets
 import h5py
@@ -18,6 +19,7 @@ from empirical.data import formats, unpacking
 from empirical.data.features import Features
 from empirical.data.formats import open_table
 from theory.checks import ParameterError
+from theory.temporary import PREFIX
 
 X = np.random.default_rng(0).standard_normal((50, 7)).astype(np.float32)
 T, FRAME = torch.from_numpy(X), pd.DataFrame(X)
@@ -207,15 +209,12 @@ def test_a_missing_library_names_the_extra(tmp_path, monkeypatch):
 
 def test_what_is_unpacked_is_removed(tmp_path, monkeypatch):
     monkeypatch.setattr(unpacking, "LARGEST_HELD", 0)
-    monkeypatch.setattr(unpacking.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     unpacking._folder.cache_clear()
-    left = tmp_path / f"{unpacking.PREFIX}{2**22 + 7}-x"  # of a process that was killed: no number is as large
-    left.mkdir()
     removals = []
     monkeypatch.setattr(unpacking.atexit, "register", removals.append)
     found = Features(FRAME)
-    assert [path.name.startswith(unpacking.PREFIX) for path in tmp_path.iterdir()] == [True]
-    assert not left.exists()
+    assert [path.name.startswith(PREFIX) for path in tmp_path.iterdir()] == [True]
     np.testing.assert_array_equal(found.unit, Features(X).unit)
     removals[0]()
     assert not list(tmp_path.iterdir())
