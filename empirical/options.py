@@ -13,7 +13,7 @@ from theory.command import Parser
 
 if TYPE_CHECKING:
     from empirical.data.features import Mapper
-    from empirical.data.samples import Samples
+    from empirical.data.samples import Columns, Samples
 
 FORMATS = ".npy, .npz, .parquet, .csv, .feather, .pt, .safetensors, .h5"
 SEVERAL = "several files, folders or patterns, such as 'shards/*.npy', are one, sorted by name (part-10 after part-9)"
@@ -39,12 +39,18 @@ def add_samples(parser: Parser, labels: str, required: bool = False) -> None:
 
 def samples_of(args: Namespace, mapper: Mapper) -> Samples:
     """The samples that the options of ``add_samples`` name."""
-    from empirical.data.samples import Columns, read_samples
+    from empirical.data.samples import read_samples
+
+    dropped = args.drop_small_classes
+    return read_samples(args.features, args.labels, dropped, mapper, columns_of(args), args.ids, args.skip_unusable)
+
+
+def columns_of(args: Namespace) -> Columns:
+    """What the options of ``add_samples`` say of a table's columns."""
+    from empirical.data.samples import Columns
 
     named = args.label_column, args.id_column, args.image_column
-    columns = Columns(tuple(args.feature_columns or ()), *named)
-    dropped = args.drop_small_classes
-    return read_samples(args.features, args.labels, dropped, mapper, columns, args.ids, args.skip_unusable)
+    return Columns(tuple(args.feature_columns or ()), *named)
 
 
 def add_source(parser: Parser, labels: str) -> None:

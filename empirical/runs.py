@@ -83,11 +83,12 @@ def execute(task: Task) -> None:
     # Every encoder is probed on the original images, whatever it was trained on.
     original = s.original_images()
     if task.kind == "raw_pixels":
-        labelled = take(original.x_train, (original.y_train >= 0).nonzero().flatten())
+        labelled = (original.y_train >= 0).nonzero().flatten()
         everything = torch.arange(len(original.y_test))
-        pictures = (labelled, take(original.x_test, everything))
-        train_pixels, test_pixels = (to_float(x).flatten(1).numpy() for x in pictures)
-        metrics = evaluate_features("encoder", train_pixels, test_pixels, original, protocol)
+        pictures = (take(original.x_train, labelled), take(original.x_test, everything))
+        x, x_test = (to_float(part).flatten(1).numpy() for part in pictures)
+        y, y_test = original.y_train[labelled].numpy(), original.y_test.numpy()
+        metrics = evaluate_features("encoder", x, y, x_test, y_test, protocol)
         if s.seed == 0:
             _profile_pixels(task)
     else:

@@ -1,4 +1,4 @@
-"""Linear probe and kNN of a checkpoint: ``python -m empirical.evaluate``."""
+"""Linear probe and kNN of a checkpoint or of one's own features: ``python -m empirical.evaluate``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,22 @@ from typing import Any
 
 from empirical.choices import PROTOCOLS
 from empirical.evaluate.protocol import STEPS, Protocol
-from empirical.options import add_trust
+from empirical.options import add_samples, add_trust, columns_of, require_trust_taken, samples_of
 from theory.checks import ParameterError
 from theory.command import Parser, run
+
+ONLY_CHECKPOINT = ("data", "skip_unreadable")
+ONLY_FEATURES = (
+    "labels",
+    "skip_unusable",
+    "feature_columns",
+    "label_column",
+    "id_column",
+    "image_column",
+    "ids",
+    "test_features",
+    "test_labels",
+)
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.evaluate") -> int:
@@ -25,21 +38,23 @@ def parser(prog: str) -> Parser:
     found = Parser(
         prog,
         __doc__,
-        "--checkpoint FILE [options]",
+        "(--checkpoint FILE | --features FILE --labels FILE) [options]",
         (
-            "--checkpoint runs/digits/checkpoint.pt",
+            "--features examples/features.npy --labels examples/labels.npy",
             "--checkpoint runs/digits/checkpoint.pt --labels-per-class 5 --draws 20 --json",
         ),
     )
-    add = found.group("what is evaluated").add_argument
-    add("--checkpoint", type=Path, required=True, help="checkpoint.pt of empirical.train")
-    add_trust(found, "what is evaluated")
+    add = found.group("what is measured").add_argument
+    add("--checkpoint", type=Path, help="checkpoint.pt of empirical.train")
+    add_trust(found, "what is measured")
     add(
         "--data",
         help="other data than those of the run: digits, cifar10, cifar100, stl10, npz:PATH, folder:PATH or views:PATH",
     )
     add("--skip-unreadable", action="store_true", help="leave out images of a --data folder that cannot be read")
-    add("--drop-small-classes", action="store_true", help="leave out classes of --data with one training image")
+    add_samples(found, "needed with --features")
+    add("--test-features", nargs="+", metavar="FILE", help="likewise, to test on (every fifth row of a class)")
+    add("--test-labels", nargs="+", metavar="FILE", help="theirs (the column of --label-column in --test-features)")
     add = found.group("linear probe").add_argument
     named = f"how it is fitted, see docs/evaluation.md: {', '.join(PROTOCOLS)}"
     add("--protocol", choices=PROTOCOLS, default=Protocol.probe, help=named)
@@ -55,6 +70,60 @@ def parser(prog: str) -> Parser:
 def _command(args: Namespace) -> None:
     counted = args.labels_per_class, args.draws, args.knn_k, args.knn_tau
     Protocol.named(args.protocol, "", Protocol.tau, *counted)  # before anything is loaded
+    _require_source(args)
+    if args.features is None:
+        _evaluate_checkpoint(args, counted)
+    else:
+        _evaluate_features(args, counted)
+
+
+def _require_source(args: Namespace) -> None:
+    if (args.checkpoint is None) == (args.features is None):
+        raise ParameterError("one of --checkpoint and --features is required")
+    require_trust_taken(args)
+    other, options = ("--checkpoint", ONLY_CHECKPOINT) if args.checkpoint is None else ("--features", ONLY_FEATURES)
+    for name in options:
+        if getattr(args, name):
+            raise ParameterError(f"--{name.replace('_', '-')} goes with {other}")
+    for name in ("skip_unreadable", "drop_small_classes"):
+        if getattr(args, name) and args.checkpoint is not None and args.data is None:
+            raise ParameterError(f"--{name.replace('_', '-')} goes with --data: the run has its own")
+    if args.test_labels is not None and args.test_features is None:
+        raise ParameterError("--test-labels goes with --test-features")
+    if args.features is not None and args.protocol == "adnce":
+        raise ParameterError(
+            "--protocol adnce trains on views of images, through the network: it goes with --checkpoint"
+        )
+
+
+def _evaluate_features(args: Namespace, counted: tuple[Any, ...]) -> None:
+    from empirical.data.samples import read_samples
+    from empirical.evaluate.own import halves, reading_of_test
+    from empirical.evaluate.scoring import describe, evaluate_features
+
+    protocol = Protocol.named(args.protocol, " ".join(args.features), Protocol.tau, *counted)
+    own, test = samples_of(args, map), None
+    readings = {"reading": own.reading}
+    if args.test_features is not None:
+        test = read_samples(
+            args.test_features, args.test_labels, False, map, columns_of(args), None, args.skip_unusable
+        )
+        readings["test_reading"] = reading_of_test(own, test)
+    found = halves(own, test)
+    scores = evaluate_features("encoder", found.x, found.y, found.x_test, found.y_test, protocol, found.copies)
+    count = {"train": len(found.y), "test": len(found.y_test)}
+    if args.json:
+        document: dict[str, Any] = {"features": own.source, **count}
+        document |= {name: reading.to_json() for name, reading in readings.items()}
+        print(json.dumps({**document, "protocol": protocol.to_json(), **scores}, indent=2))
+        return
+    for reading in readings.values():
+        reading.announce()
+    print(f"{own.source}: {count['train']} rows to train on, {count['test']} to test on")
+    print(describe(scores, protocol))
+
+
+def _evaluate_checkpoint(args: Namespace, counted: tuple[Any, ...]) -> None:
     from empirical.data import load
     from empirical.evaluate.scoring import describe, evaluate_network, fingerprint
     from empirical.train.checkpoint import load_network
@@ -62,9 +131,6 @@ def _command(args: Namespace) -> None:
 
     settings, network = load_network(args.checkpoint, args.trust_encoder)
     protocol = Protocol.named(args.protocol, args.data or settings.data, settings.tau, *counted)
-    for name in ("skip_unreadable", "drop_small_classes"):
-        if getattr(args, name) and args.data is None:
-            raise ParameterError(f"--{name.replace('_', '-')} goes with --data: the run has its own")
     if args.data is None:
         images = settings.original_images()
     else:

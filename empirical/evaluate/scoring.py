@@ -33,8 +33,9 @@ Progress = Callable[[int, int, int], None]
 def evaluate_features(
     space: str,
     features: Array,
+    labels: Labels,
     test_features: Array,
-    images: Images,
+    test_labels: Labels,
     protocol: Protocol = DEFAULT,
     copies: Labels | None = None,
 ) -> dict[str, float]:
@@ -48,20 +49,20 @@ def evaluate_features(
     ----------
     space : str
     features, test_features : ndarray
-        Of the labelled training images and of the test images, shapes (N, d) and (M, d).
-    images : Images
+        To train on and to test on, shapes (N, d) and (M, d).
+    labels, test_labels : ndarray
+        Their classes, shapes (N,) and (M,).
     protocol : Protocol
     copies : ndarray, optional
-        Of which labelled training image each is an exact copy, shape (N,); by default as the features say.
+        Of which row to train on each is an exact copy, shape (N,); by default as the features say.
     """
-    p, labels = protocol, images.y_train.numpy()
-    data = features, labels[labels >= 0], test_features, images.y_test.numpy()
+    p, data = protocol, (features, labels, test_features, test_labels)
     scores: dict[str, float] = {}
     if p.probe in ("lbfgs", "lbfgs-c1", "both"):
         few = p.labels_per_class
-        c = p.c or choose_c(features, data[1], few, copies) or 1.0
+        c = p.c or choose_c(features, labels, few, copies) or 1.0
         scores |= {f"{space}_probe": linear_probe(*data, few, p.draws, c), f"{space}_c": c}
-        scores |= _predicted(f"{space}_predicted_probe", features, data[1], few, c)
+        scores |= _predicted(f"{space}_predicted_probe", features, labels, few, c)
     if p.probe in ("sgd", "both", "paper"):
         assert p.steps is not None
         batch, lr = p.steps
@@ -121,11 +122,12 @@ def evaluate_network(
         require(view is not None, "protocol", protocol.probe, "a protocol without views, where none is given")
         assert view is not None
         on_views = augmented_probe(network, images, view, progress=progress)
-    copies = image_copies(x_train)
+    y, copies = images.y_train[labelled].numpy(), image_copies(x_train)
     scores: dict[str, float] = {}
     for index, space in enumerate(SPACES):
         scores |= {f"{space}_probe": on_views[space]} if space in on_views else {}
-        scores |= evaluate_features(space, train[index].numpy(), test[index].numpy(), images, protocol, copies)
+        x, x_test = train[index].numpy(), test[index].numpy()
+        scores |= evaluate_features(space, x, y, x_test, images.y_test.numpy(), protocol, copies)
         if views is not None:
             scores[f"{space}_alignment"] = alignment(views[0][index], views[1][index])
             scores[f"{space}_uniformity"] = uniformity(test[index])
@@ -164,6 +166,8 @@ def describe(scores: dict[str, float], protocol: Protocol = DEFAULT) -> str:
     kinds = [kind for kind in titles if any(f"{space}_{kind}" in scores for space in SPACES)]
     lines = [f"  {'':<12}" + "".join(f"{titles[kind]:>14}" for kind in kinds)]
     for space in SPACES:
+        if not any(f"{space}_{kind}" in scores for kind in kinds):  # features are of one space
+            continue
         cells = (_cell(kind, scores.get(f"{space}_{kind}")) for kind in kinds)
         lines.append(f"  {space:<12}" + "".join(cells))
     lines += [f"  protocol {protocol.probe}: {protocol.probe_words}", f"  {protocol.knn_words}"]

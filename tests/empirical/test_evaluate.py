@@ -6,13 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
+from empirical.data.samples import read_samples
 from empirical.evaluate.__main__ import main
 from empirical.evaluate.augmented import augmented_probe
+from empirical.evaluate.own import halves, reading_of_test
 from empirical.evaluate.probes import (
     FOLDS,
     GRID,
@@ -255,9 +259,8 @@ def test_evaluation_leaves_the_network_bit_identical(run):
 
 @pytest.mark.parametrize("few", [None, 5])
 def test_the_predicted_accuracy_stands_beside_the_measured_one(few):
-    images, (x, y) = TINY.images(), clusters(samples=100, classes=10)
-    images = replace(images, y_train=torch.from_numpy(y), y_test=torch.from_numpy(y))
-    scores = evaluate_features("encoder", x, x, images, Protocol(labels_per_class=few))
+    x, y = clusters(samples=100, classes=10)
+    scores = evaluate_features("encoder", x, y, x, y, Protocol(labels_per_class=few))
     found = predict(x, y, few, components=2, c=choose_c(x, y, few))
     assert list(scores)[:3] == ["encoder_probe", "encoder_c", "encoder_predicted_probe"]
     assert scores["encoder_c"] == choose_c(x, y, few)
@@ -266,11 +269,10 @@ def test_the_predicted_accuracy_stands_beside_the_measured_one(few):
 
 
 def test_a_prediction_that_cannot_be_made_is_left_out_and_shown_as_a_dash(run):
-    images = TINY.images()
-    wide = np.random.default_rng(0).standard_normal((100, 95)).astype(np.float32)
-    scores = evaluate_features("encoder", wide, wide, images)
+    wide, y = np.random.default_rng(0).standard_normal((100, 95)).astype(np.float32), np.arange(100) % 10
+    scores = evaluate_features("encoder", wide, y, wide, y)
     assert set(scores) == {"encoder_probe", "encoder_c", "encoder_knn"}
-    narrow = evaluate_features("projector", wide[:, :5], wide[:, :5], images)
+    narrow = evaluate_features("projector", wide[:, :5], y, wide[:, :5], y)
     lines = describe({**scores, **narrow}).splitlines()
     assert lines[0].split() == ["linear", "probe", "C", "predicted", "kNN", "(200)"]
     assert lines[1].split()[2:4] == [f"{scores['encoder_c']:g}", "—"]
@@ -324,16 +326,15 @@ def test_earlier_results_had_c_1_and_20_neighbours():
 
 
 def test_every_protocol_scores_by_what_it_names():
-    images, (x, y) = TINY.images(), clusters(100, 10, 0.3)
-    images = replace(images, y_train=torch.from_numpy(y), y_test=torch.from_numpy(y))
+    x, y = clusters(100, 10, 0.3)
     data = x, y, x, y
-    scored = {name: evaluate_features("e", x, x, images, Protocol(name)) for name in ("lbfgs-c1", "sgd", "paper")}
+    scored = {name: evaluate_features("e", *data, Protocol(name)) for name in ("lbfgs-c1", "sgd", "paper")}
     assert scored["lbfgs-c1"]["e_probe"] == linear_probe(*data, c=1.0)
     assert scored["lbfgs-c1"]["e_c"] == 1
     assert scored["sgd"]["e_probe"] == sgd_probe(*data)
     assert scored["paper"]["e_probe"] == sgd_probe(*data, lr=1.0, batch=512, standardised=False)
     assert set(scored["paper"]) == {"e_probe", "e_knn"}
-    both = evaluate_features("e", x, x, images, Protocol("both"))
+    both = evaluate_features("e", *data, Protocol("both"))
     assert both["e_probe"] == linear_probe(*data)
     assert both["e_sgd_probe"] == sgd_probe(*data)
 
@@ -450,3 +451,97 @@ def test_bad_input(run, arguments, message, capsys):
     assert out == ""
     assert message in err
     assert err.count("\n") == 1
+
+
+# --- one's own features ----------------------------------------------------------------------------
+
+
+def test_every_fifth_row_of_a_class_is_for_testing():
+    x, y = clusters(61)
+    found = halves(read_samples(x, y))
+    tested = [i for c in range(3) for i in np.flatnonzero(y == c)[4::5]]
+    assert sorted(map(tuple, found.x_test)) == sorted(map(tuple, x[tested]))
+    assert len(found.x) + len(found.x_test) == 61
+    np.testing.assert_array_equal(found.x, np.delete(x, tested, axis=0))
+    np.testing.assert_array_equal(found.y, np.delete(y, tested))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(-1, 2)), min_size=20, max_size=60))
+def test_no_copy_is_in_both_halves(rows):
+    """Whatever its label."""
+    x = np.array([[value, 1.0] for value, _ in rows])
+    y = np.array([label for _, label in rows])
+    try:
+        found = halves(read_samples(x, y))
+    except ParameterError:
+        return
+    assert not {*map(tuple, found.x)} & {*map(tuple, found.x_test)}
+    assert len(found.y) + len(found.y_test) == (y >= 0).sum()
+    for row, first in enumerate(found.copies):
+        assert (found.x[row] == found.x[first]).all()
+
+
+def test_classes_of_two_files_go_by_their_names():
+    (x, y), (t, z) = clusters(60), clusters(30, seed=1)
+    first, second = np.array(["cup", "jug", "mug"]), np.array(["mug", "cup", "jug"])
+    ordered = np.array([first.tolist().index(name) for name in second])
+    found = halves(read_samples(x, first[y]), read_samples(t[z != 0], second[z[z != 0]]))
+    np.testing.assert_array_equal(found.y_test, ordered[z[z != 0]])
+    np.testing.assert_array_equal(found.y, y)
+    assert reading_of_test(
+        read_samples(x, y), read_samples(np.concatenate([t, x[:4]]), np.concatenate([z, y[:4]]))
+    ).line.endswith("noted 4 test rows that are training rows")
+
+
+@pytest.mark.parametrize(
+    ("own", "test", "words"),
+    [
+        ((clusters()[0], None), None, "--labels or --label-column is required"),
+        ((clusters()[0], np.full(60, -1)), None, "labels of some rows"),
+        ((clusters(8)[0], np.arange(8) % 4), None, "5 of one class"),
+        (clusters(), (np.ones((6, 4)) * np.arange(1, 7)[:, None], np.arange(6) % 3), "4 columns"),
+        (clusters(), (clusters(12, 4)[0][:, :5], np.arange(12) % 4), "1 class"),
+        ((clusters()[0], np.array(list("abc"))[clusters()[1]]), clusters(12, seed=2), "integers in one file"),
+    ],
+)
+def test_features_that_cannot_be_evaluated(own, test, words):
+    with pytest.raises(ParameterError, match=words):
+        halves(read_samples(*own), None if test is None else read_samples(*test))
+
+
+def test_the_command_scores_features(tmp_path, capsys):
+    (x, y), (t, z) = clusters(60, spread=1.0), clusters(40, spread=1.0, seed=1)
+    for name, array in {"x": x, "y": y, "t": t, "z": z}.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    own = ["--features", str(tmp_path / "x.npy"), "--labels", str(tmp_path / "y.npy"), "--knn-k", "5"]
+    tested = ["--test-features", str(tmp_path / "t.npy"), "--test-labels", str(tmp_path / "z.npy")]
+    assert main([*own, *tested, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["encoder_probe"] == linear_probe(x, y, t, z, c=document["encoder_c"])
+    assert document["encoder_knn"] == knn(x, y, t, z, 5, 0.1)
+    assert (document["train"], document["test"]) == (60, 40)
+    assert main(own) == 0
+    said = capsys.readouterr()
+    assert "x.npy: 48 rows to train on, 12 to test on" in said.out
+    assert "projector" not in said.out
+    assert said.err.startswith("read x.npy")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("", "one of --checkpoint and --features is required"),
+        ("--checkpoint a --features b", "one of --checkpoint and --features is required"),
+        ("--checkpoint a --labels b", "--labels goes with --features"),
+        ("--features a --labels b --data digits", "--data goes with --checkpoint"),
+        ("--features a --labels b --test-labels c", "--test-labels goes with --test-features"),
+        ("--features a --labels b --protocol adnce", "--protocol adnce trains on views"),
+        ("--features a --labels b --trust-encoder m:f", "--trust-encoder goes with --checkpoint"),
+    ],
+)
+def test_sources_that_do_not_go_together(arguments, words, capsys):
+    assert main(arguments.split()) == 2
+    said = capsys.readouterr()
+    assert words in said.err
+    assert said.out == ""

@@ -60,6 +60,8 @@ RIGHT = {
     "empirical.evaluate": [
         "--checkpoint runs/one/checkpoint.pt --json",
         "--checkpoint runs/one/checkpoint.pt --data folder:photos --labels-per-class 2 --draws 2 --knn-k 3",
+        f"{FEATURES} --test-features features.npy --test-labels labels.npy --json",
+        f"{FEATURES} --protocol sgd --knn-k 3",
     ],
     "empirical.evidence": [
         "primary --cifar10 npz:images.npz --sets 1 --out new",
