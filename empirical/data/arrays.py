@@ -76,6 +76,11 @@ def _integers(name: str, path: Path) -> Vector:
     return np.asarray(found, dtype=np.int64)
 
 
-def _natural(path: str) -> tuple[list[str | int], str]:
+def _natural(path: str) -> tuple[list[str | tuple[int, str]], str]:
     parts = re.split(r"([0-9]+)", path)  # text and numbers take turns
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)], path
+    return [_size(part.lstrip("0")) if index % 2 else part for index, part in enumerate(parts)], path
+
+
+def _size(digits: str) -> tuple[int, str]:
+    """What orders numbers of any length, which int does not take."""
+    return len(digits), digits

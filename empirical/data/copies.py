@@ -18,7 +18,8 @@ DIGEST_BYTES = 8  # of a million samples, two that differ have one digest with p
 def row_hashes(rows: NDArray[Any]) -> Hashes:
     """A hash of each row, uint64 of shape (N,); 0 and −0 are the same."""
     if np.issubdtype(rows.dtype, np.floating):
-        rows = rows + 0  # −0 becomes 0
+        with np.errstate(invalid="ignore"):  # NaN that signals
+            rows = rows + 0  # −0 becomes 0
     rows = np.ascontiguousarray(rows)
     found = b"".join(blake2b(row, digest_size=DIGEST_BYTES).digest() for row in rows)
     return np.frombuffer(found, dtype=np.uint64)

@@ -21,6 +21,7 @@ INTEGERS = "integer labels; −1, null or NaN for none"
 NAMES = "integers, or names of classes alone; −1, null, NaN or empty for none"
 NO_NAMES = ("", "-1")  # text that says that there is no label
 
+LONGEST = 4_300  # digits that int takes
 Labels = NDArray[np.int64]
 
 
@@ -120,7 +121,7 @@ def _text(value: Any) -> str | None:
 
 def _by_size(texts: list[str]) -> Any:
     """The key that sorts names."""
-    numbers = bool(texts) and all(text.strip().isdecimal() for text in texts)
+    numbers = bool(texts) and all(text.strip().isdecimal() and len(text) <= LONGEST for text in texts)
     return (lambda text: (int(text), text)) if numbers else str
 
 

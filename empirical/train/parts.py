@@ -58,7 +58,7 @@ def _require_launcher(devices: int, per_node: int) -> None:
     left_over = "a launcher such as torchrun sets it, without one unset it"
     for name, count in (("RANK", devices), ("LOCAL_RANK", per_node)):
         found = os.environ.get(name, "0")
-        inside = found.isascii() and found.isdecimal() and int(found) < count
+        inside = found.isascii() and found.isdecimal() and len(found) < 10 and int(found) < count
         require(inside, name, found or "''", f"an integer in [0, {count - 1}], for devices = {devices}: {left_over}")
     started = os.environ.get("WORLD_SIZE", str(devices))
     require(started == str(devices), "devices", devices, f"devices = WORLD_SIZE = {started}: {left_over}")

@@ -273,3 +273,9 @@ def test_a_worker_names_the_unusable_row(files):
     expected = "shards/features-10.npy: row 3 is all zero, it has no direction"
     with workers(2) as pool, pytest.raises(ParameterError, match=f"^{expected}$"):
         list(pool.map(Chunk.unit, chunks))
+
+
+def test_numbers_in_names_may_be_of_any_length():
+    long, longer = "9" * 5_000, "1" + "0" * 5_000
+    given = [f"p{number}" for number in (longer, "10", long, "007", "8")]
+    assert [path.name for path in find_files("features", given)] == ["p007", "p8", "p10", f"p{long}", f"p{longer}"]

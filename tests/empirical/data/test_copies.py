@@ -1,5 +1,7 @@
 """Exact copies: found, counted, in one half, one in intervals."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -27,6 +29,13 @@ def test_first_copies_equal_the_double_loop(kinds, dtype):
 
 def test_zeros_of_both_signs_are_the_same():
     assert len(np.unique(row_hashes(np.array([[0.0, 1.0], [-0.0, 1.0]])))) == 1
+
+
+def test_a_nan_that_signals_is_hashed_without_a_word():
+    signalling = np.array([[0x7F800001, 0x7FC00000]], dtype=np.uint32).view(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(row_hashes(signalling)) == 1
 
 
 def test_copies_in_files_and_in_small_chunks(tmp_path, monkeypatch):

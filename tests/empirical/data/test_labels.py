@@ -8,7 +8,7 @@ import pytest
 
 from empirical.data import load
 from empirical.data.features import Features
-from empirical.data.labels import as_labels, small_classes
+from empirical.data.labels import as_labels, named_labels, small_classes
 from empirical.data.samples import read_samples
 from empirical.difficulty.scores import assess
 from empirical.prediction import predict
@@ -120,3 +120,8 @@ def test_arrays_of_images_without_a_label(tmp_path):
     assert images.y_train.tolist() == [-1] * 5 + [c % 4 for c in range(5, 20)]
     assert images.y_test.tolist() == [c % 4 for c in range(2, 8)]
     assert "skipped 2 test images without a label; noted 5 without a label" in images.reading.line
+
+
+def test_names_of_any_number_of_digits_are_names():
+    long = "9" * 5_000
+    assert named_labels("labels", [long, "10", "9"]).names == tuple(sorted(["10", "9", long]))
