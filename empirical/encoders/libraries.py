@@ -96,7 +96,7 @@ def library_encoder(spec: str, channels: int, pretrained: bool = False, size: tu
 def _timm(spec: str, name: str, pretrained: bool) -> tuple[nn.Module, Input]:
     try:
         import timm
-        from timm.data import resolve_model_data_config
+        from timm.data.config import resolve_model_data_config
     except ImportError as error:
         raise ParameterError(f"encoder {spec} needs timm: pip install 'difficult-examples[timm]'") from error
     # Names with a colon or slash are of hubs and folders, which would choose code and files by themselves.

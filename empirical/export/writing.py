@@ -158,13 +158,13 @@ def _torchscript(encoder: ImageEncoder, path: Path) -> bytes:
 
 
 def _onnx(encoder: ImageEncoder, path: Path) -> bytes:
-    buffer = io.BytesIO()
+    buffer: Any = io.BytesIO()
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         names: dict[str, Any] = {"input_names": ["images"], "output_names": ["features"]}
         axes = {"images": {0: "batch"}, "features": {0: "batch"}}
         torch.onnx.export(encoder, (_images(encoder, path, 2),), buffer, **names, dynamic_axes=axes, dynamo=False)
-    content = buffer.getvalue()
+    content: bytes = buffer.getvalue()
     if missing_library("onnx", "onnxruntime") is None:
         import onnxruntime
 

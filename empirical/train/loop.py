@@ -131,7 +131,7 @@ def _train(
     network: Network,
 ) -> Network:
     device = fabric.device
-    data = digests(images) | settings.beginning(tuple(images.x_train.shape[1:]), network)
+    data = digests(images) | settings.beginning(images.x_train.shape[1:], network)
     network = on_device(network, fabric)
     compiled: Any = torch.compile(network) if settings.compile else network
     model, optimizer = fabric.setup(compiled, make_optimizer(settings, network))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import pairwise
 from pathlib import Path
@@ -300,13 +301,13 @@ class Settings:
             begin_with(network, Path(self.weights))
         return network
 
-    def beginning(self, shape: tuple[int, int, int], network: Network | None = None) -> dict[str, str]:
+    def beginning(self, shape: Sequence[int], network: Network | None = None) -> dict[str, str]:
         """Digest of the encoder that runs begin with, if it was trained before, by what errors call it.
 
         Parameters
         ----------
-        shape : tuple of int
-            Of the images, (C, H, W).
+        shape : sequence of int
+            C, H and W of the images.
         network : Network, optional
             That of ``network``, if it has been made.
         """
@@ -314,7 +315,8 @@ class Settings:
 
         if not self.pretrained and self.weights is None:
             return {}
-        made = network or self.network(shape[0], shape[1:])
+        channels, height, width = shape
+        made = network or self.network(channels, (height, width))
         return {"weights to begin with": digest(made.encoder.state_dict())}
 
 
