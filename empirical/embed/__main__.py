@@ -112,6 +112,7 @@ def _command(args: Namespace) -> None:
             from empirical.embed.features import embed_images
 
             written = f"--features {embed_images(embedding, args.out, show)} --label-column label --id-column id"
+            written += " --image-column image" * embedding.settings.data.startswith("folder:")
         else:
             from empirical.embed.embedding import embed
 

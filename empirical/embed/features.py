@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,7 @@ from theory.locks import locked
 
 SCHEMA = "difficult-examples/features/1"
 ORIGIN = b"origin"  # key of the table's metadata
-COLUMNS = ("id", "split", "label", "features")
+COLUMNS = ("id", "split", "label", "image", "features")
 
 
 def embed_images(e: Embedding, out: Path, progress: Progress | None = None) -> Path:
@@ -41,8 +42,8 @@ def embed_images(e: Embedding, out: Path, progress: Progress | None = None) -> P
         Photographs of a folder are read at the encoder's own size, see ``Embedding.at_own_size``.
     out : Path
         A .parquet file of columns ``id`` (of a folder the file's name in it), ``split`` (train or test), ``label`` (the
-        class's name, null without) and ``features`` (a list of floats, single precision); what made it is in its
-        metadata, under ``origin``.
+        class's name, null without), ``image`` (the file of a folder's image, seen from the table's own folder) and
+        ``features`` (a list of floats, single precision); what made it is in its metadata, under ``origin``.
     progress : callable, optional
         Called with (images done, all of them) at the start and after every block.
 
@@ -69,34 +70,36 @@ def embed_images(e: Embedding, out: Path, progress: Progress | None = None) -> P
         encode_all(e, encoder, passes, folder, progress or (lambda *_: None))
         origin = {"schema": SCHEMA, "settings": settings, DATA: data, **environment(fabric.device)}
         origin["reading"] = images.reading.to_json()
-        write_bytes(out, _table(images, folder, origin))
+        root = Path(e.settings.data.partition(":")[2]) if e.settings.data.startswith("folder:") else None
+        start = None if root is None else os.path.relpath(root, out.parent)
+        write_bytes(out, _table(images, folder, origin, start))
         shutil.rmtree(folder)
     return out
 
 
-def _table(images: Images, folder: Path, origin: dict[str, Any]) -> bytes:
-    kinds = [pa.string(), pa.string(), pa.string(), pa.list_(pa.float32())]
+def _table(images: Images, folder: Path, origin: dict[str, Any], start: str | None) -> bytes:
+    kinds = [pa.string()] * (len(COLUMNS) - 1) + [pa.list_(pa.float32())]
     described = json.dumps(origin, allow_nan=False).encode()
     schema = pa.schema(list(zip(COLUMNS, kinds, strict=True)), {ORIGIN: described})
     content = io.BytesIO()
     with pq.ParquetWriter(content, schema) as writer:
-        for batch in _batches(images, folder, schema):
+        for batch in _batches(images, folder, schema, start):
             writer.write_batch(batch)
     return content.getvalue()
 
 
-def _batches(images: Images, folder: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _batches(images: Images, folder: Path, schema: pa.Schema, start: str | None) -> Iterator[pa.RecordBatch]:
     names = np.array([*images.class_names, None], dtype=object)  # −1 is the last
     for split, y, ids in (("train", images.y_train, images.ids), ("test", images.y_test, images.ids_test)):
         labels = names[np.where(y.numpy() == UNLABELLED, len(names) - 1, y.numpy())]
         called = np.array([f"{split}-{row}" for row in range(len(y))], dtype=object) if ids is None else ids
-        start = 0
+        done = 0
         for block in read_blocks(folder, split, len(y)):
-            stop = start + len(block)
-            texts = (called[start:stop], [split] * len(block), labels[start:stop])
-            columns = [pa.array(values, pa.string()) for values in texts]
+            rows = slice(done, done + len(block))
+            files = [None if start is None else os.path.join(start, name) for name in called[rows]]
+            columns = [pa.array(x, pa.string()) for x in (called[rows], [split] * len(block), labels[rows], files)]
             yield pa.record_batch([*columns, _lists(block[:, 0])], schema=schema)
-            start = stop
+            done += len(block)
 
 
 def _lists(rows: NDArray[np.float32]) -> Any:

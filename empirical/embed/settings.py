@@ -158,7 +158,10 @@ class Embedding:
             If ``out`` has another suffix, or one of them could not be written.
         """
         require(
-            out.suffix in ("", SUFFIX) and out.name not in ("", ".."), "out", out, f"a file name ending in {SUFFIX} or {TABLE}"
+            out.suffix in ("", SUFFIX) and out.name not in ("", ".."),
+            "out",
+            out,
+            f"a file name ending in {SUFFIX} or {TABLE}",
         )
         stem = out.with_suffix("")
         names = [stem.name] if self.sets == 1 else [f"{stem.name}-{number}" for number in range(self.sets)]

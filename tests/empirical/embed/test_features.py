@@ -56,7 +56,7 @@ def test_every_photograph_has_its_own_features(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(frozen, "CPU_BATCH", 3)
     path = checkpoint(tmp_path / "run", Settings(encoder="resnet10", width=4, dim=4, batch=8), size=(24, 24))
     table = read(embed_images(Embedding(Settings(data=f"folder:{photos}"), checkpoint=path), tmp_path / "f.parquet"))
-    assert list(table.columns) == ["id", "split", "label", "features"]
+    assert list(table.columns) == ["id", "split", "label", "image", "features"]
     assert sorted(table.id) == sorted(str(p.relative_to(photos)) for p in photos.rglob("*.png"))
     assert (table.label == table.id.str.partition("/")[0]).all()
     assert table.split.value_counts().to_dict() == {"train": 14, "test": 3}
@@ -115,11 +115,12 @@ def test_images_without_names_are_numbered(tmp_path):
     table = read(embed_images(DIGITS, tmp_path / "d.parquet"))
     assert list(table.id) == [*(f"train-{n}" for n in range(100)), *(f"test-{n}" for n in range(30))]
     assert set(table.label) == set("0123456789")
+    assert table.image.isna().all()
 
 
 def test_the_table_is_what_other_commands_read(photos, tmp_path):
     path = embed_images(Embedding(Settings(data=f"folder:{photos}"), encoder=FAKE), tmp_path / "f.parquet")
-    found, table = read_samples(path, columns=Columns(label="label", id="id")), read(path)
+    found, table = read_samples(path, columns=Columns(label="label", id="id", image="image")), read(path)
     assert list(found.ids) == list(table.id)
     assert found.names == ("a dog", "cat")
     rows = np.stack(table.features)
@@ -207,9 +208,11 @@ def test_command(photos, tmp_path, capsys):
     arguments = ["--data", f"folder:{photos}", "--encoder", FAKE, "--side", "16", "--out", str(out)]
     assert main(arguments) == 0
     found = capsys.readouterr()
-    assert found.out == f"--features {out} --label-column label --id-column id\n"
+    assert found.out == f"--features {out} --label-column label --id-column id --image-column image\n"
     assert f"read folder:{photos}: 2 classes (a dog, cat), 17 samples" in found.err
-    assert len(read(out)) == 17
+    table = read(out)
+    assert len(table) == 17
+    assert all((out.parent / image).samefile(photos / name) for image, name in zip(table.image, table.id, strict=True))
 
 
 @pytest.mark.parametrize(
