@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from empirical import pretrained
+from empirical.data import load
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data" / "trashnet.zip"
@@ -36,6 +37,7 @@ def commands():
 
 def walk(folder, capsys):
     """Do what the page says in a folder with trashnet.zip; what each command prints, by module."""
+    load.cache_clear()  # of another folder of the same name
     printed = {}
     for _, _, module, *arguments in commands():
         if module == "zipfile":

@@ -55,16 +55,15 @@ def begin_with(network: Network, path: Path) -> None:
     encoder = network.encoder
     module = encoder.net if isinstance(encoder, LibraryEncoder) and not found.ours else encoder
     wanted = module.state_dict()
-    chosen, left = _chosen(path, wanted, found)
+    chosen, said = _chosen(path, wanted, found)
     for name, value in chosen.items():
         require(
             value.is_floating_point() == wanted[name].is_floating_point(), f"{name} of {path}", value.dtype, "floats"
         )
         require(bool(value.isfinite().all()), f"{name} of {path}", "NaN or infinity", "finite weights")
     module.load_state_dict({**wanted, **chosen})
-    if left:
-        extra = note(left, "tensor that the encoder has not", "tensors that the encoder has not")
-        warnings.warn(f"{path}: left out {extra}", stacklevel=3)
+    if said:
+        warnings.warn(f"{path}: {'; '.join(said)}", stacklevel=3)
 
 
 def read_weights(path: Path) -> Found:
@@ -157,12 +156,15 @@ def _below(start: str, tensors: Weights) -> dict[str, Tensor]:
 
 
 def _chosen(path: Path, wanted: Weights, found: Found) -> tuple[dict[str, Tensor], list[str]]:
-    """The tensors for the wanted names, and the names of those that are left over."""
+    """The tensors for the wanted names, and what is to be said of that."""
     needed = [name for name in wanted if not name.endswith(COUNTERS)]
     start = _common_start(needed, found.tensors)
     if start is None and found.ordered and (paired := _in_order(wanted, needed, found.tensors)):
-        warnings.warn(f"{path}: the names are others, so its tensors are taken in their order", stacklevel=4)
-        return {ours: found.tensors[theirs] for ours, theirs in paired.items()}, _left(found.tensors, paired.values())
+        said = [
+            "its names are others, so the tensors are taken in their order",
+            *_left_out(found.tensors, paired.values()),
+        ]
+        return {ours: found.tensors[theirs] for ours, theirs in paired.items()}, said
     names = {name: f"{start or ''}{name}" for name in wanted}
     missing = [name for name in needed if names[name] not in found.tensors]
     there = {name: found.tensors[theirs] for name, theirs in names.items() if theirs in found.tensors}
@@ -171,15 +173,14 @@ def _chosen(path: Path, wanted: Weights, found: Found) -> tuple[dict[str, Tensor
         for name, value in there.items()
         if value.shape != wanted[name].shape
     ]
-    left = _left(found.tensors, names.values())
     if missing or other:
         problems = [
             note(missing, "tensor is missing", "tensors are missing"),
             note(other, "tensor has another shape", "tensors have other shapes"),
-            note(left, "tensor has no place", "tensors have no place"),
+            note(_left(found.tensors, names.values()), "tensor has no place", "tensors have no place"),
         ]
         raise ParameterError(f"weights {path} do not fit the encoder: {', '.join(str(n) for n in problems if n.count)}")
-    return there, left
+    return there, _left_out(found.tensors, names.values())
 
 
 def _common_start(needed: Sequence[str], tensors: Weights) -> str | None:
@@ -197,6 +198,11 @@ def _in_order(wanted: Weights, needed: Sequence[str], tensors: Weights) -> dict[
     ours = [(name.rpartition(".")[2], wanted[name].shape) for name in needed]
     same = ours == [(name.rpartition(".")[2], tensors[name].shape) for name in theirs]
     return dict(zip(needed, theirs, strict=True)) if same else {}
+
+
+def _left_out(tensors: Weights, used: Any) -> list[str]:
+    extra = note(_left(tensors, used), "tensor that the encoder has not", "tensors that the encoder has not")
+    return [f"left out {extra}"] if extra.count else []
 
 
 def _left(tensors: Weights, used: Any) -> list[str]:

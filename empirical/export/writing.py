@@ -122,6 +122,7 @@ def _require_free(out: Path) -> None:
         require_writable(out / name)
     there = [name for name in names if (out / name).exists()]
     ours = (out / CONFIG).exists() and has_schema(out / CONFIG, OURS)
+    require(not (out / CHECKPOINT).exists(), "out", out, "a folder of its own, not that of a run")
     require(not there or ours, "out", out, f"a new folder, or that of an export (there is {', '.join(there)})")
 
 

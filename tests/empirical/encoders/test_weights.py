@@ -81,7 +81,7 @@ def renamed(state, order=None):
 def test_other_names_are_taken_in_their_order(tmp_path, trained):
     state = {name: x for name, x in trained.state_dict().items() if not name.endswith("num_batches_tracked")}
     ours = network()
-    with pytest.warns(UserWarning, match="w.pt: the names are others, so its tensors are taken in their order"):
+    with pytest.warns(UserWarning, match="w.pt: its names are others, so the tensors are taken in their order$"):
         begin_with(ours, saved(tmp_path / "w.pt", renamed(state)))
     found = ours.encoder.state_dict()
     assert all(torch.equal(found[name], value) for name, value in state.items())

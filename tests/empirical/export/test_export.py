@@ -242,6 +242,14 @@ def test_a_program_with_other_features_is_refused(tmp_path):
     assert not (tmp_path / "model").exists()
 
 
+def test_a_runs_own_folder_is_refused(tmp_path):
+    """A longer run would leave an old export beside it, which would be read in its place."""
+    path = checkpoint(tmp_path / "run")
+    with pytest.raises(ParameterError, match="out = .*run violates a folder of its own, not that of a run"):
+        export(path, tmp_path / "run", ())
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["checkpoint.pt"]
+
+
 def test_a_folder_of_something_else_stays_as_it_is(tmp_path, capsys):
     path, out = checkpoint(tmp_path / "run"), tmp_path / "project"
     out.mkdir()
