@@ -6,7 +6,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from empirical.train.parts import make_fabric
 from theory.checks import ParameterError, require
 from theory.files import DATA, belongs_to, claim, require_same_data, require_unchanged, require_writable, write_bytes
 from theory.locks import locked
+from theory.streams import SPELLED
 
 SCHEMA = "difficult-examples/features/1"
 ORIGIN = b"origin"  # key of the table's metadata
@@ -97,9 +98,14 @@ def _batches(images: Images, folder: Path, schema: pa.Schema, start: str | None)
         for block in read_blocks(folder, split, len(y)):
             rows = slice(done, done + len(block))
             files = [None if start is None else os.path.join(start, name) for name in called[rows]]
-            columns = [pa.array(x, pa.string()) for x in (called[rows], [split] * len(block), labels[rows], files)]
+            columns = [_texts(values) for values in (called[rows], [split] * len(block), labels[rows], files)]
             yield pa.record_batch([*columns, _lists(block[:, 0])], schema=schema)
             done += len(block)
+
+
+def _texts(values: Iterable[str | None]) -> Any:
+    """A column of text; bytes of a file's name that are no text are spelled."""
+    return pa.array([None if value is None else value.encode(errors=SPELLED).decode() for value in values], pa.string())
 
 
 def _lists(rows: NDArray[np.float32]) -> Any:

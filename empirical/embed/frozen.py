@@ -90,7 +90,7 @@ def _parts(
         settings, network = load_any(e.checkpoint, e.trusted)
         require(not settings.on_views, "checkpoint", e.checkpoint, "a network of images, not an adapter")
         known = network.channels == channels
-        require(known, "checkpoint", e.checkpoint, f"a network for images of {network.channels} channels")
+        require(known, "checkpoint", e.checkpoint, f"a network for images of {channels} channels")
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         part = network.encoder if is_export(e.checkpoint) else network  # an export has no projector
         return part.state_dict(), lambda x: network.encode(_channels_last(x))

@@ -1,6 +1,7 @@
 """Tables of features: which image has which id, label and features, by which encoder; going on; what is refused."""
 
 import json
+import os
 from contextlib import suppress
 from dataclasses import replace
 
@@ -109,6 +110,14 @@ def test_those_without_labels_have_none(photos, tmp_path):
     assert table.label.isna().all()
     assert sorted(table.id) == sorted(p.name for p in flat.iterdir())
     assert set(table.split) == {"train"}
+
+
+def test_names_that_are_no_text_are_spelled(photos, tmp_path):
+    name = os.fsencode(photos / "cat") + b"/\xff\xe9.png"
+    os.rename(photos / "cat" / "3.png", name)
+    table = read(embed_images(Embedding(Settings(data=f"folder:{photos}"), encoder=FAKE), tmp_path / "f.parquet"))
+    assert len(table) == table.id.nunique() == 17
+    assert not set(table.id) & {"cat/3.png"}
 
 
 def test_images_without_names_are_numbered(tmp_path):
