@@ -18,7 +18,7 @@ from theory.archives import require_modest
 from theory.checks import ParameterError, require
 from theory.files import require_readable, unreadable
 
-SAFETENSORS, CHECKPOINT = "encoder.safetensors", "checkpoint.pt"  # of an export's and a run's folder
+EXPORTED, CHECKPOINT = "encoder.safetensors", "checkpoint.pt"  # of an export's and a run's folder
 OURS = "difficult-examples/encoder/1"  # in the metadata of an export's weights
 NESTED = ("state_dict", "model_state_dict", "model")  # under which others store theirs
 COUNTERS = "num_batches_tracked"  # of batch norms with a momentum, which use none
@@ -117,9 +117,9 @@ def digest(weights: Weights) -> str:
 def _file(path: Path) -> Path:
     if not path.is_dir():
         return path
-    there = [path / name for name in (SAFETENSORS, CHECKPOINT) if (path / name).exists()]
+    there = [path / name for name in (EXPORTED, CHECKPOINT) if (path / name).exists()]
     if not there:
-        raise ParameterError(f"cannot read {path}: there is neither {SAFETENSORS} nor {CHECKPOINT} in this folder")
+        raise ParameterError(f"cannot read {path}: there is neither {EXPORTED} nor {CHECKPOINT} in this folder")
     return there[0]
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
+from empirical.encoders.weights import EXPORTED
+from empirical.export.formats import ONNX, TORCHSCRIPT
+from empirical.train.settings import Settings
 from theory.checks import printable
-
-if TYPE_CHECKING:
-    from empirical.export.writing import Origin
 
 HEAD = """\
 ---
@@ -33,11 +34,29 @@ features = encoder(images)  # floats in [0, 1], shape {shape}; gives (B, {featur
 ```
 """
 
-OTHERS = {
-    "encoder.torchscript.pt": 'without this project: `torch.jit.load("encoder.torchscript.pt")(images)`',
-    "encoder.onnx": "in other runtimes: input `images`, output `features`",
-    "encoder.safetensors": "weights alone; `config.json` says of what",
+FILES = {
+    EXPORTED: "weights alone; `config.json` says of what",
+    TORCHSCRIPT: f'without this project: `torch.jit.load("{TORCHSCRIPT}")(images)`',
+    ONNX: "in other runtimes: input `images`, output `features`",
 }
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What is known of a run whose encoder is exported.
+
+    Parameters
+    ----------
+    settings : Settings
+    read : str or None
+        What was read, in one line.
+    scores : str or None
+        Linear probe and kNN as a table, if they were measured.
+    """
+
+    settings: Settings
+    read: str | None
+    scores: str | None
 
 
 def card(config: Mapping[str, Any], origin: Origin, files: Sequence[str]) -> str:
@@ -69,7 +88,7 @@ def card(config: Mapping[str, Any], origin: Origin, files: Sequence[str]) -> str
     }
     table = "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
     parts = [HEAD, table + "\n", USE.format(shape=shape, features=config["features"])]
-    parts.append("\n".join(f"- `{name}`: {OTHERS[name]}." for name in files) + "\n")
+    parts.append("\n".join(f"- `{name}`: {FILES[name]}." for name in files) + "\n")
     parts.append("## What it was trained on\n\n" + _block(origin.read or "not recorded"))
     measured = "not measured" if origin.scores is None else origin.scores
     parts.append("## Accuracy on the test images\n\n" + _block(measured))
@@ -77,7 +96,7 @@ def card(config: Mapping[str, Any], origin: Origin, files: Sequence[str]) -> str
     return "\n".join(parts)
 
 
-def _begun(settings: Any) -> str:
+def _begun(settings: Settings) -> str:
     if settings.pretrained:
         return "the weights of its library"
     return "random weights" if settings.weights is None else _code(settings.weights)
@@ -94,8 +113,6 @@ def _block(text: str) -> str:
 
 
 def _numbers(values: Sequence[float]) -> str:
-    return ", ".join(f"{value:.6g}" for value in dict.fromkeys(values)) if len(set(values)) == 1 else _several(values)
-
-
-def _several(values: Sequence[float]) -> str:
-    return "(" + ", ".join(f"{value:.6g}" for value in values) + ")"
+    """One number, or one for each colour."""
+    shown = [f"{value:.6g}" for value in values]
+    return shown[0] if len(set(shown)) == 1 else f"({', '.join(shown)})"

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from empirical.encoders import LibraryEncoder, Network, begin_with
-from empirical.encoders.weights import OURS, SAFETENSORS, digest
+from empirical.encoders.weights import EXPORTED, OURS, digest
 from empirical.train.checkpoint import CHECKPOINT, load_network, require_trusted
 from empirical.train.settings import Settings
 from theory.checks import ParameterError, require, require_integer, sound
@@ -99,9 +99,9 @@ def load_export(folder: Path, trusted: Collection[str] = ()) -> tuple[Settings, 
         shape = None if size is None else (require_integer("size", size[0], 1), require_integer("size", size[1], 1))
     require_trusted(folder / CONFIG, settings.encoder, trusted)
     network = replace(settings, pretrained=False, weights=None).network(channels, shape)
-    begin_with(network, folder / SAFETENSORS)
+    begin_with(network, folder / EXPORTED)
     found = digest(network.encoder.state_dict())
-    require(found == document["weights"], f"{folder / SAFETENSORS}", f"SHA-256 {found}", f"that of {CONFIG}")
+    require(found == document["weights"], f"{folder / EXPORTED}", f"SHA-256 {found}", f"that of {CONFIG}")
     return settings, network.eval()
 
 

@@ -6,7 +6,6 @@ import io
 import json
 import warnings
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ import torch
 from torch import Tensor
 
 from empirical.data.reading import READING
-from empirical.encoders.weights import OURS, SAFETENSORS, digest
+from empirical.encoders.weights import EXPORTED, OURS, digest
 from empirical.evaluate.scoring import describe
-from empirical.export.card import card
+from empirical.export.card import Origin, card
 from empirical.export.formats import DEFAULT_FORMATS, FORMATS, ONNX, TORCHSCRIPT, missing_library
 from empirical.export.loading import CONFIG, ImageEncoder
 from empirical.train.checkpoint import CHECKPOINT, load_network
@@ -30,24 +29,6 @@ from theory.locks import locked
 CARD = "README.md"
 CHECKED = 3  # images on which a program must give the encoder's own features
 TOLERANCE = 1e-4  # of them, over the largest
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What is known of a run whose encoder is exported.
-
-    Parameters
-    ----------
-    settings : Settings
-    read : str or None
-        What was read, in one line.
-    scores : str or None
-        Linear probe and kNN as a table, if they were measured.
-    """
-
-    settings: Settings
-    read: str | None
-    scores: str | None
 
 
 def export(
@@ -87,7 +68,7 @@ def export(
     require(not settings.on_views, "checkpoint", path, "a network of images, not an adapter")
     encoder = ImageEncoder(network).eval()
     _require_free(out)
-    contents: dict[str, bytes | str] = {SAFETENSORS: _safetensors(encoder)}
+    contents: dict[str, bytes | str] = {EXPORTED: _safetensors(encoder)}
     for name, (file, program) in PROGRAMS.items():
         if name in formats:
             contents[file] = program(encoder, path)
@@ -117,7 +98,7 @@ def _config(encoder: ImageEncoder, settings: Settings) -> dict[str, Any]:
 
 def _require_free(out: Path) -> None:
     """Refuse a folder that holds files under our names that are not an export's."""
-    names = (SAFETENSORS, CARD, CONFIG, *(file for file, _ in PROGRAMS.values()))
+    names = (EXPORTED, CARD, CONFIG, *(file for file, _ in PROGRAMS.values()))
     for name in names:
         require_writable(out / name)
     there = [name for name in names if (out / name).exists()]
