@@ -19,6 +19,7 @@ LOSSES = (
 SPECTRAL = ("spectral", "spectral_opposite")
 OPPOSITE = ("adnce_sentence", "adnce_graph", "spectral_opposite")  # compare first views with second ones alone
 ENCODERS = ("convnet", "resnet10", "resnet18", "resnet50", "vit", "adapter")
+LIBRARIES = ("timm", "torchvision")  # whose networks are encoders too, LIBRARY:NAME
 PROTOCOLS = ("lbfgs", "lbfgs-c1", "sgd", "both", "paper", "adnce")  # of the linear probe
 SCORES = ("gap", "flags", "sas")  # what makes a sample difficult: a probe's gap, its flagged pairs, SAS
 SHARE = 0.08  # of each class that counts as difficult (Zhang et al., ICLR 2026)
@@ -37,3 +38,14 @@ OBJECTIVE = {  # of a loss's parameters
     "mochi_share": Range(0, 0.5, above=True),
 }
 VIEWS = {"smallest_crop": Range(0, 1, above=True), "jitter": NOT_NEGATIVE, "grey": FRACTION, "blur": FRACTION}
+
+
+def of_library(encoder: str) -> bool:
+    """Whether an encoder is one of a library, ``timm:NAME`` or ``torchvision:NAME``."""
+    library, colon, _ = encoder.partition(":")
+    return bool(colon) and library in LIBRARIES
+
+
+def is_code(encoder: str) -> bool:
+    """Whether an encoder is one of a user's own, ``MODULE:FACTORY``, which is imported and called."""
+    return ":" in encoder and not of_library(encoder)

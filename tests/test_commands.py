@@ -322,9 +322,9 @@ def test_nonsense_is_one_line(room, nonsense, tmp_path, monkeypatch, capsys):
         ("embed --data digits --sets 2 --out out", "sets = 2 violates 1 where train, the images of each set, is not "
          "given"),
         ("embed --data digits --encoder resnet --out out", "encoder = resnet violates one of efficientnet_lite0, "
-         "MODULE:FACTORY"),
+         "timm:NAME, torchvision:NAME, MODULE:FACTORY"),
         ("embed --data views:x.npz --out out", "data = views:x.npz violates images, not views that are cached already"),
-        ("embed --data digits --out out.csv", "out = out.csv violates a file name ending in .npz"),
+        ("embed --data digits --out out.csv", "out = out.csv violates a file name ending in .npz or .parquet"),
         ("embed --data npz:none.npz --out out", "cannot read none.npz: there is no file none.npz in HERE"),
         ("train --data views:none.npz --out out", "cannot read none.npz: there is no file none.npz in HERE"),
         ("train --data views:x.npz --omega .1 --out out", "omega = 0.1 violates omega = 0 for cached views: mix when "

@@ -85,6 +85,9 @@ PAIRS = [
     ("empirical.evidence", ["people", "--people", "f.npy", "--out", "link.npy"]),
     ("empirical.embed", ["--data", "npz:f.npy", "--out", "f.npy"]),
     ("empirical.embed", ["--data", "digits", "--checkpoint", "c.pt", "--out", "c.pt"]),
+    ("empirical.embed", ["--data", "digits", "--encoder", "timm:resnet18", "--weights", "f.npy", "--out", "f.npy"]),
+    ("empirical.train", ["--data", "digits", "--weights", "c.pt", "--out", "c.pt"]),
+    ("empirical.export", ["--checkpoint", "c.pt", "--out", "c.pt"]),
     ("empirical.findings", ["results", "--page", "results.csv"]),
 ]
 

@@ -38,7 +38,8 @@ def folder(out: Path, omega: float) -> Path:
 
 def claim(experiment: Experiment, out: Path) -> None:
     """Record the experiment and its data in its folder; refuse one that holds others, naming the difference."""
-    refusal, data = files.belongs_to("experiment", out), digests(experiment.base.original_images())
+    refusal, images = files.belongs_to("experiment", out), experiment.base.original_images()
+    data = digests(images) | experiment.base.beginning(images.x_train.shape[1:])
     files.claim(out / "experiment.json", experiment.to_json(), refusal, EXPERIMENT_SCHEMA, data)
 
 

@@ -43,8 +43,8 @@ class Images:
         Which training images were replaced by a mixture, bool of shape (N_train,).
     reading : Reading
         What was read when it was loaded.
-    ids : ndarray, optional
-        What the training images are called, such as their files in a folder; text, shape (N_train,).
+    ids, ids_test : ndarray, optional
+        What the images are called, such as their files in a folder; text, shapes (N_train,) and (N_test,).
     """
 
     name: str
@@ -56,6 +56,7 @@ class Images:
     mixed: Tensor
     reading: Reading
     ids: NDArray[np.object_] | None = None
+    ids_test: NDArray[np.object_] | None = None
 
     @property
     def classes(self) -> int:
@@ -132,7 +133,7 @@ def load(
         raise ParameterError(f"data {spec}: there is one class, two are needed")
     parts: list[Any] = []
     mixed = np.zeros(len(source.train.y), dtype=bool) if source.mixed is None else source.mixed
-    ids = None
+    ids = []
     for which, part, limit in (("train", source.train, train), ("test", source.test, test)):
         if limit is not None:
             every = len(part.y)
@@ -141,9 +142,9 @@ def load(
             part = part.subset(chosen)
             mixed = mixed[chosen] if which == "train" else mixed
         parts += [part.x, torch.from_numpy(part.y)]
-        ids = part.ids if which == "train" else ids
+        ids.append(part.ids)
     reading, mixtures = _reading(spec, source, *parts), torch.from_numpy(mixed)
-    return Images(spec, parts[0], parts[1], parts[2], parts[3], source.class_names, mixtures, reading, ids)
+    return Images(spec, parts[0], parts[1], parts[2], parts[3], source.class_names, mixtures, reading, *ids)
 
 
 def _without_small_classes(source: sources.Source) -> sources.Source:

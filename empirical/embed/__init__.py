@@ -1,4 +1,4 @@
-"""Views of images through a frozen encoder, kept as training data for adapters: ``python -m empirical.embed``."""
+"""Features of images, or of views of them for adapters, through a frozen encoder: ``python -m empirical.embed``."""
 
 import lazy_loader
 

@@ -126,7 +126,7 @@ def embed(e: Embedding, out: Path, progress: Progress | None = None) -> list[Pat
     paths = e.paths(out)
     folder = out.with_suffix("").with_name(out.with_suffix("").name + ".part")
     require_writable(folder / "settings.json")
-    fabric = make_fabric(e.settings)
+    fabric, e = make_fabric(e.settings), e.at_own_size(views=True)
     sets = training_sets(e)
     shape = sets[0].images.x_train.shape
     encoder = frozen(e, (shape[1], shape[2], shape[3]), fabric.device, fabric.autocast)
@@ -156,10 +156,8 @@ def _embed(
 ) -> None:
     claim(folder / "settings.json", settings, belongs_to("interrupted embedding", folder), data=data)
     test = sets[0].images.x_test
-    passes = [p for number, s in enumerate(sets) for p in _passes(number, s)] + [Pass("test", test, None)] * (
-        len(test) > 0
-    )
-    _encode(e, encoder, passes, folder, progress or (lambda *_: None))
+    passes = [p for number, s in enumerate(sets) for p in _passes(number, s)] + [Pass("test", test, None)]
+    encode_all(e, encoder, passes, folder, progress or (lambda *_: None))
     for number, (path, s) in enumerate(zip(paths, sets, strict=True)):
         origin = {"schema": SCHEMA, "settings": settings, DATA: data, "set": number, **where}
         origin["reading"] = s.original.reading.to_json()
@@ -196,7 +194,7 @@ def _passes(number: int, s: TrainingSet) -> Iterator[Pass]:
         yield Pass(f"original-{number}", subset(s.original.x_train, np.flatnonzero(s.images.mixed.numpy())), None)
 
 
-def _encode(e: Embedding, encoder: Frozen, passes: list[Pass], folder: Path, progress: Progress) -> None:
+def encode_all(e: Embedding, encoder: Frozen, passes: list[Pass], folder: Path, progress: Progress) -> None:
     """Write the raw features of every block that is not there yet."""
     view = e.settings.augmentation
     total = sum(len(p.x) * (1 if p.rows is None else 1 + e.views) for p in passes)
@@ -244,11 +242,12 @@ def views_of(pixels: Tensor, rows: NDArray[np.int64], view: Augmentation, count:
 
 
 def _blocks(folder: Path, name: str, count: int) -> Iterator[tuple[Path, Tensor]]:
-    for number, chosen in enumerate(torch.arange(count).split(BLOCK)):
+    for number, chosen in enumerate(torch.arange(count).split(BLOCK) if count else ()):
         yield folder / f"{name}-{number:05d}.npy", chosen
 
 
-def _read(folder: Path, name: str, count: int) -> Iterator[Array]:
+def read_blocks(folder: Path, name: str, count: int) -> Iterator[Array]:
+    """The raw features of a pass, block by block, shape (BLOCK, 1 + V, D)."""
     for path, _ in _blocks(folder, name, count):
         yield read_array(path, None, None, None)
 
@@ -256,17 +255,17 @@ def _read(folder: Path, name: str, count: int) -> Iterator[Array]:
 def _file(e: Embedding, s: TrainingSet, number: int, folder: Path, origin: dict[str, Any]) -> bytes:
     """An .npz file of cached views, from the raw features."""
     images, count = s.images, len(s.rows)
-    clean = np.concatenate([block[:, 0] for block in _read(folder, f"train-{number}", count)])
+    clean = np.concatenate([block[:, 0] for block in read_blocks(folder, f"train-{number}", count)])
     originals, mixed = clean.copy(), images.mixed.numpy()
     if mixed.any():
-        originals[mixed] = np.concatenate(list(_read(folder, f"original-{number}", int(mixed.sum()))))[:, 0]
+        originals[mixed] = np.concatenate(list(read_blocks(folder, f"original-{number}", int(mixed.sum()))))[:, 0]
     # On the original images, so that it is the same at every ω.
     project = Projection.fitted(originals, e.components)
     views = np.concatenate(
-        [project(block[:, 1:]).astype(np.float16) for block in _read(folder, f"train-{number}", count)]
+        [project(block[:, 1:]).astype(np.float16) for block in read_blocks(folder, f"train-{number}", count)]
     )
     require(bool(np.isfinite(views).all()), "encoder", e.to_json()["encoder"], "features that fit float16")
-    tested = _read(folder, "test", len(images.y_test)) if len(images.y_test) else ()  # none of unlabelled images
+    tested = read_blocks(folder, "test", len(images.y_test))
     test = np.concatenate([np.empty((0, views.shape[2])), *(project(block[:, 0]) for block in tested)])
     arrays = {
         "views": views,

@@ -1,19 +1,21 @@
-"""Encoders that stay as they are: pretrained on ImageNet, of a checkpoint, or your own."""
+"""Encoders that stay as they are: pretrained on ImageNet, of a library, of a checkpoint or export, or your own."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
+from empirical.choices import of_library
 from empirical.embed.settings import EFFICIENTNET, Embedding
-from empirical.encoders import custom
-from empirical.train.checkpoint import load_network
+from empirical.encoders import Network, begin_with
+from empirical.encoders.libraries import LibraryEncoder
+from empirical.encoders.weights import digest
+from empirical.export.loading import is_export, load_any
 from theory.checks import ParameterError, require
 
 CPU_BATCH, GPU_BATCH = 16, 512  # images at a time: on a processor's core more do not stay in its cache
@@ -76,7 +78,7 @@ def frozen(
         reason = " ".join(str(error).split())
         raise ParameterError("encoder", e.to_json()["encoder"], f"images of shape {shape}: {reason}") from error
     require(bool(found.isfinite().all()), "encoder", e.to_json()["encoder"], "finite features")
-    return Frozen(encode, found.shape[1], _digest(weights))
+    return Frozen(encode, found.shape[1], digest(weights))
 
 
 def _parts(
@@ -85,12 +87,13 @@ def _parts(
     """The weights, and what makes features of images on the device."""
     channels, height, width = shape
     if e.checkpoint is not None:
-        settings, network = load_network(e.checkpoint, e.trusted)
+        settings, network = load_any(e.checkpoint, e.trusted)
         require(not settings.on_views, "checkpoint", e.checkpoint, "a network of images, not an adapter")
         known = network.channels == channels
         require(known, "checkpoint", e.checkpoint, f"a network for images of {channels} channels")
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return network.state_dict(), lambda x: network(_channels_last(x))[0]
+        part = network.encoder if is_export(e.checkpoint) else network  # an export has no projector
+        return part.state_dict(), lambda x: network.encode(_channels_last(x))
     if e.encoder == EFFICIENTNET:
         from empirical.pretrained import HEAD, EfficientNetLite0
 
@@ -100,31 +103,39 @@ def _parts(
         )
         net = EfficientNetLite0(e.resized, dtype=DTYPES[e.settings.precision], device=device)
         return net.weights, lambda x: net(x)[str(HEAD)]
-    size = (height, width) if e.side is None else (e.side, e.side)
+    library = of_library(e.encoder)
+    own = None if library else (height, width)
+    network = _network(e, channels, own if e.side is None else (e.side, e.side)).to(device).eval()
+    side = network.encoder.side if isinstance(network.encoder, LibraryEncoder) and e.side is None else e.side
+
+    def encode(x: Tensor) -> Tensor:
+        if side is not None:
+            x = functional.interpolate(x, (side, side), mode="bilinear", align_corners=False, antialias=library)
+        return network.encode(_channels_last(x))
+
+    return network.encoder.state_dict(), encode
+
+
+def wanted_side(e: Embedding) -> int | None:
+    """The side of square images that an embedding's encoder wants; None if it takes them as they are."""
+    if e.checkpoint is not None:
+        size = load_any(e.checkpoint, e.trusted)[1].size
+        return size[0] if size is not None and size[0] == size[1] else None
+    if e.resized is None and of_library(e.encoder):
+        network = Network(e.encoder, 3, dim=1)  # without weights, which may be large
+        assert isinstance(network.encoder, LibraryEncoder)
+        return network.encoder.side
+    return e.resized
+
+
+def _network(e: Embedding, channels: int, size: tuple[int, int] | None) -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # of a factory that draws its weights: a resumed run has the same
-        encoder, _ = custom(e.encoder, channels, width=64, size=size)
-    encoder = encoder.to(device).eval()
-
-    def own(x: Tensor) -> Tensor:
-        if e.side is not None:
-            x = functional.interpolate(x, size, mode="bilinear", align_corners=False)
-        return _module(encoder, (x - 0.5) * 2)
-
-    return encoder.state_dict(), own
-
-
-def _module(encoder: nn.Module, x: Tensor) -> Tensor:
-    found: Tensor = encoder(_channels_last(x))
-    return found
+        network = Network(e.encoder, channels, dim=1, size=size, pretrained=e.pretrained)
+    if e.weights is not None:
+        begin_with(network, e.weights)
+    return network
 
 
 def _channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
-
-
-def _digest(weights: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name, value in weights.items():
-        digest.update(name.encode() + value.detach().cpu().float().contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -6,18 +6,20 @@ import io
 import os
 import warnings
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from empirical.choices import is_code
 from empirical.encoders import Network
+from empirical.encoders.weights import load_torch
 from empirical.train.continuing import require_same_run
 from empirical.train.settings import Settings
-from theory.archives import require_modest
 from theory.checks import ParameterError, require
-from theory.files import remove_leftovers, require_readable, unreadable, write_bytes
+from theory.files import remove_leftovers, write_bytes
 
 CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 State = dict[str, Any]
@@ -38,18 +40,7 @@ def save_checkpoint(out: Path, state: State) -> None:
 
 def read_checkpoint(path: Path) -> State:
     """Read a checkpoint written by ``empirical.train``; ParameterError if it is not one."""
-    require_readable(path)
-    try:
-        require_modest(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickles, which are refused all the same
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-        raise unreadable(path, error) from error
-    except ParameterError:
-        raise
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise ParameterError(f"{path} is not a checkpoint of empirical.train") from error
+    state = load_torch(path, "a checkpoint of empirical.train")
     known = isinstance(state, dict) and {"settings", "network", "metrics"} <= set(state)
     if not known or not all(isinstance(state[name], dict) for name in ("settings", "network")):
         raise ParameterError(f"{path} is not a checkpoint of empirical.train")
@@ -130,7 +121,8 @@ def load_network(path: Path, trusted: Collection[str] = ()) -> tuple[Settings, N
         require_trusted(path, settings.encoder, trusted)
         # Checkpoints of earlier versions do not tell the images' shape.
         channels, *size = state.get("shape") or (_channels_of(state["network"]),)
-        network = settings.network(channels, tuple(size) or None)
+        begun = replace(settings, pretrained=False, weights=None)  # whose weights are all in the checkpoint
+        network = begun.network(channels, tuple(size) or None)
         network.load_state_dict(state["network"])
     except ParameterError:
         raise
@@ -143,7 +135,7 @@ def load_network(path: Path, trusted: Collection[str] = ()) -> tuple[Settings, N
 
 def require_trusted(path: Path, encoder: str, trusted: Collection[str]) -> None:
     """Refuse an encoder of a checkpoint that is code, unless the user has named it too: see ``load_network``."""
-    if ":" in encoder and encoder not in trusted:
+    if is_code(encoder) and encoder not in trusted:
         named = encoder if encoder.isprintable() else repr(encoder)
         code = f"{path} has {named} as its encoder, which would be imported and called"
         raise ParameterError(f"{code}: --trust-encoder {named} allows that")

@@ -131,6 +131,7 @@ def _train(
     network: Network,
 ) -> Network:
     device = fabric.device
+    data = digests(images) | settings.beginning(images.x_train.shape[1:], network)
     network = on_device(network, fabric)
     compiled: Any = torch.compile(network) if settings.compile else network
     model, optimizer = fabric.setup(compiled, make_optimizer(settings, network))
@@ -141,7 +142,7 @@ def _train(
         observer.begin(settings, network, images)
     few, per_epoch = take(images.x_train, torch.arange(2)), len(images.y_train) // settings.batch
     made = fabric, network, optimizer, framework, selector
-    run = Run(settings, out, *made, watching, few, per_epoch, digests(images))
+    run = Run(settings, out, *made, watching, few, per_epoch, data)
     run.resume()  # after setup, which may have converted the weights to another precision
     if fabric.is_global_zero:
         write_json(out / READING, images.reading.to_json())

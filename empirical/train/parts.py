@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.accelerators.cuda import CUDAAccelerator
 from lightning_fabric.accelerators.mps import MPSAccelerator
 from lightning_fabric.plugins import MixedPrecision
-from torch import Tensor
+from torch import Tensor, nn
 
 from empirical.data import Images
 from empirical.data.augment import to_float
@@ -30,6 +30,7 @@ from theory.engine import end_with_parent, stoppable
 from theory.memory import require_memory
 
 SCALED: Literal["16-mixed"] = "16-mixed"  # the precision whose loss is scaled
+BatchNorm = nn.modules.batchnorm._BatchNorm
 AGREE_EVERY = 16  # steps after which several devices ask each other whether to stop
 
 # --- parts of a run --------------------------------------------------------------------------------
@@ -100,6 +101,8 @@ def require_fit(settings: Settings, images: Images) -> Network:
     shape = tuple(images.x_train.shape[1:])
     channels, height, width = shape
     network = settings.network(channels, (height, width))
+    if settings.devices > 1:
+        require_plain(settings, network)
     dtype = torch.float32 if settings.on_views else torch.uint8
     black, generator = torch.zeros(2, *shape, dtype=dtype), torch.Generator()
     network.eval()
@@ -115,6 +118,14 @@ def require_fit(settings: Settings, images: Images) -> Network:
             raise ParameterError("encoder", settings.encoder, f"images of shape {found}: {reason}") from error
     network.train()
     return network
+
+
+def require_plain(settings: Settings, network: Network) -> None:
+    """Refuse batch norms that do more than normalise: made one over several devices, they would do that alone."""
+    for layer in network.modules():
+        if isinstance(layer, BatchNorm) and type(layer).forward not in (BatchNorm.forward, nn.SyncBatchNorm.forward):
+            condition = f"1 for encoder {settings.encoder}, whose {type(layer).__name__} cannot be synchronised"
+            raise ParameterError("devices", settings.devices, condition)
 
 
 def on_device(network: Network, fabric: Fabric) -> Network:

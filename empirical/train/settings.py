@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from empirical.arms import ARMS, PairRemedy
-from empirical.choices import COUNT, ENCODERS, FRACTION, LOSSES, NOT_NEGATIVE, OBJECTIVE, POSITIVE, SPECTRAL, VIEWS
+from empirical.choices import (
+    COUNT,
+    ENCODERS,
+    FRACTION,
+    LOSSES,
+    NOT_NEGATIVE,
+    OBJECTIVE,
+    POSITIVE,
+    SPECTRAL,
+    VIEWS,
+    is_code,
+    of_library,
+)
 from empirical.train.options import check_options, given, option
 from theory.checks import ParameterError, Range, require, require_integer, require_known
 from theory.files import add_input
@@ -25,7 +38,12 @@ OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("cosine", "constant")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
-LATER = ("skip_unreadable", "drop_small_classes")  # not in documents where they are the default
+LATER = (
+    "skip_unreadable",
+    "drop_small_classes",
+    "pretrained",
+    "weights",
+)  # not in documents where they are the default
 WHOLE = Range(0, whole=True)
 OPEN_SHARE = Range(0, 1, above=True, below=True)
 
@@ -67,7 +85,21 @@ class Settings:
     framework: str = option("simclr", str, "loss and remedy", "what negatives are", names=FRAMEWORKS)
     queue: int = option(4096, int, "loss and remedy", "keys in MoCo's queue, at least a batch", COUNT)
     momentum: float = option(0.99, float, "loss and remedy", "momentum of MoCo's key network", FRACTION)
-    encoder: str = option("resnet18", str, "encoder and projector", f"{', '.join(ENCODERS)} or MODULE:FACTORY")
+    encoder: str = option(
+        "resnet18",
+        str,
+        "encoder and projector",
+        f"{', '.join(ENCODERS)}, timm:NAME, torchvision:NAME or MODULE:FACTORY",
+    )
+    pretrained: bool = option(
+        False, bool, "encoder and projector", "begin with the weights of the library, of timm:NAME and torchvision:NAME"
+    )
+    weights: str | None = option(
+        None,
+        str,
+        "encoder and projector",
+        "begin with the encoder of a file: a run's checkpoint.pt, an export, or a state dict (.pt, .pth, .safetensors)",
+    )
     width: int = option(
         64, int, "encoder and projector", "channels of the first stage, or the transformer's embedding", COUNT
     )
@@ -146,6 +178,10 @@ class Settings:
         require_integer("seed", self.seed, 0, 2**63 - 1)
         check_options(self)
         phases(self.resolutions)
+        library = not self.pretrained or of_library(self.encoder)
+        require(library, "encoder", self.encoder, "timm:NAME or torchvision:NAME, whose weights are pretrained")
+        if self.pretrained and self.weights is not None:
+            raise ParameterError("pretrained and weights exclude each other: a network begins with one of them")
         if self.on_views:
             self._require_views()
         require(self.batch % self.devices == 0, "batch", self.batch, f"a multiple of devices = {self.devices}")
@@ -155,7 +191,7 @@ class Settings:
 
     def _require_views(self) -> None:
         """Refuse what cached views cannot have, or have had when they were made."""
-        own = self.encoder == "adapter" or ":" in self.encoder
+        own = self.encoder == "adapter" or is_code(self.encoder)
         require(own, "encoder", self.encoder, "adapter or MODULE:FACTORY for cached views")
         require(
             self.omega == 0, "omega", self.omega, "omega = 0 for cached views: mix when embedding (difficult embed)"
@@ -245,15 +281,43 @@ class Settings:
         return load(self.data, self.train, self.test, self.image_size, *options)
 
     def network(self, channels: int, size: tuple[int, int] | None = None) -> Network:
-        """A freshly initialised network for images of this height and width, the same for every run with this seed."""
+        """The network that a run begins with, for images of this height and width; of one seed it is the same.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such encoder, or the weights that it is to begin with cannot be had or do not fit.
+        """
         import torch
 
-        from empirical.encoders import Network
+        from empirical.encoders import Network, begin_with
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             shape = (self.dim, self.width, self.stem_stride, self.hidden, self.layers)
-            return Network(self.encoder, channels, *shape, size=size)
+            network = Network(self.encoder, channels, *shape, size=size, pretrained=self.pretrained)
+        if self.weights is not None:
+            add_input(f"the weights {self.weights}", Path(self.weights))
+            begin_with(network, Path(self.weights))
+        return network
+
+    def beginning(self, shape: Sequence[int], network: Network | None = None) -> dict[str, str]:
+        """Digest of the encoder that runs begin with, if it was trained before, by what errors call it.
+
+        Parameters
+        ----------
+        shape : sequence of int
+            C, H and W of the images.
+        network : Network, optional
+            That of ``network``, if it has been made.
+        """
+        from empirical.encoders.weights import digest
+
+        if not self.pretrained and self.weights is None:
+            return {}
+        channels, height, width = shape
+        made = network or self.network(channels, (height, width))
+        return {"weights to begin with": digest(made.encoder.state_dict())}
 
 
 @dataclass(frozen=True)

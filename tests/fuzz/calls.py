@@ -56,6 +56,11 @@ RIGHT = {
     "empirical.embed": [
         "--data npz:images.npz --views 2 --components 4 --checkpoint runs/one/checkpoint.pt --out new.npz",
         "--data folder:photos --views 2 --components 0 --checkpoint runs/one/checkpoint.pt --out new.npz",
+        "--data folder:photos --checkpoint runs/one/checkpoint.pt --out new.parquet",
+    ],
+    "empirical.export": [
+        "--checkpoint runs/one/checkpoint.pt --formats torchscript --out new",
+        "--checkpoint runs/one --formats safetensors --out new",
     ],
     "empirical.evaluate": [
         "--checkpoint runs/one/checkpoint.pt --json",
@@ -92,6 +97,7 @@ RIGHT = {
         f"--data folder:photos --epochs 1 {SMALL} --arm margin --plan plan.json --sigma .1 --out new",
         f"--data npz:images.npz --epochs 1 {SMALL} --drop indices.npy --arm sample_removal --plan plan.json --out new",
         "--data views:views.npz --epochs 1 --batch 8 --dim 4 --out new",
+        f"--data npz:images.npz --epochs 1 {SMALL} --weights runs/one/checkpoint.pt --out new",
     ],
 }
 

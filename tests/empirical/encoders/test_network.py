@@ -9,7 +9,8 @@ import torchvision
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
-from empirical.encoders import ENCODERS, Network, extract, memory_format
+from empirical.choices import ENCODERS
+from empirical.encoders import Network, extract, memory_format
 from theory.checks import ParameterError
 
 

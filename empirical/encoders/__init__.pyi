@@ -1,0 +1,15 @@
+from .architectures import adapter as adapter
+from .architectures import convnet as convnet
+from .architectures import memory_format as memory_format
+from .architectures import resnet10 as resnet10
+from .architectures import resnet18 as resnet18
+from .architectures import resnet50 as resnet50
+from .architectures import vit as vit
+from .libraries import LibraryEncoder as LibraryEncoder
+from .libraries import library_encoder as library_encoder
+from .network import LazyImages as LazyImages
+from .network import Network as Network
+from .network import extract as extract
+from .network import projector as projector
+from .network import weights_of as weights_of
+from .weights import begin_with as begin_with
