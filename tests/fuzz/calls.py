@@ -111,7 +111,7 @@ NONSENSE = (
     "/", "/nowhere", "/dev/null", "/dev/full", "/proc/self/mem", "/nowhere/x", ".", "..", "~", "null", "full",
     "pipe", "photos", "runs", "results", "*", "**", "[", "?", "$(id)", "%s", "%(default)s", "{0}", "=", "a=b", ":",
     "npz:", "npz:images.npz", "folder:", "folder:photos", "views:images.npz", "views:views.npz", "npz:\n", "digits",
-    "digits:x", "folder:/dev/null", "npz:/dev/zero", "os:getpid", "x:y", ",", "1,", "0,1,2", ".15,.22", "1,0", "nan,nan",
+    "digits:x", "folder:/dev/null", "npz:/dev/zero", "os:walk", "x:y", ",", "1,", "0,1,2", ".15,.22", "1,0", "nan,nan",
     "gamma=.05:.4:.05", "gamma=0:1:1e-999999999", "gamma=0:1e999999999:1", "gamma=1:0:1", "gamma=0:1:0", "gamma=::",
     "gamma=nan:1:1", "classes=2:1e6:1", "dim=1.5:2:1", "gamma=0:0:0", "alpha=.3:.9:.1", "delta=-1:2:1", "epsilon=0:1:1",
     "features.npy", "labels.npy", "images.npz", "plan.json", "profile.json", "worlds.toml", "page.md", "new", "new.csv",
