@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from empirical.arms import ARMS, NotApplicable
-from empirical.choices import SHARE
+from empirical.choices import BEST, BEST_UNLABELLED, SHARE
 from empirical.data import take, without
 from empirical.data.arrays import read_integers
 from empirical.data.augment import to_float
@@ -23,7 +23,7 @@ from empirical.data.sources import balanced_order
 from empirical.evaluate.protocol import Protocol
 from empirical.train.logs import read_result
 from empirical.train.settings import ALONE, Running, Settings
-from theory.checks import ParameterError
+from theory.checks import ParameterError, require
 from theory.engine import Pool, report
 from theory.files import write_bytes, write_json
 from theory.kinds import Pairing
@@ -47,7 +47,7 @@ class Task:
     out: Path
     protocol: Protocol = field(default_factory=Protocol)  # how its encoder is probed
     pairing: Pairing = "matched"  # behind the plan
-    scores: str = "gap"  # what makes a sample difficult: one of ``empirical.choices.SCORES``
+    scores: str | None = "gap"  # what makes a sample difficult: one of ``empirical.choices.SCORES``, or the best
     redundancy: float = 0.0  # of SAS
     running: Running = ALONE
     measured: bool = False  # whether the final encoder is profiled on the images that it was trained on
@@ -153,23 +153,29 @@ def _profile_network(task: Task, network: Any) -> None:
 def _difficult(task: Task, network: Any, images: Images, found: Measurement) -> NDArray[np.bool_]:
     """The samples that are difficult by the task's scores, as many as by the probe."""
     from empirical.data.features import Features
+    from empirical.difficulty.assessment import doubts, most_difficult
+    from empirical.difficulty.neighbours import neighbourhoods
     from empirical.difficulty.scores import flag_shares, largest, sas_scores
     from empirical.encoders import extract
-    from empirical.profile.measurement import numbered, smallest_gaps
+    from empirical.profile.measurement import numbered
 
-    if task.scores == "gap":
-        return found.difficult
-    h, z = extract(network, images.x_train)
-    if task.scores == "flags":
-        plan = plan_from_profile(found.profile, task.pairing)
-        shares = flag_shares(Features(h.numpy()), plan.pos_high, plan.pos_low, task.settings.batch)
-        return largest(shares, float(found.difficult.mean()))
     labels = images.y_train.numpy()
     rows = np.flatnonzero(labels >= 0)
+    by, share = task.scores or (BEST if len(rows) else BEST_UNLABELLED), float(found.difficult.mean())
+    if by == "gap":
+        return found.difficult
+    h, z = (Features(space.numpy()) for space in extract(network, images.x_train))
+    if by == "flags":
+        plan = plan_from_profile(found.profile, task.pairing)
+        return largest(flag_shares(h, plan.pos_high, plan.pos_low, task.settings.batch), share)
+    if by == "contrast":
+        return largest(neighbourhoods(h).contrast, share)
+    require(len(rows) > 0, "scores", by, "contrast or flags where there are no labels")
     classes = numbered(labels[rows])
-    scores = sas_scores(Features(z.numpy()[rows]), classes, task.redundancy)
+    known = (z if by == "sas" else h).only(rows)
+    scores = sas_scores(known, classes, task.redundancy) if by == "sas" else doubts(known, classes)
     difficult = np.zeros(len(labels), dtype=bool)
-    difficult[rows] = smallest_gaps(scores, classes, SHARE)
+    difficult[rows] = most_difficult(by, scores, classes, SHARE)
     return difficult
 
 

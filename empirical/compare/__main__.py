@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from empirical.arms import ARMS
-from empirical.choices import PROTOCOLS, SCORES
+from empirical.choices import BEST, BEST_UNLABELLED, PROTOCOLS, SCORES
 from empirical.compare.presets import DEFAULT, PRESETS, preset_for
 from empirical.options import add_given, chosen_given
 from empirical.recipes import RECIPES, check_recipe_fits, recipe
@@ -47,7 +47,8 @@ def parser(prog: str) -> Parser:
     add("--omegas", metavar="LIST", help=f"comma-separated shares of mixed images, 0 to 1 ({_listed(preset.omegas)})")
     pairing = f"the three-level reading behind the plan: {', '.join(THREE_LEVEL)} ({preset.pairing})"
     add("--pairing", choices=THREE_LEVEL, help=pairing)
-    scores = f"what makes a sample difficult for sample removal: {', '.join(SCORES)} ({preset.scores})"
+    best = f"{BEST}; {BEST_UNLABELLED} without labels"
+    scores = f"what makes a sample difficult for sample removal: {', '.join(SCORES)} ({best})"
     add("--scores", choices=SCORES, help=scores)
     penalty = f"weight of SAS's penalty for similar samples, >= 0 ({preset.redundancy:g}: as released)"
     add("--redundancy", type=float, help=penalty)

@@ -36,9 +36,9 @@ class Experiment:
         An arm's values in place of the plan's, see ``Given``.
     pairing : str
         The pairing behind the plan.
-    scores : {"gap", "flags", "sas"}
-        What makes a sample difficult for sample removal: a probe's gap, its number of flagged pairs (no labels), or
-        little similarity to its class after the projector (``empirical.difficulty.sas_scores``).
+    scores : str or None
+        What makes a sample difficult for sample removal, one of ``SCORES``, see ``empirical.difficulty.Criteria``;
+        by default doubt where there are labels and contrast where there are none. The paper's is the gap.
     redundancy : float
         Weight of SAS's penalty for similar samples, >= 0; other than 0 only with scores "sas".
     labels_per_class : int or None
@@ -58,7 +58,7 @@ class Experiment:
     ranking: str = "batch"
     stated: str | None = None
     pairing: Pairing = "block"
-    scores: str = "gap"
+    scores: str | None = None
     redundancy: float = 0.0
     labels_per_class: int | None = None
     draws: int = Protocol.draws
@@ -81,7 +81,8 @@ class Experiment:
             require_share("omega", omega)
             replace(self.base, omega=omega)  # which cached views refuse
         self._require_arms()
-        require_known("scores", self.scores, SCORES)
+        if self.scores is not None:
+            require_known("scores", self.scores, SCORES)
         NOT_NEGATIVE.require("redundancy", self.redundancy)
         require(self.scores == "sas" or self.redundancy == 0, "redundancy", self.redundancy, "0 unless scores = sas")
         self.protocol_of(self.base)

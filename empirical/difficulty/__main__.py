@@ -9,7 +9,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from empirical.choices import ROUNDS, SCORES, SHARE
+from empirical.choices import BEST, BEST_UNLABELLED, ROUNDS, SCORES, SHARE
 from empirical.options import add_source, require_source, samples_of
 from theory.checks import ParameterError, require
 from theory.command import Parser, add_workers, chosen_workers, output, run
@@ -37,13 +37,18 @@ def parser(prog: str) -> Parser:
             "--checkpoint runs/digits/checkpoint.pt --by flags --json",
         ),
     )
-    add_source(found, "−1 for none; without any, flags decide")
+    add_source(found, f"−1 for none; without any, {BEST_UNLABELLED} decides")
     add = found.group("what is measured").add_argument
     space = "features of the checkpoint, or with --by sas those in FILE, which must be the projector's: "
     add("--space", choices=SPACES, default="encoder", help=space + ", ".join(SPACES))
     add("--mislabelled", type=Path, help=".npy of indices of samples known to be mislabelled")
     add = found.group("samples").add_argument
-    add("--by", choices=SCORES, help=f"what makes one difficult: {', '.join(SCORES)} (gap where there are labels)")
+    best = f"{BEST}; {BEST_UNLABELLED} where there are no labels"
+    add(
+        "--by",
+        choices=SCORES,
+        help=f"what makes one difficult: {', '.join(SCORES)} ({best}; the paper's are gap, flags)",
+    )
     add(
         "--redundancy",
         type=float,
@@ -79,7 +84,7 @@ def _command(args: Namespace) -> None:
     from empirical.data.features import Features
     from empirical.data.identities import Items
     from empirical.data.sources import ImageFiles
-    from empirical.difficulty.scores import FILES, Criteria, assess, describe, export, require_same_data
+    from empirical.difficulty.assessment import FILES, Criteria, assess, describe, export, require_same_data
 
     for name in FILES if args.out is not None else ():
         require_writable(args.out / name)

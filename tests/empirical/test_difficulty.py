@@ -8,16 +8,14 @@ from PIL import Image
 from scipy.stats import hypergeom
 
 from empirical.data.features import Features
+from empirical.difficulty import assessment, pairs
 from empirical.difficulty import scores as module
 from empirical.difficulty.__main__ import main
+from empirical.difficulty.assessment import Criteria, assess, export
+from empirical.difficulty.pairs import alike_pairs, grid
 from empirical.difficulty.scores import (
-    Criteria,
-    alike_pairs,
     ambiguous,
-    assess,
-    export,
     flag_shares,
-    grid,
     largest,
     mislabelled,
     overlap,
@@ -195,16 +193,16 @@ def test_overlap_counts_and_weighs():
 
 @pytest.mark.parametrize("labelled", [True, False])
 def test_alike_pairs_equal_the_sorted_list(monkeypatch, labelled):
-    monkeypatch.setattr(module, "BLOCK", 17)  # several blocks
+    monkeypatch.setattr(pairs, "BLOCK", 17)  # several blocks
     features, labels = blobs(n=15, classes=4)
     similarity = cosines(features)
-    pairs = [(similarity[i, j], i, j) for i in range(60) for j in range(i + 1, 60)]
+    every = [(similarity[i, j], i, j) for i in range(60) for j in range(i + 1, 60)]
     if labelled:
-        pairs = [pair for pair in pairs if labels[pair[1]] != labels[pair[2]]]
+        every = [pair for pair in every if labels[pair[1]] != labels[pair[2]]]
     else:
-        ceiling = sorted((s for s, _, _ in pairs), reverse=True)[round(0.25 * len(pairs))]
-        pairs = [pair for pair in pairs if pair[0] <= ceiling]
-    expected = [(i, j) for _, i, j in sorted(pairs, reverse=True)[:30]]
+        ceiling = sorted((s for s, _, _ in every), reverse=True)[round(0.25 * len(every))]
+        every = [pair for pair in every if pair[0] <= ceiling]
+    expected = [(i, j) for _, i, j in sorted(every, reverse=True)[:30]]
     found = alike_pairs(Features(features.astype(np.float32)), 30, labels if labelled else None, 0.25)
     pairs_found = [tuple(int(i) for i in row) for row in found.rows]
     if labelled:
@@ -222,8 +220,8 @@ def test_fewer_pairs_than_wanted_are_all_of_them():
 
 def test_grid_is_a_picture_of_every_pair(tmp_path):
     pictures = torch.randint(0, 256, (10, 3, 8, 8), dtype=torch.uint8)
-    pairs = module.AlikePairs(np.arange(10).reshape(5, 2), np.linspace(0.9, 0.8, 5))
-    (tmp_path / "grid.png").write_bytes(grid(pairs, pictures, ["a"] * 10))
+    alike = pairs.AlikePairs(np.arange(10).reshape(5, 2), np.linspace(0.9, 0.8, 5))
+    (tmp_path / "grid.png").write_bytes(grid(alike, pictures, ["a"] * 10))
     with Image.open(tmp_path / "grid.png") as image:
         pixels = np.asarray(image.convert("RGB"))
     assert pixels.shape[1] > 800
@@ -237,7 +235,7 @@ def test_grid_is_a_picture_of_every_pair(tmp_path):
 
 def test_by_gap_the_difficult_are_those_of_the_profile():
     features, labels = blobs(spread=1.0)
-    found = assess(Features(features), labels, Criteria(share=0.1))
+    found = assess(Features(features), labels, Criteria(by="gap", share=0.1))
     gaps = probe_gaps(Features(features), labels)
     np.testing.assert_allclose(found.scores["gap"], gaps)
     assert (found.difficult == smallest_gaps(gaps, labels, 0.1)).all()
@@ -303,7 +301,7 @@ def test_without_labels_nothing_needs_them(tmp_path):
 
 def test_a_plan_sets_the_band():
     features, labels = blobs()
-    plan = plan_from_profile(module.measure({"encoder": Features(features)}, labels, "test").profile)
+    plan = plan_from_profile(assessment.measure({"encoder": Features(features)}, labels, "test").profile)
     found = assess(Features(features), None, plan=plan)
     expected = flag_shares(Features(features), plan.pos_high, plan.pos_low)
     assert (found.scores["flag_share"] == expected).all()
@@ -330,15 +328,15 @@ def test_command_on_a_checkpoint(tmp_path, capsys):
     assert main(arguments) == 0
     text = capsys.readouterr().out
     assert "samples are difficult" in text
-    assert sorted(path.name for path in out.iterdir()) == sorted(module.FILES)
+    assert sorted(path.name for path in out.iterdir()) == sorted(assessment.FILES)
     summary = json.loads((out / "summary.json").read_text())
     rows = list(csv.DictReader((out / "scores.csv").open()))
     assert len(rows) == summary["samples"] == 100
     marked = [int(row["index"]) for row in rows if row["difficult"] == "1"]
     assert list(read_indices(out / "difficult.npy", 100)) == marked  # what `empirical.train --drop` takes
-    pairs = list(csv.DictReader((out / "pairs.csv").open()))
-    assert len(pairs) == summary["pairs"] == 200
-    assert all(pair["label_first"] != pair["label_second"] for pair in pairs)
+    listed = list(csv.DictReader((out / "pairs.csv").open()))
+    assert len(listed) == summary["pairs"] == 200
+    assert all(pair["label_first"] != pair["label_second"] for pair in listed)
 
 
 def test_command_by_sas(files, capsys):
@@ -377,7 +375,7 @@ def test_command_on_features(files, capsys):
             ["--features", "f.npy", "--space", "projector", "--by", "sas", "--classes", "1"],
             "classes = 1 violates an integer >= 2",
         ),
-        (["--features", "f.npy", "--by", "gap"], "by = gap violates flags where there are no labels"),
+        (["--features", "f.npy", "--by", "gap"], "by = gap violates contrast, flags or sas where there are no labels"),
         (["--features", "f.npy", "--labels", "l.npy", "--by", "gaps"], "did you mean gap"),
         (["--features", "f.npy", "--labels", "bad.npy"], "labels = 1 labels violates one for each of 160"),
         (["--features", "f.npy", "--space", "projector"], "--space projector goes with --checkpoint"),

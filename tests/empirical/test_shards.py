@@ -12,7 +12,8 @@ from empirical.data import features as module
 from empirical.data.arrays import find_files, read_integers
 from empirical.data.features import Chunk, Features
 from empirical.difficulty.__main__ import main as difficulty
-from empirical.difficulty.scores import alike_pairs, flag_shares
+from empirical.difficulty.pairs import alike_pairs
+from empirical.difficulty.scores import flag_shares
 from empirical.profile import levels
 from empirical.profile.__main__ import main as profile
 from empirical.profile.levels import REPLICATES, GroupSum, Sums, Weighted, measure_space, poisson_weights, sum_groups

@@ -10,7 +10,7 @@ from empirical.data import load
 from empirical.data.features import Features
 from empirical.data.labels import as_labels, named_labels, small_classes
 from empirical.data.samples import read_samples
-from empirical.difficulty.scores import assess
+from empirical.difficulty.assessment import assess
 from empirical.prediction import predict
 from empirical.profile.__main__ import main
 from empirical.profile.measurement import measure
