@@ -66,7 +66,8 @@ def test_the_recall_is_that_of_the_samples_pairs(indexed, monkeypatch):
     """Which is counted again here, with an index that is looked into too little."""
     monkeypatch.setattr(module, "RECALL", 0.0)
     monkeypatch.setattr(module, "FEWEST", 1)
-    features, labels = world(3_000)
+    _, labels = world(3_000)
+    features = Features(np.random.default_rng(1).standard_normal((3_000, 24)).astype(np.float32))
     found = alike_pairs(features, 50, labels)
     generator, order = np.random.default_rng(0), np.argsort(labels, kind="stable")
     index = module._index(features.unit, order, found.search.cells, generator, 0)
