@@ -3,13 +3,16 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import gradients, prediction
+from benchmarks import gradients, people, prediction
+from empirical.choices import BEST, BEST_UNLABELLED
 from empirical.contest.table import markdown as contest_table
 from empirical.train.settings import Settings
 from figures import phase_map
+from theory.checks import ParameterError
 from theory.command import markdown_table
 
 ROOT = Path(__file__).parents[1]
@@ -180,3 +183,66 @@ def test_gradients_are_compared_on_any_network():
     assert [(row["band"], row["arm"]) for row in rows] == [(d, a) for d in gradients.DATA for a in gradients.ARMS]
     for row in rows:
         assert row["cosine"]["low"] <= row["cosine"]["value"] <= row["cosine"]["high"]
+
+
+# --- scores of difficult samples against people -----------------------------------------------------
+
+
+def test_scores_against_people():
+    found = pd.read_csv(ROOT / "results" / "selectors.csv")
+    text = page("selection")
+    assert f"<!-- selectors -->\n\n{people.table(found)}\n\n<!-- /selectors -->" in text
+    assert people.chosen(found) == (BEST, BEST_UNLABELLED)  # what the commands take
+    assert len(found.encoder.unique()) == 3
+    paper = found[found.score.isin(["statistic", "paper_flags"])]
+    assert (paper.low < 0.58).groupby(paper.encoder).all().sum() == 2  # "except with one of three encoders"
+    unseen = found[~found.labels & (found.encoder == found.sort_values("accuracy").encoder.iloc[0])]
+    assert unseen.area.max() < 0.6  # "nothing that sees no labels does with the weakest"
+    mean = found.groupby("score")[["rank", "precision"]].mean()
+    assert mean["rank"]["doubt"] > mean["rank"][["gap", "entropy"]].max()
+    assert mean.precision.max() < 0.5  # "most of the 8 % unambiguous"
+
+
+def test_the_area_is_how_often_a_positive_is_larger():
+    generator = np.random.default_rng(0)
+    values, positive = generator.integers(0, 5, (3, 40)).astype(float), generator.random((3, 40)) < 0.3
+    for row, chosen, found in zip(values, positive, people.area(values, positive), strict=True):
+        pairs = [(a > b) + (a == b) / 2 for a in row[chosen] for b in row[~chosen]]
+        assert found == pytest.approx(np.mean(pairs))
+
+
+@pytest.fixture
+def judged(tmp_path):
+    """Images of two classes, some between them, on which people disagree."""
+    generator = np.random.default_rng(0)
+    labels = np.arange(600) % 2
+    between = generator.random(600) < 0.15
+    features = generator.normal(0, 0.3, (600, 6))
+    features[:, 0] += np.where(between, 0, 2 * labels - 1)
+    features[:, 1] += 1
+    np.save(tmp_path / "f.npy", features.astype(np.float32))
+    share = np.where(between, 0.5, 0.97)
+    votes = np.stack([np.where(labels == c, share, 1 - share) for c in (0, 1)], axis=1)
+    return {"one": tmp_path / "f.npy", "other": tmp_path / "f.npy"}, labels, votes
+
+
+def test_planted_ambiguity_is_found(judged, monkeypatch):
+    monkeypatch.setattr(people, "RESAMPLES", 40)
+    found = people.compare(*judged)
+    assert set(found.score) >= {"gap", "doubt", "statistic", "contrast"}
+    one = found[found.encoder == "one"].set_index("score")
+    assert (one.low <= one.area).all()
+    assert (one.area <= one.high).all()
+    assert one.area[["gap", "doubt", "entropy", "neighbours"]].min() > 0.75
+    assert one.base.iloc[0] < one.precision["doubt"]
+    assert (found.behind >= 0).all()
+    assert (found.groupby("labels").behind.min() == 0).all()
+    with_labels, without = people.chosen(found)
+    assert with_labels not in people.UNLABELLED
+    assert without in people.UNLABELLED
+
+
+def test_features_of_other_images_are_refused(judged):
+    encoders, labels, votes = judged
+    with pytest.raises(ParameterError, match="features = 600 rows violates one for each of 500"):
+        people.compare(encoders, labels[:500], votes[:500])
