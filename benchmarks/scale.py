@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
+os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count()))  # the command has the whole machine
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # before this file's folder, whose theory.py is no package
 
 import numpy as np

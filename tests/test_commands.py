@@ -295,7 +295,8 @@ def test_nonsense_is_one_line(room, nonsense, tmp_path, monkeypatch, capsys):
         ("sample --alpha .5 --out out", "--beta is required (or an experiment)"),
         ("profile", "one of --checkpoint and --features is required"),
         ("profile --features f.npy", "cannot read f.npy: there is no file f.npy in HERE"),
-        ("difficulty --features f.npy --by gaps", "--by gaps: not one of gap, flags, sas (did you mean gap?)"),
+        ("difficulty --features f.npy --by gaps", "--by gaps: not one of doubt, gap, contrast, flags, sas "
+         "(did you mean gap?)"),
         ("difficulty --features f.npy --space projector", "--space projector goes with --checkpoint: "
          "features are of one space"),
         ("train --data folder:x --out out", "data folder:x: there is no folder x in HERE"),

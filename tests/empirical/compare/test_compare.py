@@ -89,6 +89,24 @@ def test_random_removal_drops_as_many_of_each_class_and_others_per_seed(finished
     assert by_arm[0.0, "sample_removal", 0] == by_arm[0.0, "sample_removal", 1]
 
 
+def test_by_default_the_most_doubtful_of_each_class_are_left_out(finished):
+    from empirical.data.features import Features
+    from empirical.difficulty.assessment import doubts
+    from empirical.encoders import extract
+    from empirical.train.checkpoint import load_network
+
+    out, _ = finished
+    settings, network = load_network(out / "omega-0.0" / "warmup" / "checkpoint.pt")
+    images = settings.images()
+    labels = images.y_train.numpy()
+    found = doubts(Features(extract(network, images.x_train)[0].numpy()), labels)
+    expected = [np.flatnonzero(labels == c)[found[labels == c].argmax()] for c in range(10)]  # 1 of 10
+    tasks, _ = planned(SMALL, out)
+    assert {tuple(sorted(expected))} == {
+        t.settings.drop for t in tasks if t.settings.arm == "sample_removal" and t.settings.omega == 0
+    }
+
+
 def test_finished_runs_are_not_repeated_and_the_report_stays_the_same(finished, monkeypatch):
     out, report = finished
     before = {path: path.stat().st_mtime_ns for path in out.glob("*/*/*")}
@@ -401,7 +419,7 @@ def test_an_experiment_of_the_first_schema_is_read_and_does_not_go_on(tmp_path):
         claim(SMALL, tmp_path)
     path.write_text(whole)
     claim(SMALL, tmp_path)
-    with pytest.raises(ParameterError, match="scores = sas violates scores = gap of the experiment"):
+    with pytest.raises(ParameterError, match="scores = sas violates scores = None of the experiment"):
         claim(replace(SMALL, scores="sas", redundancy=1.0), tmp_path)
 
 
