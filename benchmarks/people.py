@@ -108,8 +108,9 @@ def compare(encoders: dict[str, Path], labels: Labels, votes: Array) -> pd.DataF
         On the second half of the images: ``area`` under the curve for those whose label fewer than 80 % of people
         choose, ``low`` and ``high`` over resampled images; ``precision``, the share of such images among the 8 % with
         the largest scores, and ``base`` among all; ``rank``, the rank correlation with the votes' entropy; ``issues``,
-        the share of the 8 % that cleanlab takes for label issues. On the first half: ``chosen_area``, and ``behind``,
-        how far its mean over the encoders lies behind the best with (or without) labels, with ``behind_error``.
+        the share of the 8 % that cleanlab takes for label issues, and ``issues_base`` of all. On the first half:
+        ``chosen_area``, and ``behind``, how far its mean over the encoders lies behind the best with (or without)
+        labels, with ``behind_error``.
     """
     half = len(labels) // 2
     halves = {"choose": np.arange(half), "report": np.arange(half, len(labels))}
@@ -139,6 +140,7 @@ def compare(encoders: dict[str, Path], labels: Labels, votes: Array) -> pd.DataF
                     "base": float(ambiguous[report].mean()),
                     "rank": float(spearmanr(values[report], spread[report])[0]),
                     "issues": float("nan") if issues is None else float(issues[top].mean()),
+                    "issues_base": float("nan") if issues is None else float(issues[report].mean()),
                     "chosen_area": float(area(values[halves["choose"]], ambiguous[halves["choose"]])),
                 }
             )

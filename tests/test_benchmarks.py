@@ -200,7 +200,14 @@ def test_scores_against_people():
     assert unseen.area.max() < 0.6  # "nothing that sees no labels does with the weakest"
     mean = found.groupby("score")[["rank", "precision"]].mean()
     assert mean["rank"]["doubt"] > mean["rank"][["gap", "entropy"]].max()
-    assert mean.precision.max() < 0.5  # "most of the 8 % unambiguous"
+    doubtful = found[found.score == "doubt"]
+    assert doubtful.issues.mean() > 0.85  # "nearly all"
+    assert "as {:.0f}, {:.0f} and {:.0f} % of all images are".format(*100 * doubtful.issues_base) in text
+    shares = 100 * doubtful.precision.mean(), 100 * doubtful.base.mean()
+    assert (
+        "Of the 8 % with the most doubt {:.0f} % are ambiguous to people, of all images {:.0f} %".format(*shares)
+        in text
+    )
 
 
 def test_the_area_is_how_often_a_positive_is_larger():
