@@ -1,0 +1,185 @@
+"""What a held-out probe makes of each sample, and how many lie between the classes of each pair.
+
+A sample's *rival* is the class other than its own that a probe, which has not seen the sample, gives the largest
+probability; its *margin* is the log of the two probabilities' ratio, linear in the features. A sample lies *between*
+its class and the rival where its margin is below a quarter of the class's median: Gaussian classes that a probe
+confuses once in a million leave one sample in a thousand there, look-alikes of two classes lie there by themselves.
+A sample is probably *mislabelled* where the probe is as sure of the rival as of the rival's own samples, by confident
+learning (Northcutt, Jiang, Chuang, JAIR 2021) as in ``empirical.difficulty``; it does not lie between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory.pairs import LEAST
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Labels = NDArray[np.int64]
+QUARTER = 0.25  # of a class's median margin, below which a sample lies between two classes
+
+
+class Rivals(NamedTuple):
+    """What a held-out probe says of each sample.
+
+    Parameters
+    ----------
+    gap : ndarray
+        Between the two largest probabilities, shape (N,), in [0, 1].
+    rival : ndarray
+        The likeliest class but its own, shape (N,).
+    own, other : ndarray
+        Probabilities of the sample's class and of the rival, shape (N,).
+    """
+
+    gap: NDArray[Any]
+    rival: Labels
+    own: NDArray[Any]
+    other: NDArray[Any]
+
+    @property
+    def margin(self) -> Array:
+        """log(own/other), shape (N,): negative where the probe prefers the rival."""
+        least = np.finfo(np.float32).tiny
+        own, other = (np.maximum(x, least, dtype=np.float64) for x in (self.own, self.other))
+        return np.asarray(np.log(own) - np.log(other))
+
+
+def rivals_of(outputs: NDArray[Any], labels: Labels) -> Rivals:
+    """The rivals of M samples from their class probabilities, shape (M, classes), which are changed."""
+    everyone = np.arange(len(labels))
+    largest = np.partition(outputs, -2, axis=1)[:, -2:]
+    own = outputs[everyone, labels].copy()
+    outputs[everyone, labels] = -1
+    rival = outputs.argmax(axis=1)
+    return Rivals(largest[:, 1] - largest[:, 0], rival, own, outputs[everyone, rival])
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where each sample stands, shape (N,) each.
+
+    Parameters
+    ----------
+    labels, rival : ndarray
+    wrong : ndarray
+        bool: nearer to the rival than to its class.
+    between, mislabelled : ndarray
+        bool, never both.
+    """
+
+    labels: Labels
+    rival: Labels
+    wrong: Flags
+    between: Flags
+    mislabelled: Flags
+
+
+def standing(found: Rivals, labels: Labels) -> Standing:
+    """Tell samples between two classes and mislabelled ones from the others."""
+    margin, sizes = found.margin, np.bincount(labels)
+    order = np.argsort(labels, kind="stable")
+    typical = np.array([np.median(part) for part in np.split(margin[order], np.cumsum(sizes)[:-1])])
+    sure = np.bincount(labels, found.own) / sizes
+    mislabelled = (margin < 0) & (found.other >= sure[found.rival])
+    between = (margin <= QUARTER * np.maximum(typical, 0)[labels]) & ~mislabelled
+    return Standing(labels, found.rival, margin < 0, between, mislabelled)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Samples by pair of classes, for the pairs that are some sample's class and rival and, of few classes, for all.
+
+    Parameters
+    ----------
+    classes : ndarray
+        Lower and higher class, shape (P, 2).
+    rivals, wrong, between, mislabelled : ndarray
+        Samples of either class whose rival is the other, and which of them are what, shape (P,).
+    p_values : ndarray
+        That at most ``LEAST`` of the samples of the two classes lie between them or are mislabelled, adjusted for all
+        pairs of classes, shape (P,).
+    all : int
+        Pairs of classes that there are.
+    """
+
+    classes: NDArray[np.int64]
+    rivals: Labels
+    wrong: Labels
+    between: Labels
+    mislabelled: Labels
+    p_values: Array
+    all: int
+
+    def __getitem__(self, chosen: NDArray[Any]) -> Counts:
+        parts = (self.classes, self.rivals, self.wrong, self.between, self.mislabelled, self.p_values)
+        return Counts(*(part[chosen] for part in parts), self.all)
+
+    def worst(self, count: int) -> Counts:
+        """The pairs with the smallest p-values, of equal ones those with the most samples between them, mislabelled
+        ones and rivals."""
+        order = np.lexsort((-self.rivals, -(self.between + self.mislabelled), self.p_values))
+        return self[order[:count]]
+
+
+def count_pairs(found: Standing, everyone: int) -> Counts:
+    """Count samples by pair of classes.
+
+    The null hypothesis of a pair is that a sample lies between the two classes or on the wrong side with probability
+    ``LEAST`` at most: exact binomial tails for the samples of either class and of both, three times the smallest of
+    which is the pair's p-value, and Benjamini and Hochberg's adjustment over all C(C − 1)/2 pairs, in which those
+    without such a sample have a p-value of 1.
+
+    Parameters
+    ----------
+    found : Standing
+    everyone : int
+        So many pairs are all listed, whether there is a sample or not.
+    """
+    sizes = np.bincount(found.labels)
+    classes = len(sizes)
+    low, high = np.minimum(found.labels, found.rival), np.maximum(found.labels, found.rival)
+    codes, place = np.unique(low * classes + high, return_inverse=True)
+    whole = classes * (classes - 1) // 2
+    if whole <= everyone:
+        first, second = np.triu_indices(classes, 1)
+        code = first * classes + second
+        place, codes = np.searchsorted(code, codes)[place], code
+    pairs = np.stack(np.divmod(codes, classes), axis=1)
+
+    def count(flags: Flags) -> Labels:
+        return np.bincount(place[flags], minlength=len(pairs))
+
+    crowd = found.between | found.mislabelled
+    sides = [count(crowd & (found.labels == side)) for side in (low, high)]
+    return Counts(
+        pairs,
+        np.bincount(place, minlength=len(pairs)),
+        count(found.wrong),
+        count(found.between),
+        count(found.mislabelled),
+        adjusted(tails(np.stack(sides), sizes[pairs.T]), whole),
+        whole,
+    )
+
+
+def tails(counts: NDArray[np.int64], sizes: NDArray[np.int64]) -> Array:
+    """Three times the smallest binomial tail of either class and of both; counts and sizes have shape (2, P)."""
+    from scipy.stats import binom
+
+    k, n = (np.concatenate([x, x.sum(axis=0, keepdims=True)]) for x in (counts, sizes))
+    return np.asarray(np.minimum(3 * binom.sf(k - 1, n, LEAST).min(axis=0), 1.0))
+
+
+def adjusted(p_values: Array, tests: int) -> Array:
+    """Benjamini and Hochberg's p-values of some tests, where the others, ``tests`` in all, have p = 1."""
+    from scipy.stats import false_discovery_control
+
+    if not len(p_values):
+        return p_values
+    return np.asarray(np.minimum(false_discovery_control(p_values) * (tests / len(p_values)), 1.0))
