@@ -98,9 +98,11 @@ class Overlap:
     samples : int
         With a label.
     affected : int
-        Samples that lie between the two classes of a flagged pair, each counted once.
-    between, mislabelled : int
-        Samples that lie between their class and any other, and that are probably mislabelled, whatever the pair.
+        Samples that lie between the two classes of a flagged pair or on its wrong side, each counted once.
+    between : int
+        Samples that lie between their class and any other.
+    mislabelled : int
+        Samples that are probably mislabelled, other than of flagged pairs.
     gain : float or None
         Accuracy that the best remedy for the flagged pairs is predicted to add, a share; None where there is no
         prediction, or nothing to remedy.

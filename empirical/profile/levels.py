@@ -372,7 +372,7 @@ class Products(NamedTuple):
     crossed: Array
 
     def pair_levels(self, chosen: Chosen, copies: Array) -> PairLevels:
-        """Levels of the chosen pairs; ``copies`` are the weighted pairs of copies in each class, (replicates + 1, K, 3)."""
+        """Levels of the chosen pairs; ``copies``, (replicates + 1, K, 3), are weighted pairs of copies in each class."""
         twice = np.array([1, 2, 1])  # either of the two may be the difficult one
         total = (self.own - copies) @ twice - self.own_squared.sum(axis=2)
         pairs = np.square(self.own_weight.sum(axis=2)) - copies @ twice - self.own_squared.sum(axis=2)

@@ -5,10 +5,12 @@ has, adjusted for all of them) are looked at, and only these have intervals. Whe
 than ``LEAST`` of the samples lie between the two classes or on the wrong side, and
 
 * most of these have a near-duplicate in the other class: a problem, to *deduplicate*;
-* or a held-out probe takes a quarter of the samples, halfway to guessing, for the other class: to *merge*;
-* or more of them are mislabelled than lie between: to *relabel*, and no problem of difficult samples;
+* or a held-out probe takes a third of the samples for the other class, where guessing is a half: a problem, to
+  *merge*;
 * or the interval of the severity is above ``PROBLEM``: a problem, for which to use a *remedy* where one is predicted
-  to gain ``LEAST``, and to *collect* more samples or better features where none is.
+  to gain ``LEAST``, and to *collect* more samples or better features where none is;
+* or a third of them or more are probably mislabelled: to *relabel*, and no problem of difficult samples, whose pairs
+  would be alike.
 
 Otherwise there is *nothing* to do about the pair.
 """
@@ -36,7 +38,8 @@ Flags = NDArray[np.bool_]
 Labels = NDArray[np.int64]
 MOST_PAIRS = 800  # with intervals: all pairs of 40 classes
 SUSPECTS, MOST_SUSPECTS = 20, 500  # samples of a pair, and of all, that near-duplicates are looked for of
-CONFUSED = 0.25  # of two classes' samples that a probe takes for the other: halfway to guessing
+CONFUSED = 1 / 3  # of two classes' samples that a probe takes for the other, where guessing is a half
+WRONG = 1 / 3  # of the samples between two classes or on the wrong side that are mislabelled
 
 
 class Found(NamedTuple):
@@ -82,8 +85,7 @@ def judge_pairs(
     sizes = np.bincount(where.labels)
     crowded = counts.p_values <= LEVEL
     confused = counts.wrong >= CONFUSED * sizes[counts.classes].sum(axis=1)
-    severity = _rounded(levels.severity[0])
-    low, high = _interval(levels.severity)
+    severity, low, high = _severities(levels)
     duplicates = _duplicates(features, where, counts, levels, crowded, mapper, seed)
     advice: list[Advice] = []
     for i in range(len(counts.classes)):
@@ -93,10 +95,11 @@ def judge_pairs(
             advice.append("deduplicate")
         elif confused[i]:
             advice.append("merge")
-        elif counts.mislabelled[i] > counts.between[i]:
-            advice.append("relabel")
+        elif low[i] >= PROBLEM:
+            advice.append("collect")
         else:
-            advice.append("collect" if low[i] >= PROBLEM else "nothing")
+            crowd = counts.mislabelled[i] + counts.between[i]
+            advice.append("relabel" if counts.mislabelled[i] >= WRONG * crowd else "nothing")
     called = [names[c] if len(names) else str(c) for c in range(len(sizes))]
     three = (_rounded(level[0]) for level in levels)
     alpha, beta, gamma = (np.where(np.isfinite(level), level, 0.0) for level in three)
@@ -118,21 +121,18 @@ def judge_pairs(
         for i, (first, second) in enumerate(counts.classes)
     ]
     flagged = np.array([pair.flagged for pair in pairs], dtype=bool)
-    taken = np.array([one in ("deduplicate", "merge") for one in advice], dtype=bool)  # nobody's label is wrong there
-    place = _places(where, counts)
-    in_flagged, in_taken = (np.append(chosen, False)[place] for chosen in (flagged, taken))
-    affected = (where.between & in_flagged) | (where.mislabelled & in_taken)
+    in_flagged = np.append(flagged, False)[_places(where, counts)]
     overlap = Overlap(
         pairs=counts.all,
         flagged=int(flagged.sum()),
         samples=len(where.labels),
-        affected=int(affected.sum()),
+        affected=int((where.crowd & in_flagged).sum()),
         between=int(where.between.sum()),
-        mislabelled=int((where.mislabelled & ~in_taken).sum()),
+        mislabelled=int((where.mislabelled & ~in_flagged).sum()),
         gain=None,
     )
     order = sorted(range(len(pairs)), key=lambda i: (not flagged[i], advice[i] == "nothing", -severity[i], i))
-    return Found(tuple(pairs[i] for i in order), overlap, affected)
+    return Found(tuple(pairs[i] for i in order), overlap, where.crowd & in_flagged)
 
 
 def _places(where: Standing, counts: Counts) -> Labels:
@@ -161,7 +161,7 @@ def _duplicates(
     share = np.full(len(counts.classes), np.nan)
     looked = np.flatnonzero(crowded)[: MOST_SUSPECTS // SUSPECTS]  # the pairs come by their p-values
     place = _places(where, counts)
-    suspicious = np.flatnonzero((where.between | where.mislabelled) & np.isin(place, looked))
+    suspicious = np.flatnonzero(where.crowd & np.isin(place, looked))
     shuffled = np.random.default_rng(seed).permutation(suspicious)
     ordered = shuffled[np.argsort(place[shuffled], kind="stable")]
     _, first, count = np.unique(place[ordered], return_index=True, return_counts=True)
@@ -175,14 +175,20 @@ def _duplicates(
     return share
 
 
-def _interval(replicates: Array) -> tuple[Array, Array]:
-    """Percentile intervals of the columns, which hold the first row's value; the value alone where there is no other."""
-    value = replicates[0]
+def _severities(levels: PairLevels) -> tuple[Array, Array, Array]:
+    """Severity with a percentile interval; 1 where α is not certainly above β, so that no way is left. Shape (P,)."""
+    replicates = levels.severity
     if not replicates.shape[1]:
-        return value, value
-    whole = np.where(np.isnan(replicates), value, replicates)
-    low, high = np.percentile(whole[1:], [2.5, 97.5], axis=0)
-    return _rounded(np.minimum(low, value)), _rounded(np.maximum(high, value))
+        return replicates[0], replicates[0], replicates[0]
+    way = _filled(levels.alpha - levels.beta, 0.0)
+    value = np.where(np.percentile(way[1:], 2.5, axis=0) > 0, _filled(replicates[:1], 0.0)[0], 1.0)
+    low, high = np.percentile(_filled(replicates, value)[1:], [2.5, 97.5], axis=0)
+    return _rounded(value), _rounded(np.minimum(low, value)), _rounded(np.maximum(high, value))
+
+
+def _filled(replicates: Array, value: Array | float) -> Array:
+    """With a value where a replicate has none."""
+    return np.asarray(np.where(np.isnan(replicates), value, replicates))
 
 
 def _rounded(values: Array) -> Array:

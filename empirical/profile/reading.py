@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from theory.checks import printable
 from theory.command import format_number
-from theory.pairs import LEAST, PROBLEM as PROBLEM, ClassPair, Overlap
+from theory.pairs import LEAST, ClassPair, Overlap
+from theory.pairs import PROBLEM as PROBLEM
 from theory.plan import Estimate, Plan, PredictedProbe, Profile, Space, grouped
 from theory.sizes import size_lines
 
@@ -122,8 +123,9 @@ def _what_to_do(flagged: Sequence[ClassPair], overlap: Overlap, plan: Plan) -> l
     if remedied and overlap.gain is not None:
         found.append(f"{_remedies(plan)}, predicted to gain {100 * overlap.gain:.1f} points")
     if cases["collect"]:
-        worth = "no remedy has a prediction" if overlap.gain is None else f"a remedy is predicted to gain {100 * overlap.gain:.1f} points"
-        found.append(f"{worth}: collect samples or features that tell these classes apart")
+        gain = "" if overlap.gain is None else f" ({100 * overlap.gain:.1f})"
+        worth = f"no remedy is predicted to gain {100 * LEAST:g} points{gain}"
+        found.append(f"{worth}, so collect samples or features that tell these classes apart")
     if overlap.mislabelled >= LEAST * overlap.samples:
         found.append(f"check the labels of {overlap.mislabelled:,} samples, which are probably wrong")
     return found
@@ -165,7 +167,9 @@ def pair_lines(profile: Profile) -> list[str]:
         low, high = pair.interval
         counts = f"{pair.between:,} between, {pair.mislabelled:,} mislabelled"
         word = pair.advice if pair.advice != "nothing" else "cannot tell"
-        lines.append(f"    {_pair(pair):<{width}}  severity {pair.severity:4.0%} [{low:.0%}, {high:.0%}]  {counts}: {word}")
+        lines.append(
+            f"    {_pair(pair):<{width}}  severity {pair.severity:4.0%} [{low:.0%}, {high:.0%}]  {counts}: {word}"
+        )
     return lines
 
 

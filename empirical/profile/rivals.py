@@ -2,10 +2,11 @@
 
 A sample's *rival* is the class other than its own that a probe, which has not seen the sample, gives the largest
 probability; its *margin* is the log of the two probabilities' ratio, linear in the features. A sample lies *between*
-its class and the rival where its margin is below a quarter of the class's median: Gaussian classes that a probe
-confuses once in a million leave one sample in a thousand there, look-alikes of two classes lie there by themselves.
+its class and the rival where its margin is below a third of the class's median: of two Gaussian classes that a probe
+tells apart but for 3 samples in 100,000, 4 in 1,000 lie there; of look-alikes halfway to the rival, nearly all.
 A sample is probably *mislabelled* where the probe is as sure of the rival as of the rival's own samples, by confident
-learning (Northcutt, Jiang, Chuang, JAIR 2021) as in ``empirical.difficulty``; it does not lie between.
+learning (Northcutt, Jiang, Chuang, JAIR 2021) as in ``empirical.difficulty``, and it is at least half as far on the
+wrong side as these are on the right one: a weak probe is sure of nothing. It does not lie between.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from theory.pairs import LEAST
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Labels = NDArray[np.int64]
-QUARTER = 0.25  # of a class's median margin, below which a sample lies between two classes
+THIRD = 1 / 3  # of a class's median margin, below which a sample lies between two classes
+HALF = 0.5  # of the rival's, beyond which one on the wrong side may be mislabelled
 
 
 class Rivals(NamedTuple):
@@ -79,6 +81,11 @@ class Standing:
     between: Flags
     mislabelled: Flags
 
+    @property
+    def crowd(self) -> Flags:
+        """Either of the two."""
+        return self.between | self.mislabelled
+
 
 def standing(found: Rivals, labels: Labels) -> Standing:
     """Tell samples between two classes and mislabelled ones from the others."""
@@ -86,8 +93,9 @@ def standing(found: Rivals, labels: Labels) -> Standing:
     order = np.argsort(labels, kind="stable")
     typical = np.array([np.median(part) for part in np.split(margin[order], np.cumsum(sizes)[:-1])])
     sure = np.bincount(labels, found.own) / sizes
-    mislabelled = (margin < 0) & (found.other >= sure[found.rival])
-    between = (margin <= QUARTER * np.maximum(typical, 0)[labels]) & ~mislabelled
+    typical = np.maximum(typical, 0)
+    mislabelled = (margin < -HALF * typical[found.rival]) & (found.other >= sure[found.rival])
+    between = (margin <= THIRD * typical[labels]) & ~mislabelled
     return Standing(labels, found.rival, margin < 0, between, mislabelled)
 
 
@@ -155,8 +163,7 @@ def count_pairs(found: Standing, everyone: int) -> Counts:
     def count(flags: Flags) -> Labels:
         return np.bincount(place[flags], minlength=len(pairs))
 
-    crowd = found.between | found.mislabelled
-    sides = [count(crowd & (found.labels == side)) for side in (low, high)]
+    sides = [count(found.crowd & (found.labels == side)) for side in (low, high)]
     return Counts(
         pairs,
         np.bincount(place, minlength=len(pairs)),
