@@ -44,16 +44,17 @@ def heat_map(profile: Profile) -> Figure:
     size = max(4.5, 0.26 * count + 2.4)
     figure = Figure(figsize=(size + 1.0, size), layout="constrained")
     axis = figure.add_subplot()
-    image = axis.imshow(np.ma.masked_invalid(severity), cmap="cividis", vmin=0, vmax=max(0.5, np.nanmax(severity)))
+    most = max(0.5, float(np.nanmax(severity)))
+    image = axis.imshow(np.ma.masked_invalid(severity), cmap="cividis", vmin=0, vmax=most)
     axis.set_facecolor("#dddddd")
     row, column = np.nonzero(flagged)
     if count > WRITTEN:
         axis.plot(column, row, "o", color=VERMILION, markersize=4)
     for i, j in zip(*np.nonzero(np.isfinite(severity)), strict=True) if count <= WRITTEN else ():
-        colour = "black" if severity[i, j] > 0.6 * image.norm.vmax else "white"
+        colour = "black" if severity[i, j] > 0.6 * most else "white"
         weight = "bold" if flagged[i, j] else "normal"
-        text = {"ha": "center", "va": "center", "fontsize": 8, "weight": weight, "color": colour}
-        axis.text(j, i, f"{severity[i, j]:.2f}", **text)
+        text = f"{severity[i, j]:.2f}"
+        axis.text(j, i, text, ha="center", va="center", fontsize=8, weight=weight, color=colour)
     shown = [name if len(name) <= LONGEST else name[: LONGEST - 1] + "…" for name in map(printable, names)]
     axis.set_xticks(range(count), shown, rotation=90, fontsize=8, parse_math=False)
     axis.set_yticks(range(count), shown, fontsize=8, parse_math=False)

@@ -69,10 +69,10 @@ def measure_levels(
     copies = features.copies(mapper) if copies is None else copies
     generator = np.random.default_rng(seed)
     repeated = Repeated(copies, labels, difficult)
-    chosen = Chosen.of(pairs, labels, difficult)
-    products = _products(features, labels, difficult, generator, repeated, chosen, mapper)
+    wanted = Chosen.of(pairs, labels, difficult)
+    products = _products(features, labels, difficult, generator, repeated, wanted, mapper)
     within, across, three = products.levels(repeated.own_pairs().sum(axis=1))
-    between = products.pair_levels(chosen, repeated.own_pairs(chosen.classes))
+    between = products.pair_levels(wanted, repeated.own_pairs(wanted.classes))
     chosen = np.sort(generator.permutation(features.rows)[:PAIR_ROWS])
     rows = features.take(chosen)
     spread = _spread(rows, labels[chosen], difficult[chosen], first_copies(copies[chosen]), generator)
@@ -174,13 +174,13 @@ class Repeated:
         kept, column = np.arange(len(self.place)), np.zeros(len(self.place), dtype=np.int64)
         if classes is not None:
             kept = np.flatnonzero(np.isin(self.label, classes))
-            column = np.searchsorted(classes, self.label)
+            column = np.asarray(np.searchsorted(classes, self.label), dtype=np.int64)
         for start in range(0, len(kept), PAIR_ROWS):
             some = kept[start : start + PAIR_ROWS]
             squares = np.square(self.weights[:, self.place[some]], dtype=np.float64)
-            for c in np.unique(column[some]):
-                here = column[some] == c
-                found[:, c] += squares[:, here] @ self.pairs[some[here]]
+            for k in np.unique(column[some]).tolist():
+                here = column[some] == k
+                found[:, k] += squares[:, here] @ self.pairs[some[here]]
         return found
 
 
@@ -372,7 +372,7 @@ class Products(NamedTuple):
     crossed: Array
 
     def pair_levels(self, chosen: Chosen, copies: Array) -> PairLevels:
-        """Levels of the chosen pairs; ``copies``, (replicates + 1, K, 3), are weighted pairs of copies in each class."""
+        """Levels of the chosen pairs; ``copies`` are weighted pairs of copies, shape (replicates + 1, K, 3)."""
         twice = np.array([1, 2, 1])  # either of the two may be the difficult one
         total = (self.own - copies) @ twice - self.own_squared.sum(axis=2)
         pairs = np.square(self.own_weight.sum(axis=2)) - copies @ twice - self.own_squared.sum(axis=2)

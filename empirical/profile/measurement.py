@@ -154,11 +154,11 @@ def measure(
     copies = encoder.copies(mapper) if copies is None else copies
     found = _clusters(encoder, classes, seed, mapper) if labels is None else Classes(numbered(labels), "given")
     require_measurable(found.labels if labels is None else labels, copies, names)
-    given = found.kind == "given"
+    labelled = found.kind == "given"
     seen = probe_rivals(encoder, found.labels, seed, mapper, copies)
     difficult = smallest_gaps(seen.gap, found.labels, share)
     where = standing(seen, found.labels)
-    counts = count_pairs(where, MOST_PAIRS).worst(MOST_PAIRS if given else 0)
+    counts = count_pairs(where, MOST_PAIRS).worst(MOST_PAIRS if labelled else 0)
     space, between = measure_levels(encoder, found.labels, difficult, counts.classes, seed, mapper, copies)
     measured = {"encoder": space} | {
         name: measure_space(x, found.labels, difficult, seed, mapper, copies)
@@ -167,7 +167,7 @@ def measure(
     }
     sizes = np.bincount(found.labels)
     n = round(len(sizes) / float((1 / sizes).sum()))
-    predicted = _prediction(encoder, found.labels, mapper) if given else None
+    predicted = _prediction(encoder, found.labels, mapper) if labelled else None
     profile = Profile(
         source=source,
         labels=found.kind,
@@ -185,8 +185,8 @@ def measure(
     if predicted is None:
         return Measurement(profile, found.labels, difficult, np.zeros(len(difficult), dtype=bool))
     numbers = np.unique(np.asarray(labels)) if labels is not None else found.labels
-    called = [names[c] if names else str(c) for c in numbers]
-    judged = judge_pairs(encoder, where, counts, between, called, mapper, seed)
+    own_names = [names[c] if names else str(c) for c in numbers]
+    judged = judge_pairs(encoder, where, counts, between, own_names, mapper, seed)
     profile = with_gain(replace(profile, pairs=judged.pairs, overlap=judged.overlap), predicted.easy)
     if profile.difficult > 0:
         profile = replace(profile, selector=selectors(spaces, found.labels, difficult, profile, batch, seed))

@@ -233,10 +233,10 @@ def _predicted_gain(profile: Profile, pairs: Sequence[ClassPair]) -> float | Non
     """Of the best remedy for all samples; None where the levels are no graph."""
     from theory.predict import predict
 
-    levels = (float(np.mean([getattr(pair, name) for pair in pairs])) for name in ("alpha", "beta", "gamma"))
+    alpha, beta, gamma = np.mean([(pair.alpha, pair.beta, pair.gamma) for pair in pairs], axis=0).tolist()
     each = 2 * len(pairs) / profile.classes
     try:
-        graph = GraphParameters(*levels, profile.samples_per_class, 2, profile.difficult, "block")
+        graph = GraphParameters(alpha, beta, gamma, profile.samples_per_class, 2, profile.difficult, "block")
         epsilon, dim = profile.spaces["encoder"].epsilon.value, min(profile.dim, profile.samples_per_class // 2)
         found = {
             remedy: predict(graph, epsilon, dim, remedy=remedy).accuracy

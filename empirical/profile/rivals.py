@@ -125,8 +125,15 @@ class Counts:
     all: int
 
     def __getitem__(self, chosen: NDArray[Any]) -> Counts:
-        parts = (self.classes, self.rivals, self.wrong, self.between, self.mislabelled, self.p_values)
-        return Counts(*(part[chosen] for part in parts), self.all)
+        return Counts(
+            self.classes[chosen],
+            self.rivals[chosen],
+            self.wrong[chosen],
+            self.between[chosen],
+            self.mislabelled[chosen],
+            self.p_values[chosen],
+            self.all,
+        )
 
     def worst(self, count: int) -> Counts:
         """The pairs with the smallest p-values, of equal ones those with the most samples between them, mislabelled

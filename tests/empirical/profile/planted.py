@@ -88,7 +88,7 @@ def many_classes(seed, pairs=5):
 
 
 def siblings(families, members, n, share, width, seed=0, spread=0.7):
-    """Families of classes; each sibling has a share of each class's samples as look-alikes. And the pairs of siblings."""
+    """Families of classes, a share of each of which looks like its siblings, as many like each; and their pairs."""
     world = clouds([n] * (families * members), width, spread, seed)
     each = share / (members - 1)
     pairs = set()
