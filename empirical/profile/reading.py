@@ -14,7 +14,7 @@ from theory.sizes import size_lines
 
 NAMED = 3  # pairs that a verdict names
 LISTED = 10  # pairs that the report lists
-DIFFUSE = 0.05  # of the samples between classes, in no pair more than elsewhere: features that tell nothing apart
+DIFFUSE = 0.10  # of the samples between classes, in no pair more than elsewhere: features that tell nothing apart
 
 # --- reading the profile ---------------------------------------------------------------------------
 
@@ -92,18 +92,18 @@ def _by_pairs(profile: Profile, overlap: Overlap, plan: Plan) -> str:
             f"No difficult-example problem, but {overlap.mislabelled:,} of {overlap.samples:,} samples ({wrong:.1%}) "
             f"are probably mislabelled: {_relabel([p for p in profile.pairs if p.advice == 'relabel'])}."
         )
+    between = overlap.between / overlap.samples
+    if between >= DIFFUSE:
+        return (
+            f"Cannot tell: {between:.0%} of the samples lie between their class and some other, in no pair of classes "
+            f"certainly more than {LEAST:.1%}; use a better encoder or collect more samples."
+        )
     if undecided:
         low, high = undecided[0].interval
         return (
             f"Cannot tell: samples lie between the classes of {len(undecided):,} of {overlap.pairs:,} pairs, but "
             f"whether they are alike is not certain (the severity of {_pair(undecided[0])} is {low:.0%} to {high:.0%}, "
             f"on both sides of {PROBLEM:.0%}); collect more samples of these classes."
-        )
-    between = overlap.between / overlap.samples
-    if between >= DIFFUSE:
-        return (
-            f"Cannot tell: {between:.0%} of the samples lie between their class and some other, in no pair of classes "
-            f"certainly more than {LEAST:.1%}; use a better encoder or collect more samples."
         )
     return (
         f"No difficult-example problem: in none of the {overlap.pairs:,} pairs of classes do difficult samples overlap "
@@ -137,12 +137,12 @@ def _relabel(pairs: Sequence[ClassPair]) -> str:
 
 
 def _named(pairs: Sequence[ClassPair]) -> str:
-    shown = ", ".join(_pair(pair) for pair in pairs[:NAMED])
-    return shown + (f" and {len(pairs) - NAMED:,} more" if len(pairs) > NAMED else "")
+    more = [f"{len(pairs) - NAMED:,} more"] if len(pairs) > NAMED else []
+    return ", ".join([*(_pair(pair) for pair in pairs[:NAMED]), *more])
 
 
 def _pair(pair: ClassPair) -> str:
-    return "–".join(printable(name) for name in pair.classes)
+    return " – ".join(printable(name) for name in pair.classes)
 
 
 def _hub(pairs: Sequence[ClassPair]) -> str:

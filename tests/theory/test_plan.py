@@ -327,7 +327,9 @@ def test_profiles_of_earlier_versions_are_still_read(tmp_path):
     path.write_text(json.dumps({**document, "schema": "difficult-examples/profile/2"}))
     assert Profile.load(path) == profile()
     path.write_text(json.dumps(document))
-    with pytest.raises(ParameterError, match="lacks overlap, pairs, predicted_probe, reading, same_class, selector, tau"):
+    with pytest.raises(
+        ParameterError, match="lacks overlap, pairs, predicted_probe, reading, same_class, selector, tau"
+    ):
         Profile.load(path)
     path.write_text(json.dumps({**document, "predicted_probe": None, "schema": "difficult-examples/profile/2"}))
     with pytest.raises(ParameterError, match="has unknown predicted_probe"):

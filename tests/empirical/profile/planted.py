@@ -45,6 +45,14 @@ def wrong_labels(seed, share=0.05):
     return features, labels, wrong
 
 
+def swapped_labels(seed, share=0.1):
+    """So many samples of classes 2 and 5 of ten have each other's label."""
+    _, features, labels = clouds([120] * 10, seed=seed)
+    some = [np.flatnonzero(labels == c)[: round(share * 120)] for c in (2, 5)]
+    labels[some[0]], labels[some[1]] = 5, 2
+    return features, labels
+
+
 def copied_items(seed, count=12):
     """Samples of class 2 of ten, copied with little noise, are in class 5 too."""
     _, features, labels = clouds([60] * 10, seed=seed)
