@@ -6,8 +6,8 @@ its class and the rival where its margin is below a third of the class's median:
 tells apart but for 3 samples in 100,000, 4 in 1,000 lie there; of look-alikes halfway to the rival, nearly all.
 A sample is probably *mislabelled* where the probe is as sure of the rival as of the rival's own samples, by confident
 learning (Northcutt, Jiang, Chuang, JAIR 2021) as in ``empirical.difficulty``, and it is at least half as far on the
-wrong side as these are on the right one. It does not lie between. A probe that gives the rival's own samples less than
-half is too weak to say so.
+wrong side as these are on the right one. It does not lie between. A probe that takes a
+quarter of the rival's own samples for others is too weak to say so.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Labels = NDArray[np.int64]
 THIRD = 1 / 3  # of a class's median margin, below which a sample lies between two classes
-HALF = 0.5  # of the rival's, beyond which one on the wrong side may be mislabelled; and least mean probability
+HALF = 0.5  # of the rival's, beyond which one on the wrong side may be mislabelled
+STRONG = 0.75  # of a class's samples that a probe has to get right before it can say that one is mislabelled
 
 
 class Rivals(NamedTuple):
@@ -95,7 +96,8 @@ def standing(found: Rivals, labels: Labels) -> Standing:
     typical = np.array([np.median(part) for part in np.split(margin[order], np.cumsum(sizes)[:-1])])
     sure = np.bincount(labels, found.own) / sizes
     typical = np.maximum(typical, 0)
-    mislabelled = (margin < -HALF * typical[found.rival]) & (found.other >= np.maximum(sure, HALF)[found.rival])
+    strong = np.bincount(labels, margin >= 0) >= STRONG * sizes
+    mislabelled = (margin < -HALF * typical[found.rival]) & (found.other >= sure[found.rival]) & strong[found.rival]
     between = (margin <= THIRD * typical[labels]) & ~mislabelled
     return Standing(labels, found.rival, margin < 0, between, mislabelled)
 
