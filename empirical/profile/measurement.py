@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from empirical.choices import FEWEST_ROWS, SHARE
 from empirical.data import Images, image_copies, several_sources, subset, take
@@ -22,7 +23,7 @@ from empirical.data.sources import balanced_order
 from empirical.evaluate.probes import probe
 from empirical.profile.levels import PAIR_ROWS, REPLICATES, estimate, measure_levels, measure_space
 from empirical.profile.overlap import MOST_PAIRS, judge_pairs, with_gain
-from empirical.profile.rivals import Rivals, count_pairs, rivals_of, standing
+from empirical.profile.rivals import Rivals, count_pairs, rivals_of, standing, suspects, ways
 from empirical.profile.selector import BATCH, selectors
 from theory.checks import ParameterError, require, require_integer
 from theory.files import write_text
@@ -155,10 +156,12 @@ def measure(
     found = _clusters(encoder, classes, seed, mapper) if labels is None else Classes(numbered(labels), "given")
     require_measurable(found.labels if labels is None else labels, copies, names)
     labelled = found.kind == "given"
-    seen = probe_rivals(encoder, found.labels, seed, mapper, copies)
+    seen, sums = probe_rivals(encoder, found.labels, seed, mapper, copies)
     difficult = smallest_gaps(seen.gap, found.labels, share)
-    where = standing(seen, found.labels)
-    counts = count_pairs(where, MOST_PAIRS).worst(MOST_PAIRS if labelled else 0)
+    suspect = suspects(seen, found.labels) if labelled else np.zeros(encoder.rows, dtype=bool)
+    way = ways(encoder, found.labels, sums, np.flatnonzero(suspect), seen.rival[suspect], mapper)
+    where = standing(seen, found.labels, suspect, way)
+    counts = count_pairs(where, MOST_PAIRS, copies).worst(MOST_PAIRS if labelled else 0)
     space, between = measure_levels(encoder, found.labels, difficult, counts.classes, seed, mapper, copies)
     measured = {"encoder": space} | {
         name: measure_space(x, found.labels, difficult, seed, mapper, copies)
@@ -389,12 +392,16 @@ def probe_outputs(
 
 def probe_rivals(
     features: Features, labels: Labels, seed: int = 0, mapper: Mapper = map, copies: Labels | None = None
-) -> Rivals:
-    """What the probes of ``probe_outputs`` say of each sample's class and its rival."""
+) -> tuple[Rivals, Array]:
+    """What the probes of ``probe_outputs`` say of each sample's class and its rival, and sums of each class's rows."""
     probes, half = _probes(features, labels, seed, mapper, copies)
     parts = ((chunk, half[chunk.start : chunk.stop], labels[chunk.start : chunk.stop]) for chunk in features.chunks())
-    found = list(mapper(partial(_rivals_half, probes, int(labels.max()) + 1), parts))
-    return Rivals(*(np.concatenate(part) for part in zip(*found, strict=True)))
+    classes, found = int(labels.max()) + 1, []
+    sums = np.zeros((classes, features.width))
+    for rivals, there, part in mapper(partial(_rivals_half, probes, classes), parts):
+        found.append(rivals)
+        sums[there] += part
+    return Rivals(*(np.concatenate(part) for part in zip(*found, strict=True))), sums
 
 
 def _probes(
@@ -445,14 +452,18 @@ def _outputs(probes: list[Any], classes: int, rows: NDArray[np.float32], half: L
     return outputs
 
 
-def _rivals_half(probes: list[Any], classes: int, item: tuple[Chunk, Labels, Labels]) -> Rivals:
-    """The rivals of a chunk's rows."""
+def _rivals_half(
+    probes: list[Any], classes: int, item: tuple[Chunk, Labels, Labels]
+) -> tuple[Rivals, Labels, NDArray[np.float32]]:
+    """The rivals of a chunk's rows, which classes they are of, and the sum of each such class's rows."""
     chunk, half, labels = item
     rows, step, found = chunk.unit(), max(1, CHUNK_VALUES // classes), []
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
         found.append(rivals_of(_outputs(probes, classes, rows[part], half[part]), labels[part]))
-    return Rivals(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+    there, place = np.unique(labels, return_inverse=True)
+    ones = csr_array((np.ones(len(rows), np.float32), (place, np.arange(len(rows)))), shape=(len(there), len(rows)))
+    return Rivals(*(np.concatenate(parts) for parts in zip(*found, strict=True))), there, ones @ rows
 
 
 def smallest_gaps(gaps: Array, labels: Labels, share: float) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from theory.plan import Estimate, Plan, PredictedProbe, Profile, Space, grouped
 from theory.sizes import size_lines
 
 NAMED = 3  # pairs that a verdict names
-LISTED = 10  # pairs that the report lists
+LISTED = 5  # pairs that the report lists
 DIFFUSE = 0.10  # of the samples between classes, in no pair more than elsewhere: features that tell nothing apart
 
 # --- reading the profile ---------------------------------------------------------------------------

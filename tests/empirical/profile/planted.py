@@ -64,18 +64,18 @@ def copied_items(seed, count=12):
 
 def one_hub(seed):
     """A seventh of every class looks like class 0 of twelve."""
-    world = clouds([70] * 12, seed=seed)
+    world = clouds([140] * 12, seed=seed)
     for c in range(1, 12):
         look_alikes(world, c, 0, share=1 / 7)
     return world[1:]
 
 
 def unequal(seed, overlap):
-    """Classes of 12 to 400 samples, of which 1 (300) and 6 (25) overlap or not."""
-    world = clouds([400, 300, 200, 100, 60, 40, 25, 12], seed=seed)
+    """Classes of 12 to 400 samples, of which 1 (300) and 6 (80) overlap or not."""
+    world = clouds([400, 300, 200, 100, 60, 40, 80, 12], seed=seed)
     if overlap:
         look_alikes(world, 1, 6, share=0.1)
-        look_alikes(world, 6, 1, share=0.4)
+        look_alikes(world, 6, 1, share=0.3)
     return world[1:]
 
 

@@ -20,7 +20,17 @@ from empirical.profile.levels import Sums, measure_levels, measure_space
 from empirical.profile.measurement import measure, probe_gaps, probe_rivals
 from empirical.profile.overlap import MOST_PAIRS, with_gain
 from empirical.profile.reading import LISTED, describe, pair_lines, severity, verdict
-from empirical.profile.rivals import Counts, Rivals, Standing, adjusted, count_pairs, rivals_of, standing
+from empirical.profile.rivals import (
+    Counts,
+    Rivals,
+    Standing,
+    adjusted,
+    count_pairs,
+    rivals_of,
+    standing,
+    suspects,
+    ways,
+)
 from tests.empirical.profile import planted
 from tests.empirical.test_profile import blobs
 from tests.theory.test_plan import profile as document
@@ -47,36 +57,89 @@ def test_the_rival_is_the_likeliest_other_class():
 
 def test_rivals_have_the_gaps_of_the_probe(monkeypatch):
     features, labels = blobs(spread=1.5)
-    found = probe_rivals(Features(features), labels)
+    found, sums = probe_rivals(Features(features), labels)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    assert sums == pytest.approx(np.stack([unit[labels == c].sum(axis=0) for c in range(4)]), abs=1e-4)
     assert found.gap == pytest.approx(probe_gaps(Features(features), labels), abs=1e-7)
     assert (found.rival != labels).all()
     monkeypatch.setattr("empirical.profile.measurement.CHUNK_VALUES", 12)  # three rows at a time
-    few = probe_rivals(Features(features), labels)
+    few, _ = probe_rivals(Features(features), labels)
     assert (few.rival == found.rival).all()
     assert few.own == pytest.approx(found.own, abs=1e-6)
 
 
+def told(margins, labels):
+    """What a probe says of samples of two classes, with these margins."""
+    own = 1 / (1 + np.exp(-np.array(margins)))
+    return Rivals(own, 1 - labels, own, 1 - own)
+
+
 def test_where_samples_stand():
-    """Margins of a typical sample 6; of 1, of −1 and, surely, of −7."""
-    margins = np.array([6.0] * 16 + [1, 2.5, -1, -7] + [6.0] * 20)
-    own = 1 / (1 + np.exp(-margins))
+    """A typical margin is 6: those below 2 are suspect, and of these the way decides."""
     labels = np.repeat([0, 1], 20)
-    found = standing(Rivals(own, 1 - labels, own, 1 - own), labels)
-    assert np.flatnonzero(found.wrong).tolist() == [18, 19]
-    assert np.flatnonzero(found.between).tolist() == [16, 18]
-    assert np.flatnonzero(found.mislabelled).tolist() == [19]
-    assert np.flatnonzero(found.crowd).tolist() == [16, 18, 19]
+    found = told([6.0] * 15 + [1, 1, 2.5, -1, -7] + [6.0] * 20, labels)
+    suspect = suspects(found, labels)
+    assert np.flatnonzero(suspect).tolist() == [15, 16, 18, 19]
+    where = standing(found, labels, suspect, np.array([0.2, 0.5, 0.9, 0.9]))
+    assert np.flatnonzero(where.wrong).tolist() == [18, 19]
+    assert np.flatnonzero(where.between).tolist() == [16, 18]  # of 18 the probe is not sure
+    assert np.flatnonzero(where.mislabelled).tolist() == [19]
+    assert np.flatnonzero(where.crowd).tolist() == [16, 18, 19]
+    halfway = standing(found, labels, suspect, np.array([0.2, 0.5, 0.9, 0.5]))
+    assert np.flatnonzero(halfway.between).tolist() == [16, 18, 19]
 
 
 def test_a_weak_probe_does_not_say_that_labels_are_wrong():
-    margins = np.array([3.0, 3, 3, -3.5, -3.5] * 4 + [3.0] * 20)
-    own = 1 / (1 + np.exp(-margins))
+    labels, weak = np.repeat([0, 1], 20), [3.0, 3, 3, -3.5, -3.5] * 4
+    for rest, count in (([3.0] * 20, 8), (weak, 0)):  # how well class 1 is told, where they would belong
+        found = told(weak + rest, labels)
+        suspect = suspects(found, labels)
+        assert standing(found, labels, suspect, np.ones(suspect.sum())).mislabelled.sum() == count
+
+
+def test_ways_equal_the_double_loop(monkeypatch):
+    features, labels = blobs(n=12)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    chosen = np.array([0, 1, 5, 20, 21, 47])
+    rival = (labels[chosen] + [1, 2, 3, 1, 2, 3]) % 4
+    sums = np.stack([unit[labels == c].sum(axis=0) for c in range(4)])
+
+    def level(a, b):
+        return np.mean(
+            [unit[i] @ unit[j] for i in range(48) for j in range(48) if i != j and (labels[i], labels[j]) == (a, b)]
+        )
+
+    expected = []
+    for i, b in zip(chosen, rival, strict=True):
+        a = labels[i]
+        own = np.mean([unit[i] @ unit[j] for j in range(48) if labels[j] == a and j != i])
+        other = np.mean([unit[i] @ unit[j] for j in range(48) if labels[j] == b])
+        expected.append((other - own + level(a, a) - level(a, b)) / (level(a, a) + level(b, b) - 2 * level(a, b)))
+    monkeypatch.setattr("empirical.data.features.CHUNK_VALUES", 80)
+    monkeypatch.setattr("empirical.profile.rivals.CHUNK_VALUES", 64)
+    assert ways(Features(features), labels, sums, chosen, rival) == pytest.approx(expected, abs=1e-5)
+    assert ways(Features(features), labels, sums, chosen[:0], rival[:0]).shape == (0,)
+
+
+def test_the_way_is_one_at_the_other_mean_and_half_where_there_is_none():
+    features = np.array([[1.0, 0]] * 18 + [[1, 1], [0, 1]] + [[0, 1]] * 20)
     labels = np.repeat([0, 1], 20)
-    found = standing(Rivals(own, 1 - labels, own, 1 - own), labels)
-    assert found.mislabelled.sum() == 8  # class 1, where they would belong, is told well
-    both = np.tile([3.0, 3, 3, -3.5, -3.5], 8)
-    own = 1 / (1 + np.exp(-both))
-    assert not standing(Rivals(own, 1 - labels, own, 1 - own), labels).mislabelled.any()
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    sums = np.stack([unit[labels == c].sum(axis=0) for c in (0, 1)])
+    found = ways(Features(features), labels, sums, np.array([0, 18, 19, 30]), np.array([1, 1, 1, 0]))
+    assert found == pytest.approx([0, 0.5, 1, 0], abs=0.1)
+    same, both = Features(np.tile([[1.0, 0], [0, 1]], (8, 1))), np.repeat([0, 1], 8)
+    assert ways(same, both, np.full((2, 2), 4.0), np.array([0, 9]), np.array([1, 0])).tolist() == [0.5, 0.5]
+
+
+def test_copies_in_a_class_are_one_sample_of_the_test():
+    w = random_standing(3)
+    twice = Standing(*(np.repeat(part, 2) for part in (w.labels, w.rival, w.wrong, w.between, w.mislabelled)))
+    copies = np.repeat(2 * np.arange(len(w.labels)), 2)
+    found, once = count_pairs(twice, 100, copies), count_pairs(w, 100)
+    assert found.p_values == pytest.approx(once.p_values)
+    assert (found.between == 2 * once.between).all()
+    assert (count_pairs(twice, 100).p_values <= once.p_values + 1e-12).all()
 
 
 def random_standing(seed, classes=5, samples=200):
@@ -364,7 +427,7 @@ def test_only_some_pairs_were_looked_at():
 def test_the_report_lists_the_worst_pairs():
     many = [pair(("a", str(k))) for k in range(LISTED + 3)]
     lines = pair_lines(overlapping(*many, UNSURE))
-    assert lines[0] == "  pairs of classes, the worst 10 of 10:"
+    assert lines[0] == f"  pairs of classes, the worst {LISTED} of 10:"
     assert len(lines) == 1 + LISTED
     assert lines[1] == "    a – 0  severity  40% [30%, 50%]  12 between, 3 mislabelled: collect"
     assert pair_lines(overlapping(UNSURE))[1].endswith(": cannot tell")

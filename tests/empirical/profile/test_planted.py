@@ -61,7 +61,7 @@ def test_severity_and_affected_samples_rise_with_the_overlap(seeds):
         assert severities[-1] > severities[0] + 0.3
         assert counts == sorted(counts)
         assert counts[0] == 0
-        assert counts[-1] > 40  # of 60
+        assert counts[-1] > 30  # of 60
 
 
 @pytest.mark.parametrize("seeds", DRAWS)
@@ -92,7 +92,7 @@ def test_near_duplicates_in_two_classes_are_to_deduplicate(seeds):
         assert flagged(profile) == {("2", "5"): "deduplicate"}, text
         assert "remove near-duplicates across 2 – 5" in text
         assert profile.pairs[0].duplicates >= 0.5
-        assert 12 <= profile.overlap.affected <= 26  # both of most of twelve
+        assert 6 <= profile.overlap.affected <= 24  # of twelve pairs
 
 
 @pytest.mark.parametrize("seeds", DRAWS)
@@ -100,7 +100,7 @@ def test_a_hub_is_named(seeds):
     for seed in seeds:
         profile, text = found(*planted.one_hub(seed))
         pairs = flagged(profile)
-        assert len(pairs) >= 3, text
+        assert len(pairs) >= 5, text
         assert all("0" in classes for classes in pairs)
         assert "; all with 0)" in text
 
@@ -143,12 +143,12 @@ def test_a_thousand_classes_of_twenty(seeds, monkeypatch):
 @pytest.mark.parametrize("seeds", DRAWS)
 def test_siblings_that_the_mean_over_all_pairs_hides(seeds):
     for seed in seeds:
-        features, labels, siblings = planted.siblings(3, 5, 900, 0.16, 48, seed, spread=0.6)
+        features, labels, siblings = planted.siblings(3, 5, 1500, 0.16, 48, seed, spread=0.6)
         profile, text = found(features, labels)
         pairs = {tuple(map(int, classes)) for classes in flagged(profile)}
         assert pairs <= siblings, text
         assert len(pairs) >= 0.9 * len(siblings)
-        assert profile.overlap.affected == pytest.approx(0.16 * 13_500, rel=0.25)
+        assert profile.overlap.affected == pytest.approx(0.16 * 22_500, rel=0.25)
 
 
 def test_features_that_tell_nothing_apart():
