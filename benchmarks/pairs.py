@@ -1,8 +1,8 @@
 """Profiles 200,000 features of 40 classes, where 80 of 780 pairs are siblings with look-alikes: is the verdict right?
 
-Run as ``python benchmarks/pairs.py [--rows N] [--width D] [--json FILE]``; twenty seconds on an idle core. Of each class of
-eight families of five, an eighth lies part of the way to a sibling. The mean over all pairs of classes says that there
-is no problem.
+Run as ``python benchmarks/pairs.py [--rows N] [--width D] [--json FILE]``; twenty seconds on an idle core. An eighth of
+each class of eight families of five lies part of the way to a sibling. The mean over all pairs of classes says that
+there is no problem.
 """
 
 from __future__ import annotations
