@@ -572,10 +572,12 @@ def append_levels(path: Path, epoch: int, network: Any, images: Images) -> None:
     from empirical.encoders import extract
 
     rows = tracked_rows(images)
-    labels = images.y_train.numpy()
+    labels = numbered(images.y_train.numpy()[rows])
     both = extract(network, take(images.x_train, torch.from_numpy(rows)))
     spaces = {name: Features(x.numpy()) for name, x in zip(SPACES, both, strict=True)}
-    found = measure(spaces, labels[rows], f"epoch {epoch}").profile.spaces
+    copies = spaces["encoder"].copies()
+    difficult = smallest_gaps(probe_gaps(spaces["encoder"], labels, copies=copies), labels, SHARE)
+    found = {name: measure_space(x, labels, difficult, copies=copies) for name, x in spaces.items()}
     columns = ["epoch", "space", *(f"{level}{end}" for level in LEVELS for end in ("", "_low", "_high"))]
     earlier = [line for before, line in _recorded(path) if before < epoch]
     lines = [",".join(columns), *earlier]

@@ -64,7 +64,7 @@ def copied_items(seed, count=12):
 
 def one_hub(seed):
     """A seventh of every class looks like class 0 of twelve."""
-    world = clouds([140] * 12, seed=seed)
+    world = clouds([140] * 12, width=64, seed=seed)
     for c in range(1, 12):
         look_alikes(world, c, 0, share=1 / 7)
     return world[1:]
