@@ -80,9 +80,8 @@ class ClassPair:
 
     @property
     def undecided(self) -> bool:
-        """Whether samples lie between the classes, and severity may be on either side of ``PROBLEM``."""
-        low, high = self.interval
-        return not self.flagged and self.advice == "nothing" and self.p_value <= LEVEL and low < PROBLEM <= high
+        """Whether samples lie between the classes, and the severity may be 0 or ``PROBLEM``."""
+        return self.advice == "nothing" and self.p_value <= LEVEL and self.interval[1] >= PROBLEM
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ than ``LEAST`` of the samples lie between the two classes or on the wrong side, 
 * most of these have a near-duplicate in the other class: a problem, to *deduplicate*;
 * or a held-out probe takes a third of the samples for the other class, where guessing is a half: a problem, to
   *merge*;
-* or the interval of the severity is above ``PROBLEM``: a problem, for which to use a *remedy* where one is predicted
-  to gain ``LEAST``, and to *collect* more samples or better features where none is;
-* or a third of them or more are probably mislabelled: to *relabel*, and no problem of difficult samples, whose pairs
-  would be alike.
+* or more of them are probably mislabelled than lie between: to *relabel*, and no problem of difficult samples;
+* or the severity is ``PROBLEM`` or more, and its interval above 0: a problem, for which to use a *remedy* where one is
+  predicted to gain ``LEAST``, and to *collect* more samples or better features where none is;
+* or a third of them or more are probably mislabelled: to *relabel*.
 
 Otherwise there is *nothing* to do about the pair.
 """
@@ -95,7 +95,9 @@ def judge_pairs(
             advice.append("deduplicate")
         elif confused[i]:
             advice.append("merge")
-        elif low[i] >= PROBLEM:
+        elif counts.mislabelled[i] > counts.between[i]:
+            advice.append("relabel")
+        elif severity[i] >= PROBLEM and low[i] > 0:
             advice.append("collect")
         else:
             crowd = counts.mislabelled[i] + counts.between[i]

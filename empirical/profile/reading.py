@@ -102,8 +102,8 @@ def _by_pairs(profile: Profile, overlap: Overlap, plan: Plan) -> str:
         low, high = undecided[0].interval
         return (
             f"Cannot tell: samples lie between the classes of {len(undecided):,} of {overlap.pairs:,} pairs, but "
-            f"whether they are alike is not certain (the severity of {_pair(undecided[0])} is {low:.0%} to {high:.0%}, "
-            f"on both sides of {PROBLEM:.0%}); collect more samples of these classes."
+            f"whether they are alike is not certain (the severity of {_pair(undecided[0])} is between {low:.0%} and "
+            f"{high:.0%}); collect more samples of these classes."
         )
     return (
         f"No difficult-example problem: in none of the {overlap.pairs:,} pairs of classes do difficult samples overlap "

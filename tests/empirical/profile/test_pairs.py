@@ -381,7 +381,7 @@ def said(profile):
     return verdict(profile, plan_from_profile(profile))
 
 
-UNSURE = pair(("c", "d"), 0.15, (0.05, 0.25), False)
+UNSURE = pair(("c", "d"), 0.15, (-0.05, 0.25), False)
 HUB = [pair(("hub", name)) for name in "abcd"]
 
 
@@ -406,7 +406,7 @@ HUB = [pair(("hub", name)) for name in "abcd"]
             ["No difficult-example problem, but", "most between a – b"],
         ),
         (overlapping(between=60), ["Cannot tell: 12% of the samples lie between their class and some other"]),
-        (overlapping(UNSURE), ["Cannot tell: samples lie between", "the severity of c – d is 5% to 25%"]),
+        (overlapping(UNSURE), ["Cannot tell: samples lie between", "the severity of c – d is between -5% and 25%"]),
         (overlapping(replace(UNSURE, p_value=0.06)), ["No difficult-example problem: in none of the 10 pairs"]),
         (overlapping(replace(UNSURE, interval=(-0.1, 0.09))), ["No difficult-example problem: in none of the 10"]),
     ],
