@@ -18,6 +18,7 @@ from theory.bounds import Bound, error_bounds
 from theory.checks import ParameterError, is_finite, require, require_integer, require_share
 from theory.files import check_keys, has_schema, read_document, write_json
 from theory.kinds import Pairing, neighbours
+from theory.pairs import ClassPair, Overlap
 from theory.params import GraphParameters, Levels, SixLevels
 from theory.sizes import (
     COMBINED,
@@ -37,10 +38,12 @@ from theory.sizes import (
     perfect,
 )
 
-PROFILE_SCHEMA = "difficult-examples/profile/5"
-_SINCE_5: dict[str, Any] = {"same_class": None, "reading": None}
+PROFILE_SCHEMA = "difficult-examples/profile/6"
+_SINCE_6: dict[str, Any] = {"pairs": [], "overlap": None}
+_SINCE_5: dict[str, Any] = {"same_class": None, "reading": None, **_SINCE_6}
 _SINCE_4: dict[str, Any] = {"selector": {}, "tau": None, **_SINCE_5}
 EARLIER_PROFILES: dict[str, dict[str, Any]] = {
+    "difficult-examples/profile/5": _SINCE_6,
     "difficult-examples/profile/4": _SINCE_5,
     "difficult-examples/profile/3": _SINCE_4,
     "difficult-examples/profile/2": {"predicted_probe": None, **_SINCE_4},
@@ -203,6 +206,11 @@ class Profile:
     reading : mapping or None
         What was read, what was left out and converted, as plain data; None where nobody said, and in documents before
         version 5.
+    pairs : tuple of ClassPair
+        Pairs of classes in the encoder's space, the worst first: all, or those that were looked at (``overlap`` has
+        the count of all). Empty without labels, and in documents before version 6.
+    overlap : Overlap or None
+        What they come to; None where they are empty.
     """
 
     source: str
@@ -219,6 +227,8 @@ class Profile:
     tau: float | None = None
     same_class: float | None = None
     reading: Mapping[str, Any] | None = None
+    pairs: tuple[ClassPair, ...] = ()
+    overlap: Overlap | None = None
 
     def __post_init__(self) -> None:
         require(self.labels in ("given", "clusters"), "labels", self.labels, "one of given, clusters")
@@ -295,6 +305,7 @@ class Profile:
         """The document."""
         document = {"schema": PROFILE_SCHEMA, **asdict(self)}
         document["warnings"] = list(self.warnings)
+        document["pairs"] = list(document["pairs"])
         return document
 
     def save(self, path: Path) -> None:
@@ -320,7 +331,12 @@ class Profile:
             pairing: Selector.from_json(f"{path}: selector.{pairing}", found)
             for pairing, found in fields["selector"].items()
         }
-        return cls(**{**fields, "spaces": spaces, "warnings": tuple(fields["warnings"])})
+        require(isinstance(fields["pairs"], list), f"pairs of {path}", fields["pairs"], "a list")
+        where = f"{path}: pairs"
+        pairs = tuple(ClassPair.from_json(f"{where}[{i}]", pair) for i, pair in enumerate(fields["pairs"]))
+        overlap = fields["overlap"]
+        fields["overlap"] = None if overlap is None else Overlap.from_json(f"{path}: overlap", overlap)
+        return cls(**{**fields, "spaces": spaces, "warnings": tuple(fields["warnings"]), "pairs": pairs})
 
 
 @dataclass(frozen=True)

@@ -1,3 +1,4 @@
+from .heatmap import heat_map as heat_map
 from .levels import measure_space as measure_space
 from .levels import poisson_weights as poisson_weights
 from .measurement import ClassEstimate as ClassEstimate

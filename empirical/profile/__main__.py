@@ -15,7 +15,7 @@ from empirical.options import add_source, require_source, samples_of
 from empirical.profile.reading import describe
 from theory.checks import is_finite, require
 from theory.command import Parser, add_workers, chosen_workers, output, run
-from theory.files import json_text, require_writable, write_together
+from theory.files import json_text, picture, require_writable, write_together
 from theory.plan import plan_from_profile
 from theory.workers import workers
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from empirical.data.features import Mapper
     from empirical.profile.measurement import Measurement
+
+
+PICTURES = (".png", ".svg")
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.profile") -> int:
@@ -39,7 +42,7 @@ def parser(prog: str) -> Parser:
         __doc__,
         "(--features FILE | --checkpoint FILE) [options]",
         (
-            "--features examples/features.npy --labels examples/labels.npy --out profile.json",
+            "--features examples/features.npy --labels examples/labels.npy --out profile.json --heatmap pairs.png",
             "--features examples/features.npy --classes 10",
         ),
     )
@@ -50,6 +53,7 @@ def parser(prog: str) -> Parser:
     add = found.group("output").add_argument
     add("--out", type=output, help="write the profile, for theory.bounds, to this JSON file")
     add("--difficult-out", type=output, help="write the indices of the difficult samples to this .npy file")
+    add("--heatmap", type=output, help="draw the severity of pairs of classes to this .png or .svg file")
     add("--json", action="store_true", help="print the profile as JSON")
     add_workers(found)
     return found
@@ -58,9 +62,14 @@ def parser(prog: str) -> Parser:
 def _command(args: Namespace) -> None:
     require_source(args)
     require(args.tau is None or (is_finite(args.tau) and args.tau > 0), "tau", args.tau, "tau > 0")
-    for path in (args.out, args.difficult_out):
+    for path in (args.out, args.difficult_out, args.heatmap):
         if path is not None:
             require_writable(path)
+    if args.heatmap is not None:
+        suffixes = "a name ending in " + " or ".join(PICTURES)
+        require(args.heatmap.suffix in PICTURES, "--heatmap", args.heatmap, suffixes)
+        labelled = args.checkpoint is not None or args.labels is not None or args.label_column is not None
+        require(labelled, "--heatmap", args.heatmap, "labels, whose pairs of classes are drawn (--labels)")
     from empirical.data.arrays import array_bytes
 
     with workers(**chosen_workers(args)) as pool:
@@ -74,6 +83,10 @@ def _command(args: Namespace) -> None:
         written[args.difficult_out] = array_bytes(difficult)
     if args.out:
         written[args.out] = json_text(result.profile.to_json())
+    if args.heatmap:
+        from empirical.profile.heatmap import heat_map
+
+        written[args.heatmap] = picture(heat_map(result.profile), args.heatmap.suffix)
     write_together(written)
     print(json.dumps(result.profile.to_json(), indent=2, allow_nan=False) if args.json else text)
 

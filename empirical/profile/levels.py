@@ -53,16 +53,31 @@ def measure_space(
     ParameterError
         If the sums of one replicate do not fit into memory, or a row is not finite or zero.
     """
+    return measure_levels(features, labels, difficult, NO_PAIRS, seed, mapper, copies)[0]
+
+
+def measure_levels(
+    features: Features,
+    labels: Labels,
+    difficult: NDArray[np.bool_],
+    pairs: Labels,
+    seed: int = 0,
+    mapper: Mapper = map,
+    copies: Labels | None = None,
+) -> tuple[Space, PairLevels]:
+    """``measure_space`` with the levels of some pairs of classes, shape (P, 2), from the same sums."""
     copies = features.copies(mapper) if copies is None else copies
     generator = np.random.default_rng(seed)
     repeated = Repeated(copies, labels, difficult)
-    products = _products(features, labels, difficult, generator, repeated, mapper)
-    within, across, three = products.levels(repeated.own_pairs())
+    wanted = Chosen.of(pairs, labels, difficult)
+    products = _products(features, labels, difficult, generator, repeated, wanted, mapper)
+    within, across, three = products.levels(repeated.own_pairs().sum(axis=1))
+    between = products.pair_levels(wanted, repeated.own_pairs(wanted.classes))
     chosen = np.sort(generator.permutation(features.rows)[:PAIR_ROWS])
     rows = features.take(chosen)
     spread = _spread(rows, labels[chosen], difficult[chosen], first_copies(copies[chosen]), generator)
     alpha, beta, gamma = (estimate(replicates) for replicates in three)
-    return Space(
+    space = Space(
         features.width,
         Triple(*map(estimate, within)),
         Triple(*map(estimate, across)),
@@ -73,6 +88,7 @@ def measure_space(
         welch_t=_welch_t(rows, labels, difficult, chosen, gamma.value - beta.value),
         epsilon=estimate(spread),
     )
+    return space, between
 
 
 def poisson_weights(generator: np.random.Generator, samples: int) -> NDArray[np.float32]:
@@ -127,9 +143,8 @@ class Repeated:
         keys, inverse = np.unique(place * (int(labels.max()) + 1) + labels[rows], return_inverse=True)
         hard = np.bincount(inverse, difficult[rows], len(keys))
         easy = np.bincount(inverse, minlength=len(keys)) - hard
-        pairs = np.stack([easy * (easy - 1), easy * hard, hard * (hard - 1)], axis=1)
-        self.pairs = np.zeros((len(self.firsts), 3))
-        np.add.at(self.pairs, keys // (int(labels.max()) + 1), pairs)
+        self.place, self.label = np.divmod(keys, int(labels.max()) + 1)
+        self.pairs = np.stack([easy * (easy - 1), easy * hard, hard * (hard - 1)], axis=1)
 
     def shared(self, rows: Labels, drawn: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The weights drawn for some rows, shape (replicates + 1, rows), with those of copies in place of their own."""
@@ -142,12 +157,30 @@ class Repeated:
         drawn[:, within] = self.weights[:, place[within]]
         return drawn
 
-    def own_pairs(self) -> Array:
-        """Weighted pairs of copies in a class (easy, mixed, difficult) once all is drawn; (replicates + 1, 3)."""
-        found = np.zeros((len(self.weights), 3))
-        for start in range(0, len(self.firsts), PAIR_ROWS):
-            some = slice(start, start + PAIR_ROWS)
-            found += np.square(self.weights[:, some], dtype=np.float64) @ self.pairs[some]
+    def own_pairs(self, classes: Labels | None = None) -> Array:
+        """Weighted pairs of copies in a class (easy, mixed, difficult) once all is drawn.
+
+        Parameters
+        ----------
+        classes : ndarray, optional
+            Increasing, shape (K,); by default all are counted together.
+
+        Returns
+        -------
+        ndarray
+            Shape (replicates + 1, K or 1, 3).
+        """
+        found = np.zeros((len(self.weights), 1 if classes is None else len(classes), 3))
+        kept, column = np.arange(len(self.place)), np.zeros(len(self.place), dtype=np.int64)
+        if classes is not None:
+            kept = np.flatnonzero(np.isin(self.label, classes))
+            column = np.asarray(np.searchsorted(classes, self.label), dtype=np.int64)
+        for start in range(0, len(kept), PAIR_ROWS):
+            some = kept[start : start + PAIR_ROWS]
+            squares = np.square(self.weights[:, self.place[some]], dtype=np.float64)
+            for k in np.unique(column[some]).tolist():
+                here = column[some] == k
+                found[:, k] += squares[:, here] @ self.pairs[some[here]]
         return found
 
 
@@ -157,6 +190,7 @@ def _products(
     difficult: NDArray[np.bool_],
     generator: np.random.Generator,
     repeated: Repeated,
+    chosen: Chosen,
     mapper: Mapper,
 ) -> Products:
     """The products of all replicates, of as many at once as memory is meant for."""
@@ -169,7 +203,7 @@ def _products(
         generator.bit_generator.state = drawn  # the same weights each time, of which a part is summed
         weighted = _weighted(features.chunks(), 2 * labels + difficult, generator, repeated, part)
         total = Sums(part.stop - part.start, classes, features.width)
-        found.append(reduce(Sums.add, mapper(sum_groups, weighted), total).products())
+        found.append(reduce(Sums.add, mapper(sum_groups, weighted), total).products(chosen))
     return Products(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
@@ -235,23 +269,96 @@ class Sums:
             self.weight_squared[:, c, d] += weight_squared
         return self
 
-    def products(self) -> Products:
+    def products(self, chosen: Chosen) -> Products:
         """What the levels follow from."""
         vectors, weight = self.vectors, self.weight
+        same = np.stack([_dots(vectors, a, b) for a, b in KINDS], axis=2)
         return Products(
-            np.stack([_dots(vectors, a, b).sum(axis=1) for a, b in KINDS], axis=1),
+            same.sum(axis=1),
             np.stack([(weight[..., a] * weight[..., b]).sum(axis=1) for a, b in KINDS], axis=1),
             np.stack([_dots(vectors.sum(axis=1), a, b) for a, b in KINDS], axis=1),
             np.stack([weight[..., a].sum(axis=1) * weight[..., b].sum(axis=1) for a, b in KINDS], axis=1),
             self.weight_squared.sum(axis=1),
+            same[:, chosen.classes],
+            weight[:, chosen.classes],
+            self.weight_squared[:, chosen.classes],
+            np.stack([chosen.crossed(replicate) for replicate in vectors]),
         )
+
+
+class Chosen(NamedTuple):
+    """Pairs of classes whose levels are wanted.
+
+    Parameters
+    ----------
+    classes : ndarray
+        Those that occur, increasing, shape (K,).
+    places : ndarray
+        Which two of them each pair is, shape (2, P).
+    kinds : ndarray
+        Easy (0) or difficult (1): which samples of each class stand for the easy and for the difficult ones, which are
+        these themselves unless there are none; shape (2, K).
+    """
+
+    classes: Labels
+    places: Labels
+    kinds: Labels
+
+    @classmethod
+    def of(cls, pairs: Labels, labels: Labels, difficult: NDArray[np.bool_]) -> Chosen:
+        """Pairs of classes, shape (P, 2), of these samples."""
+        classes, places = np.unique(pairs, return_inverse=True)
+        there = [np.bincount(labels[kind], minlength=int(labels.max()) + 1) > 0 for kind in (~difficult, difficult)]
+        kinds = np.stack([~there[0], there[1]]).astype(np.int64)[:, classes]
+        return cls(classes.astype(np.int64), places.reshape(pairs.shape).T, kinds)
+
+    def crossed(self, vectors: NDArray[np.float32]) -> Array:
+        """Inner products of the two classes' easy and of their difficult samples; shape (2, P).
+
+        ``vectors`` are one replicate's sums, shape (classes, 2, width).
+        """
+        found = []
+        for kind in self.kinds:
+            first, second = (vectors[self.classes[place], kind[place]] for place in self.places)
+            found.append(np.einsum("pd,pd->p", first, second, dtype=np.float64))
+        return np.stack(found)
+
+
+NO_PAIRS = np.empty((0, 2), dtype=np.int64)
+
+
+class PairLevels(NamedTuple):
+    """Levels of pairs of classes for each replicate, the first of which is the data; shape (replicates + 1, P).
+
+    Parameters
+    ----------
+    alpha : ndarray
+        Mean of the two classes' mean cosines within the class.
+    beta, gamma : ndarray
+        Mean cosines between easy samples of the two classes, and between difficult ones. A class without such samples
+        has the others in their place.
+    """
+
+    alpha: Array
+    beta: Array
+    gamma: Array
+
+    @property
+    def severity(self) -> Array:
+        """(γ − β)/(α − β) in [−1, 1], and 1 where α <= β: no way is left; shape (replicates + 1, P)."""
+        way = self.alpha - self.beta
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = np.clip((self.gamma - self.beta) / way, -1, 1)
+        return np.asarray(np.where(way <= 0, 1.0, found))
 
 
 class Products(NamedTuple):
     """Inner products of sums, and products of weights, of the ``KINDS`` of pairs, for each replicate.
 
     ``same`` and ``every`` are those within classes and of all samples, shape (replicates, 3); ``squared`` are the
-    squared weights of easy and of difficult samples, shape (replicates, 2).
+    squared weights of easy and of difficult samples, shape (replicates, 2). ``own``, ``own_weight`` and
+    ``own_squared`` are the inner products within, weights and squared weights of each chosen class, shape (replicates,
+    K, 3) and (replicates, K, 2), ``crossed`` the inner products of the chosen pairs, shape (replicates, 2, P).
     """
 
     same: Array
@@ -259,6 +366,22 @@ class Products(NamedTuple):
     every: Array
     every_pairs: Array
     squared: Array
+    own: Array
+    own_weight: Array
+    own_squared: Array
+    crossed: Array
+
+    def pair_levels(self, chosen: Chosen, copies: Array) -> PairLevels:
+        """Levels of the chosen pairs; ``copies`` are weighted pairs of copies, shape (replicates + 1, K, 3)."""
+        twice = np.array([1, 2, 1])  # either of the two may be the difficult one
+        total = (self.own - copies) @ twice - self.own_squared.sum(axis=2)
+        pairs = np.square(self.own_weight.sum(axis=2)) - copies @ twice - self.own_squared.sum(axis=2)
+        alpha = _ratio(total, pairs)
+        levels = []
+        for sums, kind in zip(np.moveaxis(self.crossed, 1, 0), chosen.kinds, strict=True):
+            weight = np.take_along_axis(self.own_weight, kind[None, :, None], axis=2)[..., 0]
+            levels.append(_ratio(sums, weight[:, chosen.places[0]] * weight[:, chosen.places[1]]))
+        return PairLevels(alpha[:, chosen.places].mean(axis=1), *levels)
 
     def levels(self, copies: Array) -> tuple[list[Array], list[Array], tuple[Array, Array, Array]]:
         """Levels within and across classes (easy, mixed, difficult), and α, β, γ (P, A.5), for each replicate.

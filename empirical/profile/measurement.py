@@ -6,26 +6,32 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from empirical.choices import FEWEST_ROWS, SHARE
 from empirical.data import Images, image_copies, several_sources, subset, take
 from empirical.data.copies import copied, first_copies, row_hashes
-from empirical.data.features import Chunk, Features, Mapper
+from empirical.data.features import CHUNK_VALUES, Chunk, Features, Mapper
 from empirical.data.labels import UNLABELLED, named_labels, small_classes
 from empirical.data.reading import note
 from empirical.data.sources import balanced_order
 from empirical.evaluate.probes import probe
-from empirical.profile.levels import PAIR_ROWS, REPLICATES, estimate, measure_space
+from empirical.profile.levels import PAIR_ROWS, REPLICATES, estimate, measure_levels, measure_space
+from empirical.profile.overlap import MOST_PAIRS, judge_pairs, with_gain
+from empirical.profile.rivals import Rivals, count_pairs, rivals_of, standing, suspects, ways
 from empirical.profile.selector import BATCH, selectors
 from theory.checks import ParameterError, require, require_integer
 from theory.files import write_text
 from theory.plan import LEVELS, SPACES, Estimate, PredictedProbe, Profile
 from theory.worlds import unit_rows
+
+if TYPE_CHECKING:
+    from empirical.prediction import Prediction
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -44,11 +50,14 @@ class Measurement:
         Class or cluster of each sample, shape (N,).
     difficult : ndarray
         bool, shape (N,).
+    affected : ndarray
+        Which samples lie between the two classes of a flagged pair, bool, shape (N,).
     """
 
     profile: Profile
     labels: Labels
     difficult: NDArray[np.bool_]
+    affected: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -133,20 +142,35 @@ def measure(
             some = {name: x.only(rows) for name, x in spaces.items()}
             kept = None if copies is None else first_copies(copies[rows])
             part = measure(some, labels[rows], source, classes, share, seed, mapper, tau, batch, kept, names)
-            difficult = np.zeros(len(labels), dtype=bool)
-            difficult[rows] = part.difficult
             everywhere = np.full(len(labels), UNLABELLED, dtype=np.int64)
             everywhere[rows] = part.labels
-            return Measurement(part.profile, everywhere, difficult)
+            return Measurement(
+                part.profile,
+                everywhere,
+                among_all(part.difficult, rows, len(labels)),
+                among_all(part.affected, rows, len(labels)),
+            )
     require(encoder.rows >= FEWEST_ROWS, "features", f"{encoder.rows} rows", f"at least {FEWEST_ROWS} rows")
     require(0 <= share <= 1, "difficult_share", share, "0 <= difficult_share <= 1")
     copies = encoder.copies(mapper) if copies is None else copies
     found = _clusters(encoder, classes, seed, mapper) if labels is None else Classes(numbered(labels), "given")
     require_measurable(found.labels if labels is None else labels, copies, names)
-    difficult = smallest_gaps(probe_gaps(encoder, found.labels, seed, mapper, copies), found.labels, share)
-    measured = {name: measure_space(x, found.labels, difficult, seed, mapper, copies) for name, x in spaces.items()}
+    labelled = found.kind == "given"
+    seen, sums = probe_rivals(encoder, found.labels, seed, mapper, copies)
+    difficult = smallest_gaps(seen.gap, found.labels, share)
+    suspect = suspects(seen, found.labels) if labelled else np.zeros(encoder.rows, dtype=bool)
+    way = ways(encoder, found.labels, sums, np.flatnonzero(suspect), seen.rival[suspect], mapper)
+    where = standing(seen, found.labels, suspect, way)
+    counts = count_pairs(where, MOST_PAIRS, copies).worst(MOST_PAIRS if labelled else 0)
+    space, between = measure_levels(encoder, found.labels, difficult, counts.classes, seed, mapper, copies)
+    measured = {"encoder": space} | {
+        name: measure_space(x, found.labels, difficult, seed, mapper, copies)
+        for name, x in spaces.items()
+        if name != "encoder"
+    }
     sizes = np.bincount(found.labels)
     n = round(len(sizes) / float((1 / sizes).sum()))
+    predicted = _prediction(encoder, found.labels, mapper) if labelled else None
     profile = Profile(
         source=source,
         labels=found.kind,
@@ -157,20 +181,36 @@ def measure(
         delta=None,
         spaces=measured,
         warnings=(*found.warnings, *_unequal(sizes, n)),
-        predicted_probe=predicted_probe(encoder, found.labels, mapper) if found.kind == "given" else None,
+        predicted_probe=None if predicted is None else predicted_probe(predicted),
         tau=tau,
         same_class=same_class_share(sizes),
     )
-    if found.kind == "given" and profile.difficult > 0:
+    if predicted is None:
+        return Measurement(profile, found.labels, difficult, np.zeros(len(difficult), dtype=bool))
+    numbers = np.unique(np.asarray(labels)) if labels is not None else found.labels
+    own_names = [names[c] if names else str(c) for c in numbers]
+    judged = judge_pairs(encoder, where, counts, between, own_names, mapper, seed)
+    profile = with_gain(replace(profile, pairs=judged.pairs, overlap=judged.overlap), predicted.easy)
+    if profile.difficult > 0:
         profile = replace(profile, selector=selectors(spaces, found.labels, difficult, profile, batch, seed))
-    return Measurement(profile, found.labels, difficult)
+    return Measurement(profile, found.labels, difficult, judged.affected)
 
 
-def predicted_probe(features: Features, labels: Labels, mapper: Mapper = map) -> PredictedProbe:
-    """Accuracy that a linear probe on all labels will have, or why there is no number."""
+def among_all(flags: NDArray[np.bool_], rows: Labels, count: int) -> NDArray[np.bool_]:
+    """Flags of some rows among so many; bool, shape (count,)."""
+    found = np.zeros(count, dtype=bool)
+    found[rows] = flags
+    return found
+
+
+def _prediction(features: Features, labels: Labels, mapper: Mapper) -> Prediction:
     from empirical.prediction import predict
 
-    found = predict(features, labels, components=2, mapper=mapper)
+    return predict(features, labels, components=2, mapper=mapper)
+
+
+def predicted_probe(found: Prediction) -> PredictedProbe:
+    """Accuracy that a linear probe on all labels will have, or why there is no number, as a profile says it."""
     if found.accuracy is None or found.low is None or found.high is None:
         return PredictedProbe(None, float(f"{found.kappa:.6g}"), found.reason)
     numbers = (float(f"{number:.6g}") for number in (found.accuracy, found.low, found.high))
@@ -345,6 +385,29 @@ def probe_outputs(
     iterable of ndarray
         ``score`` of the probabilities, for chunks of samples in order.
     """
+    probes, half = _probes(features, labels, seed, mapper, copies)
+    halves = [(chunk, half[chunk.start : chunk.stop]) for chunk in features.chunks()]
+    return mapper(partial(_score_half, probes, int(labels.max()) + 1, score), halves)
+
+
+def probe_rivals(
+    features: Features, labels: Labels, seed: int = 0, mapper: Mapper = map, copies: Labels | None = None
+) -> tuple[Rivals, Array]:
+    """What the probes of ``probe_outputs`` say of each sample's class and its rival, and sums of each class's rows."""
+    probes, half = _probes(features, labels, seed, mapper, copies)
+    parts = ((chunk, half[chunk.start : chunk.stop], labels[chunk.start : chunk.stop]) for chunk in features.chunks())
+    classes, found = int(labels.max()) + 1, []
+    sums = np.zeros((classes, features.width))
+    for rivals, there, part in mapper(partial(_rivals_half, probes, classes), parts):
+        found.append(rivals)
+        sums[there] += part
+    return Rivals(*(np.concatenate(part) for part in zip(*found, strict=True))), sums
+
+
+def _probes(
+    features: Features, labels: Labels, seed: int, mapper: Mapper, copies: Labels | None
+) -> tuple[list[Any], Labels]:
+    """A probe of each half of the samples, and the half, 0 or 1, of each sample."""
     copies = features.copies(mapper) if copies is None else copies
     shuffled, half = _halves(labels, copies, np.random.default_rng(seed))
     probes = []
@@ -354,8 +417,7 @@ def probe_outputs(
         seen = len(np.unique(labels[rows]))
         require(seen >= 2, "labels", f"{seen} class in one half of the samples", "two classes in each half")
         probes.append(probe(features.take(rows), labels[rows]))
-    halves = [(chunk, half[chunk.start : chunk.stop]) for chunk in features.chunks()]
-    return mapper(partial(_score_half, probes, int(labels.max()) + 1, score), halves)
+    return probes, half
 
 
 def _halves(labels: Labels, copies: Labels, generator: np.random.Generator) -> tuple[Labels, Labels]:
@@ -378,13 +440,30 @@ def _score_half(
 ) -> NDArray[Any]:
     """Scores of a chunk's rows, each by the probe that has not seen it; 0 for a class that this has not seen either."""
     chunk, half = item
-    rows = chunk.unit()
+    return score(_outputs(probes, classes, chunk.unit(), half))
+
+
+def _outputs(probes: list[Any], classes: int, rows: NDArray[np.float32], half: Labels) -> NDArray[np.float32]:
     outputs = np.zeros((len(rows), classes), dtype=rows.dtype)
     for part, fitted in enumerate(probes):
         there = np.flatnonzero(half == 1 - part)
         if len(there):
             outputs[np.ix_(there, fitted.classes_)] = fitted.predict_proba(rows[there])
-    return score(outputs)
+    return outputs
+
+
+def _rivals_half(
+    probes: list[Any], classes: int, item: tuple[Chunk, Labels, Labels]
+) -> tuple[Rivals, Labels, NDArray[np.float32]]:
+    """The rivals of a chunk's rows, which classes they are of, and the sum of each such class's rows."""
+    chunk, half, labels = item
+    rows, step, found = chunk.unit(), max(1, CHUNK_VALUES // classes), []
+    for start in range(0, len(rows), step):
+        part = slice(start, start + step)
+        found.append(rivals_of(_outputs(probes, classes, rows[part], half[part]), labels[part]))
+    there, place = np.unique(labels, return_inverse=True)
+    ones = csr_array((np.ones(len(rows), np.float32), (place, np.arange(len(rows)))), shape=(len(there), len(rows)))
+    return Rivals(*(np.concatenate(parts) for parts in zip(*found, strict=True))), there, ones @ rows
 
 
 def smallest_gaps(gaps: Array, labels: Labels, share: float) -> NDArray[np.bool_]:
@@ -441,9 +520,9 @@ def measure_network(
         x_train = subset(images.x_train, labelled)
         part = replace(images, x_train=x_train, y_train=images.y_train[torch.from_numpy(labelled)])
         found = measure_network(network, part, source, view, share, mapper, tau, batch)
-        difficult = np.zeros(len(images.y_train), dtype=bool)
-        difficult[labelled] = found.difficult
-        return replace(found, labels=images.y_train.numpy(), difficult=difficult)
+        count = len(images.y_train)
+        difficult, affected = (among_all(flags, labelled, count) for flags in (found.difficult, found.affected))
+        return Measurement(found.profile, images.y_train.numpy(), difficult, affected)
     labels = images.y_train.numpy()
     h, z = extract(network, images.x_train)
     generator = torch.Generator(next(network.parameters()).device).manual_seed(0)
@@ -493,10 +572,12 @@ def append_levels(path: Path, epoch: int, network: Any, images: Images) -> None:
     from empirical.encoders import extract
 
     rows = tracked_rows(images)
-    labels = images.y_train.numpy()
+    labels = numbered(images.y_train.numpy()[rows])
     both = extract(network, take(images.x_train, torch.from_numpy(rows)))
     spaces = {name: Features(x.numpy()) for name, x in zip(SPACES, both, strict=True)}
-    found = measure(spaces, labels[rows], f"epoch {epoch}").profile.spaces
+    copies = spaces["encoder"].copies()
+    difficult = smallest_gaps(probe_gaps(spaces["encoder"], labels, copies=copies), labels, SHARE)
+    found = {name: measure_space(x, labels, difficult, copies=copies) for name, x in spaces.items()}
     columns = ["epoch", "space", *(f"{level}{end}" for level in LEVELS for end in ("", "_low", "_high"))]
     earlier = [line for before, line in _recorded(path) if before < epoch]
     lines = [",".join(columns), *earlier]

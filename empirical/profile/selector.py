@@ -57,7 +57,8 @@ def selectors(
     generator = np.random.default_rng(seed)
     rows = np.sort(generator.permutation(len(labels))[:ROWS])
     ranked = torch.from_numpy(spaces[SPACES[0]].take(rows))
-    seen = torch.from_numpy(spaces[profile.loss_space].take(rows))
+    same = profile.loss_space == SPACES[0]  # which is then read once
+    seen = ranked if same else torch.from_numpy(spaces[profile.loss_space].take(rows))
     counted = {reading: np.zeros((3, 3)) for reading in THREE_LEVEL}
     for chosen in _batches(len(rows), batch, generator):
         own, cosines = ranked[chosen] @ ranked[chosen].T, (seen[chosen] @ seen[chosen].T).numpy()

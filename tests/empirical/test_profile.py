@@ -6,21 +6,27 @@ from dataclasses import astuple
 
 import numpy as np
 import pytest
+import torch
 
+from empirical.data import take
 from empirical.data.features import Features
+from empirical.encoders import extract
 from empirical.prediction import predict
 from empirical.profile.__main__ import main
 from empirical.profile.levels import REPLICATES, measure_space
 from empirical.profile.measurement import (
+    append_levels,
     estimate_classes,
     labelling_error,
     measure,
     probe_gaps,
     smallest_gaps,
+    tracked_rows,
 )
 from empirical.profile.reading import describe, severity, verdict
+from tests.empirical.train.test_loop import TINY
 from tests.theory.test_plan import profile as document
-from theory.plan import Estimate, Profile, plan_from_profile
+from theory.plan import SPACES, Estimate, Profile, plan_from_profile
 
 
 def blobs(n=40, classes=4, width=8, spread=0.5, seed=0):
@@ -260,7 +266,6 @@ def test_command_without_labels(files, capsys):
 
 def test_command_on_a_checkpoint(tmp_path, capsys):
     from empirical.train.loop import train
-    from tests.empirical.train.test_loop import TINY
 
     train(TINY, tmp_path)
     assert main(["--checkpoint", str(tmp_path / "checkpoint.pt"), "--json"]) == 0
@@ -368,3 +373,20 @@ def test_a_profile_says_why_there_is_no_prediction():
     assert found.predicted_probe.accuracy is None
     text = describe(found, plan_from_profile(found))
     assert "predicted probe accuracy: none, κ = 42/(48 − 4) = 0.955 > 0.9: too few samples to tell" in text
+
+
+def test_levels_along_a_run_are_those_of_a_profile(tmp_path):
+    images = TINY.images()
+    network = TINY.network(*images.x_train.shape[1:2], tuple(images.x_train.shape[2:])).eval()
+    append_levels(tmp_path / "levels.csv", 3, network, images)
+    rows = tracked_rows(images)
+    both = extract(network, take(images.x_train, torch.from_numpy(rows)))
+    spaces = {name: Features(x.numpy()) for name, x in zip(SPACES, both, strict=True)}
+    expected = measure(spaces, images.y_train.numpy()[rows], "test").profile.spaces
+    lines = (tmp_path / "levels.csv").read_text().splitlines()
+    for line in lines[1:]:
+        epoch, name, *cells = line.split(",")
+        assert epoch == "3"
+        levels = [getattr(expected[name], level) for level in ("alpha", "beta", "gamma", "epsilon")]
+        assert list(map(float, cells)) == pytest.approx([number for e in levels for number in astuple(e)], rel=1e-5)
+    assert len(lines) == 3

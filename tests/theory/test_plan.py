@@ -313,7 +313,10 @@ def test_a_profile_keeps_the_predicted_accuracy(predicted, tmp_path):
 def test_profiles_of_earlier_versions_are_still_read(tmp_path):
     path = tmp_path / "profile.json"
     document = profile().to_json()
-    assert document["schema"] == "difficult-examples/profile/5"
+    assert document["schema"] == "difficult-examples/profile/6"
+    del document["pairs"], document["overlap"]
+    path.write_text(json.dumps({**document, "schema": "difficult-examples/profile/5"}))
+    assert Profile.load(path) == profile()
     del document["same_class"], document["reading"]
     path.write_text(json.dumps({**document, "schema": "difficult-examples/profile/4"}))
     assert Profile.load(path) == profile()
@@ -324,7 +327,9 @@ def test_profiles_of_earlier_versions_are_still_read(tmp_path):
     path.write_text(json.dumps({**document, "schema": "difficult-examples/profile/2"}))
     assert Profile.load(path) == profile()
     path.write_text(json.dumps(document))
-    with pytest.raises(ParameterError, match="lacks predicted_probe, reading, same_class, selector, tau"):
+    with pytest.raises(
+        ParameterError, match="lacks overlap, pairs, predicted_probe, reading, same_class, selector, tau"
+    ):
         Profile.load(path)
     path.write_text(json.dumps({**document, "predicted_probe": None, "schema": "difficult-examples/profile/2"}))
     with pytest.raises(ParameterError, match="has unknown predicted_probe"):
