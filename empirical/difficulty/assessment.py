@@ -133,6 +133,7 @@ class Criteria:
         require_integer("batch", self.batch, 2)
         RUNS.require("rounds", self.rounds)
         require_integer("pairs", self.pairs, 1)
+        require_integer("seed", self.seed, 0)
         if self.classes is not None:
             require_integer("classes", self.classes, 2)
 

@@ -53,7 +53,7 @@ def halves(samples: Samples, test: Samples | None = None) -> Halves:
         x, y, copies = _labelled(samples)
         tested = _every_fifth(y, copies)
         require(bool(tested.any()), "features", f"{len(y)} labelled rows", f"{EVERY} of one class, which differ")
-        return Halves(x[~tested], y[~tested], x[tested], y[tested], first_copies(copies[~tested]))
+        return _checked(Halves(x[~tested], y[~tested], x[tested], y[tested], first_copies(copies[~tested])))
     count = len(samples.copies)
     labels = joined_labels([_named(samples, "labels"), _named(test, "test-labels")]).labels
     x, y, copies = _labelled(samples, labels[:count])
@@ -64,7 +64,13 @@ def halves(samples: Samples, test: Samples | None = None) -> Halves:
         raise ParameterError(
             "test-labels", f"{len(unknown)} classes more", "classes that there are rows of to train on"
         )
-    return Halves(x, y, x_test, y_test, copies)
+    return _checked(Halves(x, y, x_test, y_test, copies))
+
+
+def _checked(found: Halves) -> Halves:
+    classes = len(np.unique(found.y))
+    require(classes > 1, "labels", f"{classes} class to train on", "two or more, which a probe can tell apart")
+    return found
 
 
 def reading_of_test(samples: Samples, test: Samples) -> Reading:

@@ -56,6 +56,8 @@ class Population:
         label = np.arange(graph.nodes) // graph.n
         self.difficult = has_gamma(graph.pairing).matrix(graph) > 0
         self.reference = (label[:, None] != label) & ~self.difficult
+        some = "fewer, so that some pairs across classes are not difficult"
+        require(bool(self.reference.any()), "difficult", graph.difficult, some)
 
     def loss(self, cosines: Array, sigma: float = 0.0, rho: float = 1.0) -> tuple[float, Array]:
         """E_π log E_π e^{s/τ} − E s⁺/τ, with the remedy on difficult negatives, and its gradient by the cosines.

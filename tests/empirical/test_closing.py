@@ -108,6 +108,8 @@ def test_only_infonce_is_checked(loss, tmp_path):
 
 
 def test_a_clean_graph_has_no_gap():
+    with pytest.raises(ParameterError, match="difficult = 4 violates fewer, so that some pairs"):
+        Population(replace(ROOMY, difficult=4), 0.5)
     with pytest.raises(ParameterError, match="gamma = 0.3 violates gamma > beta"):
         Population(replace(ROOMY, gamma=0.3), 0.5)
 

@@ -367,6 +367,7 @@ def test_command_on_features(files, capsys):
         ),
         (["--checkpoint", "c.pt", "--by", "sas"], "space = encoder violates projector with --by sas"),
         (["--features", "f.npy", "--redundancy", "1"], "redundancy = 1.0 violates 0 unless by = sas"),
+        (["--features", "f.npy", "--seed", "-1"], "seed = -1"),
         (
             ["--features", "f.npy", "--space", "projector", "--by", "sas", "--redundancy", "-1"],
             "redundancy = -1.0 violates redundancy >= 0",

@@ -500,6 +500,8 @@ def test_classes_of_two_files_go_by_their_names():
         ((clusters()[0], None), None, "--labels or --label-column is required"),
         ((clusters()[0], np.full(60, -1)), None, "labels of some rows"),
         ((clusters(8)[0], np.arange(8) % 4), None, "5 of one class"),
+        ((clusters()[0], np.zeros(60, dtype=int)), None, "1 class to train on violates two"),
+        ((clusters()[0], np.zeros(60, dtype=int)), (clusters()[0], np.zeros(60, dtype=int)), "1 class to train on"),
         (clusters(), (np.ones((6, 4)) * np.arange(1, 7)[:, None], np.arange(6) % 3), "4 columns"),
         (clusters(), (clusters(12, 4)[0][:, :5], np.arange(12) % 4), "1 class"),
         ((clusters()[0], np.array(list("abc"))[clusters()[1]]), clusters(12, seed=2), "integers in one file"),

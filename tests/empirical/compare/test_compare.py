@@ -251,7 +251,7 @@ def test_runs_from_before_the_prediction_are_reported_without(finished, tmp_path
     path.write_text(json.dumps({k: v for k, v in document.items() if k not in ADDED}))
     for path in (tmp_path / "old").glob("*/*/profile.json"):
         document = json.loads(path.read_text())
-        for added in ("predicted_probe", "selector", "tau", "same_class", "reading"):
+        for added in ("predicted_probe", "selector", "tau", "same_class", "reading", "overlap", "pairs"):
             del document[added]
         path.write_text(json.dumps({**document, "schema": "difficult-examples/profile/2"}))
     assert main(["--report", str(tmp_path / "old")]) == 0
@@ -462,6 +462,17 @@ def test_flags_and_a_band_that_sets_itself(tmp_path):
 def test_arms_that_cannot_be_trained_are_refused_before_anything_is(changes, message):
     with pytest.raises(ParameterError, match=message):
         replace(SMALL, **changes)
+
+
+def test_classes_of_copies_are_refused_before_anything_is_written(tmp_path):
+    x = np.repeat(np.arange(4, dtype=np.uint8), 10)[:, None, None] * np.full((40, 8, 8), 60, dtype=np.uint8)
+    y = np.arange(40) // 10
+    x[y == 3] += np.arange(10, dtype=np.uint8)[:, None, None]
+    np.savez(tmp_path / "copies.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    base = replace(SMALL.base, data=f"npz:{tmp_path / 'copies.npz'}", train=None, test=None, batch=8)
+    with pytest.raises(ParameterError, match=r"labels = 3 classes with a single sample or copies of one \(0, 1, 2\)"):
+        compare(replace(SMALL, base=base), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_papers_arms_take_what_is_given():
