@@ -35,8 +35,8 @@ class ParameterError(ValueError):
     def __str__(self) -> str:
         where = "" if self.place is None else f" at {self.place}"
         if self.condition is None:
-            return _one_line(f"{self.name}{where}")
-        return _one_line(f"{self.name} = {shortened(self.value)}{where} violates {self.condition}")
+            return without_middle(printable(f"{self.name}{where}"))
+        return without_middle(printable(f"{self.name} = {shortened(self.value)}{where} violates {self.condition}"))
 
     def at(self, place: str) -> Self:
         """The same error with its place."""
@@ -50,9 +50,8 @@ def printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
-def _one_line(text: str) -> str:
-    """A message that can be read: printable, and without the middle of what is too long."""
-    text = printable(text)
+def without_middle(text: str) -> str:
+    """A message without the middle, where it is too long to be read."""
     return text if len(text) <= LONGEST_LINE else f"{text[: LONGEST_LINE // 2]} … {text[-LONGEST_LINE // 4 :]}"
 
 

@@ -15,7 +15,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, NoReturn
 
-from theory.checks import LARGEST, ParameterError, is_finite, nearest, shortened
+from theory.checks import LARGEST, ParameterError, is_finite, nearest, shortened, without_middle
 from theory.files import inputs, require_writable
 from theory.locks import LOCK
 from theory.memory import available, in_words
@@ -320,7 +320,7 @@ def _ended(parser: Parser, command: Callable[[Namespace], None], argv: Sequence[
 
 
 def _refused(reason: str) -> int:
-    say(f"error: {one_line(reason)}")
+    say(f"error: {without_middle(one_line(reason))}")
     return 2
 
 

@@ -125,6 +125,7 @@ KNOWN = [
     *(("empirical.profile", f"--features {n}") for n in ("pipe", "null", "/dev/zero", "photos", "page.md")),
     *(("empirical.train", f"--data npz:{n} --out new") for n in ("pipe", "/dev/zero", "photos", "page.md")),
     *(("empirical.evaluate", f"--checkpoint {n}") for n in ("pipe", "/dev/zero", "photos", "page.md")),
+    ("empirical.evaluate", f"--features features.npy --labels labels.npy --test-features {'a' * 5000}"),
     *(("empirical.findings", n) for n in ("pipe", "results", "images", "''", "/dev/zero")),
 ]  # fmt: skip
 
