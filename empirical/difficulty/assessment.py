@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from empirical.difficulty.scores import (
     own,
     sas_scores,
 )
+from empirical.difficulty.trust import why_withheld
 from empirical.profile.measurement import (
     cluster,
     estimate_classes,
@@ -77,6 +78,8 @@ class Difficulty:
         Empty without labels.
     plan : Plan
         Whose band was used.
+    withheld : dict of str
+        Columns that are not among the scores, and why.
     """
 
     scores: dict[str, NDArray[Any]]
@@ -84,6 +87,7 @@ class Difficulty:
     pairs: AlikePairs
     overlaps: tuple[Overlap, ...]
     plan: Plan
+    withheld: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,7 @@ def assess(
     scores = {"flag_share": flag_shares(features, *band, criteria.batch, criteria.rounds, criteria.seed, flagged)}
     near = neighbourhoods(part.features, part.labels, part.copies, shown(mapper, "neighbours"), criteria.seed)
     every = near if len(part.rows) == features.rows else neighbourhoods(features, None, copies, mapper, criteria.seed)
-    scores["contrast"], of_part, kinds = every.contrast, {}, {}
+    scores["contrast"], of_part, kinds, withheld = every.contrast, {}, {}, {}
     classes = part.labels
     if classes is not None and near.disagreement is not None:
         found = probe_outputs(part.features, classes, criteria.seed, shown(mapper, "probe"), copies=part.copies)
@@ -192,7 +196,9 @@ def assess(
         of_part = {"gap": gaps(outputs), "confidence": confidence, "neighbours": near.disagreement}
         of_part["doubt"] = doubt(confidence, near.disagreement)
         found_kinds = {"mislabelled": mislabelled(outputs, classes), "ambiguous": ambiguous(outputs, criteria.share)}
-        kinds = {kind: part.among_all(chosen, False) for kind, chosen in found_kinds.items()}
+        if (reason := why_withheld(outputs, classes)) is not None:
+            withheld["mislabelled"] = reason
+        kinds = {k: part.among_all(chosen, False) for k, chosen in found_kinds.items() if k not in withheld}
     if by == "sas":
         classes = _classes(part, criteria, mapper) if classes is None else classes
         of_part["sas"] = sas_scores(part.features, classes, criteria.redundancy, shown(mapper, "SAS"))
@@ -212,6 +218,7 @@ def assess(
         pairs=replace(alike, rows=part.rows[alike.rows]),
         overlaps=tuple(overlap(kind, difficult, chosen) for kind, chosen in kinds.items()),
         plan=plan,
+        withheld=withheld,
     )
 
 
@@ -292,6 +299,7 @@ def describe(found: Difficulty) -> str:
     for o in found.overlaps:
         lift = "" if o.lift is None else f", {o.lift:.2g} times as many as by chance (p = {o.p_value:.2g})"
         lines.append(f"  {o.both} of them are {o.kind.replace('_', ' ')} (of {o.samples} in all{lift})")
+    lines += [f"  how many are {kind} is withheld: {reason}" for kind, reason in found.withheld.items()]
     flags = found.scores["flag_share"]
     lines.append(
         f"flagged pairs, band {found.plan.pos_high:.4g} to {found.plan.pos_low:.4g}: "
@@ -369,6 +377,7 @@ def export(
         "pairs": len(first),
         "search": None if found.pairs.search is None else asdict(found.pairs.search),
         "overlaps": [asdict(o) for o in found.overlaps],
+        "withheld": found.withheld,
     }
     written[out / "summary.json"] = json_text(summary)
     write_together(written, gone={out / name for name in FILES} - set(written))
