@@ -36,6 +36,8 @@ from empirical.difficulty.scores import (
 )
 from empirical.difficulty.trust import why_withheld
 from empirical.profile.measurement import (
+    Measurement,
+    Probes,
     cluster,
     estimate_classes,
     gaps,
@@ -46,7 +48,7 @@ from empirical.profile.measurement import (
 )
 from theory.checks import RUNS, ParameterError, require, require_integer, require_known, require_share
 from theory.files import json_text, read_json, write_together
-from theory.plan import Plan, Profile, plan_from_profile
+from theory.plan import Plan, plan_from_profile
 from theory.tables import csv_text
 
 SCHEMA = "difficult-examples/difficulty/1"
@@ -150,6 +152,7 @@ def assess(
     known_wrong: Labels | None = None,
     mapper: Mapper = map,
     copies: Labels | None = None,
+    probes: Probes | None = None,
 ) -> Difficulty:
     """Score all samples, find the difficult ones and the most alike pairs.
 
@@ -168,6 +171,8 @@ def assess(
         ``map``, or that of a pool, whose workers go through the features; the numbers are the same.
     copies : ndarray, optional
         Of which sample each is an exact copy, shape (N,); by default as the features say.
+    probes : Probes, optional
+        Of the labelled samples, where ``measure`` has fitted them with the same seed.
 
     Raises
     ------
@@ -181,7 +186,8 @@ def assess(
     copies = features.copies(mapper) if copies is None else copies
     part = _labelled(features, labels, copies)
     if plan is None:
-        plan = plan_from_profile(_profile(part, criteria, shown(mapper, "profile")))
+        measured = _measure(part, criteria, shown(mapper, "profile"))
+        plan, probes = plan_from_profile(measured.profile), measured.probes
     band = plan.pos_high, plan.pos_low
     flagged = shown(mapper, "flagged pairs")
     scores = {"flag_share": flag_shares(features, *band, criteria.batch, criteria.rounds, criteria.seed, flagged)}
@@ -190,7 +196,8 @@ def assess(
     scores["contrast"], of_part, kinds, withheld = every.contrast, {}, {}, {}
     classes = part.labels
     if classes is not None and near.disagreement is not None:
-        found = probe_outputs(part.features, classes, criteria.seed, shown(mapper, "probe"), copies=part.copies)
+        scored = shown(mapper, "probe")
+        found = probe_outputs(part.features, classes, criteria.seed, scored, copies=part.copies, probes=probes)
         outputs = np.concatenate(list(found)).astype(np.float64)
         confidence = own(outputs, classes)
         of_part = {"gap": gaps(outputs), "confidence": confidence, "neighbours": near.disagreement}
@@ -271,10 +278,10 @@ def _labelled(features: Features, labels: Labels | None, copies: Labels) -> _Lab
     return _Labelled(features.only(rows), numbered(labels[rows]), rows, features.rows, first_copies(copies[rows]))
 
 
-def _profile(part: _Labelled, criteria: Criteria, mapper: Mapper) -> Profile:
+def _measure(part: _Labelled, criteria: Criteria, mapper: Mapper) -> Measurement:
     c = criteria
     spaces, copies = {"encoder": part.features}, part.copies
-    return measure(spaces, part.labels, "features", c.classes, c.share, c.seed, mapper, copies=copies).profile
+    return measure(spaces, part.labels, "features", c.classes, c.share, c.seed, mapper, copies=copies)
 
 
 def _classes(part: _Labelled, criteria: Criteria, mapper: Mapper) -> Labels:

@@ -166,5 +166,5 @@ def examine(
     plan = plan_from_profile(profile)
     by = c.by or (BEST_UNLABELLED if s.labels is None else BEST)
     criteria = replace(c, by=by)
-    difficulty = assess(s.features, s.labels, criteria, plan, mapper=mapper, copies=s.copies)
+    difficulty = assess(s.features, s.labels, criteria, plan, mapper=mapper, copies=s.copies, probes=found.probes)
     return Examination(s, profile, plan, difficulty, criteria, s.pictures if images is None else images)

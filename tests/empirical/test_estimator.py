@@ -18,6 +18,7 @@ from empirical import DifficultExamples
 from empirical.data.features import Features
 from empirical.difficulty import Criteria, assess
 from empirical.estimator import NOT_APPLICABLE, is_matrix
+from empirical.evaluate.probes import probe
 from empirical.profile import measure, verdict
 from theory.checks import ParameterError
 from theory.plan import plan_from_profile
@@ -116,10 +117,23 @@ def test_the_numbers_are_those_of_profile_and_difficulty(fitted):
     assert worst["flagged"]
 
 
-def test_the_profile_is_measured_once(monkeypatch):
-    monkeypatch.setattr("empirical.difficulty.assessment.measure", None)
+@pytest.mark.parametrize("without", [0, 7])
+def test_nothing_is_computed_twice(without, monkeypatch):
+    fitted_rows = []
+
+    def counted(features, labels):
+        fitted_rows.append(len(features))
+        return probe(features, labels)
+
+    monkeypatch.setattr("empirical.profile.measurement.probe", counted)
     features, labels = samples()
-    assert DifficultExamples().fit(features, labels).profile_.labels == "given"
+    labels[:without] = -1
+    alone = assess(Features(features), labels).scores
+    assert sum(fitted_rows) == 120 - without
+    monkeypatch.setattr("empirical.difficulty.assessment.measure", None)
+    found = DifficultExamples().fit(features, labels)
+    assert sum(fitted_rows) == 2 * (120 - without)
+    np.testing.assert_array_equal(found.to_frame()["gap"], alone["gap"])
 
 
 @pytest.mark.parametrize(("by", "sign", "column"), [("gap", -1, "gap"), ("flags", 1, "flag_share"), ("sas", -1, "sas")])
