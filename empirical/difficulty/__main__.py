@@ -129,7 +129,7 @@ def _command(args: Namespace) -> None:
         text += "\nwritten: " + ", ".join(str(path) for path in written)
     if args.json:
         document = {"difficult": int(found.difficult.sum()), "overlaps": [asdict(o) for o in found.overlaps]}
-        text = json.dumps({**document, "reading": reading.to_json()})
+        text = json.dumps({**document, "withheld": found.withheld, "reading": reading.to_json()})
     print(text)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,10 @@ from empirical.difficulty.scores import (
     own,
     sas_scores,
 )
+from empirical.difficulty.trust import why_withheld
 from empirical.profile.measurement import (
+    Measurement,
+    Probes,
     cluster,
     estimate_classes,
     gaps,
@@ -45,7 +48,7 @@ from empirical.profile.measurement import (
 )
 from theory.checks import RUNS, ParameterError, require, require_integer, require_known, require_share
 from theory.files import json_text, read_json, write_together
-from theory.plan import Plan, Profile, plan_from_profile
+from theory.plan import Plan, plan_from_profile
 from theory.tables import csv_text
 
 SCHEMA = "difficult-examples/difficulty/1"
@@ -77,6 +80,8 @@ class Difficulty:
         Empty without labels.
     plan : Plan
         Whose band was used.
+    withheld : dict of str
+        Columns that are not among the scores, and why.
     """
 
     scores: dict[str, NDArray[Any]]
@@ -84,6 +89,7 @@ class Difficulty:
     pairs: AlikePairs
     overlaps: tuple[Overlap, ...]
     plan: Plan
+    withheld: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -146,6 +152,7 @@ def assess(
     known_wrong: Labels | None = None,
     mapper: Mapper = map,
     copies: Labels | None = None,
+    probes: Probes | None = None,
 ) -> Difficulty:
     """Score all samples, find the difficult ones and the most alike pairs.
 
@@ -164,6 +171,8 @@ def assess(
         ``map``, or that of a pool, whose workers go through the features; the numbers are the same.
     copies : ndarray, optional
         Of which sample each is an exact copy, shape (N,); by default as the features say.
+    probes : Probes, optional
+        Of the labelled samples, where ``measure`` has fitted them with the same seed.
 
     Raises
     ------
@@ -177,22 +186,26 @@ def assess(
     copies = features.copies(mapper) if copies is None else copies
     part = _labelled(features, labels, copies)
     if plan is None:
-        plan = plan_from_profile(_profile(part, criteria, shown(mapper, "profile")))
+        measured = _measure(part, criteria, shown(mapper, "profile"))
+        plan, probes = plan_from_profile(measured.profile), measured.probes
     band = plan.pos_high, plan.pos_low
     flagged = shown(mapper, "flagged pairs")
     scores = {"flag_share": flag_shares(features, *band, criteria.batch, criteria.rounds, criteria.seed, flagged)}
     near = neighbourhoods(part.features, part.labels, part.copies, shown(mapper, "neighbours"), criteria.seed)
     every = near if len(part.rows) == features.rows else neighbourhoods(features, None, copies, mapper, criteria.seed)
-    scores["contrast"], of_part, kinds = every.contrast, {}, {}
+    scores["contrast"], of_part, kinds, withheld = every.contrast, {}, {}, {}
     classes = part.labels
     if classes is not None and near.disagreement is not None:
-        found = probe_outputs(part.features, classes, criteria.seed, shown(mapper, "probe"), copies=part.copies)
+        scored = shown(mapper, "probe")
+        found = probe_outputs(part.features, classes, criteria.seed, scored, copies=part.copies, probes=probes)
         outputs = np.concatenate(list(found)).astype(np.float64)
         confidence = own(outputs, classes)
         of_part = {"gap": gaps(outputs), "confidence": confidence, "neighbours": near.disagreement}
         of_part["doubt"] = doubt(confidence, near.disagreement)
         found_kinds = {"mislabelled": mislabelled(outputs, classes), "ambiguous": ambiguous(outputs, criteria.share)}
-        kinds = {kind: part.among_all(chosen, False) for kind, chosen in found_kinds.items()}
+        if (reason := why_withheld(outputs, classes)) is not None:
+            withheld["mislabelled"] = reason
+        kinds = {k: part.among_all(chosen, False) for k, chosen in found_kinds.items() if k not in withheld}
     if by == "sas":
         classes = _classes(part, criteria, mapper) if classes is None else classes
         of_part["sas"] = sas_scores(part.features, classes, criteria.redundancy, shown(mapper, "SAS"))
@@ -212,6 +225,7 @@ def assess(
         pairs=replace(alike, rows=part.rows[alike.rows]),
         overlaps=tuple(overlap(kind, difficult, chosen) for kind, chosen in kinds.items()),
         plan=plan,
+        withheld=withheld,
     )
 
 
@@ -264,10 +278,10 @@ def _labelled(features: Features, labels: Labels | None, copies: Labels) -> _Lab
     return _Labelled(features.only(rows), numbered(labels[rows]), rows, features.rows, first_copies(copies[rows]))
 
 
-def _profile(part: _Labelled, criteria: Criteria, mapper: Mapper) -> Profile:
+def _measure(part: _Labelled, criteria: Criteria, mapper: Mapper) -> Measurement:
     c = criteria
     spaces, copies = {"encoder": part.features}, part.copies
-    return measure(spaces, part.labels, "features", c.classes, c.share, c.seed, mapper, copies=copies).profile
+    return measure(spaces, part.labels, "features", c.classes, c.share, c.seed, mapper, copies=copies)
 
 
 def _classes(part: _Labelled, criteria: Criteria, mapper: Mapper) -> Labels:
@@ -292,6 +306,7 @@ def describe(found: Difficulty) -> str:
     for o in found.overlaps:
         lift = "" if o.lift is None else f", {o.lift:.2g} times as many as by chance (p = {o.p_value:.2g})"
         lines.append(f"  {o.both} of them are {o.kind.replace('_', ' ')} (of {o.samples} in all{lift})")
+    lines += [f"  how many are {kind} is withheld: {reason}" for kind, reason in found.withheld.items()]
     flags = found.scores["flag_share"]
     lines.append(
         f"flagged pairs, band {found.plan.pos_high:.4g} to {found.plan.pos_low:.4g}: "
@@ -369,6 +384,7 @@ def export(
         "pairs": len(first),
         "search": None if found.pairs.search is None else asdict(found.pairs.search),
         "overlaps": [asdict(o) for o in found.overlaps],
+        "withheld": found.withheld,
     }
     written[out / "summary.json"] = json_text(summary)
     write_together(written, gone={out / name for name in FILES} - set(written))

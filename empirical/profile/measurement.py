@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -39,6 +39,21 @@ PROBE_ROWS = 10_000  # labels that each of the two probes sees
 CLUSTERED_ROWS, SILHOUETTE_ROWS, MOST_CLASSES = 5_000, 2_000, 200  # to estimate the number of classes
 
 
+class Probes(NamedTuple):
+    """Two probes, each of one half of the samples.
+
+    Parameters
+    ----------
+    fitted : list
+        Of half 0 and of half 1.
+    half : ndarray
+        Of each sample, 0 or 1, shape (N,).
+    """
+
+    fitted: list[Any]
+    half: Labels
+
+
 @dataclass(frozen=True)
 class Measurement:
     """A profile and which samples it took for difficult.
@@ -52,12 +67,15 @@ class Measurement:
         bool, shape (N,).
     affected : ndarray
         Which samples lie between the two classes of a flagged pair, bool, shape (N,).
+    probes : Probes or None
+        Of the labelled samples in the encoder's space, for ``probe_outputs``; None without labels.
     """
 
     profile: Profile
     labels: Labels
     difficult: NDArray[np.bool_]
     affected: NDArray[np.bool_]
+    probes: Probes | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +167,7 @@ def measure(
                 everywhere,
                 among_all(part.difficult, rows, len(labels)),
                 among_all(part.affected, rows, len(labels)),
+                part.probes,
             )
     require(encoder.rows >= FEWEST_ROWS, "features", f"{encoder.rows} rows", f"at least {FEWEST_ROWS} rows")
     require(0 <= share <= 1, "difficult_share", share, "0 <= difficult_share <= 1")
@@ -156,7 +175,8 @@ def measure(
     found = _clusters(encoder, classes, seed, mapper) if labels is None else Classes(numbered(labels), "given")
     require_measurable(found.labels if labels is None else labels, copies, names)
     labelled = found.kind == "given"
-    seen, sums = probe_rivals(encoder, found.labels, seed, mapper, copies)
+    probes = fit_probes(encoder, found.labels, seed, copies)
+    seen, sums = probe_rivals(encoder, found.labels, seed, mapper, copies, probes)
     difficult = smallest_gaps(seen.gap, found.labels, share)
     suspect = suspects(seen, found.labels) if labelled else np.zeros(encoder.rows, dtype=bool)
     way = ways(encoder, found.labels, sums, np.flatnonzero(suspect), seen.rival[suspect], mapper)
@@ -193,7 +213,7 @@ def measure(
     profile = with_gain(replace(profile, pairs=judged.pairs, overlap=judged.overlap), predicted.easy)
     if profile.difficult > 0:
         profile = replace(profile, selector=selectors(spaces, found.labels, difficult, profile, batch, seed))
-    return Measurement(profile, found.labels, difficult, judged.affected)
+    return Measurement(profile, found.labels, difficult, judged.affected, probes)
 
 
 def among_all(flags: NDArray[np.bool_], rows: Labels, count: int) -> NDArray[np.bool_]:
@@ -360,6 +380,7 @@ def probe_outputs(
     mapper: Mapper = map,
     score: Callable[[NDArray[Any]], NDArray[Any]] = np.asarray,
     copies: Labels | None = None,
+    probes: Probes | None = None,
 ) -> Iterable[Array]:
     """Softmax outputs of a linear probe for samples that it has not seen.
 
@@ -379,36 +400,44 @@ def probe_outputs(
         What is made of the class probabilities of M samples, shape (M, classes), where they are computed.
     copies : ndarray, optional
         Of which sample each is a copy, shape (N,); by default as the features say.
+    probes : Probes, optional
+        Of these features and labels, where they have been fitted before; then seed and copies say nothing.
 
     Returns
     -------
     iterable of ndarray
         ``score`` of the probabilities, for chunks of samples in order.
     """
-    probes, half = _probes(features, labels, seed, mapper, copies)
+    if probes is None:
+        probes = fit_probes(features, labels, seed, features.copies(mapper) if copies is None else copies)
+    fitted, half = probes
     halves = [(chunk, half[chunk.start : chunk.stop]) for chunk in features.chunks()]
-    return mapper(partial(_score_half, probes, int(labels.max()) + 1, score), halves)
+    return mapper(partial(_score_half, fitted, int(labels.max()) + 1, score), halves)
 
 
 def probe_rivals(
-    features: Features, labels: Labels, seed: int = 0, mapper: Mapper = map, copies: Labels | None = None
+    features: Features,
+    labels: Labels,
+    seed: int = 0,
+    mapper: Mapper = map,
+    copies: Labels | None = None,
+    probes: Probes | None = None,
 ) -> tuple[Rivals, Array]:
     """What the probes of ``probe_outputs`` say of each sample's class and its rival, and sums of each class's rows."""
-    probes, half = _probes(features, labels, seed, mapper, copies)
+    if probes is None:
+        probes = fit_probes(features, labels, seed, features.copies(mapper) if copies is None else copies)
+    fitted, half = probes
     parts = ((chunk, half[chunk.start : chunk.stop], labels[chunk.start : chunk.stop]) for chunk in features.chunks())
     classes, found = int(labels.max()) + 1, []
     sums = np.zeros((classes, features.width))
-    for rivals, there, part in mapper(partial(_rivals_half, probes, classes), parts):
+    for rivals, there, part in mapper(partial(_rivals_half, fitted, classes), parts):
         found.append(rivals)
         sums[there] += part
     return Rivals(*(np.concatenate(part) for part in zip(*found, strict=True))), sums
 
 
-def _probes(
-    features: Features, labels: Labels, seed: int, mapper: Mapper, copies: Labels | None
-) -> tuple[list[Any], Labels]:
-    """A probe of each half of the samples, and the half, 0 or 1, of each sample."""
-    copies = features.copies(mapper) if copies is None else copies
+def fit_probes(features: Features, labels: Labels, seed: int, copies: Labels) -> Probes:
+    """The probes of ``probe_outputs``."""
     shuffled, half = _halves(labels, copies, np.random.default_rng(seed))
     probes = []
     for part in (0, 1):
@@ -417,7 +446,7 @@ def _probes(
         seen = len(np.unique(labels[rows]))
         require(seen >= 2, "labels", f"{seen} class in one half of the samples", "two classes in each half")
         probes.append(probe(features.take(rows), labels[rows]))
-    return probes, half
+    return Probes(probes, half)
 
 
 def _halves(labels: Labels, copies: Labels, generator: np.random.Generator) -> tuple[Labels, Labels]:

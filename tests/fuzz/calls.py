@@ -82,6 +82,11 @@ RIGHT = {
         "--checkpoint runs/one/checkpoint.pt --tau .5",
     ],
     "empirical.recipes": [""],
+    "empirical.report": [
+        f"{FEATURES} --share .2 --by gap --out new.html",
+        "--features features.npy --classes 4 --out new.html",
+        "--checkpoint runs/one/checkpoint.pt --out new.html",
+    ],
     "empirical.simulate": [
         "sampled.toml --out new",
         f"{GRAPH} --samples-per-class 4 --classes 3 --difficult 1 --dim 4 --steps 2 --batch 8 --seeds 1 --out new",
