@@ -299,6 +299,7 @@ def _piece(
 ) -> Piece:
     matrix = len(shape) == 2 and np.issubdtype(dtype, np.floating)
     require(matrix, name, f"{dtype} {shape}", "a float matrix")
+    require(dtype.itemsize <= 8, name, str(dtype), "floats of 16, 32 or 64 bits, with which linear algebra computes")
     require(shape[0] >= 1 and shape[1] >= 1, name, f"shape {shape}", "at least one row and one column")
     return Piece(name, source, dtype, int(shape[1]), 0, int(shape[0]), offset)
 

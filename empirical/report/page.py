@@ -126,29 +126,27 @@ def render(
         ``found.frame()``, if it is at hand.
     """
     import jinja2
-    from markupsafe import Markup
 
     table = found.frame() if table is None else table
-    figures: dict[str, Markup | None] = {"heat_map": None}
+    figures: dict[str, Any] = {"heat_map": None}
     if found.profile.pairs:
         from empirical.profile.heatmap import heat_map
 
         with style("heat map"):
-            figures["heat_map"] = Markup(svg(heat_map(found.profile)))
+            figures["heat_map"] = drawn(svg(heat_map(found.profile)))
     laid = lay_out(found)
     with style("map"):
-        figures["map"] = Markup(map_figure(found, laid))
+        figures["map"] = drawn(map_figure(found, laid))
     with style("similarities"):
         histogram, band = histogram_figure(found)
-    figures["similarities"] = Markup(histogram)
+    figures["similarities"] = drawn(histogram)
     couples, failed = gallery(found)
-    script = _text("page.js")
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    loader = jinja2.FileSystemLoader(HERE)
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    script = environment.get_template("page.js").render()  # as it is included: its hash is in the page
     environment.globals.update(number=format_number)
     probe = found.profile.predicted_probe
-    return environment.from_string(_text("page.html.jinja")).render(
-        css=Markup(_text("page.css")),
-        script=Markup(script),
+    return environment.get_template("page.html.jinja").render(
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         found=found,
         profile=found.profile,
@@ -177,8 +175,11 @@ def _listed(pairs: Sequence[ClassPair]) -> Sequence[ClassPair]:
     return said[:LISTED] if len(said) >= NAMED else pairs[:NAMED]
 
 
-def _text(name: str) -> str:
-    return (HERE / name).read_text(encoding="utf-8")
+def drawn(figure: str) -> Any:
+    """An SVG element that matplotlib wrote, for the page as it is: it has written names as text."""
+    from markupsafe import Markup
+
+    return Markup(figure)
 
 
 def what_to_do(found: Examination) -> list[str]:

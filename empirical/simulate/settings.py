@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from theory.channel import Channel
-from theory.checks import RUNS, ParameterError, is_finite, require, require_integer
+from theory.checks import LARGEST, RUNS, ParameterError, is_finite, require, require_integer
 from theory.files import read_toml
 from theory.mitigation import target
 from theory.params import GraphParameters
@@ -74,6 +74,9 @@ class Settings:
         require(self.remedy in REMEDIES, "remedy", self.remedy, "one of " + ", ".join(REMEDIES))
         require_integer("steps", self.steps, 1)
         require_integer("batch", self.batch, 2)
+        for name in ("steps", "batch"):
+            value = getattr(self, name)
+            require(value <= LARGEST, name, value, f"at most {LARGEST:g}")
         RUNS.require("seeds", self.seeds)
         for name in ("lr", "tau", "sigma"):
             value = getattr(self, name)

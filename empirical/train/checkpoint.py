@@ -21,6 +21,8 @@ from empirical.train.settings import Settings
 from theory.checks import ParameterError, require
 from theory.files import remove_leftovers, write_bytes
 
+# What a state that does not fit its settings raises where it is loaded.
+DAMAGE = KeyError, TypeError, AttributeError, StopIteration, RuntimeError, ValueError, OverflowError
 CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 State = dict[str, Any]
 
@@ -126,7 +128,7 @@ def load_network(path: Path, trusted: Collection[str] = ()) -> tuple[Settings, N
         network.load_state_dict(state["network"])
     except ParameterError:
         raise
-    except (KeyError, TypeError, AttributeError, StopIteration, RuntimeError, ValueError, OverflowError) as error:
+    except DAMAGE as error:
         raise ParameterError(f"{path} is not a checkpoint of this version of empirical.train") from error
     for name, weight in network.state_dict().items():
         require(bool(weight.isfinite().all()), f"{name} of {path}", "NaN or infinity", "finite weights")

@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from empirical.encoders import Network, extract
-from empirical.train.checkpoint import CHECKPOINT, diverged, latest_checkpoint, save_checkpoint, tidy
+from empirical.train.checkpoint import CHECKPOINT, DAMAGE, diverged, latest_checkpoint, save_checkpoint, tidy
 from empirical.train.continuing import Continuation, continuation, kept_name, other_length
 from empirical.train.logs import environment, write_csv
 from empirical.train.moco import MoCo
@@ -23,6 +23,7 @@ from empirical.train.selectors import Selector
 from empirical.train.settings import Settings
 from empirical.train.simclr import SimCLR
 from theory.checks import ParameterError
+from theory.command import NO_MEMORY
 from theory.files import DATA, require_same_data, write_bytes, write_json
 
 
@@ -95,7 +96,12 @@ class Run:
             if going_on.warning is not None:
                 warnings.warn(going_on.warning, stacklevel=4)
         if state is not None:
-            self._load(state)
+            try:
+                self._load(state)
+            except DAMAGE as error:
+                if isinstance(error, ParameterError) or NO_MEMORY.search(str(error)):
+                    raise
+                raise ParameterError(f"{self.out / CHECKPOINT} is damaged: it does not fit its settings") from error
             self.continued += [going_on.record] if going_on.record else []
             if self.step == self.per_epoch * self.settings.epochs:
                 if other_length(state["settings"], self.settings):

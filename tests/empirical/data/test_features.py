@@ -63,3 +63,8 @@ def test_a_file_cut_short_is_refused(tmp_path, matrix):
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(ParameterError, match="cut short"):
         Features(path).take(np.arange(23))
+
+
+def test_floats_that_linear_algebra_does_not_take_are_refused():
+    with pytest.raises(ParameterError, match="floats of 16, 32 or 64 bits"):
+        Features(np.ones((4, 3), dtype=np.longdouble))

@@ -754,3 +754,15 @@ def test_a_compiled_network_trains_like_the_plain_one(tmp_path):
     assert compiled.keys() == plain.keys()
     for name, value in plain.items():
         torch.testing.assert_close(compiled[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_a_checkpoint_that_does_not_fit_its_settings_is_one_line(tmp_path):
+    train(TINY, tmp_path)
+    path = tmp_path / "checkpoint.pt"
+    state = torch.load(path, weights_only=True)
+    state["network"]["odd"] = torch.zeros(1)
+    for previous in tmp_path.glob("checkpoint.previous*"):
+        previous.unlink()
+    torch.save(state, path)
+    with pytest.raises(ParameterError, match=r"checkpoint\.pt is damaged: it does not fit its settings"):
+        train(TINY, tmp_path)
