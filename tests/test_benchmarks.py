@@ -253,3 +253,12 @@ def test_features_of_other_images_are_refused(judged):
     encoders, labels, votes = judged
     with pytest.raises(ParameterError, match="features = 600 rows violates one for each of 500"):
         people.compare(encoders, labels[:500], votes[:500])
+
+
+def test_the_guide_has_the_measured_verdict_on_pairs():
+    found, text = results("pairs"), page("howto/own-embeddings")
+    assert all(target["met"] for target in found["targets"])
+    severity = f"{100 * found['mean_severity']:.0f} %"
+    assert f"all {found['found']} sibling pairs are flagged, with a mean severity of {severity}" in text
+    took = f"{found['core_seconds']:.0f} seconds of processor time on one thread and {found['peak_gib']:.1f} GiB"
+    assert f"It takes {took}" in text
