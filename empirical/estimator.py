@@ -45,7 +45,8 @@ class DifficultExamples(BaseEstimator):  # type: ignore[misc]  # it has no types
     share : float
         Share of the samples that is taken for difficult, 0 to 1.
     by : str, optional
-        What makes a sample difficult, of ``empirical.choices.SCORES``; by default the best that there are labels for.
+        What makes a sample difficult, of ``empirical.choices.SCORES``; by default the best that there are labels
+        for; ``sas`` compares features after the projector, which X must be then.
     classes : int, optional
         Number of classes, >= 2, where there are no labels; by default an estimate by clustering.
     seed : int

@@ -319,7 +319,7 @@ def test_nonsense_is_one_line(room, nonsense, tmp_path, monkeypatch, capsys):
         ("study remedys --data digits --out out", "PART remedys: not one of omega, remedies, rivals, strength, "
          "controls, batch, tau, headline (did you mean remedies?)"),
         ("embed --out out", "--data is required: digits, cifar10, cifar100, stl10, npz:PATH or folder:PATH"),
-        ("embed --data digits --views 1 --out out", "views = 1 violates an integer >= 2"),
+        ("embed --data digits --views 1 --out out", "views = 1 violates an integer in [2, 1000]"),
         ("embed --data digits --sets 2 --out out", "sets = 2 violates 1 where train, the images of each set, is not "
          "given"),
         ("embed --data digits --encoder resnet --out out", "encoder = resnet violates one of efficientnet_lite0, "

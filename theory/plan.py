@@ -694,10 +694,11 @@ def _theorem(encoder: Any, projector: Any, split: float, reasons: dict[str, str]
     if encoder is not None:
         if encoder.gamma == encoder.beta or encoder.n_d == 0:
             rho = 1.0
-        elif encoder.beta > 0:
+        elif encoder.beta > 0 and encoder.gamma > 0:
             rho = formulas.temperature_rho(encoder)
         else:
-            why = "beta = 0 < gamma: no positive temperature turns gamma into beta"
+            less, more = ("beta", "gamma") if encoder.beta == 0 else ("gamma", "beta")
+            why = f"{less} = 0 < {more}: no positive temperature turns gamma into beta"
             reasons[f"{THEOREM}.temperature_rho"] = why
     if projector is not None and f"{THEOREM}.margin_sigma" not in reasons:
         sigma = 0.0 if projector.n_d == 0 else formulas.margin_sigma(projector)

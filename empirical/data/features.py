@@ -224,6 +224,11 @@ class Features:
         """The numbers as they are stored."""
         return self._pieces[0].dtype
 
+    @property
+    def stored(self) -> int:
+        """Rows that there are, also those that were left out."""
+        return sum(piece.rows for piece in self._pieces)
+
     def only(self, rows: NDArray[np.int64]) -> Features:
         """These rows alone, given by increasing indices, read as the others are: a chunk at a time."""
         if len(rows) == self.rows:

@@ -161,6 +161,7 @@ def as_labels(name: str, values: Any, place: str = "") -> Labels:
         absent = absent | np.array([_null(value) for value in array], dtype=bool)
         array = _plain(name, array, absent, place)
     if np.issubdtype(array.dtype, np.floating):
+        array = array.astype(np.promote_types(array.dtype, np.float64), copy=False)  # half precision has no 2⁵³
         absent = absent | np.isnan(array)
         given = array[~absent]
         whole = np.isfinite(given) & (np.abs(given) <= LARGEST_EXACT)

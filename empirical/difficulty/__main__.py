@@ -37,7 +37,7 @@ def parser(prog: str) -> Parser:
             "--checkpoint runs/digits/checkpoint.pt --by flags --json",
         ),
     )
-    add_source(found, f"−1 for none; without any, {BEST_UNLABELLED} decides")
+    add_source(found, f"without any, {BEST_UNLABELLED} decides")
     add = found.group("what is measured").add_argument
     space = "features of the checkpoint, or with --by sas those in FILE, which must be the projector's: "
     add("--space", choices=SPACES, default="encoder", help=space + ", ".join(SPACES))
@@ -60,7 +60,7 @@ def parser(prog: str) -> Parser:
     add("--plan", type=Path, help="plan whose band flags pairs (that of the features' own profile)")
     add("--batch", type=int, default=256, help="samples in a batch in which pairs are flagged, >= 2")
     add("--rounds", type=int, default=ROUNDS, help="random partitions into batches, >= 1")
-    add("--pairs", type=int, default=200, help="most alike pairs to write, >= 0")
+    add("--pairs", type=int, default=200, help="most alike pairs to write, >= 1")
     add("--seed", type=int, default=0, help="seed of batches and probes, >= 0")
     add = found.group("output").add_argument
     add("--out", type=output, metavar="FOLDER", help="folder for tables, indices and pictures")
@@ -115,8 +115,10 @@ def _command(args: Namespace) -> None:
             features, copies, reading, digest = read.features, read.copies, read.reading, read.digest
             items = Items(read.rows, read.ids, read.labels, read.names)
             images = None if read.pictures is None else ImageFiles(read.pictures, PICTURE_SIDE)
-            if known_wrong is not None and len(known_wrong) and known_wrong.max() <= read.rows.max():
-                known_wrong = np.flatnonzero(np.isin(read.rows, known_wrong)) if known_wrong.min() >= 0 else known_wrong
+            if known_wrong is not None:
+                inside = (known_wrong >= 0) & (known_wrong < features.stored)
+                require(bool(inside.all()), "mislabelled", "an index", f"indices in [0, {features.stored - 1}]")
+                known_wrong = np.flatnonzero(np.isin(read.rows, known_wrong))
             if args.out is not None:
                 require_same_data(args.out, settings_used, digest)
         found = assess(features, items.labels, criteria, plan, known_wrong, pool.map, copies)

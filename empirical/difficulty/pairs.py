@@ -25,6 +25,7 @@ from torch import Tensor
 from empirical.data.features import Features, Mapper
 from empirical.difficulty.progress import bar, shown
 from empirical.selection import rank_band
+from theory.checks import printable
 
 EXACT_ROWS = 50_000  # up to which all products are taken, whatever is installed
 THRESHOLD_ROWS = 4_000  # whose pairs say how alike pairs of one class are
@@ -275,8 +276,8 @@ def grid(pairs: AlikePairs, pictures: Tensor, names: Sequence[str]) -> bytes:
         between = np.full((left.shape[0], max(1, left.shape[1] // 16), left.shape[2]), 255, dtype=np.uint8)
         shown = np.concatenate([left, between, right], axis=1)
         axis.imshow(shown.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        text = f"{names[2 * index]} / {names[2 * index + 1]}\n{pairs.similarity[index]:.3f}"
-        axis.set_title(text, fontsize=8)
+        text = f"{printable(names[2 * index])} / {printable(names[2 * index + 1])}\n{pairs.similarity[index]:.3f}"
+        axis.set_title(text, fontsize=8, parse_math=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()

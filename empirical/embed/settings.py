@@ -31,7 +31,7 @@ OPTIONS = (  # of ``Settings``, as far as they determine the images and their vi
 )
 VIEW_OPTIONS = ("smallest_crop", "jitter", "grey", "blur")
 LARGEST_IMAGE = 512  # pixels a side at which photographs are read
-VIEWS, SIDE, COMPONENTS = Range(2, whole=True), Range(8, 1024, whole=True), Range(0, whole=True)
+VIEWS, SIDE, COMPONENTS = Range(2, 1000, whole=True), Range(8, 1024, whole=True), Range(0, whole=True)
 SUFFIX, TABLE = ".npz", ".parquet"
 CACHED = "images, not views that are cached already"
 

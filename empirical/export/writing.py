@@ -164,6 +164,8 @@ PROGRAMS: dict[str, tuple[str, Callable[[ImageEncoder, Path], bytes]]] = {
 def _images(encoder: ImageEncoder, path: Path, count: int) -> Tensor:
     if encoder.size is None:
         raise ParameterError(f"{path} does not tell the size of its images: --formats safetensors")
+    shape = encoder.channels, *encoder.size
+    require(min(shape) >= 1, f"shape of images of {path}", shape, "positive numbers")
     pixels = np.random.default_rng(count).random((count, encoder.channels, *encoder.size), dtype=np.float32)
     return torch.from_numpy(pixels)
 

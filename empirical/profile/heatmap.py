@@ -71,6 +71,7 @@ def table(profile: Profile) -> tuple[list[str], Array, NDArray[np.bool_]]:
     names: list[str] = []
     for pair in profile.pairs:
         names += [name for name in pair.classes if name not in names and len(names) < MOST_CLASSES]
+    names = names[:MOST_CLASSES]
     place = {name: index for index, name in enumerate(names)}
     severity = np.full((len(names), len(names)), np.nan)
     flagged = np.zeros(severity.shape, dtype=bool)

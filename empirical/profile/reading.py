@@ -39,7 +39,8 @@ def verdict(profile: Profile, plan: Plan) -> str:
     documents before version 6, from the mean over all pairs.
     """
     space = profile.spaces["encoder"]
-    if profile.difficult == 0:
+    by_pairs = profile.overlap is not None and profile.overlap.flagged > 0  # of classes too small to have a share of
+    if profile.difficult == 0 and not by_pairs:
         return "No difficult-example problem: no sample was taken for difficult; train as usual."
     if not space.alpha.low > space.beta.high:
         return (
@@ -121,10 +122,11 @@ def _what_to_do(flagged: Sequence[ClassPair], overlap: Overlap, plan: Plan) -> l
     if cases["merge"]:
         found.append(f"merge {_named(cases['merge'])}, which a probe hardly tells apart")
     if remedied and overlap.gain is not None:
-        found.append(f"{_remedies(plan)}, predicted to gain {100 * overlap.gain:.1f} points")
+        found.append(f"{_remedies(plan)}, where a remedy is predicted to gain {100 * overlap.gain:.1f} points")
     if cases["collect"]:
-        gain = "" if overlap.gain is None else f" ({100 * overlap.gain:.1f})"
-        worth = f"no remedy is predicted to gain {100 * LEAST:g} points{gain}"
+        worth = "there is no prediction for a remedy"
+        if overlap.gain is not None:
+            worth = f"no remedy is predicted to gain {100 * LEAST:g} points ({100 * overlap.gain:.1f})"
         found.append(f"{worth}, so collect samples or features that tell these classes apart")
     if overlap.mislabelled >= LEAST * overlap.samples:
         found.append(f"check the labels of {overlap.mislabelled:,} samples, which are probably wrong")
@@ -133,7 +135,7 @@ def _what_to_do(flagged: Sequence[ClassPair], overlap: Overlap, plan: Plan) -> l
 
 def _relabel(pairs: Sequence[ClassPair]) -> str:
     where = f", most between {_named(pairs)}" if pairs else ""
-    return f"check their labels{where} (difficult difficulty lists them)"
+    return f"check their labels{where}"
 
 
 def _named(pairs: Sequence[ClassPair]) -> str:

@@ -15,6 +15,8 @@ from theory.workers import workers
 if TYPE_CHECKING:
     from empirical.data.samples import Samples
 
+WAYS = [name for name in SCORES if name != "sas"]  # which compares features of the projector
+
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.report") -> int:
     """Entry point of ``python -m empirical.report``."""
@@ -34,7 +36,7 @@ def parser(prog: str) -> Parser:
     )
     add_source(found, "without, clusters stand for classes in the profile")
     add = found.group("samples").add_argument
-    add("--by", choices=SCORES, help=f"what makes one difficult: {', '.join(SCORES)} (as difficulty chooses)")
+    add("--by", choices=WAYS, help=f"what makes one difficult: {', '.join(WAYS)} (as difficulty chooses)")
     add("--share", type=float, default=SHARE, help="share of the samples that is difficult, 0 to 1")
     add("--seed", type=int, default=0, help="seed of batches, probes and what is drawn, >= 0")
     page = "the page, .html; of more than 2,000 samples all are written to STEM.items.parquet beside it"

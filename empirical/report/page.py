@@ -164,7 +164,7 @@ def render(
         items=_items(found, table, out),
         top=TOP,
         rest=beside(out).name if len(table) > TOP else None,
-        settings=json.dumps(asdict(found.criteria) if settings is None else settings, indent=2, ensure_ascii=False),
+        settings=_settings(asdict(found.criteria) if settings is None else settings),
         versions=_versions(),
     )
 
@@ -173,6 +173,11 @@ def _listed(pairs: Sequence[ClassPair]) -> Sequence[ClassPair]:
     """Pairs about which there is something to say, or the worst few."""
     said = [pair for pair in pairs if pair.flagged or pair.undecided or pair.advice != "nothing"]
     return said[:LISTED] if len(said) >= NAMED else pairs[:NAMED]
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    """Settings as they are shown; numpy's numbers are numbers too."""
+    return json.dumps(settings, indent=2, ensure_ascii=False, default=lambda value: value.item())
 
 
 def drawn(figure: str) -> Any:

@@ -11,14 +11,22 @@ ENDED = 2**22 + 7  # larger than any number that Linux gives
 
 
 def test_leftovers_of_ended_processes_are_removed_and_only_those(tmp_path):
-    kept = [f"{PREFIX}{os.getppid()}-x", f"{PREFIX}x-{ENDED}", f"other-{ENDED}-x", f"{PREFIX}{ENDED}"]
-    for name in (*kept, f"{PREFIX}{ENDED}-x"):
+    mine = temporary_folder(tmp_path).name.replace(f"-{os.getpid()}-", "-{}-")
+    gone = mine.format(ENDED)
+    kept = [
+        mine.format(os.getppid()),
+        f"difficult-{ENDED}-photos",  # a user's own
+        f"{PREFIX}{ENDED}-abcdefgh",
+        f"{PREFIX}00000000-{ENDED}-abcdefgh",  # of another machine
+        f"{gone}-too",
+    ]
+    for name in (*kept, gone):
         (tmp_path / name).mkdir()
-    (tmp_path / f"{PREFIX}{ENDED}-file").touch()
-    (tmp_path / f"{PREFIX}{ENDED}-link").symlink_to(tmp_path / kept[0])
+    (tmp_path / mine.format(ENDED + 1)).touch()
+    (tmp_path / mine.format(ENDED + 2)).symlink_to(tmp_path / kept[0])
+    before = {path.name for path in tmp_path.iterdir()}
     found = temporary_folder(tmp_path)
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left == {*kept, found.name, f"{PREFIX}{ENDED}-file", f"{PREFIX}{ENDED}-link"}
+    assert {path.name for path in tmp_path.iterdir()} == (before - {gone}) | {found.name}
 
 
 def test_removed_afterwards_however_that_is(tmp_path):

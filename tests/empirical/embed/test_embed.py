@@ -299,7 +299,7 @@ def endless(channels):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--views", "0"], "views = 0 violates an integer >= 2"),
+        (["--views", "0"], "views = 0 violates an integer in [2, 1000]"),
         (["--components", "-1"], "components = -1 violates an integer >= 0"),
         (["--components", "13"], "components = 13 violates components <= 12"),
         (["--sets", "0"], "sets = 0 violates an integer >= 1"),

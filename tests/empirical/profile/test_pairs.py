@@ -392,7 +392,7 @@ HUB = [pair(("hub", name)) for name in "abcd"]
             overlapping(pair()),
             ["Difficult-example problem: ", "1 of 10 pairs of classes overlap (a – b), and 15 of 500"],
         ),
-        (overlapping(pair()), ["no remedy is predicted to gain 0.5 points, so collect samples or features"]),
+        (overlapping(pair()), ["there is no prediction for a remedy, so collect samples or features"]),
         (overlapping(pair(), gain=0.001), ["no remedy is predicted to gain 0.5 points (0.1), so collect"]),
         (overlapping(pair(advice="remedy"), gain=0.012), ["try margin σ =", "predicted to gain 1.2 points"]),
         (overlapping(pair(advice="merge")), ["merge a – b, which a probe hardly tells apart."]),
@@ -590,3 +590,19 @@ def test_a_profile_without_pairs_has_no_heat_map():
 def test_all_pairs_of_forty_classes_have_intervals():
     assert MOST_PAIRS >= 40 * 39 // 2
     assert isinstance(count_pairs(random_standing(1), MOST_PAIRS), Counts)
+
+
+def test_pairs_of_classes_too_small_to_have_a_difficult_share_speak_first():
+    """Two classes of 400 that overlap, and a long tail of classes of five."""
+    generator = np.random.default_rng(0)
+    centres = generator.standard_normal((152, 32))
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    labels = np.concatenate([np.repeat([0, 1], 400), np.repeat(np.arange(2, 152), 5)])
+    x = centres[labels] + 0.5 / np.sqrt(32) * generator.standard_normal((len(labels), 32))
+    for c in (0, 1):
+        rows = np.flatnonzero(labels == c)[:80]
+        x[rows] += 0.5 * (centres[1 - c] - centres[c])
+    profile = measure({"encoder": Features(x)}, labels, "tail").profile
+    assert profile.difficult == 0
+    text = verdict(profile, plan_from_profile(profile))
+    assert text.startswith("Difficult-example problem: 1 of"), text
