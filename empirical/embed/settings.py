@@ -45,7 +45,7 @@ class Embedding:
     settings : Settings
         Whose data, mixing, imbalance, views, precision and seed (of the views) are meant; the rest is not.
     views : int
-        V, views of each training image, >= 2.
+        V, views of each training image, 2 to 1,000.
     encoder : str
         ``efficientnet_lite0`` (weights of ImageNet, in the extra ``pretrained``); ``timm:NAME`` or
         ``torchvision:NAME``, see ``empirical.encoders.library_encoder``; or ``MODULE:FACTORY``, see
