@@ -135,6 +135,13 @@ def test_known_nonsense_is_refused(bench, module, arguments):
     assert judge(bench, Call(module, tuple(shlex.split(arguments)))).kind == "refused"
 
 
+def test_a_graph_whose_difficult_pairs_have_no_weight_has_no_temperature(bench):
+    levels = "--within .5 .4 .3 --across .114 0 0 --samples-per-class 20 --difficult 2 --plan new.json"
+    outcome = judge(bench, Call("theory.bounds", tuple(levels.split())))
+    assert outcome.kind == "done"
+    assert "gamma = 0 < beta: no positive temperature turns gamma into beta" in outcome.out
+
+
 ODD = ("--", "\n", "a\nb", "\x1b[31m", "", "ü", "1e308", LONG, "9" * 5000, "\udc80")
 
 

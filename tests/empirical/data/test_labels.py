@@ -125,3 +125,9 @@ def test_arrays_of_images_without_a_label(tmp_path):
 def test_names_of_any_number_of_digits_are_names():
     long = "9" * 5_000
     assert named_labels("labels", [long, "10", "9"]).names == tuple(sorted(["10", "9", long]))
+
+
+def test_labels_of_half_precision():
+    assert as_labels("labels", np.array([0, 2, np.nan], dtype=np.float16)).tolist() == [0, 2, -1]
+    with pytest.raises(ParameterError, match="labels = inf"):
+        as_labels("labels", np.array([0, np.inf], dtype=np.float16))

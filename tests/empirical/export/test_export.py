@@ -308,3 +308,11 @@ def test_a_checkpoint_without_the_images_size_is_exported_as_weights(tmp_path):
     export(path, tmp_path / "model", ())
     x = torch.rand(2, 3, 24, 24)
     assert torch.equal(features(tmp_path / "model", x), features(path, x))
+
+
+def test_a_checkpoint_with_an_impossible_size_of_images_is_one_line(tmp_path):
+    path = checkpoint(tmp_path / "run")
+    state = torch.load(path, weights_only=True)
+    torch.save({**state, "shape": (state["shape"][0], -8, 8)}, path)
+    with pytest.raises(ParameterError, match="violates positive numbers"):
+        export(path, tmp_path / "model", ("torchscript",))
