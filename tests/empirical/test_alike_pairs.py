@@ -2,11 +2,12 @@ import importlib.util
 
 import numpy as np
 import pytest
+import torch
 
 from empirical.data.features import Features
 from empirical.difficulty import pairs as module
 from empirical.difficulty.assessment import Criteria, assess, describe
-from empirical.difficulty.pairs import alike_pairs
+from empirical.difficulty.pairs import AlikePairs, alike_pairs, grid
 
 
 def world(samples, width=24, classes=7, seed=0):
@@ -107,3 +108,9 @@ def test_the_report_says_how_pairs_were_searched(indexed):
     features, labels = world(1_500)
     found = assess(features, labels, Criteria(pairs=20))
     assert f"searched in {found.pairs.search.searched} of {found.pairs.search.cells} cells" in describe(found)
+
+
+def test_names_under_pictures_are_no_formulas():
+    pictures = torch.zeros((2, 3, 8, 8), dtype=torch.uint8)
+    pairs = AlikePairs(np.array([[0, 1]]), np.array([0.5]))
+    assert grid(pairs, pictures, ["10_$20", "$5 & $10"]).startswith(b"\x89PNG")

@@ -291,3 +291,11 @@ def test_the_report_is_the_commands(fitted, tmp_path):
     assert fitted.verdict_.split(":")[0] in found.read_text()
     with pytest.raises(ParameterError, match="a name that ends in .html"):
         fitted.report(tmp_path / "page.pdf")
+
+
+def test_numbers_of_numpy_are_parameters_too(tmp_path):
+    generator = np.random.default_rng(0)
+    y = np.arange(60) % 3
+    x = np.eye(3, 6)[y] + 0.2 * generator.standard_normal((60, 6))
+    found = DifficultExamples(seed=np.int64(3), share=np.float32(0.1)).fit(x, y)
+    assert found.report(tmp_path / "page.html").exists()
