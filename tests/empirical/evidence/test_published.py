@@ -11,11 +11,13 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from empirical.arms import NotApplicable
+from empirical.compare.presets import PRESETS
 from empirical.evidence import adapters, crossed, published, running, tables
 from empirical.evidence.adapters import Outcome, save_outcomes
 from empirical.evidence.crossed import UNDECIDED, WORDS, Paired, crossed_effect
-from empirical.evidence.design import CHECKS, LEVEL, MARGIN, PARTS, SPLITS, Claim, families
+from empirical.evidence.design import CHECKS, LEVEL, MARGIN, PARTS, SCRATCH_SEEDS, SPLITS, Claim, families
 from empirical.evidence.published import SCHEMA, Results, _right, compare, load_evidence, publish
+from empirical.evidence.scratch import BASE
 from empirical.findings.__main__ import main as findings
 from empirical.findings.pages import filled
 from tests.empirical.evidence.fakes import EXTRA, TEST, TUNED, shrink
@@ -455,3 +457,20 @@ def test_the_setting_of_instrument_b_is_told(committed):
     assert f"{100 * mean:.1f} %" in text
     assert f"C = {committed.document['scratch']['c']:g}" in text
     assert tables.scratch_setting(replace(committed, document={})) == tables.NOTHING
+
+
+def test_what_the_page_says_of_instrument_b_in_words(committed):
+    text = (Path(__file__).parents[3] / "docs" / "results.md").read_text(encoding="utf-8")
+    found = tables.judged(committed, "scratch")
+    assert (len(SCRATCH_SEEDS), len(families()["scratch"])) == (8, 10)
+    assert "Eight seeds, corrected for ten claims." in text
+    assert (BASE.epochs, BASE.resolutions, PRESETS["photos-cpu"].base.tau) == (12, ".5:.8,.75", 0.2)
+    assert "12 epochs, its views 16 pixels wide for four fifths of the steps and 24 afterwards" in text
+    assert f"(of {2**8}; nothing below {tables.p_value(2 / 2**8)} can come out" in text
+    place = next(i for i, (claim, _, _) in enumerate(found) if claim.larger == "scratch/paper_combined")
+    d = np.array(_differences(committed, "paper_combined", "baseline", "scratch"))
+    ps = [effect.p_difference for _, effect, _ in found]
+    ps[place] = max(ttest_1samp(np.delete(d, i), 0).pvalue for i in range(len(d)))
+    assert crossed.holm(ps, 10)[place] > LEVEL
+    assert found[place][2].word == WORDS[0]
+    assert "Without it the verdict on both remedies together would be *undecided*" in text
