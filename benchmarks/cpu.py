@@ -4,6 +4,9 @@ Run as ``python benchmarks/cpu.py RECIPE --minutes 30 --data npz:cifar10.npz --o
 The epochs are those that fit, by the processor time of a few steps; the learning rate falls to zero over them. Only the
 final epoch is probed, by the default protocol of ``empirical.evaluate``. Core-minutes are processor time of training
 alone, views included. The same command goes on where it stood, and measures and probes a finished run again.
+
+With ``--epochs``, what a budget is known to hold from a shorter run, the training itself may go on a GPU: the accuracy
+belongs to these epochs, the row names the device, and its core-minutes stay empty, since none were spent.
 """
 
 from __future__ import annotations
@@ -64,6 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, required=True, help="of one core, > 0")
     parser.add_argument("--data", required=True, help="cifar10 or npz:PATH")
     parser.add_argument("--seed", type=int, default=0, help="of the run (0)")
+    parser.add_argument("--epochs", type=int, help="train these, in place of those that fit by measurement")
+    parser.add_argument("--accelerator", choices=["cpu", "gpu"], default="cpu", help="gpu needs --epochs (cpu)")
+    parser.add_argument("--workers", type=int, default=0, help="processes of lightly's loader (0: none)")
     parser.add_argument("--out", type=output, required=True, metavar="FOLDER", help="folder of the runs")
     parser.add_argument(
         "--csv", type=output, metavar="FILE", help="put the row into this table, in place of an older one"
@@ -73,28 +79,37 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(args: Namespace) -> None:
     require(args.minutes > 0, "minutes", args.minutes, "minutes > 0")
+    require(args.accelerator == "cpu" or args.epochs is not None, "epochs", None, "given where accelerator = gpu")
+    require(args.workers >= 0, "workers", args.workers, "workers >= 0")
     torch.set_num_threads(1)
-    settings = replace(RECIPES[args.recipe], data=args.data, seed=args.seed, accelerator="cpu")
-    row = measure(args.recipe, settings, args.minutes, args.out / f"{args.recipe}-{args.minutes:g}-{args.seed}")
+    settings = replace(RECIPES[args.recipe], data=args.data, seed=args.seed, accelerator=args.accelerator)
+    if args.epochs is not None:
+        settings = replace(settings, epochs=args.epochs)  # checked, before anything is written
+    out = args.out / f"{args.recipe}-{args.minutes:g}-{args.seed}"
+    row = measure(args.recipe, settings, args.minutes, out, args.epochs, args.workers)
     print("  ".join(f"{name}: {value}" for name, value in row.items()))
     if args.csv:
         add_row(args.csv, row)
 
 
-def measure(recipe: str, settings: Settings, minutes: float, out: Path) -> dict[str, Any]:
-    """Train for a budget in ``out``, which also gets point.json, the row returned."""
+def measure(
+    recipe: str, settings: Settings, minutes: float, out: Path, epochs: int | None = None, workers: int = 0
+) -> dict[str, Any]:
+    """Train for a budget, or for given epochs, in ``out``, which also gets point.json, the row returned."""
     images, budget = settings.images(), out / "budget.json"
-    timed, trained = (lightly_seconds, train_lightly) if recipe == "lightly" else (our_seconds, train_ours)
     if not budget.exists():
-        steps = len(images.y_train) // settings.batch
-        write_json(budget, {"epochs": max(1, int(60 * minutes / (steps * timed(settings, images))))})
+        write_json(budget, {"epochs": epochs or affordable(recipe, settings, images, minutes)})
     settings = replace(settings, epochs=json.loads(budget.read_text())["epochs"])
-    network, seconds = trained(settings, images, out)
+    if recipe == "lightly":
+        network, seconds = train_lightly(settings, images, out, workers)
+    else:
+        network, seconds = train_ours(settings, images, out)
     scores = evaluate_network(network.eval(), images, DEFAULT)
+    on_cpu = settings.accelerator == "cpu"
     row = {
         "recipe": recipe,
         "budget": minutes,
-        "core_minutes": round(seconds / 60, 2),
+        "core_minutes": round(seconds / 60, 2) if on_cpu else None,
         "epochs": settings.epochs,
         "probe": round(scores["encoder_probe"], 4),
         "knn": round(scores["encoder_knn"], 4),
@@ -102,9 +117,17 @@ def measure(recipe: str, settings: Settings, minutes: float, out: Path) -> dict[
         "protocol": DEFAULT.probe,
         "knn_k": DEFAULT.k,
         "knn_tau": DEFAULT.tau,
+        "device": "cpu" if on_cpu else torch.cuda.get_device_name(),
     }
     write_json(out / "point.json", row)
     return row
+
+
+def affordable(recipe: str, settings: Settings, images: Images, minutes: float) -> int:
+    """Epochs that fit into core-minutes, by the processor time of a few steps."""
+    seconds = lightly_seconds(settings, images) if recipe == "lightly" else our_seconds(settings, images)
+    steps = len(images.y_train) // settings.batch
+    return max(1, int(60 * minutes / (steps * seconds)))
 
 
 def add_row(path: Path, row: dict[str, Any]) -> None:
@@ -214,10 +237,10 @@ def lightly_seconds(settings: Settings, images: Images) -> float:
     return median(times[2:])
 
 
-def train_lightly(settings: Settings, images: Images, out: Path) -> tuple[Network, float]:
+def train_lightly(settings: Settings, images: Images, out: Path, workers: int = 0) -> tuple[Network, float]:
     """The network that lightly's loop trains, by our schedule of the learning rate, and its processor time."""
     assert isinstance(images.x_train, torch.Tensor)
-    loop = LightlyLoop(settings, images.x_train)
+    loop = LightlyLoop(settings, images.x_train, workers)
     path, epoch, seconds = out / "lightly.pt", 0, 0.0
     if path.exists():
         state = torch.load(path, weights_only=True)
