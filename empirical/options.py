@@ -12,8 +12,11 @@ from theory.checks import ParameterError, require_integer
 from theory.command import Parser
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from empirical.data.features import Mapper
     from empirical.data.samples import Columns, Samples
+    from empirical.data.sources import ImageFiles
 
 FORMATS = ".npy, .npz, .parquet, .csv, .feather, .pt, .safetensors, .h5"
 SEVERAL = "several files, folders or patterns, such as 'shards/*.npy', are one, sorted by name (part-10 after part-9)"
@@ -62,6 +65,15 @@ def add_source(parser: Parser, labels: str) -> None:
     add_trust(parser, "what is measured")
 
 
+def source_of(args: Namespace, mapper: Mapper, space: str = "encoder") -> tuple[Samples, Tensor | ImageFiles | None]:
+    """The samples that the options of ``add_source`` name, and a checkpoint's images."""
+    if args.checkpoint is None:
+        return samples_of(args, mapper), None
+    from empirical.train.trained import trained_samples
+
+    return trained_samples(args.checkpoint, args.trust_encoder, space, args.classes)
+
+
 def add_trust(parser: Parser, group: str) -> None:
     """The option that lets a checkpoint's network be made by code, see ``empirical.train.checkpoint.load_network``."""
     code = "import and call this encoder of your own, if the checkpoint names it (none: a checkpoint runs no code)"
@@ -80,8 +92,8 @@ def require_source(args: Namespace) -> None:
         raise ParameterError("one of --checkpoint and --features is required")
     require_trust_taken(args)
     labelled = args.labels is not None or args.label_column is not None
-    if args.checkpoint is not None and (labelled or args.classes is not None):
-        raise ParameterError("--checkpoint brings its own labels: --labels and --classes go with --features")
+    if args.checkpoint is not None and labelled:
+        raise ParameterError("--checkpoint brings its own labels: --labels goes with --features")
     for name in ("feature_columns", "id_column", "image_column", "ids", "skip_unusable"):
         if args.checkpoint is not None and getattr(args, name):
             raise ParameterError(f"--{name.replace('_', '-')} goes with --features")

@@ -7,10 +7,9 @@ from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
 
 from empirical.choices import BEST, BEST_UNLABELLED, ROUNDS, SCORES, SHARE
-from empirical.options import add_source, require_source, samples_of
+from empirical.options import add_source, require_source, source_of
 from theory.checks import ParameterError, require
 from theory.command import Parser, add_workers, chosen_workers, output, run
 from theory.files import require_writable
@@ -81,7 +80,6 @@ def _command(args: Namespace) -> None:
     import numpy as np
 
     from empirical.data.arrays import read_integers
-    from empirical.data.features import Features
     from empirical.data.identities import Items
     from empirical.data.sources import ImageFiles
     from empirical.difficulty.assessment import FILES, Criteria, assess, describe, export, require_same_data
@@ -94,44 +92,30 @@ def _command(args: Namespace) -> None:
     # Who did the work is no setting: the files are the same.
     used = {name: value for name, value in vars(args).items() if name not in ("jobs", "scheduler")}
     settings_used = {name: str(value) if isinstance(value, Path) else value for name, value in used.items()}
-    images: Any = None
-    digest: str | None = None
-    if args.checkpoint is not None:
-        from empirical.data import image_copies
-        from empirical.encoders import extract
-        from empirical.train.checkpoint import load_network
-
-        settings, network = load_network(args.checkpoint, args.trust_encoder)
-        data = settings.images()
-        images = data.x_train
-        h, z = extract(network, images)
-        features, reading = Features((h if args.space == "encoder" else z).numpy()), data.reading
-        images = None if settings.on_views else images  # features, of which there is no picture
-        copies = None if images is None else image_copies(data.x_train)
-        items = Items(None, data.ids, data.y_train.numpy() if data.labelled else None, data.class_names)
     with workers(**chosen_workers(args)) as pool:
+        samples, images = source_of(args, pool.map, args.space)
+        items = Items(samples.rows, samples.ids, samples.labels, samples.names)
         if args.checkpoint is None:
-            read = samples_of(args, pool.map)
-            features, copies, reading, digest = read.features, read.copies, read.reading, read.digest
-            items = Items(read.rows, read.ids, read.labels, read.names)
-            images = None if read.pictures is None else ImageFiles(read.pictures, PICTURE_SIDE)
-            if known_wrong is not None:
-                inside = (known_wrong >= 0) & (known_wrong < features.stored)
-                require(bool(inside.all()), "mislabelled", "an index", f"indices in [0, {features.stored - 1}]")
-                known_wrong = np.flatnonzero(np.isin(read.rows, known_wrong))
+            images = None if samples.pictures is None else ImageFiles(samples.pictures, PICTURE_SIDE)
             if args.out is not None:
-                require_same_data(args.out, settings_used, digest)
-        found = assess(features, items.labels, criteria, plan, known_wrong, pool.map, copies)
+                require_same_data(args.out, settings_used, samples.digest)
+        if known_wrong is not None:
+            inside = (known_wrong >= 0) & (known_wrong < samples.features.stored)
+            require(bool(inside.all()), "mislabelled", "an index", f"indices in [0, {samples.features.stored - 1}]")
+            known_wrong = np.flatnonzero(np.isin(samples.rows, known_wrong))
+        found = assess(samples.features, samples.labels, criteria, plan, known_wrong, pool.map, samples.copies)
     if not args.json:  # of which it is a part
-        reading.announce()
+        samples.reading.announce()
     text = describe(found)
     if args.out is not None:
         with locked(args.out):
-            written = export(found, args.out, settings_used, images, items, reading.to_json(), digest)
+            written = export(
+                found, args.out, settings_used, images, items, samples.reading.to_json(), samples.digest or None
+            )
         text += "\nwritten: " + ", ".join(str(path) for path in written)
     if args.json:
         document = {"difficult": int(found.difficult.sum()), "overlaps": [asdict(o) for o in found.overlaps]}
-        text = json.dumps({**document, "withheld": found.withheld, "reading": reading.to_json()})
+        text = json.dumps({**document, "withheld": found.withheld, "reading": samples.reading.to_json()})
     print(text)
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 PICTURES = (".png", ".svg")
+NEED_LABELS = "labels, whose pairs of classes are drawn"
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.profile") -> int:
@@ -69,7 +70,7 @@ def _command(args: Namespace) -> None:
         suffixes = "a name ending in " + " or ".join(PICTURES)
         require(args.heatmap.suffix in PICTURES, "--heatmap", args.heatmap, suffixes)
         labelled = args.checkpoint is not None or args.labels is not None or args.label_column is not None
-        require(labelled, "--heatmap", args.heatmap, "labels, whose pairs of classes are drawn (--labels)")
+        require(labelled, "--heatmap", args.heatmap, NEED_LABELS)
     from empirical.data.arrays import array_bytes
 
     with workers(**chosen_workers(args)) as pool:
@@ -97,13 +98,16 @@ def _measure(args: Namespace, mapper: Mapper) -> tuple[Measurement, NDArray[np.i
 
     if args.checkpoint is not None:
         from empirical.train.checkpoint import load_network
+        from empirical.train.trained import require_unlabelled, source_of
 
         settings, network = load_network(args.checkpoint, args.trust_encoder)
         images = settings.images()
-        source = f"{settings.data}, {settings.arm} seed {settings.seed}, {settings.epochs} epochs"
+        require_unlabelled(images, args.classes)
+        if args.heatmap is not None:
+            require(images.labelled, "--heatmap", args.heatmap, NEED_LABELS)
+        source, view, share = source_of(settings), settings.augmentation, args.difficult_share
         tau = settings.temperature if args.tau is None else args.tau
-        share, view = args.difficult_share, settings.augmentation
-        found = measure_network(network, images, source, view, share, mapper, tau, settings.batch)
+        found = measure_network(network, images, source, view, share, mapper, tau, settings.batch, args.classes)
         return found, found.difficult.nonzero()[0]
     read = samples_of(args, mapper)
     spaces, labels, share = {"encoder": read.features}, read.labels, args.difficult_share

@@ -520,6 +520,7 @@ def measure_network(
     mapper: Mapper = map,
     tau: float | None = None,
     batch: int = BATCH,
+    classes: int | None = None,
 ) -> Measurement:
     """Profile of a network on a data set's training images, in both spaces, with δ̂.
 
@@ -534,7 +535,7 @@ def measure_network(
         The augmentation of ``empirical.augment`` under which δ̂ is measured.
     share : float
         Share of each class that counts as difficult.
-    mapper, tau, batch
+    mapper, tau, batch, classes
         See ``measure``.
     """
     from empirical.encoders import extract
@@ -543,7 +544,7 @@ def measure_network(
     if not len(labelled):
         h, z = extract(network, images.x_train)
         spaces = {"encoder": Features(h.numpy()), "projector": Features(z.numpy())}
-        found = measure(spaces, None, source, None, share, 0, mapper, tau, batch, image_copies(images.x_train))
+        found = measure(spaces, None, source, classes, share, 0, mapper, tau, batch, image_copies(images.x_train))
         return replace(found, profile=replace(found.profile, reading=images.reading.to_json()))
     if len(labelled) < len(images.y_train):
         x_train = subset(images.x_train, labelled)

@@ -23,6 +23,7 @@ from theory.plan import Plan, Profile, plan_from_profile
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import Tensor
 
 USUAL = Criteria()
 SMALLEST = ("gap", "sas")  # scores of which the smallest are the most difficult samples'
@@ -40,7 +41,7 @@ class Examination:
     difficulty : Difficulty
     criteria : Criteria
         With ``by`` as it was used.
-    images : sequence or ImageFiles, optional
+    images : sequence, ImageFiles or Tensor, optional
         N pictures of the samples: files, or arrays of 8 bits of shape (H, W), (H, W, C) or (C, H, W).
     """
 
@@ -49,7 +50,7 @@ class Examination:
     plan: Plan
     difficulty: Difficulty
     criteria: Criteria
-    images: Sequence[Any] | ImageFiles | None = None
+    images: Sequence[Any] | ImageFiles | Tensor | None = None
 
     @property
     def items(self) -> Items:
@@ -131,7 +132,7 @@ def examine(
     samples: Samples,
     criteria: Criteria = USUAL,
     mapper: Mapper = map,
-    images: Sequence[Any] | ImageFiles | None = None,
+    images: Sequence[Any] | ImageFiles | Tensor | None = None,
 ) -> Examination:
     """Measure the profile of samples, and score them by its plan.
 

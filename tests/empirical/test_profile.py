@@ -10,6 +10,7 @@ import torch
 
 from empirical.data import take
 from empirical.data.features import Features
+from empirical.difficulty.__main__ import main as difficulty
 from empirical.encoders import extract
 from empirical.prediction import predict
 from empirical.profile.__main__ import main
@@ -273,6 +274,12 @@ def test_command_on_a_checkpoint(tmp_path, capsys):
     assert set(report["spaces"]) == {"encoder", "projector"}
     assert report["dim"] == TINY.dim
     assert 0 < report["delta"]["value"] < 1
+    assert {name for pair in report["pairs"] for name in pair["classes"]} <= set(TINY.images().class_names)
+    for command in (main, difficulty):
+        assert command(["--checkpoint", str(tmp_path / "checkpoint.pt"), "--classes", "4"]) == 2
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        assert "--classes 4: the checkpoint's images have labels" in err
 
 
 def test_features_outside_the_model_are_a_finding(files, capsys):

@@ -1,5 +1,6 @@
 """What of an image folder is read, and what is left out and named."""
 
+import json
 import os
 
 import numpy as np
@@ -158,6 +159,7 @@ def test_without_labels_all_but_the_evaluation_works(tmp_path, capsys):
     from empirical.embed.__main__ import main as embed
     from empirical.evaluate.__main__ import main as evaluate
     from empirical.profile.__main__ import main as profile
+    from empirical.report.__main__ import main as report
     from empirical.train.__main__ import main as train
 
     write(tmp_path / "photos", *(f"{i:02}.png" for i in range(48)))
@@ -167,6 +169,13 @@ def test_without_labels_all_but_the_evaluation_works(tmp_path, capsys):
     assert f"not evaluated: no image of {data} has a label" in capsys.readouterr().out
     assert profile(["--checkpoint", checkpoint]) == 0
     assert "classes are k-means clusters" in capsys.readouterr().out
+    assert profile(["--checkpoint", checkpoint, "--classes", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["classes"] == 3
+    page = tmp_path / "page.html"
+    assert report(["--checkpoint", checkpoint, "--classes", "3", "--out", str(page)]) == 0
+    assert "<b>3</b> clusters in place of classes" in page.read_text(encoding="utf-8")
+    assert profile(["--checkpoint", checkpoint, "--heatmap", str(tmp_path / "pairs.png")]) == 2
+    assert "violates labels, whose pairs of classes are drawn" in capsys.readouterr().err
     assert difficulty(["--checkpoint", checkpoint, "--pairs", "9", "--out", str(tmp_path / "out")]) == 0
     pairs = (tmp_path / "out" / "pairs.csv").read_text().splitlines()
     assert pairs[0] == "first,second,similarity,id_first,id_second"
