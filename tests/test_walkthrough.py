@@ -1,8 +1,9 @@
-"""The walk-through of docs/howto/own-images.md runs as it stands, on its photographs or on random ones."""
+"""The guides to one's own embeddings and images run as they stand, on random ones and on their photographs."""
 
 import contextlib
 import importlib
 import io
+import json
 import re
 import shlex
 import subprocess
@@ -20,37 +21,59 @@ from empirical.data import load
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data" / "trashnet.zip"
 PAGE = (ROOT / "docs/howto/own-images.md").read_text(encoding="utf-8")
+EMBEDDINGS = (ROOT / "docs/howto/own-embeddings.md").read_text(encoding="utf-8")
+IMAGES, _, WASTE = PAGE.partition("## All of it")
 CLASSES = ("cardboard", "glass", "metal", "paper", "plastic", "trash")
 needs_weights = pytest.mark.skipif(pretrained.weights_path() is None, reason=f"{pretrained.PACKAGE} is not installed")
 
 
-def blocks():
-    """The kinds and texts of the walk-through's blocks."""
-    return re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.partition("## All of it")[2], flags=re.M | re.S)
+def blocks(page):
+    """The kinds and texts of a guide's blocks."""
+    return re.findall(r"^```(\w+)\n(.*?)^```$", page, flags=re.M | re.S)
 
 
-def commands():
-    return [
-        shlex.split(line) for kind, text in blocks() if kind == "sh" for line in text.replace("\\\n", "").splitlines()
-    ]
+def blocks_of(page, wanted):
+    """The texts of a guide's blocks of one kind."""
+    return [text for kind, text in blocks(page) if kind == wanted]
 
 
-def walk(folder, capsys):
-    """Do what the page says in a folder with trashnet.zip; what each command prints, by module."""
+def commands(page):
+    """Every command of a guide, in order, as words."""
+    whole = (text.replace("\\\n", "") for kind, text in blocks(page) if kind == "sh")
+    return [shlex.split(line) for text in whole for line in text.splitlines()]
+
+
+def walk(page, folder, capsys, **more):
+    """Do what a guide says in a folder with its files; what each command prints, by module.
+
+    ``more`` are arguments added to those of a module.
+    """
     load.cache_clear()  # of another folder of the same name
     printed = {}
-    for _, _, module, *arguments in commands():
+    for _, _, module, *arguments in commands(page):
         if module == "zipfile":
             subprocess.run([sys.executable, "-m", module, *arguments], check=True, cwd=folder)
             continue
-        assert importlib.import_module(f"{module}.__main__").main(arguments) == 0, capsys.readouterr().err
+        if "timm:resnet50.a1_in1k" in arguments:
+            continue  # downloads
+        room = "" if "--report" in arguments else module.rpartition(".")[2]  # of which all is in the folder
+        given = [*arguments, *more.get(room, ())]
+        assert importlib.import_module(f"{module}.__main__").main(given) == 0, capsys.readouterr().err
         printed.setdefault(module, []).append(capsys.readouterr().out)
     return printed
 
 
+def photograph(generator, side):
+    """A picture of smooth random colours, as the bytes of a file."""
+    content = io.BytesIO()
+    colours = generator.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    Image.fromarray(colours).resize((side, side), Image.Resampling.BICUBIC).save(content, "PNG")
+    return content.getvalue()
+
+
 def require_walked(folder, capsys, images):
-    printed = walk(folder, capsys)
-    (program,), (expected,) = ([text for kind, text in blocks() if kind == wanted] for wanted in ("python", "text"))
+    printed = walk(WASTE, folder, capsys)
+    (program,), (expected,) = (blocks_of(WASTE, wanted) for wanted in ("python", "text"))
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):
         exec(program, {})
@@ -74,9 +97,86 @@ def require_walked(folder, capsys, images):
 
 
 def test_there_are_commands():
-    assert [call[2].removeprefix("empirical.") for call in commands()] == [
+    assert [call[2].removeprefix("empirical.") for call in commands(WASTE)] == [
         *("zipfile", "embed", "profile", "difficulty", "compare", "train", "export", "embed")
     ]
+
+
+def items(folder):
+    """The files that the guide to embeddings names: 400 items of four categories, two of which overlap."""
+    import pandas as pd
+
+    generator = np.random.default_rng(0)
+    labels = np.arange(400) % 4
+    centres = 8 * np.eye(12)[:4]
+    x = (centres[labels] + generator.standard_normal((400, 12))).astype(np.float32)
+    x[:60:4] += (centres[1] - centres[0]) / 2  # cups that are halfway to mugs
+    x[1:60:4] += (centres[0] - centres[1]) / 2
+    names, skus = np.array(["cup", "mug", "jug", "bowl"])[labels], [f"sku-{row:03}" for row in range(400)]
+    (folder / "photos").mkdir()
+    paths = [f"photos/{sku}.png" for sku in skus]
+    for path in paths:
+        (folder / path).write_bytes(photograph(generator, 12))
+    table = pd.DataFrame({"sku": skus, "vector": list(x), "category": names, "photo": paths})
+    table.to_parquet(folder / "items.parquet")
+    table[["category"]].to_csv(folder / "categories.csv", index=False)
+    (folder / "skus.txt").write_text("\n".join(skus) + "\n", encoding="utf-8")
+    for name, array in (("vectors", x), ("features", x), ("labels", labels)):
+        np.save(folder / f"{name}.npy", array)
+    (folder / "shards").mkdir()
+    for part, rows in enumerate(np.array_split(np.arange(400), 3)):
+        np.save(folder / "shards" / f"features-{part}.npy", x[rows])
+        np.save(folder / "shards" / f"labels-{part}.npy", labels[rows])
+
+
+def test_own_embeddings(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("pyarrow")
+    monkeypatch.chdir(tmp_path)
+    items(tmp_path)
+    printed = walk(EMBEDDINGS, tmp_path, capsys)
+    named, sharded, whole, as_json = printed["empirical.profile"]
+    document = json.loads(as_json)
+    assert document["pairs"][0]["classes"] == ["0", "1"]  # of labels.npy
+    assert set(json.loads(blocks_of(EMBEDDINGS, "json")[0])) == set(document["pairs"][0])
+    assert "cup" in named.splitlines()[0]
+    assert "mug" in named.splitlines()[0]
+    assert whole == sharded.replace("features-0.npy … features-2.npy (3 files)", "features.npy")
+    written = [*("profile.json", "plan.json", "pairs.png", "levels.csv", "report.html"), "difficulty/summary.json"]
+    assert all((tmp_path / name).stat().st_size > 0 for name in written)
+    assert "sku-" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def own_images(folder, capsys, **more):
+    generator = np.random.default_rng(0)
+    for number in range(330):  # every fifth is for testing, and a batch has 256
+        place = folder / "photos" / ("box", "disc")[number % 2] / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(photograph(generator, 24))
+    printed = walk(IMAGES, folder, capsys, **more)
+    assert printed["empirical.compare"] == ["runs/photos/report.html\n"] * 2
+    (program,) = blocks_of(IMAGES, "python")
+    found = {}
+    exec(program, found)
+    assert found["encoder"].features > 0
+    written = ["photos/difficulty/summary.json", "photos/report.html", "one/checkpoint.pt"]
+    assert all((folder / "runs" / name).exists() for name in written)
+    assert sorted(path.name for path in (folder / "models" / "one").iterdir()) == [
+        *("README.md", "config.json", "encoder.onnx", "encoder.safetensors", "encoder.torchscript.pt")
+    ]
+    assert (folder / "photos.parquet").exists()
+
+
+def test_own_images_in_few_epochs(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("onnx")
+    monkeypatch.chdir(tmp_path)
+    own_images(tmp_path, capsys, compare=("--epochs", "1", "--seeds", "1"), train=("--epochs", "1"))
+
+
+@pytest.mark.slow
+def test_own_images(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("onnx")
+    monkeypatch.chdir(tmp_path)
+    own_images(tmp_path, capsys)
 
 
 @needs_weights
@@ -85,10 +185,7 @@ def test_on_random_photographs(tmp_path, monkeypatch, capsys):
     generator = np.random.default_rng(0)
     with zipfile.ZipFile("trashnet.zip", "w") as archive:
         for number in range(120):
-            content = io.BytesIO()
-            colours = generator.integers(0, 256, (4, 4, 3), dtype=np.uint8)
-            Image.fromarray(colours).resize((48, 48), Image.Resampling.BICUBIC).save(content, "PNG")
-            archive.writestr(f"trashnet/{CLASSES[number % 6]}/{number}.png", content.getvalue())
+            archive.writestr(f"trashnet/{CLASSES[number % 6]}/{number}.png", photograph(generator, 48))
     require_walked(tmp_path, capsys, 120)
 
 
