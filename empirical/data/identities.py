@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from empirical.data.labels import UNLABELLED
 from empirical.data.reading import note
-from empirical.data.values import plain
+from empirical.data.values import plain, require_writable_text
 from theory.checks import ParameterError, require
 
 Ids = NDArray[np.object_]  # text, shape (N,)
@@ -97,6 +97,8 @@ def as_ids(name: str, values: Any, rows: int) -> Ids:
         require(good, name, given.dtype, "ids of integers or text")
     found = np.array([value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in given])
     found = found.astype(object)
+    for text in found:
+        require_writable_text(name, text)
     absent |= found == ""
     if absent.any():
         raise ParameterError(f"{name}: {note(np.flatnonzero(absent), 'row has none', 'rows have none')}")

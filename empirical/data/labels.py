@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from empirical.data.values import plain
+from empirical.data.values import plain, require_writable_text
 from theory.checks import ParameterError, require
 
 UNLABELLED = -1
@@ -87,6 +87,7 @@ def named_labels(name: str, values: Any, place: str = "") -> Named:
         return Named(as_labels(name, array, place))
     for value, text in zip(found, texts, strict=True):
         require(text is not None, name, repr(value), NAMES + place)
+        require_writable_text(name, text or "")
     order = None if categories is None else {_text(value): number for number, value in enumerate(categories)}
     real = [text for text in texts if text is not None and text.strip() not in NO_NAMES]
     names = sorted(set(real), key=order.__getitem__ if order else _by_size(real))

@@ -32,3 +32,11 @@ def plain(values: Any) -> Any:
             raise ParameterError("labels", f"{values.shape[1]} columns", "one column")
         return values.iloc[:, 0]
     return values
+
+
+def require_writable_text(name: str, text: str) -> None:
+    """Raise ParameterError for halves of characters (surrogates), which no file of text takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ParameterError(name, repr(text), "text without lone surrogates") from None

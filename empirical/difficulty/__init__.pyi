@@ -8,11 +8,11 @@ from .neighbours import neighbourhoods as neighbourhoods
 from .pairs import AlikePairs as AlikePairs
 from .pairs import alike_pairs as alike_pairs
 from .pairs import grid as grid
-from .scores import Overlap as Overlap
+from .scores import Enrichment as Enrichment
 from .scores import ambiguous as ambiguous
 from .scores import doubt as doubt
+from .scores import enrichment as enrichment
 from .scores import flag_shares as flag_shares
 from .scores import largest as largest
 from .scores import mislabelled as mislabelled
-from .scores import overlap as overlap
 from .scores import sas_scores as sas_scores

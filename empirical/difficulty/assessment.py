@@ -22,15 +22,15 @@ from empirical.difficulty.pairs import JUDGED, AlikePairs, alike_pairs, grid
 from empirical.difficulty.progress import shown
 from empirical.difficulty.scores import (
     Array,
+    Enrichment,
     Flags,
     Labels,
-    Overlap,
     ambiguous,
     doubt,
+    enrichment,
     flag_shares,
     largest,
     mislabelled,
-    overlap,
     own,
     sas_scores,
 )
@@ -76,7 +76,7 @@ class Difficulty:
     difficult : ndarray
         bool, shape (N,).
     pairs : AlikePairs
-    overlaps : tuple of Overlap
+    overlaps : tuple of Enrichment
         Empty without labels.
     plan : Plan
         Whose band was used.
@@ -87,7 +87,7 @@ class Difficulty:
     scores: dict[str, NDArray[Any]]
     difficult: Flags
     pairs: AlikePairs
-    overlaps: tuple[Overlap, ...]
+    overlaps: tuple[Enrichment, ...]
     plan: Plan
     withheld: dict[str, str] = field(default_factory=dict)
 
@@ -223,7 +223,7 @@ def assess(
         scores={name: column for name, column in columns.items() if column is not None},
         difficult=difficult,
         pairs=replace(alike, rows=part.rows[alike.rows]),
-        overlaps=tuple(overlap(kind, difficult, chosen) for kind, chosen in kinds.items()),
+        overlaps=tuple(enrichment(kind, difficult, chosen) for kind, chosen in kinds.items()),
         plan=plan,
         withheld=withheld,
     )

@@ -204,7 +204,7 @@ def ambiguous(outputs: Array, share: float) -> Flags:
 
 
 @dataclass(frozen=True)
-class Overlap:
+class Enrichment:
     """How many difficult samples are of another kind too.
 
     Parameters
@@ -227,11 +227,11 @@ class Overlap:
     p_value: float
 
 
-def overlap(kind: str, difficult: Flags, other: Flags) -> Overlap:
+def enrichment(kind: str, difficult: Flags, other: Flags) -> Enrichment:
     """Compare the difficult samples with those of another kind."""
     from scipy.stats import hypergeom
 
     both, samples, hard = int((difficult & other).sum()), int(other.sum()), int(difficult.sum())
     expected = samples * hard / len(difficult)
     p_value = float(hypergeom.sf(both - 1, len(difficult), samples, hard))
-    return Overlap(kind, samples, both, both / expected if expected else None, p_value)
+    return Enrichment(kind, samples, both, both / expected if expected else None, p_value)

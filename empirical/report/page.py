@@ -198,7 +198,10 @@ def what_to_do(found: Examination) -> list[str]:
             lines.append(WHAT_TO_DO[advice].format(named + more) + ".")
     wrong = found.difficulty.scores.get("mislabelled")
     if wrong is not None and wrong.sum() >= LEAST * len(wrong):
-        lines.append(f"Check the labels of the {int(wrong.sum()):,} items that the table marks as mislabelled.")
+        rule = "the verdict's count has a rule of its own, for pairs of classes"
+        lines.append(
+            f"Check the labels of the {int(wrong.sum()):,} items that the table marks as mislabelled ({rule})."
+        )
     return lines
 
 

@@ -15,10 +15,10 @@ from empirical.difficulty.assessment import Criteria, assess, export
 from empirical.difficulty.pairs import alike_pairs, grid
 from empirical.difficulty.scores import (
     ambiguous,
+    enrichment,
     flag_shares,
     largest,
     mislabelled,
-    overlap,
     sas_scores,
 )
 from empirical.profile.measurement import probe_gaps, smallest_gaps
@@ -179,13 +179,13 @@ def test_ambiguous_are_the_most_uncertain():
     assert ambiguous(outputs, 0.5).tolist() == [False, True, False, True]
 
 
-def test_overlap_counts_and_weighs():
+def test_enrichment_counts_and_weighs():
     difficult, other = np.arange(100) < 10, (np.arange(100) >= 6) & (np.arange(100) < 26)
-    found = overlap("ambiguous", difficult, other)
+    found = enrichment("ambiguous", difficult, other)
     assert (found.samples, found.both) == (20, 4)
     assert found.lift == pytest.approx(4 / (10 * 20 / 100))
     assert found.p_value == pytest.approx(sum(hypergeom.pmf(k, 100, 20, 10) for k in range(4, 11)))
-    assert overlap("x", difficult, np.zeros(100, dtype=bool)).lift is None
+    assert enrichment("x", difficult, np.zeros(100, dtype=bool)).lift is None
 
 
 # --- pairs -----------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 
 from empirical.data import load
 from empirical.data.features import Features
+from empirical.data.identities import as_ids
 from empirical.data.labels import as_labels, named_labels, small_classes
 from empirical.data.samples import read_samples
 from empirical.difficulty.assessment import assess
@@ -131,3 +132,9 @@ def test_labels_of_half_precision():
     assert as_labels("labels", np.array([0, 2, np.nan], dtype=np.float16)).tolist() == [0, 2, -1]
     with pytest.raises(ParameterError, match="labels = inf"):
         as_labels("labels", np.array([0, np.inf], dtype=np.float16))
+
+
+def test_text_that_no_file_takes_is_refused():
+    for read in (lambda text: named_labels("labels", text), lambda text: as_ids("ids", text, 2)):
+        with pytest.raises(ParameterError, match=r"'a\\udc80' violates text without lone surrogates"):
+            read(np.array(["a\udc80", "b"], dtype=object))
