@@ -90,7 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(args: Namespace) -> None:
     start = perf_counter()
     versions = {package: version(package) for package in ("torch", *args.packages)}
-    document: dict[str, Any] = {"schema": SCHEMA, "command": args.command, "machine": {**machine(), **versions}}
+    gpu = {"gpu": torch.cuda.get_device_name()} if args.device == "cuda" and torch.cuda.is_available() else {}
+    document: dict[str, Any] = {"schema": SCHEMA, "command": args.command, "machine": {**machine(), **versions, **gpu}}
     print("  ".join(f"{name}: {value}" for name, value in document["machine"].items()))
     document |= args.measure(args)
     print("\nTargets")
