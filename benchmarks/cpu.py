@@ -33,7 +33,7 @@ import torch
 
 from benchmarks.train import LightlyLoop
 from empirical.compare.presets import PRESETS
-from empirical.data import Images
+from empirical.data import DataSet
 from empirical.encoders import Network
 from empirical.evaluate.protocol import DEFAULT
 from empirical.evaluate.scoring import evaluate_network
@@ -123,7 +123,7 @@ def measure(
     return row
 
 
-def affordable(recipe: str, settings: Settings, images: Images, minutes: float) -> int:
+def affordable(recipe: str, settings: Settings, images: DataSet, minutes: float) -> int:
     """Epochs that fit into core-minutes, by the processor time of a few steps."""
     seconds = lightly_seconds(settings, images) if recipe == "lightly" else our_seconds(settings, images)
     steps = len(images.y_train) // settings.batch
@@ -202,7 +202,7 @@ class CoreTime(Observer):
         self.seconds = state["seconds"]
 
 
-def our_seconds(settings: Settings, images: Images) -> float:
+def our_seconds(settings: Settings, images: DataSet) -> float:
     """Processor time of a step, mean over the resolutions as long as they are used."""
     total, before = 0.0, 0.0
     for share, until in phases(settings.resolutions):
@@ -214,7 +214,7 @@ def our_seconds(settings: Settings, images: Images) -> float:
     return total
 
 
-def train_ours(settings: Settings, images: Images, out: Path) -> tuple[Network, float]:
+def train_ours(settings: Settings, images: DataSet, out: Path) -> tuple[Network, float]:
     """The trained network and its processor time."""
     clock = CoreTime()
     with StepBar("training", 2 * settings.batch) as bar:
@@ -225,7 +225,7 @@ def train_ours(settings: Settings, images: Images, out: Path) -> tuple[Network, 
 # --- lightly's loop --------------------------------------------------------------------------------
 
 
-def lightly_seconds(settings: Settings, images: Images) -> float:
+def lightly_seconds(settings: Settings, images: DataSet) -> float:
     """Processor time of a step of lightly's loop."""
     assert isinstance(images.x_train, torch.Tensor)
     loop = LightlyLoop(settings, images.x_train[: TIMED * settings.batch])
@@ -237,7 +237,7 @@ def lightly_seconds(settings: Settings, images: Images) -> float:
     return median(times[2:])
 
 
-def train_lightly(settings: Settings, images: Images, out: Path, workers: int = 0) -> tuple[Network, float]:
+def train_lightly(settings: Settings, images: DataSet, out: Path, workers: int = 0) -> tuple[Network, float]:
     """The network that lightly's loop trains, by our schedule of the learning rate, and its processor time."""
     assert isinstance(images.x_train, torch.Tensor)
     loop = LightlyLoop(settings, images.x_train, workers)

@@ -128,7 +128,7 @@ def feature_sets(omega: float, seed: int) -> Iterator[tuple[str, Any, Any]]:
     channels, height, width = x.shape[1:]
     with TemporaryDirectory() as folder:
         networks = {
-            "untrained": settings.network(channels, (height, width)).eval(),
+            "untrained": settings.network(channels, height, width).eval(),
             "trained": train(settings, Path(folder)).eval(),
         }
     for name, network in networks.items():

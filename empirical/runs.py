@@ -30,7 +30,7 @@ from theory.kinds import Pairing
 from theory.plan import Profile, plan_from_profile
 
 if TYPE_CHECKING:
-    from empirical.data import Images
+    from empirical.data import DataSet
     from empirical.profile.measurement import Measurement
 
 EVIDENCE_ROWS = 2_000
@@ -74,7 +74,7 @@ def execute(task: Task) -> None:
     """Do one task and write its result.json last; a finished task is left alone."""
     if task.finished:
         return
-    from empirical.evaluate.scoring import evaluate_features, evaluate_network
+    from empirical.evaluate.scoring import evaluate_features
     from empirical.train.logs import write_result
     from empirical.train.loop import train
 
@@ -93,13 +93,12 @@ def execute(task: Task) -> None:
             _profile_pixels(task)
     else:
         if task.kind == "untrained":
-            channels, height, width = original.x_train.shape[1:]
-            network = s.network(channels, (height, width)).eval()
+            network = s.network(*original.x_train.shape[1:]).eval()
         else:
             network = train(s, task.out, lambda *done: _report_epochs(task, *done), task.running).eval()
             device = next(network.parameters()).device
         view = s.augmentation if protocol.on_views else None
-        metrics = evaluate_network(network, original, protocol, view)
+        metrics = s.kind.evaluate(network, s, original, protocol, view)
         if task.measured:
             _measure_run(task, network)
         elif task.kind == "warmup" or (task.kind == "untrained" and s.seed == 0):
@@ -150,7 +149,7 @@ def _profile_network(task: Task, network: Any) -> None:
         write_bytes(task.out / "evidence.npz", content.getvalue())
 
 
-def _difficult(task: Task, network: Any, images: Images, found: Measurement) -> NDArray[np.bool_]:
+def _difficult(task: Task, network: Any, images: DataSet, found: Measurement) -> NDArray[np.bool_]:
     """The samples that are difficult by the task's scores, as many as by the probe."""
     from empirical.data.features import Features
     from empirical.difficulty.assessment import doubts, most_difficult

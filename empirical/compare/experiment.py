@@ -17,7 +17,7 @@ from empirical.choices import FEWEST_ROWS
 from empirical.compare.presets import Experiment
 from empirical.compare.report import write_report
 from empirical.compare.saved import claim, folder, write_reasons
-from empirical.data import image_copies
+from empirical.data import sample_copies
 from empirical.data.copies import first_copies
 from empirical.runs import Task, dropped, run_tasks
 from empirical.train.settings import ALONE, Running, Settings
@@ -140,7 +140,7 @@ def check_data(experiment: Experiment, running: Running) -> None:
     enough = f"at least {FEWEST_ROWS} labelled images, which the plan is measured on"
     require(int(sizes.sum()) >= FEWEST_ROWS, "train", int(sizes.sum()), enough)
     require(int(sizes.min()) >= 4, "train", count, f"at least 4 images in each of the {classes} classes")
-    labelled, copies = labels >= 0, image_copies(images.x_train)
+    labelled, copies = labels >= 0, sample_copies(images.x_train)
     require_measurable(labels[labelled], None if copies is None else first_copies(copies[labelled]), images.class_names)
     if experiment.labels_per_class is not None:
         require_integer("labels_per_class", experiment.labels_per_class, 1, int(sizes.min()))

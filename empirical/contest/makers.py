@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from empirical.contest.sets import Recipe, Scale
-from empirical.data import Images, load, take
+from empirical.data import DataSet, load, take
 from empirical.data.augment import Augmentation, to_float
 from empirical.data.sources import balanced_order
 from empirical.encoders import Network
 from empirical.pretrained import EfficientNetLite0
-from empirical.train.checkpoint import load_network
+from empirical.train.checkpoint import load_image_network
 from empirical.train.loop import train
 from empirical.train.parts import make_optimizer, set_rate
 from empirical.train.settings import Settings, learning_rate
@@ -42,7 +42,7 @@ class Halved(Settings):
     prediction from training features is one for samples of the same law.
     """
 
-    def original_images(self) -> Images:
+    def original_images(self) -> DataSet:
         """The first ``train`` images of one half and the first ``test`` of the other."""
         whole = load("digits")
         y = torch.cat([whole.y_train, whole.y_test])
@@ -82,7 +82,7 @@ class Bench:
     trusted: tuple[str, ...] = ()
 
     @property
-    def images(self) -> Images:
+    def images(self) -> DataSet:
         """The labelled training images, then the others, in a balanced order; and the test images.
 
         Raises
@@ -103,7 +103,7 @@ class Bench:
     def network(self, **changes: Any) -> Network:
         """An untrained network."""
         channels, height, width = self.images.x_train.shape[1:]
-        return replace(self.settings, **changes).network(channels, (height, width))
+        return replace(self.settings, **changes).network(channels, height, width)
 
 
 # --- without a network -----------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def _normalised(patches: Tensor) -> Tensor:
     return centred / (centred.square().mean(dim=-1, keepdim=True) + REGULARISER).sqrt()
 
 
-def _floats(images: Images) -> Tensor:
+def _floats(images: DataSet) -> Tensor:
     return to_float(take(images.x_train, torch.arange(len(images.y_train))))
 
 
@@ -205,7 +205,7 @@ def seen(bench: Bench, recipe: Recipe, progress: Progress) -> Encode:
 def checkpoint(bench: Bench, recipe: Recipe, progress: Progress) -> Encode:
     """The network of a checkpoint."""
     assert recipe.path is not None
-    network = load_network(recipe.path, bench.trusted)[1]
+    network = load_image_network(recipe.path, bench.trusted)[1]
     found = bench.images.x_train.shape[1]
     require(network.channels == found, "checkpoints", recipe.path, f"a network for images of {found} channels")
     return _spaces(network)

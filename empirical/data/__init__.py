@@ -18,7 +18,7 @@ from empirical.data import sources
 from empirical.data.copies import copy_notes, first_copies, row_hashes
 from empirical.data.labels import UNLABELLED, small_classes
 from empirical.data.reading import Note, Reading, counted, note
-from empirical.data.sources import CachedViews, ImageFiles, Pictures, balanced_order
+from empirical.data.sources import AnySamples, CachedViews, ImageFiles, Pictures, balanced_order
 from theory.checks import ParameterError, is_finite, require, require_integer, require_known, require_share
 from theory.engine import end_with_parent
 
@@ -26,16 +26,16 @@ SPECIFICATIONS = ("digits", "cifar10", "cifar100", "stl10", "npz:PATH", "folder:
 
 
 @dataclass(frozen=True)
-class Images:
-    """A labelled data set.
+class DataSet:
+    """A data set, of whatever kind.
 
     Parameters
     ----------
     name : str
         The specification it was loaded from.
-    x_train, x_test : Tensor, ImageFiles or CachedViews
+    x_train, x_test : Tensor, ImageFiles, CachedViews or Held
         uint8 images, shape (N, channels, height, width), in memory or on disk; or features in their place, float32 of
-        shape (N, d, 1, 1), those for training with cached views.
+        shape (N, d, 1, 1), those for training with cached views; or samples of another modality.
     y_train, y_test : Tensor
         int64 labels in [0, classes), shape (N,); −1 for training images without one.
     class_names : tuple of str
@@ -48,9 +48,9 @@ class Images:
     """
 
     name: str
-    x_train: Pictures
+    x_train: AnySamples
     y_train: Tensor
-    x_test: Pictures
+    x_test: AnySamples
     y_test: Tensor
     class_names: tuple[str, ...]
     mixed: Tensor
@@ -77,7 +77,7 @@ def load(
     image_size: int | None = None,
     skip_unreadable: bool = False,
     drop_small_classes: bool = False,
-) -> Images:
+) -> DataSet:
     """Load a data set.
 
     Parameters
@@ -144,13 +144,13 @@ def load(
         parts += [part.x, torch.from_numpy(part.y)]
         ids.append(part.ids)
     reading, mixtures = _reading(spec, source, *parts), torch.from_numpy(mixed)
-    return Images(spec, parts[0], parts[1], parts[2], parts[3], source.class_names, mixtures, reading, *ids)
+    return DataSet(spec, parts[0], parts[1], parts[2], parts[3], source.class_names, mixtures, reading, *ids)
 
 
 def _without_small_classes(source: sources.Source) -> sources.Source:
     """The source without classes that have fewer than two training images that differ."""
     y, y_test = source.train.y, source.test.y
-    small = small_classes(y, image_copies(source.train.x))
+    small = small_classes(y, sample_copies(source.train.x))
     if not len(small):
         return source
     kept, kept_test = (np.flatnonzero(~np.isin(labels, small)) for labels in (y, y_test))
@@ -181,9 +181,9 @@ def _reading(
     if isinstance(x_train, ImageFiles):
         noted.append(Note(len(labels), "not compared for copies, for they stay on disk"))
     else:
-        hashes = image_hashes(x_train)
+        hashes = sample_hashes(x_train)
         seen = counted(
-            int(np.isin(image_hashes(x_test), hashes).sum()),
+            int(np.isin(sample_hashes(x_test), hashes).sum()),
             "test image that is a training image",
             "test images that are training images",
         )
@@ -192,68 +192,69 @@ def _reading(
     return reading.with_notes(noted=noted)
 
 
-def image_hashes(x: Pictures) -> NDArray[np.uint64]:
-    """A hash of each image in memory, shape (N,)."""
-    held = x.features if isinstance(x, CachedViews) else x
-    assert isinstance(held, Tensor)
-    return row_hashes(held.flatten(1).numpy())
+def sample_hashes(x: AnySamples) -> NDArray[np.uint64]:
+    """A hash of each sample in memory, shape (N,)."""
+    assert not isinstance(x, ImageFiles)
+    if isinstance(x, CachedViews):
+        x = x.features
+    return row_hashes(x.flatten(1).numpy()) if isinstance(x, Tensor) else x.hashes()
 
 
-def image_copies(x: Pictures) -> NDArray[np.int64] | None:
-    """Of which image each is an exact copy, itself or an earlier one, shape (N,); None for images on disk."""
-    return None if isinstance(x, ImageFiles) else first_copies(image_hashes(x))
+def sample_copies(x: AnySamples) -> NDArray[np.int64] | None:
+    """Of which sample each is an exact copy, itself or an earlier one, shape (N,); None for images on disk."""
+    return None if isinstance(x, ImageFiles) else first_copies(sample_hashes(x))
 
 
-def take(x: Pictures, indices: Tensor) -> Tensor:
-    """The images with these indices, in memory, shape (len(indices), C, H, W)."""
+def take(x: AnySamples, indices: Tensor) -> Any:
+    """The batch of the samples with these indices: of images in memory, shape (len(indices), C, H, W)."""
     return x[indices] if isinstance(x, Tensor) else x.take(indices)
 
 
-def take_source(x: Pictures, indices: Tensor) -> Tensor:
-    """What views of the images with these indices are drawn from: the images, or the views that are cached."""
+def take_source(x: AnySamples, indices: Tensor) -> Any:
+    """What views of the samples with these indices are drawn from: the samples, or the views that are cached."""
     return x.views(indices) if isinstance(x, CachedViews) else take(x, indices)
 
 
-def several_sources(x: Pictures, indices: Tensor, count: int) -> list[Tensor]:
-    """From what each of several views of an image is drawn: the images, or one after the other of the cached views."""
+def several_sources(x: AnySamples, indices: Tensor, count: int) -> list[Any]:
+    """From what each of several views is drawn: the samples, or one after the other of the cached views."""
     if not isinstance(x, CachedViews):
         return [take(x, indices)] * count
     views = x.views(indices).float()
     return [views[:, number % views.shape[1], :, None, None] for number in range(count)]
 
 
-def subset(x: Pictures, indices: NDArray[np.int64]) -> Pictures:
-    """The images with these indices, where they are."""
+def subset(x: AnySamples, indices: NDArray[np.int64]) -> AnySamples:
+    """The samples with these indices, where they are."""
     return x[torch.from_numpy(indices)] if isinstance(x, Tensor) else x.subset(indices)
 
 
-def unmixed(images: Images) -> Images:
+def unmixed(images: DataSet) -> DataSet:
     """The data set with the original images in place of mixtures that it was loaded with."""
     if not isinstance(images.x_train, CachedViews):
         return images
     return replace(images, x_train=images.x_train.unmixed(), mixed=torch.zeros_like(images.mixed))
 
 
-def without(images: Images, drop: Sequence[int]) -> Images:
+def without(images: DataSet, drop: Sequence[int]) -> DataSet:
     """The data set without the training images that have these indices."""
     if not len(drop):
         return images
     return _only(images, np.setdiff1d(np.arange(len(images.y_train)), np.array(drop, dtype=np.int64)))
 
 
-def _only(images: Images, kept: NDArray[np.int64]) -> Images:
+def _only(images: DataSet, kept: NDArray[np.int64]) -> DataSet:
     """The data set with these training images alone."""
     rows, ids = torch.from_numpy(kept), None if images.ids is None else images.ids[kept]
     x, y, mixed = subset(images.x_train, kept), images.y_train[rows], images.mixed[rows]
     return replace(images, x_train=x, y_train=y, mixed=mixed, ids=ids)
 
 
-def imbalanced(images: Images, factor: float) -> Images:
+def imbalanced(images: DataSet, factor: float) -> DataSet:
     """A long-tailed training set: of the c-th of C classes factor^(−c/(C − 1)) of the largest size is kept.
 
     Parameters
     ----------
-    images : Images
+    images : DataSet
         With labels.
     factor : float
         Size of the largest class over that of the smallest, >= 1. Classes keep their first images.
@@ -279,12 +280,12 @@ def imbalanced(images: Images, factor: float) -> Images:
     return _only(images, kept)
 
 
-def mix(images: Images, omega: float, seed: int = 0) -> Images:
+def mix(images: DataSet, omega: float, seed: int = 0) -> DataSet:
     """Replace a share of the training images by averages of two images of different classes.
 
     Parameters
     ----------
-    images : Images
+    images : DataSet
         With labels.
     omega : float
         Share of the training images, 0 <= omega <= 1; the label of the image that was replaced is kept.
@@ -316,6 +317,9 @@ def mix(images: Images, omega: float, seed: int = 0) -> Images:
     if isinstance(images.x_train, ImageFiles):
         mixture: Pictures = images.x_train.mixed(chosen, partner)
     else:
+        pixels = isinstance(images.x_train, Tensor) and images.x_train.dtype == torch.uint8
+        require(pixels, "omega", omega, "omega = 0 for samples that are no images")
+        assert isinstance(images.x_train, Tensor)
         mixture = images.x_train.clone()
         mixture[chosen] = sources.average(images.x_train[chosen], images.x_train[partner])
     mixed = images.mixed.clone()
@@ -323,7 +327,7 @@ def mix(images: Images, omega: float, seed: int = 0) -> Images:
     return replace(images, x_train=mixture, mixed=mixed)
 
 
-def _labels(name: str, value: float, images: Images) -> NDArray[np.int64]:
+def _labels(name: str, value: float, images: DataSet) -> NDArray[np.int64]:
     labels = np.asarray(images.y_train.numpy())
     require(
         bool((labels != UNLABELLED).all()), name, value, f"labels of all training images, which {images.name} lacks"
@@ -334,16 +338,16 @@ def _labels(name: str, value: float, images: Images) -> NDArray[np.int64]:
 # --- batches ---------------------------------------------------------------------------------------
 
 
-def batches(x: Pictures, order: Sequence[Tensor], device: torch.device, workers: int = 0) -> Iterator[Tensor]:
-    """Batches of images on a device, in exactly the given order.
+def batches(x: AnySamples, order: Sequence[Tensor], device: torch.device, workers: int = 0) -> Iterator[Any]:
+    """Batches of samples on a device, in exactly the given order.
 
     A tensor on the device is indexed there; of one in the computer's memory each batch is copied when it is
     asked for, without waiting for the device; files are read by worker processes, a few batches ahead.
 
     Parameters
     ----------
-    x : Tensor, ImageFiles or CachedViews
-        uint8, shape (N, C, H, W); of cached views, batches are those of shape (B, V, d).
+    x : Tensor, ImageFiles, CachedViews or Held
+        Images are uint8, shape (N, C, H, W); of cached views, batches are those of shape (B, V, d).
     order : sequence of Tensor
         Indices of each batch, int64.
     device : torch.device
@@ -362,6 +366,10 @@ def batches(x: Pictures, order: Sequence[Tensor], device: torch.device, workers:
     if isinstance(x, CachedViews):
         for indices in order:
             yield moved(x.views(indices), device)
+        return
+    if not isinstance(x, ImageFiles):
+        for indices in order:
+            yield x.take(indices).to(device)
         return
     # One item is one batch; the default collation would add a dimension.
     loader = DataLoader(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -24,11 +25,11 @@ def to_float(images: Tensor) -> Tensor:
     return images if images.is_floating_point() else images.float() / 255
 
 
-def two_views(view: Augmentation, images: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Two views of each image: two independent draws, or two different ones of those that are cached."""
+def two_views(view: Callable[[Any, Generator], Any], batch: Any, generator: Generator) -> tuple[Any, Any]:
+    """Two views of each sample: two independent draws, or two different ones of those that are cached."""
     if isinstance(view, Cached):
-        return view.pair(images, generator)
-    return view(images, generator), view(images, generator)
+        return view.pair(batch, generator)
+    return view(batch, generator), view(batch, generator)
 
 
 def digits(images: Tensor, generator: Generator) -> Tensor:

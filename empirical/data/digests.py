@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from empirical.data import Images
-from empirical.data.sources import CachedViews, ImageFiles, Pictures
+from empirical.data import DataSet
+from empirical.data.sources import AnySamples, CachedViews, ImageFiles
 from theory.checks import ParameterError
 
 
-def digests(images: Images) -> dict[str, str]:
+def digests(images: DataSet) -> dict[str, str]:
     """SHA-256 of a data set's parts, by what errors call them.
 
     Arrays in memory count with every byte, some 2 GB a second; images that are read while training with their files'
@@ -29,20 +29,20 @@ def digests(images: Images) -> dict[str, str]:
         If such a file is no longer there.
     """
     return {
-        "training images": _of_pictures(images.x_train),
+        "training images": _of_samples(images.x_train),
         "labels of the training images": _of_arrays(images.y_train),
-        "test images": _of_pictures(images.x_test),
+        "test images": _of_samples(images.x_test),
         "labels of the test images": _of_arrays(images.y_test),
         "names of the classes": hashlib.sha256(json.dumps(images.class_names).encode()).hexdigest(),
     }
 
 
-def _of_pictures(x: Pictures) -> str:
+def _of_samples(x: AnySamples) -> str:
     if isinstance(x, ImageFiles):
         return _of_files(x)
     if isinstance(x, CachedViews):
         return _of_arrays(x.features, x.cached, x.originals)
-    return _of_arrays(x)
+    return _of_arrays(x) if isinstance(x, Tensor) else x.digest()
 
 
 def _of_arrays(*arrays: Tensor) -> str:

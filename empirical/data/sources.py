@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from empirical.data.folders import NO_CLASS, train_and_test
+from empirical.data.held import Held
 from empirical.data.labels import UNLABELLED, joined_labels, named_labels
 from empirical.data.pixels import CONVERSIONS, USUAL, White, extremes, is_readable, read_pixels, size_of, white_of
 from empirical.data.reading import Note, counted, note, present
@@ -159,6 +160,7 @@ class CachedViews:
 
 
 Pictures = Tensor | ImageFiles | CachedViews
+AnySamples = Pictures | Held
 
 
 class Part(NamedTuple):

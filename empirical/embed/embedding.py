@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from empirical.data import Images, imbalanced, load, mix, subset, take
+from empirical.data import DataSet, imbalanced, load, mix, subset, take
 from empirical.data.arrays import save_array
 from empirical.data.augment import Augmentation, to_float
 from empirical.data.digests import digests
-from empirical.data.sources import Pictures, balanced_order
+from empirical.data.sources import AnySamples, balanced_order
 from empirical.embed.frozen import Frozen, frozen
 from empirical.embed.settings import Embedding
 from empirical.train.logs import environment
@@ -38,8 +38,8 @@ Array = NDArray[Any]
 class TrainingSet(NamedTuple):
     """Images to train on, as they are mixed and before, and their rows in the data set they come from."""
 
-    images: Images
-    original: Images
+    images: DataSet
+    original: DataSet
     rows: NDArray[np.int64]
 
 
@@ -47,7 +47,7 @@ class Pass(NamedTuple):
     """Images that go through the encoder; with the rows that seed their views, or without views."""
 
     name: str
-    x: Pictures
+    x: AnySamples
     rows: NDArray[np.int64] | None
 
 

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from empirical.data import Images
+from empirical.data import DataSet
 from empirical.data.digests import digests
 from empirical.data.labels import UNLABELLED
-from empirical.data.sources import Pictures
+from empirical.data.sources import AnySamples
 from empirical.embed.embedding import Pass, Progress, encode_all, read_blocks
 from empirical.embed.frozen import frozen
 from empirical.embed.settings import TABLE, Embedding
@@ -64,7 +64,7 @@ def embed_images(e: Embedding, out: Path, progress: Progress | None = None) -> P
     settings, data = {**e.to_json_of_images(), "weights": encoder.digest}, digests(images)
     if _written(out, settings, data):
         return out
-    parts: list[tuple[str, Pictures]] = [("train", images.x_train), ("test", images.x_test)]
+    parts: list[tuple[str, AnySamples]] = [("train", images.x_train), ("test", images.x_test)]
     with locked(folder):
         claim(folder / "settings.json", settings, belongs_to("interrupted embedding", folder), data=data)
         passes = [Pass(name, x, None) for name, x in parts]
@@ -78,7 +78,7 @@ def embed_images(e: Embedding, out: Path, progress: Progress | None = None) -> P
     return out
 
 
-def _table(images: Images, folder: Path, origin: dict[str, Any], start: str | None) -> bytes:
+def _table(images: DataSet, folder: Path, origin: dict[str, Any], start: str | None) -> bytes:
     kinds = [pa.string()] * (len(COLUMNS) - 1) + [pa.list_(pa.float32())]
     described = json.dumps(origin, allow_nan=False).encode()
     schema = pa.schema(list(zip(COLUMNS, kinds, strict=True)), {ORIGIN: described})
@@ -89,7 +89,7 @@ def _table(images: Images, folder: Path, origin: dict[str, Any], start: str | No
     return content.getvalue()
 
 
-def _batches(images: Images, folder: Path, schema: pa.Schema, start: str | None) -> Iterator[pa.RecordBatch]:
+def _batches(images: DataSet, folder: Path, schema: pa.Schema, start: str | None) -> Iterator[pa.RecordBatch]:
     names = np.array([*images.class_names, None], dtype=object)  # −1 is the last
     for split, y, ids in (("train", images.y_train, images.ids), ("test", images.y_test, images.ids_test)):
         labels = names[np.where(y.numpy() == UNLABELLED, len(names) - 1, y.numpy())]

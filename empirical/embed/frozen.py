@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from empirical.choices import of_library
 from empirical.embed.settings import EFFICIENTNET, Embedding
-from empirical.encoders import Network, begin_with
+from empirical.encoders import ImageNetwork, begin_with
 from empirical.encoders.libraries import LibraryEncoder
 from empirical.encoders.weights import digest
 from empirical.export.loading import is_export, load_any
@@ -122,16 +122,16 @@ def wanted_side(e: Embedding) -> int | None:
         size = load_any(e.checkpoint, e.trusted)[1].size
         return size[0] if size is not None and size[0] == size[1] else None
     if e.resized is None and of_library(e.encoder):
-        network = Network(e.encoder, 3, dim=1)  # without weights, which may be large
+        network = ImageNetwork(e.encoder, 3, dim=1)  # without weights, which may be large
         assert isinstance(network.encoder, LibraryEncoder)
         return network.encoder.side
     return e.resized
 
 
-def _network(e: Embedding, channels: int, size: tuple[int, int] | None) -> Network:
+def _network(e: Embedding, channels: int, size: tuple[int, int] | None) -> ImageNetwork:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # of a factory that draws its weights: a resumed run has the same
-        network = Network(e.encoder, channels, dim=1, size=size, pretrained=e.pretrained)
+        network = ImageNetwork(e.encoder, channels, dim=1, size=size, pretrained=e.pretrained)
     if e.weights is not None:
         begin_with(network, e.weights)
     return network

@@ -7,7 +7,8 @@ from .architectures import resnet50 as resnet50
 from .architectures import vit as vit
 from .libraries import LibraryEncoder as LibraryEncoder
 from .libraries import library_encoder as library_encoder
-from .network import LazyImages as LazyImages
+from .network import ImageNetwork as ImageNetwork
+from .network import Lazy as Lazy
 from .network import Network as Network
 from .network import extract as extract
 from .network import projector as projector

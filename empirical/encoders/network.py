@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,17 +19,70 @@ from theory.checks import require, require_integer, require_known
 from theory.memory import require_memory
 
 
-class LazyImages(Protocol):
-    """Images that are read when they are asked for, such as ``empirical.data.ImageFiles``."""
+class Lazy(Protocol):
+    """Samples that become a batch when they are asked for, such as ``empirical.data.ImageFiles``."""
 
     def __len__(self) -> int: ...
 
-    def take(self, indices: Tensor, /) -> Tensor:
-        """The uint8 images with these indices, shape (len(indices), C, H, W)."""
+    def take(self, indices: Tensor, /) -> Any:
+        """The batch of the samples with these indices."""
 
 
 class Network(nn.Module):
-    """An encoder with a projector of output width k.
+    """An encoder, whatever its samples are, with a projector of output width k.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        From a batch of samples to features, shape (B, features).
+    features : int
+        Width of the encoder's output, >= 1.
+    dim : int
+        k, the projector's output width: the theory's dimension.
+    hidden : int, optional
+        Width of the projector's hidden layers; by default that of the encoder's features.
+    layers : {1, 2, 3}
+        Linear layers of the projector, with batch norm and ReLU between.
+
+    Attributes
+    ----------
+    encoder, projector : nn.Module
+    features : int
+        Width of the encoder's output.
+    dim : int
+        Width of the projector's output.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is outside its range, or the weights do not fit into memory.
+    """
+
+    def __init__(self, encoder: nn.Module, features: int, dim: int, hidden: int | None = None, layers: int = 2) -> None:
+        super().__init__()
+        self.features, self.dim = features, require_integer("dim", dim, 1)
+        widest = ("dim", dim) if hidden is None else max(("hidden", hidden), ("dim", dim), key=lambda given: given[1])
+        _require_fitting(*widest, "projector", lambda: projector(self.features, self.dim, hidden, layers))
+        self.encoder = encoder
+        self.projector = projector(self.features, self.dim, hidden, layers)
+
+    def forward(self, batch: Any) -> tuple[Tensor, Tensor]:
+        """Features before and after the projector, shapes (B, features) and (B, k)."""
+        features = self.encode(batch)
+        return features, self.projector(features)
+
+    def encode(self, batch: Any) -> Tensor:
+        """Features before the projector, shape (B, features)."""
+        found: Tensor = self.encoder(batch)
+        return found
+
+    def plain(self, batch: Any) -> Any:
+        """Samples as they are held, without a view, as the encoder takes them."""
+        return batch
+
+
+class ImageNetwork(Network):
+    """A network of images, or of features in their place.
 
     Parameters
     ----------
@@ -38,14 +91,10 @@ class Network(nn.Module):
         ``custom``.
     channels : int
         Colour channels of the images.
-    dim : int
-        k, the projector's output width: the theory's dimension.
+    dim, hidden, layers
+        See ``Network``.
     width, stem_stride : int
         See the encoders; ``convnet`` and encoders of your own have no ``stem_stride``, those of libraries neither.
-    hidden : int, optional
-        Width of the projector's hidden layers; by default that of the encoder's features.
-    layers : {1, 2, 3}
-        Linear layers of the projector, with batch norm and ReLU between.
     size : tuple of int, optional
         Height and width of the images, of which other encoders than ours need to know; (1, 1) of features, which
         reach the encoder as they are, while pixels are centred, or normalised as a library does.
@@ -54,13 +103,8 @@ class Network(nn.Module):
 
     Attributes
     ----------
-    encoder, projector : nn.Module
     channels : int
     size : tuple of int or None
-    features : int
-        Width of the encoder's output.
-    dim : int
-        Width of the projector's output.
 
     Raises
     ------
@@ -80,32 +124,28 @@ class Network(nn.Module):
         size: tuple[int, int] | None = None,
         pretrained: bool = False,
     ) -> None:
-        super().__init__()
-        self.channels, self.size = channels, size
-        self.centres = name != "adapter" and size != (1, 1) and not of_library(name)
         require(stem_stride in (1, 2, 4), "stem_stride", stem_stride, "1, 2 or 4")
-        width, self.dim = require_integer("width", width, 1), require_integer("dim", dim, 1)
+        width, dim = require_integer("width", width, 1), require_integer("dim", dim, 1)
         if of_library(name):
-            self.encoder, self.features = library_encoder(name, channels, pretrained, size)
+            encoder, features = library_encoder(name, channels, pretrained, size)
         else:
             if not is_code(name):  # which is made once
                 shape = channels, width, stem_stride, size
                 _require_fitting("width", width, "encoder", lambda: _encoder(name, *shape)[0])
-            self.encoder, self.features = _encoder(name, channels, width, stem_stride, size)
-        widest = ("dim", dim) if hidden is None else max(("hidden", hidden), ("dim", dim), key=lambda given: given[1])
-        _require_fitting(*widest, "projector", lambda: projector(self.features, self.dim, hidden, layers))
-        self.projector = projector(self.features, self.dim, hidden, layers)
+            encoder, features = _encoder(name, channels, width, stem_stride, size)
+        super().__init__(encoder, features, dim, hidden, layers)
+        self.channels, self.size = channels, size
+        self.centres = name != "adapter" and size != (1, 1) and not of_library(name)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Features before and after the projector, shapes (B, features) and (B, k)."""
-        features = self.encode(images)
-        return features, self.projector(features)
-
-    def encode(self, images: Tensor) -> Tensor:
+    def encode(self, batch: Tensor) -> Tensor:
         """Features before the projector, shape (B, features)."""
         # Pixels arrive in [0, 1]; centring them keeps the first batch norm well conditioned in bf16.
-        found: Tensor = self.encoder((images - 0.5) * 2 if self.centres else images)
+        found: Tensor = self.encoder((batch - 0.5) * 2 if self.centres else batch)
         return found
+
+    def plain(self, batch: Tensor) -> Tensor:
+        """uint8 pixels as floats in [0, 1]; features as they are."""
+        return to_float(batch)
 
 
 def _require_fitting(name: str, value: int, part: str, make: Callable[[], nn.Module]) -> None:
@@ -138,9 +178,9 @@ def projector(features: int, dim: int, hidden: int | None = None, layers: int = 
 
 @torch.no_grad()
 def extract(
-    network: Network, images: Tensor | LazyImages, view: Callable[[Tensor], Tensor] | None = None, batch: int = 512
+    network: Network, samples: Tensor | Lazy, view: Callable[[Any], Any] | None = None, batch: int = 512
 ) -> tuple[Tensor, Tensor]:
-    """Features of uint8 images in evaluation mode, float32 on the CPU.
+    """Features of samples in evaluation mode, float32 on the CPU.
 
     The network's mode is restored; its weights and statistics are untouched.
 
@@ -148,12 +188,12 @@ def extract(
     ----------
     network : Network
         On any device.
-    images : Tensor or LazyImages
-        uint8, shape (N, C, H, W).
+    samples : Tensor or Lazy
+        Such as uint8 images, shape (N, C, H, W).
     view : callable, optional
-        From uint8 images to float ones in [0, 1]; by default no augmentation.
+        From samples as they are held to what the encoder takes; by default ``network.plain``.
     batch : int
-        Images at a time.
+        Samples at a time.
 
     Raises
     ------
@@ -164,8 +204,8 @@ def extract(
     network.eval()
     device = next(network.parameters()).device
     encoded, projected = [], []
-    for part in _parts(images, batch):
-        h, z = network((view or to_float)(part.to(device)))
+    for part in _parts(samples, batch):
+        h, z = network((view or network.plain)(part.to(device)))
         encoded.append(h.float().cpu())
         projected.append(z.float().cpu())
     network.train(was_training)
@@ -175,11 +215,11 @@ def extract(
     return h, z
 
 
-def _parts(images: Tensor | LazyImages, batch: int) -> Iterator[Tensor]:
-    if isinstance(images, Tensor):
-        yield from images.split(batch)
+def _parts(samples: Tensor | Lazy, batch: int) -> Iterator[Any]:
+    if isinstance(samples, Tensor):
+        yield from samples.split(batch)
     else:
-        yield from map(images.take, torch.arange(len(images)).split(batch))
+        yield from map(samples.take, torch.arange(len(samples)).split(batch))
 
 
 def _encoder(name: str, channels: int, width: int, stem_stride: int, size: tuple[int, int] | None) -> Encoder:

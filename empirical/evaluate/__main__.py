@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,24 +125,26 @@ def _evaluate_features(args: Namespace, counted: tuple[Any, ...]) -> None:
 
 
 def _evaluate_checkpoint(args: Namespace, counted: tuple[Any, ...]) -> None:
-    from empirical.data import load
-    from empirical.evaluate.scoring import describe, evaluate_network, fingerprint
+    from empirical.encoders import ImageNetwork
+    from empirical.evaluate.scoring import fingerprint
     from empirical.train.checkpoint import load_network
     from empirical.train.logs import StepBar
 
     settings, network = load_network(args.checkpoint, args.trust_encoder)
-    protocol = Protocol.named(args.protocol, args.data or settings.data, settings.tau, *counted)
+    kind, protocol = settings.kind, Protocol.named(args.protocol, args.data or settings.data, settings.tau, *counted)
     if args.data is None:
         images = settings.original_images()
     else:
         resized = args.data.startswith("folder:")
         size = settings.image_size if resized else None
-        images = load(args.data, None, None, size, args.skip_unreadable, args.drop_small_classes)
+        left_out = {name: getattr(args, name) for name in ("skip_unreadable", "drop_small_classes")}
+        given = replace(settings, data=args.data, train=None, test=None, image_size=size, **left_out)
+        images = kind.load(given)
     found = images.x_train.shape[1]
-    if found != network.channels:
+    if isinstance(network, ImageNetwork) and found != network.channels:
         raise ParameterError(f"--data {args.data}: images of {found} channels, the network takes {network.channels}")
     with StepBar("probe on views", STEPS["adnce"][0]) as bar:
-        scores = evaluate_network(network, images, protocol, settings.augmentation, bar)
+        scores = kind.evaluate(network, settings, images, protocol, settings.augmentation, bar)
     if args.json:
         document: dict[str, Any] = {"checkpoint": str(args.checkpoint), "fingerprint": fingerprint(network)}
         document["reading"] = images.reading.to_json()
@@ -149,7 +152,7 @@ def _evaluate_checkpoint(args: Namespace, counted: tuple[Any, ...]) -> None:
         return
     images.reading.announce()
     print(f"{args.checkpoint}: {settings.arm}, {settings.epochs} epochs, final weights; {images.name}")
-    print(describe(scores, protocol))
+    print(kind.describe(scores, protocol))
     print(f"  network unchanged by the evaluation: sha256 {fingerprint(network)[:16]}")
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from empirical.data import Images, take_source
+from empirical.data import DataSet, take_source
 from empirical.data.augment import Augmentation
 from empirical.encoders import Network, extract
 from empirical.evaluate.protocol import EPOCHS, STEPS
@@ -22,7 +22,7 @@ WEIGHT_DECAY = 1e-6
 
 def augmented_probe(
     network: Network,
-    images: Images,
+    images: DataSet,
     view: Augmentation,
     epochs: int = EPOCHS,
     batch: int = STEPS["adnce"][0],
@@ -38,7 +38,7 @@ def augmented_probe(
     Parameters
     ----------
     network : Network
-    images : Images
+    images : DataSet
         Unlabelled training images (−1) are left out.
     view : callable
         From uint8 images to float ones in [0, 1].
@@ -82,5 +82,5 @@ def augmented_probe(
 
 
 @torch.no_grad()
-def _accuracy(layer: nn.Module, features: Tensor, images: Images) -> float:
+def _accuracy(layer: nn.Module, features: Tensor, images: DataSet) -> float:
     return float(np.mean((layer(features).argmax(dim=1) == images.y_test).numpy()))

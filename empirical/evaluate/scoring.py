@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from empirical.data import Images, image_copies, take
+from empirical.data import DataSet, sample_copies, take
 from empirical.data.augment import Augmentation
 from empirical.data.labels import Labels
 from empirical.data.sources import CachedViews
@@ -85,7 +85,7 @@ def _predicted(name: str, features: Array, labels: Labels, labels_per_class: int
 
 def evaluate_network(
     network: Network,
-    images: Images,
+    images: DataSet,
     protocol: Protocol = DEFAULT,
     view: Augmentation | None = None,
     progress: Progress | None = None,
@@ -95,7 +95,7 @@ def evaluate_network(
     Parameters
     ----------
     network : Network
-    images : Images
+    images : DataSet
         Unlabelled training images (−1) are left out.
     protocol : Protocol
     view : callable, optional
@@ -122,7 +122,7 @@ def evaluate_network(
         require(view is not None, "protocol", protocol.probe, "a protocol without views, where none is given")
         assert view is not None
         on_views = augmented_probe(network, images, view, progress=progress)
-    y, copies = images.y_train[labelled].numpy(), image_copies(x_train)
+    y, copies = images.y_train[labelled].numpy(), sample_copies(x_train)
     scores: dict[str, float] = {}
     for index, space in enumerate(SPACES):
         scores |= {f"{space}_probe": on_views[space]} if space in on_views else {}
@@ -136,13 +136,13 @@ def evaluate_network(
     return scores
 
 
-def require_labelled(images: Images) -> None:
+def require_labelled(images: DataSet) -> None:
     """Raise ParameterError unless there are labels to evaluate with."""
     if not images.labelled:
         raise ParameterError(f"data {images.name}: no image has a label, which probe and kNN need")
 
 
-def _two_views(network: Network, images: Images, view: Augmentation) -> list[tuple[Tensor, Tensor]]:
+def _two_views(network: Network, images: DataSet, view: Augmentation) -> list[tuple[Tensor, Tensor]]:
     generator = torch.Generator(next(network.parameters()).device).manual_seed(0)
     chosen = take(images.x_test, torch.arange(min(2_000, len(images.y_test))))
     return [extract(network, chosen, lambda part: view(part, generator)) for _ in range(2)]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from empirical.arms import ARMS, Given, PairRemedy, pair_remedy
 from empirical.compare.presets import PRESETS
-from empirical.data import Images, take
+from empirical.data import DataSet, take
 from empirical.data.arrays import save_array
 from empirical.data.features import Features
 from empirical.data.labels import Labels
@@ -185,10 +185,10 @@ def trained(s: Settings) -> tuple[Network, dict[str, float]]:
     return network, {name: float(last[name]) for name in LAST_EPOCH if name in last}
 
 
-def _fresh(s: Settings, images: Images) -> Network:
+def _fresh(s: Settings, images: DataSet) -> Network:
     """The network as it begins."""
     channels, height, width = images.x_train.shape[1:]
-    return s.network(channels, (height, width)).eval()
+    return s.network(channels, height, width).eval()
 
 
 # --- images that are left out ----------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from empirical.data import Images
+from empirical.data import DataSet
 from empirical.encoders import Network, extract
 from empirical.evidence.adapters import MEMORY
 from empirical.train.loop import train
@@ -41,7 +41,7 @@ class Epochs(Observer):
     def __init__(self) -> None:
         self.kept: list[Epoch] = []
 
-    def begin(self, settings: Settings, network: Network, images: Images) -> None:
+    def begin(self, settings: Settings, network: Network, images: DataSet) -> None:
         """Look before the first step."""
         self.network, self.images = network, images
         self._look(0, {})

@@ -10,7 +10,7 @@ import numpy as np
 
 from empirical.arms import ARMS, pair_remedy
 from empirical.compare.presets import PRESETS
-from empirical.data import Images
+from empirical.data import DataSet
 from empirical.data.arrays import save_array
 from empirical.data.features import Features
 from empirical.data.sources import balanced_order
@@ -135,7 +135,7 @@ def execute(task: ScratchTask) -> None:
     save_outcomes(task.path, [task.seed], [Outcome(correct, numbers)])
 
 
-def _trained(task: ScratchTask) -> tuple[Images, Network]:
+def _trained(task: ScratchTask) -> tuple[DataSet, Network]:
     """The original images, and the network after the last epoch."""
     s = task.settings
     original = s.original_images()

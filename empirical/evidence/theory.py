@@ -116,6 +116,10 @@ class Untouched(nn.Module):
         """Shapes (B, d) and (B, d)."""
         return x.flatten(1), x.flatten(1)
 
+    def plain(self, x: Tensor) -> Tensor:
+        """Features as they are."""
+        return x
+
 
 def network_of(entry: Entry, s: Settings) -> Any:
     """The network of an entry, trained where it is to be."""
@@ -123,7 +127,7 @@ def network_of(entry: Entry, s: Settings) -> Any:
         return Untouched().eval()
     if entry.untrained:
         channels, *size = s.images().x_train.shape[1:]
-        return s.network(channels, (size[0], size[1])).eval()
+        return s.network(channels, *size).eval()
     return trained(s)[0]
 
 

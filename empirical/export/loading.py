@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from empirical.encoders import LibraryEncoder, Network, begin_with
+from empirical.encoders import ImageNetwork, LibraryEncoder, begin_with
 from empirical.encoders.weights import EXPORTED, OURS, digest
-from empirical.train.checkpoint import CHECKPOINT, load_network, require_trusted
+from empirical.train.checkpoint import CHECKPOINT, load_image_network, require_trusted
 from empirical.train.settings import Settings
 from theory.checks import ParameterError, require, require_integer, sound
 from theory.files import read_document
@@ -25,7 +25,7 @@ class ImageEncoder(nn.Module):
 
     Parameters
     ----------
-    network : Network
+    network : ImageNetwork
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class ImageEncoder(nn.Module):
         Height and width of the images that it was trained on; None where that is not known.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: ImageNetwork) -> None:
         super().__init__()
         self.encoder, self.centres = network.encoder, network.centres
         self.channels, self.features, self.size = network.channels, network.features, network.size
@@ -77,11 +77,11 @@ def load_encoder(path: str | Path, trusted: Collection[str] = ()) -> ImageEncode
     return ImageEncoder(load_any(Path(path), trusted)[1]).eval()
 
 
-def load_any(path: Path, trusted: Collection[str] = ()) -> tuple[Settings, Network]:
+def load_any(path: Path, trusted: Collection[str] = ()) -> tuple[Settings, ImageNetwork]:
     """Settings and network of a checkpoint or of an export, whose projector is one that was not trained."""
     if is_export(path):
         return load_export(path if path.is_dir() else path.parent, trusted)
-    return load_network(path / CHECKPOINT if path.is_dir() else path, trusted)
+    return load_image_network(path / CHECKPOINT if path.is_dir() else path, trusted)
 
 
 def is_export(path: Path) -> bool:
@@ -89,7 +89,7 @@ def is_export(path: Path) -> bool:
     return path.suffix.lower() == ".safetensors" or (path / CONFIG).exists()
 
 
-def load_export(folder: Path, trusted: Collection[str] = ()) -> tuple[Settings, Network]:
+def load_export(folder: Path, trusted: Collection[str] = ()) -> tuple[Settings, ImageNetwork]:
     """Settings and network of an export; ParameterError as in ``load_encoder``."""
     document = read_config(folder)
     with sound(str(folder / CONFIG)):
@@ -98,7 +98,8 @@ def load_export(folder: Path, trusted: Collection[str] = ()) -> tuple[Settings, 
         size = document["size"]
         shape = None if size is None else (require_integer("size", size[0], 1), require_integer("size", size[1], 1))
     require_trusted(folder / CONFIG, settings.encoder, trusted)
-    network = replace(settings, pretrained=False, weights=None).network(channels, shape)
+    network = replace(settings, pretrained=False, weights=None).network(channels, *(shape or ()))
+    assert isinstance(network, ImageNetwork)
     begin_with(network, folder / EXPORTED)
     found = digest(network.encoder.state_dict())
     require(found == document["weights"], f"{folder / EXPORTED}", f"SHA-256 {found}", f"that of {CONFIG}")

@@ -19,7 +19,7 @@ from empirical.evaluate.scoring import describe
 from empirical.export.card import Origin, card
 from empirical.export.formats import DEFAULT_FORMATS, FORMATS, ONNX, TORCHSCRIPT, missing_library
 from empirical.export.loading import CONFIG, ImageEncoder
-from empirical.train.checkpoint import CHECKPOINT, load_network
+from empirical.train.checkpoint import CHECKPOINT, load_image_network
 from empirical.train.logs import read_result
 from empirical.train.settings import Settings
 from theory.checks import ParameterError, require, require_known
@@ -64,7 +64,7 @@ def export(
         if message := missing_library(name):
             raise ParameterError(message)
     path = checkpoint / CHECKPOINT if checkpoint.is_dir() else checkpoint
-    settings, network = load_network(path, trusted)
+    settings, network = load_image_network(path, trusted)
     require(not settings.on_views, "checkpoint", path, "a network of images, not an adapter")
     encoder = ImageEncoder(network).eval()
     _require_free(out)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from empirical.choices import FEWEST_ROWS, SHARE
-from empirical.data import Images, image_copies, several_sources, subset, take
+from empirical.data import DataSet, sample_copies, several_sources, subset, take
 from empirical.data.copies import copied, first_copies, row_hashes
 from empirical.data.features import CHUNK_VALUES, Chunk, Features, Mapper
 from empirical.data.labels import UNLABELLED, named_labels, small_classes
@@ -513,7 +513,7 @@ def labelling_error(disagree: NDArray[np.bool_], seed: int = 0) -> Estimate:
 
 def measure_network(
     network: Any,
-    images: Images,
+    images: DataSet,
     source: str,
     view: Any,
     share: float = SHARE,
@@ -529,7 +529,7 @@ def measure_network(
     Parameters
     ----------
     network : Network
-    images : Images
+    images : DataSet
     source : str
     view : callable
         The augmentation of ``empirical.augment`` under which δ̂ is measured.
@@ -544,7 +544,7 @@ def measure_network(
     if not len(labelled):
         h, z = extract(network, images.x_train)
         spaces = {"encoder": Features(h.numpy()), "projector": Features(z.numpy())}
-        found = measure(spaces, None, source, classes, share, 0, mapper, tau, batch, image_copies(images.x_train))
+        found = measure(spaces, None, source, classes, share, 0, mapper, tau, batch, sample_copies(images.x_train))
         return replace(found, profile=replace(found.profile, reading=images.reading.to_json()))
     if len(labelled) < len(images.y_train):
         x_train = subset(images.x_train, labelled)
@@ -565,12 +565,12 @@ def measure_network(
     fitted = probe(fit, labels[rows])
     delta = labelling_error(fitted.predict(first) != fitted.predict(second))
     spaces = {"encoder": Features(h.numpy()), "projector": Features(z.numpy())}
-    copies = image_copies(images.x_train)
+    copies = sample_copies(images.x_train)
     found = measure(spaces, labels, source, None, share, 0, mapper, tau, batch, copies, images.class_names)
     return replace(found, profile=replace(found.profile, delta=delta, reading=images.reading.to_json()))
 
 
-def tracked_rows(images: Images) -> Labels:
+def tracked_rows(images: DataSet) -> Labels:
     """Indices of the training images that ``append_levels`` measures.
 
     Raises
@@ -586,7 +586,7 @@ def tracked_rows(images: Images) -> Labels:
     return rows
 
 
-def append_levels(path: Path, epoch: int, network: Any, images: Images) -> None:
+def append_levels(path: Path, epoch: int, network: Any, images: DataSet) -> None:
     """Append α̂, β̂, γ̂, ε̂ of a subset of the training images to a CSV file, in place of the epoch's earlier rows.
 
     Parameters
@@ -596,7 +596,7 @@ def append_levels(path: Path, epoch: int, network: Any, images: Images) -> None:
     epoch : int
     network : Network
         Left as it is.
-    images : Images
+    images : DataSet
         At most 2,000 labelled training images are measured, the same ones at every epoch.
     """
     from empirical.encoders import extract

@@ -14,7 +14,7 @@ from empirical.compare.presets import PRESETS, preset_for
 from empirical.options import add_given, chosen_given, require_taken
 from empirical.recipes import RECIPES, check_recipe_fits, recipe
 from empirical.train.options import add_arguments, given
-from empirical.train.settings import Running, Settings, settings_from_arguments
+from empirical.train.settings import Running, Settings, settings_from_arguments, usual
 from theory.checks import ParameterError, require
 from theory.command import Parser, output, run
 from theory.plan import Plan
@@ -60,7 +60,6 @@ def _command(args: Namespace) -> None:
 
     from empirical.data.reading import announced
     from empirical.evaluate.protocol import STEPS, Protocol
-    from empirical.evaluate.scoring import describe, evaluate_network
     from empirical.train.checkpoint import CHECKPOINT, read_checkpoint
     from empirical.train.logs import StepBar, speaks, write_result
     from empirical.train.loop import train
@@ -79,22 +78,23 @@ def _command(args: Namespace) -> None:
         return
     print(f"{'resumed and finished' if resumed else 'trained'} {settings.epochs} epochs: {args.out / CHECKPOINT}")
     images, device = settings.original_images(), next(network.parameters()).device
-    if not images.labelled:
-        print(f"not evaluated: no image of {images.name} has a label, which probe and kNN need")
+    kind = settings.kind
+    if reason := kind.unevaluated(settings, images):
+        print(f"not evaluated: {reason}")
         return
     with StepBar("probe on views", STEPS["adnce"][0]) as bar:
         view = settings.augmentation if protocol.on_views else None
-        scores = evaluate_network(network, images, protocol, view, bar)
+        scores = kind.evaluate(network, settings, images, protocol, view, bar)
     state, seconds = read_checkpoint(args.out / CHECKPOINT), time.perf_counter() - started
     trained = Settings.from_json(state["settings"])  # a finished run may be evaluated elsewhere
     write_result(args.out, "arm", trained, scores, protocol, seconds, device, state.get("continued", ()))
-    print(describe(scores, protocol))
+    print(kind.describe(scores, protocol))
 
 
 def _settings(args: Namespace) -> Settings:
     """Settings from a recipe, the options, the arm and its plan."""
     cached = preset_for(args.data) == "adapter"
-    base = PRESETS["adapter"].base if cached else Settings()
+    base = PRESETS["adapter"].base if cached else usual(args.modality)
     if args.recipe is not None:
         base = replace(base, **recipe(args.recipe))
     settings = replace(settings_from_arguments(args, base), arm=args.arm, seed=args.seed)

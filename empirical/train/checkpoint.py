@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from empirical.choices import is_code
-from empirical.encoders import Network
+from empirical.encoders import ImageNetwork, Network
 from empirical.encoders.weights import load_torch
 from empirical.train.continuing import require_same_run
 from empirical.train.settings import Settings
@@ -120,11 +120,12 @@ def load_network(path: Path, trusted: Collection[str] = ()) -> tuple[Settings, N
     state = read_checkpoint(path)
     try:
         settings = Settings.from_json(state["settings"])
+        require_trusted(path, settings.modality, trusted, "modality")
         require_trusted(path, settings.encoder, trusted)
         # Checkpoints of earlier versions do not tell the images' shape.
-        channels, *size = state.get("shape") or (_channels_of(state["network"]),)
+        shape = state.get("shape") or (_channels_of(state["network"]),)
         begun = replace(settings, pretrained=False, weights=None)  # whose weights are all in the checkpoint
-        network = begun.network(channels, tuple(size) or None)
+        network = begun.network(*shape)
         network.load_state_dict(state["network"])
     except ParameterError:
         raise
@@ -135,11 +136,19 @@ def load_network(path: Path, trusted: Collection[str] = ()) -> tuple[Settings, N
     return settings, network.eval()
 
 
-def require_trusted(path: Path, encoder: str, trusted: Collection[str]) -> None:
-    """Refuse an encoder of a checkpoint that is code, unless the user has named it too: see ``load_network``."""
-    if is_code(encoder) and encoder not in trusted:
-        named = encoder if encoder.isprintable() else repr(encoder)
-        code = f"{path} has {named} as its encoder, which would be imported and called"
+def load_image_network(path: Path, trusted: Collection[str] = ()) -> tuple[Settings, ImageNetwork]:
+    """As ``load_network``; ParameterError too if the network is none of images."""
+    settings, network = load_network(path, trusted)
+    if not isinstance(network, ImageNetwork):
+        raise ParameterError("checkpoint", path, f"a network of images, not of {settings.modality}")
+    return settings, network
+
+
+def require_trusted(path: Path, code: str, trusted: Collection[str], what: str = "encoder") -> None:
+    """Refuse an encoder or modality of a checkpoint that is code, unless the user has named it too."""
+    if is_code(code) and code not in trusted:
+        named = code if code.isprintable() else repr(code)
+        code = f"{path} has {named} as its {what}, which would be imported and called"
         raise ParameterError(f"{code}: --trust-encoder {named} allows that")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from empirical.data import Images, moved
+from empirical.data import DataSet, moved
 from empirical.data.labels import UNLABELLED
 from empirical.selection import fast
 from empirical.train.settings import Settings
@@ -39,7 +39,7 @@ class PairLabels:
         self.complete = queue == 0 and bool((labels != UNLABELLED).all())
 
     @classmethod
-    def of_run(cls, settings: Settings, images: Images, device: torch.device) -> PairLabels:
+    def of_run(cls, settings: Settings, images: DataSet, device: torch.device) -> PairLabels:
         """The labels of a run's pairs."""
         return cls(images.y_train, settings.queue if settings.framework == "moco" else 0, device)
 

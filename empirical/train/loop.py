@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from empirical.arms import PairRemedy
-from empirical.data import Images, batches, take
+from empirical.data import DataSet, batches, take
 from empirical.data.augment import two_views
 from empirical.data.digests import digests
 from empirical.data.reading import READING
@@ -126,7 +126,7 @@ def _train(
     running: Running,
     fabric: Fabric,
     observers: Sequence[Observer],
-    images: Images,
+    images: DataSet,
     kept: Tensor,
     network: Network,
 ) -> Network:
@@ -148,7 +148,7 @@ def _train(
         write_json(out / READING, images.reading.to_json())
 
     objective, views = settings.objective, torch.Generator(device)
-    scheduled = settings.schedule_of_views(*images.x_train.shape[2:])
+    scheduled = settings.views(tuple(images.x_train.shape[1:]))
     x_train = placed(images.x_train, device)
     steps = per_epoch * settings.epochs
     warmup = round(settings.warmup * steps)

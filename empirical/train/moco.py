@@ -13,7 +13,7 @@ from torch.nn import functional
 from empirical.arms import PairRemedy
 from empirical.encoders import Network, memory_format
 from empirical.losses import Objective, queue_pairs, unit_rows
-from empirical.train.simclr import Pairs, gather
+from empirical.train.simclr import Pairs, gather, ordered
 
 
 class MoCo:
@@ -64,12 +64,14 @@ class MoCo:
         ]
         self._enqueue: list[Tensor] = []
 
-    def pairs(self, first: Tensor, second: Tensor) -> Pairs:
-        """Cosines of a batch of this device's views, shape (B, C, H, W) each."""
-        first, second = (x.contiguous(memory_format=self.order) for x in (first, second))
+    def pairs(self, first: Any, second: Any) -> Pairs:
+        """Cosines of a batch of this device's views, such as images of shape (B, C, H, W) each."""
+        first, second = ordered(first, self.order), ordered(second, self.order)
         with torch.no_grad(), self.fabric.autocast():
             self._follow()
-            h_key, z_key = self.keys(second.to(next(self.keys.parameters()).dtype))
+            dtype = next(self.keys.parameters()).dtype
+            floats = isinstance(second, Tensor) and second.is_floating_point()
+            h_key, z_key = self.keys(second.to(dtype) if floats else second)
             h_key, z_key = (gather(self.fabric, x.to(self.queues[0].dtype), views=1) for x in (h_key, z_key))
         h, z = self.model(first)
         z = gather(self.fabric, z, views=1)

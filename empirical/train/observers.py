@@ -20,9 +20,9 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from empirical.arms import PairRemedy
-from empirical.data import Images, moved, subset
+from empirical.data import DataSet, moved, subset
 from empirical.data.labels import UNLABELLED
-from empirical.data.sources import Pictures
+from empirical.data.sources import AnySamples
 from empirical.encoders import Network, extract
 from empirical.evaluate.probes import OnlineProbe
 from empirical.losses import Objective, diagnostics
@@ -86,7 +86,7 @@ class Observer:
         """Under which a checkpoint holds the state."""
         return type(self).__name__
 
-    def begin(self, settings: Settings, network: Network, images: Images) -> None:
+    def begin(self, settings: Settings, network: Network, images: DataSet) -> None:
         """See what is trained and refuse what does not fit, before the run begins or goes on: nothing is written."""
 
     def step(self, batch: Batch) -> None:
@@ -391,7 +391,7 @@ class Events(Observer):
 class Levels(Observer):
     """α̂, β̂, γ̂, ε̂ every few epochs, and after the last one, in profiles.csv."""
 
-    def __init__(self, out: Path, every: int, epochs: int, network: Network, images: Images) -> None:
+    def __init__(self, out: Path, every: int, epochs: int, network: Network, images: DataSet) -> None:
         self.path, self.every, self.epochs = out / "profiles.csv", every, epochs
         self.network, self.images = network, images
 
@@ -429,7 +429,7 @@ class Snapshots(Observer):
         self.kept: dict[int, Tensor] = {}
         self.epoch = 0  # that is trained, from 1
 
-    def begin(self, settings: Settings, network: Network, images: Images) -> None:
+    def begin(self, settings: Settings, network: Network, images: DataSet) -> None:
         """Look the images up."""
         count, last = len(images.y_train), settings.epochs
         inside = self.rows.ndim == 1 and len(self.rows) > 0 and 0 <= self.rows.min() <= self.rows.max() < count
@@ -437,7 +437,7 @@ class Snapshots(Observer):
         fits = len(self.epochs) > 0 and self.epochs[0] >= 1 and self.epochs[-1] <= last
         require(fits, "epochs", self.epochs, f"one or more epochs in [1, {last}]")
         self.network, self.labels = network, images.y_train.numpy()[self.rows]
-        self.x: Pictures = subset(images.x_train, self.rows)
+        self.x: AnySamples = subset(images.x_train, self.rows)
 
     def step(self, batch: Batch) -> None:
         """Follow the epoch."""
@@ -476,7 +476,7 @@ class Snapshots(Observer):
         write_bytes(self.path, buffer.getvalue())
 
 
-def require_trackable(running: Running, images: Images) -> None:
+def require_trackable(running: Running, images: DataSet) -> None:
     """Require images on which levels can be measured, if they are to be."""
     try:
         if running.track:
@@ -491,7 +491,7 @@ def make_observers(
     out: Path,
     fabric: Fabric,
     network: Network,
-    images: Images,
+    images: DataSet,
     own: Sequence[Observer] = (),
 ) -> list[Observer]:
     """A run's observers, ``own`` among them, in the order of their columns; ParameterError if two have one name."""
@@ -516,13 +516,13 @@ def make_observers(
     return found
 
 
-def _classes(settings: Settings, images: Images, device: torch.device) -> list[Observer]:
+def _classes(settings: Settings, images: DataSet, device: torch.device) -> list[Observer]:
     if settings.remedy is None or not (images.y_train != UNLABELLED).any():
         return []
     return [Classes(PairLabels.of_run(settings, images, device))]
 
 
-def _make_probe(running: Running, settings: Settings, network: Network, images: Images) -> OnlineProbe | None:
+def _make_probe(running: Running, settings: Settings, network: Network, images: DataSet) -> OnlineProbe | None:
     if not running.online_probe:
         return None
     require(images.labelled, "online_probe", True, f"labels of some training images, which {images.name} lacks")

@@ -17,9 +17,10 @@ from lightning_fabric.accelerators.mps import MPSAccelerator
 from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor, nn
 
-from empirical.data import Images
-from empirical.data.augment import to_float
+from empirical.data import DataSet, take
+from empirical.data.sources import CachedViews, ImageFiles
 from empirical.encoders import Network, memory_format, weights_of
+from empirical.modalities import NAMES
 from empirical.train.batchnorm import synchronised
 from empirical.train.logs import say
 from empirical.train.moco import MoCo
@@ -96,17 +97,15 @@ def launched(fabric: Fabric, settings: Settings) -> Fabric:
     return fabric
 
 
-def require_fit(settings: Settings, images: Images) -> Network:
-    """The settings' network; ParameterError if it does not take images of this shape, or the views of them."""
-    shape = tuple(images.x_train.shape[1:])
-    channels, height, width = shape
-    network = settings.network(channels, (height, width))
+def require_fit(settings: Settings, data: DataSet) -> Network:
+    """The settings' network; ParameterError if it does not take samples of this shape, or the views of them."""
+    shape = tuple(data.x_train.shape[1:])
+    network = settings.network(*shape)
     if settings.devices > 1:
         require_plain(settings, network)
-    dtype = torch.float32 if settings.on_views else torch.uint8
-    black, generator = torch.zeros(2, *shape, dtype=dtype), torch.Generator()
+    two, generator = _two_samples(data), torch.Generator()
     network.eval()
-    for x in (to_float(black), *(view(black, generator) for _, view in settings.schedule_of_views(height, width))):
+    for x in (network.plain(two), *(view(two, generator) for _, view in settings.views(shape))):
         try:
             with torch.no_grad():
                 network(x)
@@ -114,10 +113,21 @@ def require_fit(settings: Settings, images: Images) -> Network:
             raise
         except Exception as error:  # an encoder of one's own can raise anything
             reason = " ".join(str(error).split())
-            found = tuple(x.shape[1:])
-            raise ParameterError("encoder", settings.encoder, f"images of shape {found}: {reason}") from error
+            found = tuple(x.shape[1:]) if isinstance(x, Tensor) else shape
+            what = settings.modality if settings.modality in NAMES else "samples"
+            raise ParameterError("encoder", settings.encoder, f"{what} of shape {found}: {reason}") from error
     network.train()
     return network
+
+
+def _two_samples(data: DataSet) -> Any:
+    """Two training samples; of images black ones, which need not be read."""
+    x = data.x_train
+    if isinstance(x, CachedViews):
+        return torch.zeros(2, *x.shape[1:])
+    if isinstance(x, ImageFiles) or (isinstance(x, Tensor) and x.dtype == torch.uint8):
+        return torch.zeros(2, *x.shape[1:], dtype=torch.uint8)
+    return take(x, torch.arange(2))
 
 
 def require_plain(settings: Settings, network: Network) -> None:
@@ -235,7 +245,7 @@ def device_share(order: Sequence[Tensor], fabric: Fabric) -> list[Tensor]:
     return [part.tensor_split(fabric.world_size)[fabric.global_rank] for part in order]
 
 
-def kept_images(settings: Settings, images: Images) -> Tensor:
+def kept_images(settings: Settings, images: DataSet) -> Tensor:
     """Which training images are not left out, bool of shape (N,); ParameterError if they do not fit the settings."""
     count = len(images.y_train)
     kept = torch.ones(count, dtype=torch.bool)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from empirical.arms import PairRemedy
-from empirical.data import Images, moved
+from empirical.data import DataSet, moved
 from empirical.data.labels import UNLABELLED
 from empirical.selection import NO_FLAGS, Flags, flag, in_half_open, percentile_band
 from empirical.train.labels import PairLabels
@@ -193,7 +193,7 @@ class KnownSelector:
         self.labels.load(state)
 
 
-def make_selector(settings: Settings, images: Images, device: torch.device) -> Selector:
+def make_selector(settings: Settings, images: DataSet, device: torch.device) -> Selector:
     """The settings' selector; ParameterError if it needs labels and there are none."""
     remedy = settings.remedy
     if remedy is not None and remedy.select in ("label", "known"):

@@ -23,15 +23,16 @@ from empirical.choices import (
     is_code,
     of_library,
 )
+from empirical.modalities.registry import IMAGES, NAMES, modality
 from empirical.train.options import check_options, given, option
 from theory.checks import ParameterError, Range, require, require_integer, require_known
 from theory.files import add_input
 
 if TYPE_CHECKING:  # torch; a command's help and its errors do without
-    from empirical.data import Images
-    from empirical.data.augment import Augmentation
+    from empirical.data import DataSet
     from empirical.encoders import Network
     from empirical.losses import Objective
+    from empirical.modalities.contract import Modality, View
 
 FRAMEWORKS = ("simclr", "moco")
 OPTIMIZERS = ("sgd", "adam", "adamw")
@@ -43,6 +44,7 @@ LATER = (
     "drop_small_classes",
     "pretrained",
     "weights",
+    "modality",
 )  # not in documents where they are the default
 WHOLE = Range(0, whole=True)
 OPEN_SHARE = Range(0, 1, above=True, below=True)
@@ -80,6 +82,7 @@ class Settings:
     )
     imbalance: float = option(1.0, float, "data", "largest over smallest class of a long-tailed training set", Range(1))
     omega: float = option(0.0, float, "data", "share of mixed training images", FRACTION)
+    modality: str = option(IMAGES, str, "data", f"what samples are: {', '.join(NAMES)} or MODULE:CLASS")
     arm: str = "baseline"
     seed: int = 0
     framework: str = option("simclr", str, "loss and remedy", "what negatives are", names=FRAMEWORKS)
@@ -221,27 +224,18 @@ class Settings:
         return None if self.loss in SPECTRAL else self.tau
 
     @property
-    def augmentation(self) -> Augmentation:
-        """The random views that suit the data, at the images' own resolution."""
-        return self._views(None)
+    def kind(self) -> Modality:
+        """What the samples are."""
+        return modality(self.modality)
 
-    def schedule_of_views(self, height: int, width: int) -> list[tuple[float, Augmentation]]:
-        """The views while training on images of this size, each with the share of the steps until which it holds."""
-        scheduled = phases(self.resolutions)
-        if all(share == 1 for share, _ in scheduled):
-            return [(1.0, self.augmentation)]
-        condition = f"1 where images are not square (found {height}×{width})"
-        require(height == width, "resolutions", self.resolutions, condition)
-        return [(until, self._views(max(1, round(share * height)))) for share, until in scheduled]
+    @property
+    def augmentation(self) -> View:
+        """The random views that suit the data, images at their own resolution."""
+        return self.kind.view(self)
 
-    def _views(self, side: int | None) -> Augmentation:
-        from empirical.data.augment import Cached, Photos, digits
-
-        if self.data == "digits":
-            return digits
-        if self.on_views:
-            return Cached()
-        return Photos(self.smallest_crop, self.jitter, self.grey, self.blur, side)
+    def views(self, shape: tuple[int, ...]) -> list[tuple[float, View]]:
+        """The views while training on samples of this shape, each with the share of the steps until which it holds."""
+        return self.kind.views(self, shape)
 
     @property
     def peak_rate(self) -> float:
@@ -250,7 +244,7 @@ class Settings:
 
     def to_json(self) -> dict[str, Any]:
         """The settings as plain data; those that earlier versions did not have only where they are not the default."""
-        later = {name for name in LATER if not getattr(self, name)}
+        later = {f.name for f in fields(self) if f.name in LATER and getattr(self, f.name) == f.default}
         document = {name: value for name, value in asdict(self).items() if name not in later}
         return {**document, "drop": list(self.drop)}
 
@@ -261,27 +255,29 @@ class Settings:
         remedy = None if remedy is None else PairRemedy(**remedy)
         return cls(**{**document, "drop": tuple(document["drop"]), "remedy": remedy})
 
-    def original_images(self) -> Images:
+    def original_images(self) -> DataSet:
         """The data set without imbalance or mixing, as probes see it."""
         from empirical.data import unmixed
 
         return unmixed(self._loaded())
 
-    def images(self) -> Images:
+    def images(self) -> DataSet:
         """The data set as the run trains on it, but with no image left out."""
         from empirical.data import imbalanced, mix
 
         return mix(imbalanced(self._loaded(), self.imbalance), self.omega)
 
-    def _loaded(self) -> Images:
-        from empirical.data import load
-
+    def _loaded(self) -> DataSet:
         add_input(f"the data {self.data}", Path(self.data.partition(":")[2]))  # those of a checkpoint are no option
-        options = self.skip_unreadable, self.drop_small_classes
-        return load(self.data, self.train, self.test, self.image_size, *options)
+        return self.kind.load(self)
 
-    def network(self, channels: int, size: tuple[int, int] | None = None) -> Network:
-        """The network that a run begins with, for images of this height and width; of one seed it is the same.
+    def network(self, *shape: int) -> Network:
+        """The network that a run begins with, for samples of this shape; of one seed it is the same.
+
+        Parameters
+        ----------
+        *shape : int
+            Of a sample, such as C, H and W of an image; or C alone, where H and W are not known.
 
         Raises
         ------
@@ -290,16 +286,9 @@ class Settings:
         """
         import torch
 
-        from empirical.encoders import Network, begin_with
-
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            shape = (self.dim, self.width, self.stem_stride, self.hidden, self.layers)
-            network = Network(self.encoder, channels, *shape, size=size, pretrained=self.pretrained)
-        if self.weights is not None:
-            add_input(f"the weights {self.weights}", Path(self.weights))
-            begin_with(network, Path(self.weights))
-        return network
+            return self.kind.network(self, shape)
 
     def beginning(self, shape: Sequence[int], network: Network | None = None) -> dict[str, str]:
         """Digest of the encoder that runs begin with, if it was trained before, by what errors call it.
@@ -307,7 +296,7 @@ class Settings:
         Parameters
         ----------
         shape : sequence of int
-            C, H and W of the images.
+            Of a sample, such as C, H and W of an image.
         network : Network, optional
             That of ``network``, if it has been made.
         """
@@ -315,8 +304,7 @@ class Settings:
 
         if not self.pretrained and self.weights is None:
             return {}
-        channels, height, width = shape
-        made = network or self.network(channels, (height, width))
+        made = network or self.network(*shape)
         return {"weights to begin with": digest(made.encoder.state_dict())}
 
 
@@ -371,6 +359,11 @@ def learning_rate(step: int, steps: int, warmup: int, peak: float, schedule: str
     if schedule == "constant":
         return peak
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def usual(named: str | None) -> Settings:
+    """The settings that suit a modality where none are given; those of images where none is named."""
+    return Settings() if named is None else Settings(modality=named, **modality(named).usual)
 
 
 def settings_from_arguments(args: Any, base: Settings | None = None) -> Settings:

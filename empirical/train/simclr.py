@@ -12,6 +12,7 @@ from torch import Tensor
 from empirical.arms import PairRemedy
 from empirical.encoders import memory_format
 from empirical.losses import Objective, opposite_pairs, two_view_pairs, unit_rows
+from empirical.modalities.contract import joined
 
 warnings.filterwarnings("ignore", "torch.distributed.nn.functional.all_gather is deprecated")  # Fabric's to mend
 
@@ -59,9 +60,9 @@ class SimCLR:
         self.order = memory_format(model, fabric.device)
         self.space = remedy.space if remedy is not None and remedy.ranks else None
 
-    def pairs(self, first: Tensor, second: Tensor) -> Pairs:
-        """Cosines of a batch of this device's views, shape (B, C, H, W) each."""
-        h, z = self.model(torch.cat([first, second]).contiguous(memory_format=self.order))
+    def pairs(self, first: Any, second: Any) -> Pairs:
+        """Cosines of a batch of this device's views, such as images of shape (B, C, H, W) each."""
+        h, z = self.model(ordered(joined(first, second), self.order))
         features = h[: len(first)].detach()
         z = gather(self.fabric, z, views=2)
         compare = opposite_pairs if self.objective.opposite else two_view_pairs
@@ -84,6 +85,11 @@ class SimCLR:
 
     def load(self, state: dict[str, Any]) -> None:
         """Inverse of ``state``."""
+
+
+def ordered(batch: Any, order: torch.memory_format) -> Any:
+    """A tensor in an order of memory; other batches as they are."""
+    return batch.contiguous(memory_format=order) if isinstance(batch, Tensor) else batch
 
 
 def gather(fabric: Fabric, features: Tensor, views: int) -> Tensor:

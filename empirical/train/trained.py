@@ -1,4 +1,4 @@
-"""The training images of a checkpoint as its network sees them."""
+"""The training samples of a checkpoint as its network sees them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from empirical.data import Images, image_copies
+from empirical.data import DataSet, sample_copies
 from empirical.data.features import Features
 from empirical.data.samples import Samples
 from empirical.data.sources import CachedViews, ImageFiles
@@ -27,7 +28,7 @@ class Trained(NamedTuple):
     samples : Samples
         Of the training images, without pictures or digest.
     images : Tensor, ImageFiles or None
-        The images; None where the network was trained on features, of which there is no picture.
+        The images; None where it was trained on something of which there is no picture.
     """
 
     samples: Samples
@@ -37,7 +38,7 @@ class Trained(NamedTuple):
 def trained_samples(
     path: Path, trusted: Sequence[str] = (), space: str = "encoder", classes: int | None = None
 ) -> Trained:
-    """What a checkpoint's network makes of the images it was trained on.
+    """What a checkpoint's network makes of the samples it was trained on.
 
     Parameters
     ----------
@@ -60,8 +61,9 @@ def trained_samples(
     require_unlabelled(data, classes)
     h, z = extract(network, data.x_train)
     features = Features((h if space == "encoder" else z).numpy())
-    images = None if isinstance(data.x_train, CachedViews) else data.x_train
-    copies = None if images is None else image_copies(images)
+    x = data.x_train
+    images = x if isinstance(x, ImageFiles) or (isinstance(x, Tensor) and x.dtype == torch.uint8) else None
+    copies = None if isinstance(x, CachedViews) else sample_copies(x)
     samples = Samples(
         features=features,
         labels=data.y_train.numpy() if data.labelled else None,
@@ -82,7 +84,7 @@ def source_of(settings: Settings) -> str:
     return f"{settings.data}, {settings.arm} seed {settings.seed}, {settings.epochs} epochs"
 
 
-def require_unlabelled(data: Images, classes: int | None) -> None:
+def require_unlabelled(data: DataSet, classes: int | None) -> None:
     """Refuse a number of clusters for images that have labels."""
     if classes is not None and data.labelled:
         raise ParameterError(f"--classes {classes}: the checkpoint's images have labels, which are the classes")

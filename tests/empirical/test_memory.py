@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from empirical.data.pixels import MOST_PIXELS, USUAL, extremes, is_readable, read_pixels, size_of
-from empirical.encoders import Network, weights_of
+from empirical.encoders import ImageNetwork, weights_of
 from empirical.train.__main__ import main as train
 from empirical.train.checkpoint import read_checkpoint
 from theory import memory
@@ -58,12 +58,12 @@ def test_an_absurd_size_of_a_network_is_one_line(tmp_path, capsys, encoder, absu
 )
 def test_the_larger_size_is_named(parameters, named):
     with pytest.raises(ParameterError, match=rf"^{named} = \d+ violates memory: .* for the weights of the projector, "):
-        Network("convnet", 3, **parameters)
+        ImageNetwork("convnet", 3, **parameters)
 
 
 def test_the_size_is_that_of_the_weights_and_finding_it_draws_nothing(monkeypatch):
     torch.manual_seed(0)
-    first = Network("convnet", 3, 16, width=8)
+    first = ImageNetwork("convnet", 3, 16, width=8)
     exact = sum(x.nbytes for x in first.encoder.state_dict().values())
     assert weights_of(first.encoder) == exact
     torch.manual_seed(0)
@@ -71,9 +71,9 @@ def test_the_size_is_that_of_the_weights_and_finding_it_draws_nothing(monkeypatc
     assert torch.equal(first.encoder[0].weight, reference.weight)
     monkeypatch.setattr(memory, "available", lambda: exact - 1)
     with pytest.raises(ParameterError, match=r"^width = 8 violates memory: .* for the weights of the encoder, "):
-        Network("convnet", 3, 1, width=8)
+        ImageNetwork("convnet", 3, 1, width=8)
     monkeypatch.setattr(memory, "available", lambda: exact)
-    Network("convnet", 3, 1, width=8, hidden=1)
+    ImageNetwork("convnet", 3, 1, width=8, hidden=1)
 
 
 def test_an_absurd_queue_is_one_line(tmp_path, capsys):
@@ -84,7 +84,7 @@ def test_an_absurd_queue_is_one_line(tmp_path, capsys):
 
 
 def test_gradients_and_moments_count_too(tmp_path, capsys, monkeypatch):
-    network = Network("convnet", 1, 8, width=8)
+    network = ImageNetwork("convnet", 1, 8, width=8)
     monkeypatch.setattr(memory, "available", lambda: 2 * weights_of(network))
     options = ["--encoder", "convnet", "--width", "8", "--dim", "8", "--optimizer", "adam"]
     assert train(["--data", "digits", *options, "--accelerator", "cpu", "--out", str(tmp_path / "out")]) == 2

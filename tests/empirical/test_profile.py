@@ -384,7 +384,7 @@ def test_a_profile_says_why_there_is_no_prediction():
 
 def test_levels_along_a_run_are_those_of_a_profile(tmp_path):
     images = TINY.images()
-    network = TINY.network(*images.x_train.shape[1:2], tuple(images.x_train.shape[2:])).eval()
+    network = TINY.network(*images.x_train.shape[1:]).eval()
     append_levels(tmp_path / "levels.csv", 3, network, images)
     rows = tracked_rows(images)
     both = extract(network, take(images.x_train, torch.from_numpy(rows)))

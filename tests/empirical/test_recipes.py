@@ -42,12 +42,12 @@ def test_every_recipe_gives_valid_settings(name):
 def test_the_network_of_every_recipe_fits_its_images(name):
     import torch
 
-    from empirical.encoders import Network
+    from empirical.encoders import ImageNetwork
 
     chosen = recipe(name)
     shape = {key: chosen[key] for key in ("dim", "width", "stem_stride", "hidden", "layers")}
     with torch.device("meta"):
-        network = Network(chosen["encoder"], 3, **shape)
+        network = ImageNetwork(chosen["encoder"], 3, **shape)
         h, z = network(torch.empty(2, 3, RECIPES[name].side, RECIPES[name].side))
     assert h.shape == (2, 2048 if chosen["encoder"] == "resnet50" else 512)
     assert z.shape == (2, chosen["dim"])
@@ -101,12 +101,12 @@ def test_the_command_needs_no_torch():
 def test_the_pages_own_encoder_works(tmp_path, monkeypatch):
     import torch
 
-    from empirical.encoders import Network
+    from empirical.encoders import ImageNetwork
 
     code = PAGE.read_text().split("```python\n")[1].split("```")[0]
     (tmp_path / "mine_from_the_page.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
-    network = Network("mine_from_the_page:encoder", 1, 5).eval()
+    network = ImageNetwork("mine_from_the_page:encoder", 1, 5).eval()
     assert network(torch.rand(2, 1, 64, 64))[0].shape == (2, network.features) == (2, 576)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from empirical.data import features as features_module
-from empirical.data import image_copies, load
+from empirical.data import load, sample_copies
 from empirical.data.copies import first_copies, row_hashes
 from empirical.data.features import Features
 from empirical.evaluate.probes import choose_c, probe
@@ -152,5 +152,5 @@ def test_copies_among_images_and_test_images_that_are_training_images_are_counte
     images = load(write_npz(tmp_path / "a.npz", x_train=x, x_test=test))
     assert "2 exact copies of other samples, 1 of them with another label" in images.reading.line
     assert "2 test images that are training images" in images.reading.line
-    assert (image_copies(images.x_train) == [*range(4), 0, 0, *range(6, 20)]).all()
+    assert (sample_copies(images.x_train) == [*range(4), 0, 0, *range(6, 20)]).all()
     assert isinstance(images.x_train, torch.Tensor)

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from empirical.data import Images, load, mix
+from empirical.data import DataSet, load, mix
 from empirical.data.digests import digests
 from empirical.data.reading import Reading
 from empirical.data.sources import CachedViews, ImageFiles
@@ -23,7 +23,7 @@ def images(seed=0, n=12):
     x = torch.from_numpy(rng.integers(0, 256, (n, 1, 4, 4), dtype=np.uint8))
     y = torch.from_numpy(np.arange(n) % 3)
     mixed = torch.zeros(n, dtype=torch.bool)
-    return Images("x", x, y, x[:6].clone(), y[:6].clone(), ("a", "b", "c"), mixed, Reading("x", n + 6))
+    return DataSet("x", x, y, x[:6].clone(), y[:6].clone(), ("a", "b", "c"), mixed, Reading("x", n + 6))
 
 
 def changed(before, after):

@@ -16,7 +16,7 @@ from empirical import pretrained
 from empirical.data.samples import Columns, read_samples
 from empirical.embed import Embedding, embed_images, embedding, frozen
 from empirical.embed.__main__ import main
-from empirical.encoders import Network
+from empirical.encoders import ImageNetwork
 from empirical.export import export, load_encoder
 from empirical.train.settings import Settings
 from tests.empirical.export.test_export import checkpoint
@@ -83,7 +83,7 @@ def test_checkpoint_and_export_give_the_same_table(photos, tmp_path):
 
 def test_photographs_are_read_at_the_size_of_a_librarys_network(photos, tmp_path):
     torch.manual_seed(1)
-    net = Network("torchvision:shufflenet_v2_x0_5", 3, 1)
+    net = ImageNetwork("torchvision:shufflenet_v2_x0_5", 3, 1)
     torch.save(net.encoder.net.state_dict(), tmp_path / "w.pt")
     e = Embedding(
         Settings(data=f"folder:{photos}"), encoder="torchvision:shufflenet_v2_x0_5", weights=tmp_path / "w.pt"

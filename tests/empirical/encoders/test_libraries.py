@@ -10,7 +10,7 @@ from torchvision import models
 
 from empirical import pretrained
 from empirical.choices import is_code, of_library
-from empirical.encoders import Network, begin_with, library_encoder
+from empirical.encoders import ImageNetwork, begin_with, library_encoder
 from empirical.encoders.libraries import LibraryEncoder
 from theory.checks import ParameterError
 
@@ -42,7 +42,7 @@ def test_what_is_code_and_what_a_library():
 
 def test_torchvision_is_normalised_as_its_weights_say_and_has_no_head():
     torch.manual_seed(0)
-    network = Network(TORCHVISION, 3, 4, size=(40, 40)).eval()
+    network = ImageNetwork(TORCHVISION, 3, 4, size=(40, 40)).eval()
     theirs = models.resnet18()
     weights = network.encoder.net.state_dict()
     theirs.load_state_dict(weights, strict=False)
@@ -206,7 +206,7 @@ def test_without_timm_the_extra_is_named(monkeypatch):
 def test_timm_takes_the_weights_of_another_implementation_and_gives_its_features():
     """EfficientNet-Lite0 as ``empirical.pretrained`` computes it, and timm's with the same file: two programs."""
     pytest.importorskip("timm")
-    network = Network("timm:tf_efficientnet_lite0", 3, 4, size=(64, 64)).eval()
+    network = ImageNetwork("timm:tf_efficientnet_lite0", 3, 4, size=(64, 64)).eval()
     expected = r"in their order; left out 2 tensors that the encoder has not \(_fc.weight, _fc.bias\)$"
     with pytest.warns(UserWarning, match=f"its names are others, so the tensors are taken {expected}"):
         begin_with(network, pretrained.weights_path())

@@ -10,7 +10,7 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 from empirical.choices import ENCODERS
-from empirical.encoders import Network, extract, memory_format
+from empirical.encoders import ImageNetwork, extract, memory_format
 from theory.checks import ParameterError
 
 
@@ -27,7 +27,7 @@ from theory.checks import ParameterError
 )
 @pytest.mark.parametrize("stride", [1, 2, 4])
 def test_output_widths(name, width, features, stride):
-    network = Network(name, 3, dim=10, width=width, stem_stride=stride).eval()
+    network = ImageNetwork(name, 3, dim=10, width=width, stem_stride=stride).eval()
     assert (network.features, network.dim) == (features, 10)
     h, z = network(torch.rand(2, 3, 32, 32))
     assert h.shape == (2, features)
@@ -38,7 +38,7 @@ def test_output_widths(name, width, features, stride):
 def test_resnets_for_large_images_are_torchvisions(name):
     theirs = getattr(torchvision.models, name)()
     theirs.fc = nn.Identity()
-    ours = Network(name, 3, 8, stem_stride=4).encoder
+    ours = ImageNetwork(name, 3, 8, stem_stride=4).encoder
     weights = zip(ours.state_dict(), theirs.state_dict().values(), strict=True)
     ours.load_state_dict(dict(weights))
     x = torch.rand(2, 3, 64, 64)
@@ -46,7 +46,7 @@ def test_resnets_for_large_images_are_torchvisions(name):
 
 
 def test_resnet10_has_a_block_a_stage():
-    ours = Network("resnet10", 3, 8, width=64, stem_stride=4).encoder
+    ours = ImageNetwork("resnet10", 3, 8, width=64, stem_stride=4).encoder
     theirs = torchvision.models.ResNet(BasicBlock, [1, 1, 1, 1])
     theirs.fc = nn.Identity()
     ours.load_state_dict(dict(zip(ours.state_dict(), theirs.state_dict().values(), strict=True)))
@@ -56,7 +56,7 @@ def test_resnet10_has_a_block_a_stage():
 
 @pytest.mark.parametrize("side", [8, 7])
 def test_shortcuts_are_strided_convolutions(side):
-    shortcuts = [m.downsample[0] for m in Network("resnet18", 3, 8, 4).modules() if getattr(m, "downsample", None)]
+    shortcuts = [m.downsample[0] for m in ImageNetwork("resnet18", 3, 8, 4).modules() if getattr(m, "downsample", None)]
     assert len(shortcuts) == 3
     for ours in shortcuts:
         theirs = nn.Conv2d(ours.in_channels, ours.out_channels, 1, 2, bias=False)
@@ -68,7 +68,7 @@ def test_shortcuts_are_strided_convolutions(side):
 @pytest.mark.parametrize(("height", "stem_stride"), [(1, 1), (3, 1), (1, 2), (2, 4)])
 def test_gradients_of_strided_convolutions_on_one_pixel_are_no_old_memory(height, stem_stride):
     """In bfloat16 oneDNN leaves those of the weights beyond the image as it finds them."""
-    network = Network("resnet10", 3, 4, 32, stem_stride=stem_stride)
+    network = ImageNetwork("resnet10", 3, 4, 32, stem_stride=stem_stride)
     strided = [
         m for m in network.modules() if isinstance(m, nn.Conv2d) and m.stride != (1, 1) and m.weight.shape[2] > 1
     ]
@@ -95,8 +95,8 @@ def test_narrow_resnets_in_channels_last_order_do_not_write_beyond_their_memory(
     """In a process of its own: oneDNN's strided 1×1 convolutions corrupt it, and it dies without a message."""
     program = f"""
 import torch
-from empirical.encoders import Network
-network = Network("resnet18", 3, 4, {width}, stem_stride=2).to(memory_format=torch.channels_last)
+from empirical.encoders import ImageNetwork
+network = ImageNetwork("resnet18", 3, 4, {width}, stem_stride=2).to(memory_format=torch.channels_last)
 for _ in range(3):
     x = torch.rand(28, 3, 128, 128).contiguous(memory_format=torch.channels_last)
     network(x)[1].sum().backward()
@@ -148,12 +148,12 @@ def test_channels_are_last_but_for_narrow_strided_pointwise_convolutions_on_a_cp
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_the_order_of_the_encoders_here_is_channels_last(name):
-    assert memory_format(Network(name, 3, 8, 8), CPU) == torch.channels_last
+    assert memory_format(ImageNetwork(name, 3, 8, 8), CPU) == torch.channels_last
 
 
 @pytest.mark.parametrize(("stride", "side"), [(1, 16), (2, 8), (4, 4)])
 def test_stem_reduces_the_resolution(stride, side):
-    encoder = Network("resnet18", 3, 8, 4, stem_stride=stride).encoder
+    encoder = ImageNetwork("resnet18", 3, 8, 4, stem_stride=stride).encoder
     first_block = next(layer for layer in encoder if isinstance(layer, BasicBlock))
     seen = []
     first_block.register_forward_hook(lambda *call: seen.append(call[2].shape[2:]))
@@ -173,7 +173,7 @@ def test_initial_weights_of_earlier_versions():
         nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     projector = [nn.Linear(32, 32, bias=False), nn.Linear(32, 5)]
     torch.manual_seed(0)
-    network = Network("resnet18", 3, 5, 4)
+    network = ImageNetwork("resnet18", 3, 5, 4)
     found = [p for p in network.parameters() if p.ndim > 1] + [network.projector[3].bias]
     expected = [layer.weight for layer in (*convolutions, *projector)] + [projector[1].bias]
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
@@ -182,23 +182,23 @@ def test_initial_weights_of_earlier_versions():
     layers = [nn.Conv2d(widths[0], widths[1], 3, bias=False) for widths in ((1, 4), (4, 8), (8, 16))]
     layers += [nn.Linear(16, 16, bias=False), nn.Linear(16, 5)]
     torch.manual_seed(0)
-    found = [p for p in Network("convnet", 1, 5, 4).parameters() if p.ndim > 1]
+    found = [p for p in ImageNetwork("convnet", 1, 5, 4).parameters() if p.ndim > 1]
     assert all(torch.equal(p, layer.weight) for p, layer in zip(found, layers, strict=True))
 
 
 @pytest.mark.parametrize(("layers", "widths"), [(1, [(16, 5)]), (2, [(16, 7), (7, 5)]), (3, [(16, 7), (7, 7), (7, 5)])])
 def test_projector(layers, widths):
-    projector = Network("convnet", 1, 5, 4, hidden=7, layers=layers).projector
+    projector = ImageNetwork("convnet", 1, 5, 4, hidden=7, layers=layers).projector
     linear = [layer for layer in projector if isinstance(layer, nn.Linear)]
     assert [(layer.in_features, layer.out_features) for layer in linear] == widths
     between = [type(layer) for layer in projector if not isinstance(layer, nn.Linear)]
     assert between == [nn.BatchNorm1d, nn.ReLU] * (layers - 1)
-    assert Network("convnet", 1, 5, 4, layers=3).projector[3].in_features == 16
+    assert ImageNetwork("convnet", 1, 5, 4, layers=3).projector[3].in_features == 16
 
 
 def test_vision_transformer_sees_positions_and_takes_every_size_that_patches_tile():
     torch.manual_seed(0)
-    encoder = Network("vit", 3, 8, 64).encoder.eval()
+    encoder = ImageNetwork("vit", 3, 8, 64).encoder.eval()
     x = torch.rand(2, 3, 32, 32)
     swapped = x.clone()
     swapped[:, :, :4], swapped[:, :, 28:] = x[:, :, 28:], x[:, :, :4]
@@ -213,7 +213,7 @@ def test_vision_transformer_sees_positions_and_takes_every_size_that_patches_til
 def test_every_encoder_learns():
     """Gradients reach every weight."""
     for name in ENCODERS:
-        network = Network(name, 3, 8, 8)
+        network = ImageNetwork(name, 3, 8, 8)
         side = 1 if name == "adapter" else 16
         network(torch.rand(4, 3, side, side))[1].square().sum().backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
@@ -255,7 +255,7 @@ def factories(monkeypatch):
 
 def test_an_encoder_of_ones_own(factories):
     state = torch.random.get_rng_state()
-    network = Network("mine:Maps", 1, 5, 8)
+    network = ImageNetwork("mine:Maps", 1, 5, 8)
     assert network.features == 8
     inner = network.encoder[0]
     norm = inner.layers[1]
@@ -269,16 +269,16 @@ def test_an_encoder_of_ones_own(factories):
     assert z.shape == (4, 5)
     assert torch.allclose(h, inner((x - 0.5) * 2).mean((2, 3)), atol=1e-6)
 
-    assert Network("mine:fixed", 3, 5).features == 9
-    assert Network("mine:large", 3, 5).features == 3 * 2 * 2
-    assert Network("torchvision.models:resnet18", 3, 5).features == 1000
+    assert ImageNetwork("mine:fixed", 3, 5).features == 9
+    assert ImageNetwork("mine:large", 3, 5).features == 3 * 2 * 2
+    assert ImageNetwork("torchvision.models:resnet18", 3, 5).features == 1000
 
 
 def test_an_encoder_that_takes_only_the_images_own_size(factories):
-    assert Network("mine:digits", 1, 5, size=(8, 8)).features == 9
-    assert Network("mine:large", 3, 5, size=(100, 300)).features == 3 * 1 * 3
+    assert ImageNetwork("mine:digits", 1, 5, size=(8, 8)).features == 9
+    assert ImageNetwork("mine:large", 3, 5, size=(100, 300)).features == 3 * 1 * 3
     with pytest.raises(ParameterError, match="encoder = mine:digits violates input .B, 1, 9, 8.: mat1"):
-        Network("mine:digits", 1, 5, size=(9, 8))
+        ImageNetwork("mine:digits", 1, 5, size=(9, 8))
 
 
 def test_finding_the_width_draws_nothing(factories):
@@ -286,7 +286,7 @@ def test_finding_the_width_draws_nothing(factories):
     expected = Maps(1, 8).layers[0].weight
     linear = nn.Linear(8, 8, bias=False).weight
     torch.manual_seed(0)
-    network = Network("mine:Maps", 1, 5, 8)
+    network = ImageNetwork("mine:Maps", 1, 5, 8)
     assert torch.equal(network.encoder[0].layers[0].weight, expected)
     assert torch.equal(network.projector[0].weight, linear)
 
@@ -309,7 +309,7 @@ def test_finding_the_width_draws_nothing(factories):
 )
 def test_what_is_no_encoder_is_refused_in_one_line(factories, spec, message):
     with pytest.raises(ParameterError) as error:
-        Network(spec, 3, 5)
+        ImageNetwork(spec, 3, 5)
     assert str(error.value).startswith(f"encoder = {spec} violates {message}")
     assert "\n" not in str(error.value)
 
@@ -323,12 +323,12 @@ def test_a_module_that_raises_anything_is_refused_in_one_line(tmp_path, monkeypa
     (tmp_path / f"{name}.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ParameterError, match="a module that can be imported .*" + reason) as error:
-        Network(f"{name}:f", 3, 5)
+        ImageNetwork(f"{name}:f", 3, 5)
     assert "\n" not in str(error.value)
 
 
 def test_extraction_leaves_the_network_alone():
-    network = Network("convnet", 1, 4, 4).train()
+    network = ImageNetwork("convnet", 1, 4, 4).train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     images = torch.randint(0, 255, (7, 1, 8, 8), dtype=torch.uint8)
     h, z = extract(network, images, batch=3)
@@ -353,7 +353,7 @@ def test_extraction_reads_lazy_images_a_batch_at_a_time():
             return images[indices]
 
     images = torch.randint(0, 255, (7, 1, 8, 8), dtype=torch.uint8)
-    network, lazy = Network("convnet", 1, 4, 4), Lazy()
+    network, lazy = ImageNetwork("convnet", 1, 4, 4), Lazy()
     assert torch.equal(extract(network, lazy, batch=3)[0], extract(network, images, batch=3)[0])
     assert lazy.asked == ([0, 1, 2], [3, 4, 5], [6])
 
@@ -375,4 +375,4 @@ def test_extraction_reads_lazy_images_a_batch_at_a_time():
 )
 def test_parameters_are_checked(change, name):
     with pytest.raises(ParameterError, match=name):
-        Network(**{"name": "resnet18", "channels": 3, "dim": 8, "width": 8, **change})
+        ImageNetwork(**{"name": "resnet18", "channels": 3, "dim": 8, "width": 8, **change})

@@ -5,14 +5,14 @@ import re
 import pytest
 import torch
 
-from empirical.encoders import Network, begin_with
+from empirical.encoders import ImageNetwork, begin_with
 from empirical.encoders.weights import OURS, digest
 from theory.checks import ParameterError
 
 
 def network(seed=0, name="resnet10", width=4, **options):
     torch.manual_seed(seed)
-    return Network(name, 3, 4, width, **options)
+    return ImageNetwork(name, 3, 4, width, **options)
 
 
 def saved(path, state):
@@ -174,4 +174,4 @@ def test_the_name_of_the_schema_is_in_the_file_alone(tmp_path):
 
     save_file({"x": torch.ones(1)}, tmp_path / "w.safetensors", {"schema": OURS})
     with pytest.raises(ParameterError, match="do not fit"):
-        begin_with(Network("convnet", 3, 4, 4), tmp_path / "w.safetensors")
+        begin_with(ImageNetwork("convnet", 3, 4, 4), tmp_path / "w.safetensors")

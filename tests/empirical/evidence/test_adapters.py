@@ -281,7 +281,7 @@ def test_the_gaps_are_of_the_frozen_features_and_the_scores_of_the_warm_up(monke
 
     def spy(s):
         seen["seed"], seen["tau"], seen["drop"] = s.seed, s.tau, s.drop
-        network = s.network(8, (1, 1)).eval()
+        network = s.network(8, 1, 1).eval()
         return network, {}
 
     monkeypatch.setattr(adapters, "trained", spy)
@@ -297,7 +297,7 @@ def test_the_gaps_are_of_the_frozen_features_and_the_scores_of_the_warm_up(monke
         x, y = file["x_train"], file["y_train"]
     assert np.load(warmup(base) / "gaps.npy") == pytest.approx(probe_gaps(Features(x), y))
     s = replace(base_settings(BENCHES["cifar10"], base.views, 0.5), seed=WARMUP_SEED)
-    z = extract(s.network(8, (1, 1)).eval(), torch.from_numpy(x)[:, :, None, None])[1].numpy()
+    z = extract(s.network(8, 1, 1).eval(), torch.from_numpy(x)[:, :, None, None])[1].numpy()
     for penalty in range(3):
         scores = sas_scores(Features(z), y, penalty)
         assert np.load(warmup(base) / f"sas{penalty}.npy") == pytest.approx(scores)

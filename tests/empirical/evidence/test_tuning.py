@@ -124,7 +124,7 @@ def test_c_is_chosen_on_the_training_rows_of_the_tuning_set(tmp_path, monkeypatc
 
     monkeypatch.setattr(tuning, "choose_c", spy)
     base = task(tmp_path)
-    monkeypatch.setattr(tuning, "trained", lambda s: (s.network(8, (1, 1)).eval(), {}))
+    monkeypatch.setattr(tuning, "trained", lambda s: (s.network(8, 1, 1).eval(), {}))
     first = tuning.choosing_c("cifar10", base.views, tmp_path)
     assert (first.seeds, first.number, first.entry) == (tuple(range(10)), TUNING, Entry())
     tuning.choose(first)

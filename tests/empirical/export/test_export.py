@@ -25,7 +25,7 @@ ALL = ["README.md", "config.json", "encoder.onnx", "encoder.safetensors", "encod
 def checkpoint(folder, settings=SMALL, channels=3, size=(24, 24)):
     """A checkpoint whose weights and statistics are none that a network begins with."""
     folder.mkdir(parents=True, exist_ok=True)
-    network = settings.network(channels, size).train()
+    network = settings.network(channels, *size).train()
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for _ in range(3):

@@ -12,7 +12,7 @@ import torch
 
 from empirical.arms import PairRemedy
 from empirical.compare.presets import PRESETS, Experiment, preset_for
-from empirical.encoders import Network, adapter
+from empirical.encoders import ImageNetwork, adapter
 from empirical.evaluate.protocol import Protocol
 from empirical.evaluate.scoring import evaluate_network
 from empirical.paper import stated
@@ -69,7 +69,7 @@ class Interrupted(Exception):
 
 
 def test_the_adapter_is_a_perceptron_of_features_as_they_are():
-    network = Network("adapter", D, 4, 10, layers=1, size=(1, 1))
+    network = ImageNetwork("adapter", D, 4, 10, layers=1, size=(1, 1))
     x = torch.randn(5, D, 1, 1)
     h, z = network(x)
     _, first, _, last = network.encoder
@@ -83,7 +83,7 @@ def test_the_adapter_is_a_perceptron_of_features_as_they_are():
 
 def test_pixels_are_centred_as_before_and_refused_by_an_adapter():
     x = torch.rand(2, 3, 8, 8)
-    network = Network("convnet", 3, 4, 4, size=(8, 8)).eval()
+    network = ImageNetwork("convnet", 3, 4, 4, size=(8, 8)).eval()
     assert torch.equal(network(x)[0], network.encoder((x - 0.5) * 2))
     with pytest.raises(ParameterError, match="encoder = adapter violates an encoder of images"):
         require_fit(Settings(encoder="adapter", dim=4), Settings().images())
@@ -123,7 +123,7 @@ def test_views_of_an_image_come_together(tmp_path, settings):
 
 def test_moco_trains_on_cached_views(tmp_path, settings):
     settings = replace(settings, framework="moco", queue=40)
-    before = weights(settings.network(D, (1, 1)))
+    before = weights(settings.network(D, 1, 1))
     assert not same(weights(train(settings, tmp_path)), before)
 
 
@@ -151,7 +151,7 @@ def test_a_profile_compares_different_views(tmp_path):
     deltas = {}
     for noise in (0.0, 3.0):
         s = Settings(data=write(tmp_path / f"{noise}.npz", noise=noise), encoder="adapter", width=10, dim=4, batch=20)
-        network = s.network(D, (1, 1))
+        network = s.network(D, 1, 1)
         found = measure_network(network, s.images(), "views", s.augmentation, batch=20)
         assert found.profile.classes == 3
         deltas[noise] = found.profile.delta.value

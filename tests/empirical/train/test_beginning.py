@@ -42,8 +42,8 @@ def test_a_run_begins_with_another_runs_encoder(kind, before, tmp_path):
     export(before, tmp_path / "model", ())
     named = {"checkpoint": before / "checkpoint.pt", "run": before, "export": tmp_path / "model"}
     path = named.get(kind, tmp_path / "model" / "encoder.safetensors")
-    begun = replace(TINY, weights=str(path), seed=1).network(1, (8, 8))
-    plain = replace(TINY, seed=1).network(1, (8, 8))
+    begun = replace(TINY, weights=str(path), seed=1).network(1, 8, 8)
+    plain = replace(TINY, seed=1).network(1, 8, 8)
     assert same(begun.encoder.state_dict(), load_network(before / "checkpoint.pt")[1].encoder.state_dict())
     assert same(begun.projector.state_dict(), plain.projector.state_dict())  # as without, so that arms compare
 
@@ -182,5 +182,5 @@ def test_batch_norms_that_do_more_are_refused_on_several_devices():
     with pytest.raises(
         ParameterError, match="devices = 2 violates 1 for encoder timm:test_efficientnet, whose BatchNormAct"
     ):
-        require_plain(settings, settings.network(3, (32, 32)))
-    require_plain(settings, replace(settings, encoder="resnet10", width=4).network(3, (32, 32)))
+        require_plain(settings, settings.network(3, 32, 32))
+    require_plain(settings, replace(settings, encoder="resnet10", width=4).network(3, 32, 32))

@@ -1,6 +1,7 @@
 """Three hundred steps of everything that a run can do along leave nothing behind in the process."""
 
 import gc
+import mmap
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -69,17 +70,22 @@ def test_three_hundred_steps_leak_nothing(tmp_path, name):
     assert np.median(memory[-67:]) - np.median(memory[:67]) < NOISE
 
 
+def pages(count):
+    """Memory that no allocator has had before, and that is in use."""
+    found = mmap.mmap(-1, count * mmap.PAGESIZE)
+    found.write(b"x" * len(found))
+    return found
+
+
 @pytest.mark.skipif(not (PROCESS / "statm").exists(), reason="no /proc on this system")
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "what"), [("tensors", torch.Tensor), ("handles", None), ("memory", np.ndarray)])
+@pytest.mark.parametrize(("kind", "what"), [("tensors", torch.Tensor), ("handles", None), ("memory", pages)])
 def test_a_leak_would_be_seen(tmp_path, monkeypatch, kind, what):
     """A tensor, an open file, or 20 kB a step."""
     leaked, set_rate = [], parts.set_rate
 
     def leaking(optimizer, rate):
-        leaked.append(
-            torch.ones(2) if what is torch.Tensor else open(os.devnull) if what is None else np.ones(2500)  # noqa: SIM115
-        )
+        leaked.append(torch.ones(2) if what is torch.Tensor else open(os.devnull) if what is None else pages(5))  # noqa: SIM115
         set_rate(optimizer, rate)
 
     monkeypatch.setattr("empirical.train.loop.set_rate", leaking)

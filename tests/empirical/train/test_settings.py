@@ -61,14 +61,14 @@ def test_settings_are_checked(change):
 def test_resolutions_are_shares_of_the_images_side():
     settings = Settings(data="cifar10", resolutions=".5:.6,.75:.9,1", blur=0.5, grey=0.1)
     assert phases(settings.resolutions) == [(0.5, 0.6), (0.75, 0.9), (1, 1)]
-    scheduled = settings.schedule_of_views(32, 32)
+    scheduled = settings.views((3, 32, 32))
     assert [(until, view.side) for until, view in scheduled] == [(0.6, 16), (0.9, 24), (1, 32)]
     assert all(replace(view, side=None) == settings.augmentation for _, view in scheduled)
-    assert [view.side for _, view in settings.schedule_of_views(5, 5)] == [2, 4, 5]
-    assert Settings(data="cifar10").schedule_of_views(30, 20) == [(1, Photos())]
-    assert {view for _, view in replace(settings, data="digits").schedule_of_views(8, 8)} == {digits}
+    assert [view.side for _, view in settings.views((3, 5, 5))] == [2, 4, 5]
+    assert Settings(data="cifar10").views((3, 30, 20)) == [(1, Photos())]
+    assert {view for _, view in replace(settings, data="digits").views((3, 8, 8))} == {digits}
     with pytest.raises(ParameterError, match="resolutions = .* violates 1 where images are not square"):
-        settings.schedule_of_views(30, 20)
+        settings.views((3, 30, 20))
 
 
 def test_constant_schedule_stays():

@@ -1,0 +1,83 @@
+"""What a kind of data must say of itself, so that everything else works on it.
+
+Samples are *held* somewhere (``empirical.data.held``); a *batch* of them is what a view and then the encoder take.
+Nothing but the modality knows what is inside of either.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Generator, Tensor
+
+if TYPE_CHECKING:
+    from empirical.data import DataSet
+    from empirical.encoders import Network
+    from empirical.evaluate.protocol import Protocol as Evaluation
+    from empirical.train.settings import Settings
+
+View = Callable[[Any, Generator], Any]  # from a batch as it is held to one that the encoder takes
+Progress = Callable[[int, int, int], None]
+
+
+class Modality(ABC):
+    """One kind of data.
+
+    Attributes
+    ----------
+    usual : mapping
+        Settings that suit it where none are given, by their names.
+    sample : str
+        What messages call one.
+    """
+
+    usual: ClassVar[Mapping[str, Any]] = {}
+    sample: ClassVar[str] = "sample"
+
+    @abstractmethod
+    def load(self, settings: Settings) -> DataSet:
+        """The samples of ``settings.data`` to train and to test on, with their labels as far as there are any."""
+
+    @abstractmethod
+    def network(self, settings: Settings, shape: tuple[int, ...]) -> Network:
+        """Encoder and projector, with random weights, for samples of this shape: that of ``Held``, without N."""
+
+    @abstractmethod
+    def view(self, settings: Settings) -> View:
+        """One random view of every sample of a batch."""
+
+    def views(self, settings: Settings, shape: tuple[int, ...]) -> list[tuple[float, View]]:
+        """The views while training, each with the share of the steps until which it holds; the last until 1."""
+        return [(1.0, self.view(settings))]
+
+    def unevaluated(self, settings: Settings, data: DataSet) -> str | None:
+        """Why a network cannot be evaluated on the data; None if it can."""
+        return None if data.labelled else f"no {self.sample} of {data.name} has a label, which probe and kNN need"
+
+    def evaluate(
+        self,
+        network: Network,
+        settings: Settings,
+        data: DataSet,
+        protocol: Evaluation,
+        view: View | None = None,
+        progress: Progress | None = None,
+    ) -> dict[str, float]:
+        """Scores of a trained network, by name; by default those of probe and kNN."""
+        from empirical.evaluate.scoring import evaluate_network
+
+        return evaluate_network(network, data, protocol, view, progress)
+
+    def describe(self, scores: dict[str, float], protocol: Evaluation) -> str:
+        """Scores as a table."""
+        from empirical.evaluate.scoring import describe
+
+        return describe(scores, protocol)
+
+
+def joined(first: Any, second: Any) -> Any:
+    """Two batches as one."""
+    return torch.cat([first, second]) if isinstance(first, Tensor) else first.joined(second)

@@ -1,0 +1,48 @@
+"""Modalities by name. Nothing of theirs is imported before one is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from empirical.choices import is_code
+from theory.checks import ParameterError, require_known
+
+if TYPE_CHECKING:
+    from empirical.modalities.contract import Modality
+
+_OURS = {"images": "Images", "graphs": "Graphs", "sentences": "Sentences"}
+NAMES = tuple(_OURS)
+IMAGES = NAMES[0]
+
+
+def modality(name: str) -> Modality:
+    """The modality of this name.
+
+    Parameters
+    ----------
+    name : str
+        One of ``NAMES``, or ``MODULE:CLASS`` of one's own, which is imported, and called without arguments.
+
+    Raises
+    ------
+    ParameterError
+        If there is none.
+    """
+    from empirical.modalities.contract import Modality
+
+    if not is_code(name):
+        require_known("modality", name, (*NAMES, "MODULE:CLASS"))
+        module, kind = f"empirical.modalities.{name}", _OURS[name]
+    else:
+        module, _, kind = name.partition(":")
+    try:
+        found = getattr(import_module(module), kind)()
+    except ParameterError:
+        raise
+    except Exception as error:  # code of one's own can raise anything
+        reason = " ".join(str(error).split())
+        raise ParameterError("modality", name, f"MODULE:CLASS that can be imported and called ({reason})") from error
+    if not isinstance(found, Modality):
+        raise ParameterError("modality", name, "a class derived from empirical.modalities.contract.Modality")
+    return found
