@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from empirical.arms import ARMS, NotApplicable
 from empirical.choices import BEST, BEST_UNLABELLED, SHARE
-from empirical.data import take, without
+from empirical.data import some, take, without
 from empirical.data.arrays import read_integers
 from empirical.data.augment import to_float
 from empirical.data.sources import balanced_order
@@ -133,8 +133,8 @@ def _profile_network(task: Task, network: Any) -> None:
         labels = images.y_train.numpy()
         labelled = np.flatnonzero(labels >= 0)
         rows = np.sort(labelled[balanced_order(labels[labelled])[:EVIDENCE_ROWS]])
-        pictures = take(images.x_train, torch.from_numpy(rows))
-        h, _ = extract(network, pictures)
+        shown = some(images.x_train, torch.from_numpy(rows))
+        h, _ = extract(network, shown)
         save_array(task.out / "difficult.npy", np.flatnonzero(_difficult(task, network, images, found)))
         content = io.BytesIO()
         np.savez_compressed(
@@ -143,7 +143,7 @@ def _profile_network(task: Task, network: Any) -> None:
             features=h.numpy(),
             labels=labels[rows],
             difficult=found.difficult[rows],  # by the probe: the report's pairs
-            images=pictures.numpy(),
+            images=shown.numpy() if isinstance(shown, torch.Tensor) else np.empty((len(rows), 0)),
             class_names=np.array(images.class_names),
         )
         write_bytes(task.out / "evidence.npz", content.getvalue())
@@ -189,7 +189,7 @@ def _measure_run(task: Task, network: Any) -> None:
     found = measure_network(network, images, source, s.augmentation, tau=s.temperature, batch=s.batch)
     found.profile.save(task.out / "profile.json")
     rows = balanced_order(found.labels)[:EVIDENCE_ROWS]
-    h, _ = extract(network, take(images.x_train, torch.from_numpy(rows)))
+    h, _ = extract(network, some(images.x_train, torch.from_numpy(rows)))
     values = leading_eigenvalues(h.numpy(), SAVED_EIGENVALUES)
     document = {"rows": len(rows), "eigenvalues": None if values is None else values.tolist()}
     write_json(task.out / "spectrum.json", document)

@@ -14,7 +14,7 @@ from empirical.compare.presets import DEFAULT, PRESETS, preset_for
 from empirical.options import add_given, chosen_given
 from empirical.recipes import RECIPES, check_recipe_fits, recipe
 from empirical.train.options import add_arguments, given, require_alone
-from empirical.train.settings import Running, settings_from_arguments
+from empirical.train.settings import Running, settings_from_arguments, usual
 from theory.checks import ParameterError
 from theory.command import Parser, add_workers, chosen_workers, output, run
 from theory.plan import THREE_LEVEL
@@ -82,6 +82,8 @@ def _command(args: Namespace) -> None:
         print(write_report(args.report))
         return
     preset = PRESETS[args.preset or preset_for(args.data)]
+    if args.modality is not None and args.preset is None:
+        preset = replace(preset, base=usual(args.modality))
     base = preset.base if args.recipe is None else replace(preset.base, **recipe(args.recipe))
     chosen: dict[str, Any] = {"base": settings_from_arguments(args, base)}
     if args.data is None and args.recipe is None and args.preset != "digits-demo":

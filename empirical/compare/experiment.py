@@ -19,6 +19,7 @@ from empirical.compare.report import write_report
 from empirical.compare.saved import claim, folder, write_reasons
 from empirical.data import sample_copies
 from empirical.data.copies import first_copies
+from empirical.modalities.registry import IMAGES
 from empirical.runs import Task, dropped, run_tasks
 from empirical.train.settings import ALONE, Running, Settings
 from theory.checks import require, require_integer
@@ -84,7 +85,8 @@ def first_tasks(experiment: Experiment, out: Path, running: Running = ALONE) -> 
         base, place = replace(experiment.base, omega=omega), folder(out, omega)
         tasks.append(task(experiment, "warmup", replace(base, seed=WARMUP_SEED), place / "warmup", running))
         probed = not experiment.protocol_of(base).on_views  # through a network, which raw pixels have not
-        if probed and math.prod(base.original_images().x_train.shape) <= LARGEST_RAW:
+        pixels = base.modality == IMAGES and math.prod(base.original_images().x_train.shape) <= LARGEST_RAW
+        if probed and pixels:
             tasks.append(task(experiment, "raw_pixels", replace(base, seed=0), place / "raw_pixels", running))
         for seed in range(experiment.seeds):
             untrained = replace(base, seed=seed)

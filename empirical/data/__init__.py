@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from empirical.data import sources
 from empirical.data.copies import copy_notes, first_copies, row_hashes
+from empirical.data.held import Held
 from empirical.data.labels import UNLABELLED, small_classes
 from empirical.data.reading import Note, Reading, counted, note
 from empirical.data.sources import AnySamples, CachedViews, ImageFiles, Pictures, balanced_order
@@ -208,6 +209,11 @@ def sample_copies(x: AnySamples) -> NDArray[np.int64] | None:
 def take(x: AnySamples, indices: Tensor) -> Any:
     """The batch of the samples with these indices: of images in memory, shape (len(indices), C, H, W)."""
     return x[indices] if isinstance(x, Tensor) else x.take(indices)
+
+
+def some(x: AnySamples, indices: Tensor) -> Tensor | Held:
+    """The samples with these indices as samples again, images in memory."""
+    return take(x, indices) if isinstance(x, Tensor | ImageFiles | CachedViews) else x.subset(indices.numpy())
 
 
 def take_source(x: AnySamples, indices: Tensor) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from empirical.data import DataSet, sample_copies, take
+from empirical.data import DataSet, sample_copies, some
 from empirical.data.augment import Augmentation
 from empirical.data.labels import Labels
 from empirical.data.sources import CachedViews
@@ -114,7 +114,7 @@ def evaluate_network(
     require_labelled(images)
     before = fingerprint(network)
     labelled = (images.y_train >= 0).nonzero().flatten()
-    x_train = images.x_train if len(labelled) == len(images.y_train) else take(images.x_train, labelled)
+    x_train = images.x_train if len(labelled) == len(images.y_train) else some(images.x_train, labelled)
     train, test = extract(network, x_train), extract(network, images.x_test)
     views = None if view is None or isinstance(images.x_train, CachedViews) else _two_views(network, images, view)
     on_views: dict[str, float] = {}
@@ -144,7 +144,7 @@ def require_labelled(images: DataSet) -> None:
 
 def _two_views(network: Network, images: DataSet, view: Augmentation) -> list[tuple[Tensor, Tensor]]:
     generator = torch.Generator(next(network.parameters()).device).manual_seed(0)
-    chosen = take(images.x_test, torch.arange(min(2_000, len(images.y_test))))
+    chosen = some(images.x_test, torch.arange(min(2_000, len(images.y_test))))
     return [extract(network, chosen, lambda part: view(part, generator)) for _ in range(2)]
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from empirical.choices import FEWEST_ROWS, SHARE
-from empirical.data import DataSet, sample_copies, several_sources, subset, take
+from empirical.data import DataSet, sample_copies, several_sources, some, subset
 from empirical.data.copies import copied, first_copies, row_hashes
 from empirical.data.features import CHUNK_VALUES, Chunk, Features, Mapper
 from empirical.data.labels import UNLABELLED, named_labels, small_classes
@@ -603,7 +603,7 @@ def append_levels(path: Path, epoch: int, network: Any, images: DataSet) -> None
 
     rows = tracked_rows(images)
     labels = numbered(images.y_train.numpy()[rows])
-    both = extract(network, take(images.x_train, torch.from_numpy(rows)))
+    both = extract(network, some(images.x_train, torch.from_numpy(rows)))
     spaces = {name: Features(x.numpy()) for name, x in zip(SPACES, both, strict=True)}
     copies = spaces["encoder"].copies()
     difficult = smallest_gaps(probe_gaps(spaces["encoder"], labels, copies=copies), labels, SHARE)

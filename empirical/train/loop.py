@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from empirical.arms import PairRemedy
-from empirical.data import DataSet, batches, take
+from empirical.data import DataSet, batches, some
 from empirical.data.augment import two_views
 from empirical.data.digests import digests
 from empirical.data.reading import READING
@@ -140,7 +140,7 @@ def _train(
     watching = make_observers(settings, running, out, fabric, network, images, observers)
     for observer in watching:
         observer.begin(settings, network, images)
-    few, per_epoch = take(images.x_train, torch.arange(2)), len(images.y_train) // settings.batch
+    few, per_epoch = some(images.x_train, torch.arange(2)), len(images.y_train) // settings.batch
     made = fabric, network, optimizer, framework, selector
     run = Run(settings, out, *made, watching, few, per_epoch, data)
     run.resume()  # after setup, which may have converted the weights to another precision

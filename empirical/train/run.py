@@ -13,6 +13,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from empirical.data.held import Held
 from empirical.encoders import Network, extract
 from empirical.train.checkpoint import CHECKPOINT, DAMAGE, diverged, latest_checkpoint, save_checkpoint, tidy
 from empirical.train.continuing import Continuation, continuation, kept_name, other_length
@@ -43,8 +44,8 @@ class Run:
     framework : SimCLR or MoCo
     selector : Selector
     observers : sequence of Observer
-    few : Tensor
-        Some images, whose features must be finite before anything is saved.
+    few : Tensor or Held
+        Some samples, whose features must be finite before anything is saved.
     per_epoch : int
         Steps of an epoch.
     data : mapping of str to str
@@ -65,7 +66,7 @@ class Run:
     framework: SimCLR | MoCo
     selector: Selector
     observers: Sequence[Observer]
-    few: Tensor
+    few: Tensor | Held
     per_epoch: int
     data: Mapping[str, str]
     step: int = 0

@@ -88,8 +88,8 @@ class SimCLR:
 
 
 def ordered(batch: Any, order: torch.memory_format) -> Any:
-    """A tensor in an order of memory; other batches as they are."""
-    return batch.contiguous(memory_format=order) if isinstance(batch, Tensor) else batch
+    """Images in an order of memory; other batches as they are."""
+    return batch.contiguous(memory_format=order) if isinstance(batch, Tensor) and batch.ndim == 4 else batch
 
 
 def gather(fabric: Fabric, features: Tensor, views: int) -> Tensor:

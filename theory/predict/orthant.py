@@ -12,6 +12,7 @@ from theory.worlds import Indices
 
 NODES = 64
 RAYS = 1024  # each with its opposite
+FAR = 1e150  # of spreads from the mean: its square is still a number, and nothing lies beyond
 _POINTS, _WEIGHTS = roots_hermitenorm(NODES)
 
 
@@ -104,5 +105,5 @@ def largest(mean: Array, factor: Array, index: int, along: Array) -> float:
     stays = np.where(slope < 0, zero, np.where((slope == 0) & (lead <= 0), -np.inf, np.inf)).min(axis=1)
     begins = np.where(slope > 0, zero, 0.0).max(axis=1)
     half = factor.shape[1] / 2
-    ends, starts = (gammainc(half, np.square(np.maximum(r, 0)) / 2) for r in (stays, begins))
+    ends, starts = (gammainc(half, np.square(np.clip(r, 0, FAR)) / 2) for r in (stays, begins))
     return float(np.maximum(ends - starts, 0).mean())

@@ -145,3 +145,10 @@ def test_without_noise_the_mean_decides():
     along = directions(2, 64)
     assert largest(np.array([1.0, 0.0]), np.zeros((2, 2)), 0, along) == 1
     assert largest(np.array([1.0, 0.0]), np.zeros((2, 2)), 1, along) == 0
+
+
+def test_next_to_no_noise_is_none():
+    """The lead is so many spreads wide that its square is no number."""
+    along = directions(2, 64)
+    assert largest(np.array([1.0, 0.0]), 1e-200 * np.eye(2), 0, along) == 1
+    assert largest(np.array([1.0, 0.0]), 1e-200 * np.eye(2), 1, along) == 0
