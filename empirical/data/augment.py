@@ -26,10 +26,9 @@ def to_float(images: Tensor) -> Tensor:
 
 
 def two_views(view: Callable[[Any, Generator], Any], batch: Any, generator: Generator) -> tuple[Any, Any]:
-    """Two views of each sample: two independent draws, or two different ones of those that are cached."""
-    if isinstance(view, Cached):
-        return view.pair(batch, generator)
-    return view(batch, generator), view(batch, generator)
+    """Two views of each sample: two independent draws, or the pair that a view makes, such as of those cached."""
+    pair = getattr(view, "pair", None)
+    return (view(batch, generator), view(batch, generator)) if pair is None else pair(batch, generator)
 
 
 def digits(images: Tensor, generator: Generator) -> Tensor:

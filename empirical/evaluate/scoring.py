@@ -159,8 +159,11 @@ def fingerprint(network: torch.nn.Module) -> str:
 # --- command line ----------------------------------------------------------------------------------
 
 
-def describe(scores: dict[str, float], protocol: Protocol = DEFAULT) -> str:
-    """Scores of ``evaluate_network`` as a table, with the protocol."""
+def describe(
+    scores: dict[str, float], protocol: Protocol = DEFAULT, words: tuple[str, str] | None = None
+) -> str:
+    """Scores of ``evaluate_network`` as a table, with the protocol, in these words or its own."""
+    probe_words, knn_words = words or (protocol.probe_words, protocol.knn_words)
     titles = {"probe": "linear probe", "c": "C", "predicted_probe": "predicted", "sgd_probe": "SGD probe"}
     titles |= {"knn": f"kNN ({protocol.k})", "alignment": "alignment", "uniformity": "uniformity"}
     kinds = [kind for kind in titles if any(f"{space}_{kind}" in scores for space in SPACES)]
@@ -170,7 +173,7 @@ def describe(scores: dict[str, float], protocol: Protocol = DEFAULT) -> str:
             continue
         cells = (_cell(kind, scores.get(f"{space}_{kind}")) for kind in kinds)
         lines.append(f"  {space:<12}" + "".join(cells))
-    lines += [f"  protocol {protocol.probe}: {protocol.probe_words}", f"  {protocol.knn_words}"]
+    lines += [f"  protocol {protocol.probe}: {probe_words}", f"  {knn_words}"]
     if "predicted_probe" in kinds:
         lines.append("  predicted: the probe's accuracy at this C, from the training features and their labels alone")
     return "\n".join(lines)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Generator, Tensor
+
+from empirical.modalities.options import read_options
 
 if TYPE_CHECKING:
     from empirical.data import DataSet
@@ -23,6 +26,11 @@ View = Callable[[Any, Generator], Any]  # from a batch as it is held to one that
 Progress = Callable[[int, int, int], None]
 
 
+@dataclass(frozen=True)
+class NoOptions:
+    """A modality that can be told nothing more."""
+
+
 class Modality(ABC):
     """One kind of data.
 
@@ -30,11 +38,14 @@ class Modality(ABC):
     ----------
     usual : mapping
         Settings that suit it where none are given, by their names.
+    Options : type
+        Frozen dataclass of ``empirical.train.options.option`` fields: what ``settings.modality_options`` can say.
     sample : str
         What messages call one.
     """
 
     usual: ClassVar[Mapping[str, Any]] = {}
+    Options: ClassVar[type] = NoOptions
     sample: ClassVar[str] = "sample"
 
     @abstractmethod
@@ -48,6 +59,10 @@ class Modality(ABC):
     @abstractmethod
     def view(self, settings: Settings) -> View:
         """One random view of every sample of a batch."""
+
+    def options(self, settings: Settings) -> Any:
+        """The modality's ``Options`` as the settings say them; ParameterError if they cannot be."""
+        return read_options(self.Options, settings.modality_options)
 
     def views(self, settings: Settings, shape: tuple[int, ...]) -> list[tuple[float, View]]:
         """The views while training, each with the share of the steps until which it holds; the last until 1."""
@@ -71,11 +86,36 @@ class Modality(ABC):
 
         return evaluate_network(network, data, protocol, view, progress)
 
+    def words(self, protocol: Evaluation) -> tuple[str, str]:
+        """What the scores ``probe`` and ``knn`` are."""
+        return protocol.probe_words, protocol.knn_words
+
     def describe(self, scores: dict[str, float], protocol: Evaluation) -> str:
         """Scores as a table."""
         from empirical.evaluate.scoring import describe
 
-        return describe(scores, protocol)
+        return describe(scores, protocol, self.words(protocol))
+
+
+@dataclass(frozen=True)
+class TwoViews:
+    """Two views of a sample that are made in two ways; alone, the second.
+
+    Parameters
+    ----------
+    first, second : callable
+    """
+
+    first: View
+    second: View
+
+    def __call__(self, batch: Any, generator: Generator) -> Any:
+        """The second view of each sample."""
+        return self.second(batch, generator)
+
+    def pair(self, batch: Any, generator: Generator) -> tuple[Any, Any]:
+        """Both views of each sample."""
+        return self.first(batch, generator), self.second(batch, generator)
 
 
 def joined(first: Any, second: Any) -> Any:

@@ -45,6 +45,7 @@ LATER = (
     "pretrained",
     "weights",
     "modality",
+    "modality_options",
 )  # not in documents where they are the default
 WHOLE = Range(0, whole=True)
 OPEN_SHARE = Range(0, 1, above=True, below=True)
@@ -83,6 +84,7 @@ class Settings:
     imbalance: float = option(1.0, float, "data", "largest over smallest class of a long-tailed training set", Range(1))
     omega: float = option(0.0, float, "data", "share of mixed training images", FRACTION)
     modality: str = option(IMAGES, str, "data", f"what samples are: {', '.join(NAMES)} or MODULE:CLASS")
+    modality_options: str = option("", str, "data", "what the modality alone can be told: NAME=VALUE,…")
     arm: str = "baseline"
     seed: int = 0
     framework: str = option("simclr", str, "loss and remedy", "what negatives are", names=FRAMEWORKS)
@@ -185,6 +187,8 @@ class Settings:
         require(library, "encoder", self.encoder, "timm:NAME or torchvision:NAME, whose weights are pretrained")
         if self.pretrained and self.weights is not None:
             raise ParameterError("pretrained and weights exclude each other: a network begins with one of them")
+        if self.modality_options:  # with the modality, which may be code, not before it is asked for
+            require(self.modality != IMAGES, "modality_options", self.modality_options, f"none of {IMAGES}")
         if self.on_views:
             self._require_views()
         require(self.batch % self.devices == 0, "batch", self.batch, f"a multiple of devices = {self.devices}")

@@ -1,0 +1,111 @@
+"""Graphs: TU data sets, GraphCL's views, a graph isomorphism network, a support vector machine in ten folds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from empirical.choices import COUNT
+from empirical.data import DataSet
+from empirical.data.copies import copy_notes, first_copies
+from empirical.encoders import Network, extract
+from empirical.graphs import GraphView, gin, read_graphs, svc_accuracies
+from empirical.modalities.contract import Modality, Progress, TwoViews, View
+from empirical.train.options import option
+from theory.checks import Range, require
+from theory.plan import SPACES
+
+if TYPE_CHECKING:
+    from empirical.evaluate.protocol import Protocol
+    from empirical.train.settings import Settings
+
+SOURCE = "tu:"
+ENCODER = "gin"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What graphs alone can be told."""
+
+    first: str = option("random4", str, "views", "the first view, one of empirical.graphs.views.VIEWS")
+    second: str = option("random4", str, "views", "the second")
+    ratio: float = option(0.2, float, "views", "share of nodes or edges that a view changes", Range(0, 1, below=True))
+    nodes: str = option("auto", str, "data", "what a node's features are, see empirical.graphs.read_graphs")
+    depth: int = option(3, int, "encoder and projector", "layers of the network", COUNT)
+
+
+class Graphs(Modality):
+    """See the module. All graphs are trained on, without their labels, and judged by cross-validation."""
+
+    sample = "graph"
+    Options = Options
+    usual = {  # noqa: RUF012 - a class variable of the contract
+        "data": "tu:MUTAG",
+        "encoder": ENCODER,
+        "width": 32,
+        "dim": 96,
+        "batch": 128,
+        "epochs": 20,
+        "optimizer": "adam",
+        "schedule": "constant",
+        "warmup": 0.0,
+        "weight_decay": 0.0,
+        "lr": 0.02,  # for 256 graphs: .01 for a batch of 128
+        "tau": 0.2,
+    }
+
+    def load(self, settings: Settings) -> DataSet:
+        """The graphs of ``tu:NAME_OR_PATH``, see ``empirical.graphs.read_graphs``; none is kept for testing."""
+        require(settings.data.startswith(SOURCE), "data", settings.data, f"{SOURCE}NAME or {SOURCE}PATH of graphs")
+        for name in ("train", "test", "image_size"):
+            value = getattr(settings, name)
+            require(value is None, name, value, f"none for graphs, which are all of {settings.data}")
+        return _read(settings.data, self.options(settings).nodes)
+
+    def network(self, settings: Settings, shape: tuple[int, ...]) -> Network:
+        """A graph isomorphism network for nodes of shape[0] features, and the projector."""
+        s = settings
+        require(s.encoder == ENCODER, "encoder", s.encoder, f"{ENCODER} for graphs")
+        require(s.weights is None, "weights", s.weights, "none for graphs")
+        encoder, features = gin(shape[0], s.width, self.options(s).depth)
+        return Network(encoder, features, s.dim, s.hidden, s.layers)
+
+    def view(self, settings: Settings) -> View:
+        """Two of GraphCL's views."""
+        o = self.options(settings)
+        return TwoViews(GraphView(o.first, o.ratio), GraphView(o.second, o.ratio))
+
+    def evaluate(
+        self,
+        network: Network,
+        settings: Settings,
+        data: DataSet,
+        protocol: Protocol,
+        view: View | None = None,
+        progress: Progress | None = None,
+    ) -> dict[str, float]:
+        """Accuracy of a support vector machine on the encoder's and projector's output, folds by the run's seed."""
+        y, scores = data.y_train.numpy(), {}
+        for space, features in zip(SPACES, extract(network, data.x_train), strict=True):  # type: ignore[arg-type]
+            found = svc_accuracies(features.numpy(), y, seeds=[settings.seed])
+            scores |= {f"{space}_probe": found.mean}
+        return scores
+
+    def words(self, protocol: Protocol) -> tuple[str, str]:
+        """What probe and kNN are."""
+        svc = "a support vector machine, C by five inner folds, tested in ten folds that the run's seed shuffles"
+        return svc, "no kNN"
+
+
+@lru_cache(maxsize=4)
+def _read(source: str, nodes: str) -> DataSet:
+    found = read_graphs(source.removeprefix(SOURCE), nodes)
+    copies = first_copies(found.graphs.hashes())
+    reading = found.reading.with_notes(noted=list(copy_notes(copies, found.labels)))
+    none: Any = found.graphs.subset(np.arange(0))
+    y, mixed = torch.from_numpy(found.labels), torch.zeros(len(found.labels), dtype=torch.bool)
+    return DataSet(source, found.graphs, y, none, y[:0], found.class_names, mixed, reading)
