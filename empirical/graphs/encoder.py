@@ -52,12 +52,13 @@ class GIN(nn.Module):
         self.features = width * layers
         self.convolutions, self.norms = nn.ModuleList(), nn.ModuleList()
         for before in [node_features] + [width] * (layers - 1):
-            linear = nn.Linear(before, width), nn.Linear(width, width)
-            for layer in linear:
-                nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)
-            self.convolutions.append(GINConv(nn.Sequential(linear[0], nn.ReLU(), linear[1])))
+            perceptron = nn.Sequential(nn.Linear(before, width), nn.ReLU(), nn.Linear(width, width))
+            self.convolutions.append(GINConv(perceptron))
             self.norms.append(nn.BatchNorm1d(width))
+        for module in self.modules():  # only now: GINConv draws the weights of what it is given again
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
 
     def forward(self, batch: GraphBatch) -> Tensor:
         """Features, shape (B, width·layers)."""

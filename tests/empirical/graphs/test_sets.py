@@ -16,14 +16,16 @@ def graphs(source):
 
 def singles(batch):
     """Each graph as its features and its edges."""
-    found = []
-    for i in range(len(batch)):
-        nodes = [v for v in range(len(batch.x)) if batch.graph[v] == i]
-        first = nodes[0] if nodes else 0
-        pairs = [(a - first, b - first) for a, b in batch.edges.T.tolist() if batch.graph[a] == i]
-        assert len(nodes) == batch.sizes[i]
-        assert nodes == list(range(first, first + len(nodes)))
-        found.append((batch.x[nodes].tolist(), pairs))
+    found, first = [([], []) for _ in range(len(batch))], {}
+    graph = batch.graph.tolist()
+    for v, (i, row) in enumerate(zip(graph, batch.x.tolist(), strict=True)):
+        first.setdefault(i, v)
+        assert v == first[i] + len(found[i][0])
+        found[i][0].append(row)
+    for a, b in batch.edges.T.tolist():
+        assert graph[a] == graph[b]
+        found[graph[a]][1].append((a - first[graph[a]], b - first[graph[a]]))
+    assert [len(rows) for rows, _ in found] == batch.sizes.tolist()
     return found
 
 
@@ -76,7 +78,7 @@ def test_hashes_see_features_and_edges():
     def one(x, pairs):
         return GraphSet(
             torch.tensor(x),
-            torch.tensor(pairs).T.reshape(2, -1),
+            torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2).T,
             ends(torch.tensor([2])),
             ends(torch.tensor([len(pairs)])),
         )
