@@ -1,0 +1,11 @@
+from .encoder import GIN as GIN
+from .encoder import gin as gin
+from .evaluation import Accuracies as Accuracies
+from .evaluation import svc_accuracies as svc_accuracies
+from .reading import NODE_FEATURES as NODE_FEATURES
+from .reading import LabelledGraphs as LabelledGraphs
+from .reading import read_graphs as read_graphs
+from .sets import GraphBatch as GraphBatch
+from .sets import GraphSet as GraphSet
+from .views import VIEWS as VIEWS
+from .views import GraphView as GraphView
