@@ -221,9 +221,11 @@ def render(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Cond
     environment.globals.update(size_labels=SIZE_LABELS, size_names=SIZE_NAMES)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     arms = runs[~runs.arm.isin([*REFERENCES, "warmup"])]
+    protocol = experiment.protocol_of(experiment.base)
     return template.render(
         experiment=experiment,
-        protocol=experiment.protocol_of(experiment.base),
+        protocol=protocol,
+        words=experiment.base.kind.words(protocol) or (protocol.probe_words, protocol.knn_words),
         settings=json.dumps(summary["experiment"], indent=2, ensure_ascii=False),
         headlines=headlines(runs, experiment, conditions),
         disagreements=disagreements(runs, experiment, conditions, correlation),

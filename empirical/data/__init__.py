@@ -221,10 +221,10 @@ def take_source(x: AnySamples, indices: Tensor) -> Any:
     return x.views(indices) if isinstance(x, CachedViews) else take(x, indices)
 
 
-def several_sources(x: AnySamples, indices: Tensor, count: int) -> list[Any]:
+def several_sources(x: AnySamples, indices: Tensor, count: int) -> list[Tensor | Held]:
     """From what each of several views is drawn: the samples, or one after the other of the cached views."""
     if not isinstance(x, CachedViews):
-        return [take(x, indices)] * count
+        return [some(x, indices)] * count
     views = x.views(indices).float()
     return [views[:, number % views.shape[1], :, None, None] for number in range(count)]
 

@@ -159,11 +159,8 @@ def fingerprint(network: torch.nn.Module) -> str:
 # --- command line ----------------------------------------------------------------------------------
 
 
-def describe(
-    scores: dict[str, float], protocol: Protocol = DEFAULT, words: tuple[str, str] | None = None
-) -> str:
+def describe(scores: dict[str, float], protocol: Protocol = DEFAULT, words: tuple[str, str] | None = None) -> str:
     """Scores of ``evaluate_network`` as a table, with the protocol, in these words or its own."""
-    probe_words, knn_words = words or (protocol.probe_words, protocol.knn_words)
     titles = {"probe": "linear probe", "c": "C", "predicted_probe": "predicted", "sgd_probe": "SGD probe"}
     titles |= {"knn": f"kNN ({protocol.k})", "alignment": "alignment", "uniformity": "uniformity"}
     kinds = [kind for kind in titles if any(f"{space}_{kind}" in scores for space in SPACES)]
@@ -173,7 +170,8 @@ def describe(
             continue
         cells = (_cell(kind, scores.get(f"{space}_{kind}")) for kind in kinds)
         lines.append(f"  {space:<12}" + "".join(cells))
-    lines += [f"  protocol {protocol.probe}: {probe_words}", f"  {knn_words}"]
+    ours = f"protocol {protocol.probe}: {protocol.probe_words}", protocol.knn_words
+    lines += [f"  {line}" for line in words or ours if line]
     if "predicted_probe" in kinds:
         lines.append("  predicted: the probe's accuracy at this C, from the training features and their labels alone")
     return "\n".join(lines)

@@ -86,9 +86,9 @@ class Modality(ABC):
 
         return evaluate_network(network, data, protocol, view, progress)
 
-    def words(self, protocol: Evaluation) -> tuple[str, str]:
-        """What the scores ``probe`` and ``knn`` are."""
-        return protocol.probe_words, protocol.knn_words
+    def words(self, protocol: Evaluation) -> tuple[str, str] | None:
+        """What the scores ``probe`` and ``knn`` are, if they are not the protocol's."""
+        return None
 
     def describe(self, scores: dict[str, float], protocol: Evaluation) -> str:
         """Scores as a table."""

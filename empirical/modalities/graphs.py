@@ -11,7 +11,6 @@ import torch
 
 from empirical.choices import COUNT
 from empirical.data import DataSet
-from empirical.data.copies import copy_notes, first_copies
 from empirical.encoders import Network, extract
 from empirical.graphs import GraphView, gin, read_graphs, svc_accuracies
 from empirical.modalities.contract import Modality, Progress, TwoViews, View
@@ -89,23 +88,21 @@ class Graphs(Modality):
         progress: Progress | None = None,
     ) -> dict[str, float]:
         """Accuracy of a support vector machine on the encoder's and projector's output, folds by the run's seed."""
-        y, scores = data.y_train.numpy(), {}
-        for space, features in zip(SPACES, extract(network, data.x_train), strict=True):  # type: ignore[arg-type]
+        y = data.y_train.numpy()
+        scores: dict[str, float] = {}
+        for space, features in zip(SPACES, extract(network, data.x_train), strict=True):
             found = svc_accuracies(features.numpy(), y, seeds=[settings.seed])
             scores |= {f"{space}_probe": found.mean}
         return scores
 
     def words(self, protocol: Protocol) -> tuple[str, str]:
         """What probe and kNN are."""
-        svc = "a support vector machine, C by five inner folds, tested in ten folds that the run's seed shuffles"
-        return svc, "no kNN"
+        return "a support vector machine, C by five inner folds, tested in ten folds that the run's seed shuffles", ""
 
 
 @lru_cache(maxsize=4)
 def _read(source: str, nodes: str) -> DataSet:
     found = read_graphs(source.removeprefix(SOURCE), nodes)
-    copies = first_copies(found.graphs.hashes())
-    reading = found.reading.with_notes(noted=list(copy_notes(copies, found.labels)))
     none: Any = found.graphs.subset(np.arange(0))
     y, mixed = torch.from_numpy(found.labels), torch.zeros(len(found.labels), dtype=torch.bool)
-    return DataSet(source, found.graphs, y, none, y[:0], found.class_names, mixed, reading)
+    return DataSet(source, found.graphs, y, none, y[:0], found.class_names, mixed, found.reading)
