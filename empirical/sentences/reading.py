@@ -124,9 +124,7 @@ def read_sentences(source: str, column: str | None = None) -> Sentences:
     place = Path(source.removeprefix(TEXT).removeprefix(DATASET)).expanduser()
     if source.startswith(TEXT):
         require(column is None, "column", column, "a data set hf:FOLDER; a text file has none")
-        lines = read_text(place).removeprefix("\ufeff").split("\n")
-        found = lines[:-1] if lines[-1] == "" else lines  # what follows the last end of a line is no line
-        empty = ("empty line", "empty lines")
+        found, empty = _lines(place), ("empty line", "empty lines")
     else:
         require(source.startswith(DATASET), "data", source, "text:FILE or hf:FOLDER")
         found, empty = _saved(place, column), ("row without text", "rows without text")
@@ -136,6 +134,12 @@ def read_sentences(source: str, column: str | None = None) -> Sentences:
     copies = int(copied(first_copies(np.unique(texts, return_inverse=True)[1])).sum())
     note = counted(copies, "exact copy of another sentence", "exact copies of other sentences")
     return Sentences(texts, Reading(source, len(texts)).with_notes(skipped=[skipped], noted=[note]))
+
+
+def _lines(path: Path) -> list[str | None]:
+    """Lines of a file, without what follows the last one's end."""
+    lines: list[str | None] = [*read_text(path).removeprefix("\ufeff").split("\n")]
+    return lines if lines[-1] else lines[:-1]
 
 
 def _saved(folder: Path, column: str | None) -> list[str | None]:

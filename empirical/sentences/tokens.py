@@ -9,10 +9,9 @@ from typing import Any
 from theory.checks import ParameterError, require, require_integer, sound
 
 EXTRA = "pip install 'difficult-examples[sentences]'"
-PAD, UNKNOWN, FIRST, LAST, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
-SPECIAL = (PAD, UNKNOWN, FIRST, LAST, MASK)  # with the numbers 0, 1, …, as BERT calls them
-SMALLEST, LARGEST = 100, 1 << 20  # tokens in a vocabulary
-LONGEST_WORD = 100  # signs; a longer one is unknown, as for BERT
+PAD, FIRST, LAST, MASK = "[PAD]", "[CLS]", "[SEP]", "[MASK]"
+SPECIAL = (PAD, FIRST, LAST, MASK)  # with the numbers 0, 1, …; as BERT calls them
+SMALLEST, LARGEST = 300, 1 << 20  # tokens in a vocabulary; 256 are single bytes
 
 
 class Tokenizer:
@@ -86,13 +85,16 @@ class Tokenizer:
 
 
 def train_tokenizer(texts: Iterable[str], size: int = 8000) -> Tokenizer:
-    """A WordPiece tokenizer as BERT's, lower case without accents, trained on sentences; the same every time.
+    """A tokenizer trained on sentences: pairs of bytes joined (Sennrich et al. 2016), lower case, without accents.
+
+    The same sentences give the same one, which the library's trainer of BERT's word pieces does not; and no sign is
+    unknown.
 
     Parameters
     ----------
     texts : iterable of str
     size : int
-        Tokens in the vocabulary, in [100, 2²⁰]; few sentences give fewer.
+        Tokens in the vocabulary, in [300, 2²⁰]; few sentences give fewer.
 
     Raises
     ------
@@ -101,11 +103,18 @@ def train_tokenizer(texts: Iterable[str], size: int = 8000) -> Tokenizer:
     """
     require_integer("vocabulary", size, SMALLEST, LARGEST)
     library = _tokenizers()
-    backend = library.Tokenizer(library.models.WordPiece(unk_token=UNKNOWN, max_input_chars_per_word=LONGEST_WORD))
-    backend.normalizer = library.normalizers.BertNormalizer(lowercase=True)
-    backend.pre_tokenizer = library.pre_tokenizers.BertPreTokenizer()
-    trainer = library.trainers.WordPieceTrainer(
-        vocab_size=size, min_frequency=2, special_tokens=list(SPECIAL), show_progress=False
+    backend = library.Tokenizer(library.models.BPE())
+    plain = library.normalizers
+    backend.normalizer = plain.Sequence([plain.NFD(), plain.StripAccents(), plain.Lowercase()])
+    bytes_ = library.pre_tokenizers.ByteLevel
+    backend.pre_tokenizer = bytes_(add_prefix_space=True)  # a word is the same wherever it stands
+    backend.decoder = library.decoders.ByteLevel()
+    trainer = library.trainers.BpeTrainer(
+        vocab_size=size,
+        min_frequency=2,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=sorted(bytes_.alphabet()),
+        show_progress=False,
     )
     backend.train_from_iterator(texts, trainer)
     ends = [(name, SPECIAL.index(name)) for name in (FIRST, LAST)]
@@ -141,7 +150,7 @@ def library_tokenizer(spec: str) -> tuple[Tokenizer, int]:
 def _tokenizers() -> Any:
     try:
         import tokenizers
-        from tokenizers import models, normalizers, pre_tokenizers, processors, trainers  # noqa: F401
+        from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers  # noqa: F401
     except ImportError as error:
         raise ParameterError(f"sentences need the library tokenizers: {EXTRA}") from error
     return tokenizers
