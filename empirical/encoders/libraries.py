@@ -79,7 +79,7 @@ def library_encoder(spec: str, channels: int, pretrained: bool = False, size: tu
     """
     library, _, name = spec.partition(":")
     require(channels in (1, 3), "encoder", spec, f"images of 1 or 3 channels (found {channels})")
-    with _silent():
+    with silent():
         net, needs = _timm(spec, name, pretrained) if library == "timm" else _torchvision(spec, name, pretrained)
     encoder = LibraryEncoder(net, *needs)
     try:
@@ -104,7 +104,7 @@ def _timm(spec: str, name: str, pretrained: bool) -> tuple[nn.Module, Input]:
         known = nearest(name, timm.list_models())
         raise ParameterError("encoder", spec, f"a name of timm.list_models(){known}")
     try:
-        with _impatient() if pretrained else nullcontext():
+        with impatient() if pretrained else nullcontext():
             net = timm.create_model(name, pretrained=pretrained, num_classes=0)
     except Exception as error:  # a download fails in many ways
         raise _unloaded(spec, pretrained, error) from error
@@ -142,7 +142,7 @@ def _unloaded(spec: str, pretrained: bool, error: Exception) -> ParameterError:
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
+def silent() -> Iterator[None]:
     """Without the messages of libraries about downloads, which would stand beside the one line of an error."""
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
@@ -155,7 +155,7 @@ def _silent() -> Iterator[None]:
 
 
 @contextmanager
-def _impatient() -> Iterator[None]:
+def impatient() -> Iterator[None]:
     """Where timm's weights come from cannot be reached, take what is there at once: it would try for a minute."""
     from huggingface_hub import constants
 

@@ -1,0 +1,5 @@
+"""Sentences: reading, tokens, transformers as encoders, and the judgement of embeddings by human similarity."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

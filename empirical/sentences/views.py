@@ -1,0 +1,46 @@
+"""Two views of a sentence: itself twice, which the encoder's dropout makes two, or with tokens hidden."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from theory.checks import Range
+
+SHARE = Range(0, 1, below=True)
+
+
+def same(tokens: Tensor, generator: torch.Generator) -> Tensor:
+    """The sentences as they are: two views differ by the encoder's dropout alone (SimCSE, Gao et al. 2021, §3)."""
+    return tokens
+
+
+@dataclass(frozen=True)
+class MaskedTokens:
+    """Sentences of which each token, but the first and the padding, is hidden with probability ``share``.
+
+    Parameters
+    ----------
+    share : float
+        In [0, 1).
+    mask : int
+        The token in place of a hidden one.
+    pad : int
+        The token that fills up.
+    """
+
+    share: float
+    mask: int
+    pad: int
+
+    def __post_init__(self) -> None:
+        SHARE.require("masked tokens", self.share)
+
+    def __call__(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
+        """A view of a batch, shape (B, L)."""
+        hidden = torch.rand(tokens.shape, generator=generator).to(tokens.device) < self.share
+        hidden &= tokens != self.pad
+        hidden[:, 0] = False  # which may be what the sentence is read from
+        return tokens.masked_fill(hidden, self.mask)
