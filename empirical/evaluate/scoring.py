@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -159,10 +159,18 @@ def fingerprint(network: torch.nn.Module) -> str:
 # --- command line ----------------------------------------------------------------------------------
 
 
-def describe(scores: dict[str, float], protocol: Protocol = DEFAULT, words: tuple[str, str] | None = None) -> str:
-    """Scores of ``evaluate_network`` as a table, with the protocol, in these words or its own."""
-    titles = {"probe": "linear probe", "c": "C", "predicted_probe": "predicted", "sgd_probe": "SGD probe"}
-    titles |= {"knn": f"kNN ({protocol.k})", "alignment": "alignment", "uniformity": "uniformity"}
+TITLES = {"probe": "linear probe", "c": "C", "predicted_probe": "predicted", "sgd_probe": "SGD probe"}
+
+
+def describe(
+    scores: dict[str, float],
+    protocol: Protocol = DEFAULT,
+    titles: Mapping[str, str] | None = None,
+    words: tuple[str, str] | None = None,
+) -> str:
+    """Scores of ``evaluate_network`` as a table, with the protocol; or other scores, by their titles, in these words."""
+    ours = {**TITLES, "knn": f"kNN ({protocol.k})", "alignment": "alignment", "uniformity": "uniformity"}
+    titles = titles or ours
     kinds = [kind for kind in titles if any(f"{space}_{kind}" in scores for space in SPACES)]
     lines = [f"  {'':<12}" + "".join(f"{titles[kind]:>14}" for kind in kinds)]
     for space in SPACES:
@@ -170,8 +178,8 @@ def describe(scores: dict[str, float], protocol: Protocol = DEFAULT, words: tupl
             continue
         cells = (_cell(kind, scores.get(f"{space}_{kind}")) for kind in kinds)
         lines.append(f"  {space:<12}" + "".join(cells))
-    ours = f"protocol {protocol.probe}: {protocol.probe_words}", protocol.knn_words
-    lines += [f"  {line}" for line in words or ours if line]
+    usual = f"protocol {protocol.probe}: {protocol.probe_words}", protocol.knn_words
+    lines += [f"  {line}" for line in words or usual if line]
     if "predicted_probe" in kinds:
         lines.append("  predicted: the probe's accuracy at this C, from the training features and their labels alone")
     return "\n".join(lines)

@@ -42,11 +42,14 @@ class Modality(ABC):
         Frozen dataclass of ``empirical.train.options.option`` fields: what ``settings.modality_options`` can say.
     sample : str
         What messages call one.
+    titles : mapping or None
+        What tables call its scores, by their names without ``encoder_`` or ``projector_``; None: as of images.
     """
 
     usual: ClassVar[Mapping[str, Any]] = {}
     Options: ClassVar[type] = NoOptions
     sample: ClassVar[str] = "sample"
+    titles: ClassVar[Mapping[str, str] | None] = None
 
     @abstractmethod
     def load(self, settings: Settings) -> DataSet:
@@ -94,7 +97,7 @@ class Modality(ABC):
         """Scores as a table."""
         from empirical.evaluate.scoring import describe
 
-        return describe(scores, protocol, self.words(protocol))
+        return describe(scores, protocol, self.titles, self.words(protocol))
 
 
 @dataclass(frozen=True)

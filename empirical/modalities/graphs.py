@@ -41,6 +41,7 @@ class Graphs(Modality):
     """See the module. All graphs are trained on, without their labels, and judged by cross-validation."""
 
     sample = "graph"
+    titles = {"probe": "SVC"}  # noqa: RUF012 - a class variable of the contract
     Options = Options
     usual = {  # noqa: RUF012 - a class variable of the contract
         "data": "tu:MUTAG",

@@ -13,6 +13,7 @@ from .sts import evaluate as evaluate
 from .sts import read_pairs as read_pairs
 from .sts import spearman as spearman
 from .tokens import Tokenizer as Tokenizer
+from .tokens import Vocabulary as Vocabulary
 from .tokens import library_tokenizer as library_tokenizer
 from .tokens import train_tokenizer as train_tokenizer
 from .views import MaskedTokens as MaskedTokens

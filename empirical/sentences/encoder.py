@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from empirical.encoders.architectures import Encoder
 from empirical.encoders.custom import reason_of
 from empirical.sentences.hub import library, load
-from empirical.sentences.tokens import Tokenizer
+from empirical.sentences.tokens import Tokenizer, Vocabulary
 from theory.checks import ParameterError, Range, require, require_integer, require_known
 
 MEAN, FIRST = "mean", "first"
@@ -50,7 +50,7 @@ class SentenceEncoder(nn.Module):
 
 
 def small_transformer(
-    tokenizer: Tokenizer,
+    vocabulary: Vocabulary,
     longest: int,
     *,
     width: int = 128,
@@ -63,7 +63,7 @@ def small_transformer(
 
     Parameters
     ----------
-    tokenizer : Tokenizer
+    vocabulary : Vocabulary
     longest : int
         Tokens of the longest sentence: as many positions are learned.
     width, layers, heads : int
@@ -84,7 +84,7 @@ def small_transformer(
 
     bert = library("transformer")
     config = bert.BertConfig(
-        vocab_size=tokenizer.size,
+        vocab_size=vocabulary.size,
         hidden_size=width,
         num_hidden_layers=layers,
         num_attention_heads=heads,
@@ -92,9 +92,9 @@ def small_transformer(
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,
         max_position_embeddings=longest,
-        pad_token_id=tokenizer.pad,
+        pad_token_id=vocabulary.pad,
     )
-    return SentenceEncoder(bert.BertModel(config, add_pooling_layer=False), tokenizer.pad, pooling), width
+    return SentenceEncoder(bert.BertModel(config, add_pooling_layer=False), vocabulary.pad, pooling), width
 
 
 def transformer(spec: str, tokenizer: Tokenizer, pooling: str = FIRST) -> tuple[SentenceEncoder, int, int]:

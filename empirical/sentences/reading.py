@@ -57,6 +57,8 @@ class SentenceSet:
         L, how many tokens a sentence may have.
     pad : int
         The token that fills a batch's shorter sentences.
+    vocabulary : int
+        V, how many tokens there are.
     """
 
     texts: tuple[str, ...]
@@ -64,14 +66,15 @@ class SentenceSet:
     ends: Rows
     longest: int
     pad: int
+    vocabulary: int
 
     def __len__(self) -> int:
         return len(self.texts)
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """(N, L)."""
-        return len(self), self.longest
+    def shape(self) -> tuple[int, int, int]:
+        """(N, L, V)."""
+        return len(self), self.longest, self.vocabulary
 
     def take(self, indices: Tensor) -> Tensor:
         """Tokens of these sentences, int64 of shape (B, longest of them), padded on the right."""
@@ -84,7 +87,7 @@ class SentenceSet:
     def subset(self, indices: Rows) -> SentenceSet:
         """These sentences, in this order."""
         rows = self._rows(indices)
-        return _packed([self.texts[int(index)] for index in indices], rows, self.longest, self.pad)
+        return _packed([self.texts[int(index)] for index in indices], rows, self.longest, self.pad, self.vocabulary)
 
     def hashes(self) -> Hashes:
         """A hash of each sentence's text, shape (N,): equal for exact copies."""
@@ -165,12 +168,14 @@ def _saved(folder: Path, column: str | None) -> list[str | None]:
 def tokenized(texts: Sequence[str], tokenizer: Tokenizer, longest: int) -> tuple[SentenceSet, Note]:
     """Sentences as tokens, and a note of how many were longer than ``longest`` and lost their end."""
     rows, cut = tokenizer.encode(texts, longest)
-    found = _packed(texts, [np.array(row, dtype=np.int32) for row in rows], longest, tokenizer.pad)
+    found = _packed(texts, [np.array(row, dtype=np.int32) for row in rows], longest, tokenizer.pad, tokenizer.size)
     what = f"longer than {longest} tokens, cut there"
     return found, counted(cut, f"sentence {what}", f"sentences {what}")
 
 
-def _packed(texts: Sequence[str], rows: Sequence[NDArray[np.int32]], longest: int, pad: int) -> SentenceSet:
+def _packed(
+    texts: Sequence[str], rows: Sequence[NDArray[np.int32]], longest: int, pad: int, vocabulary: int
+) -> SentenceSet:
     ends = np.cumsum([len(row) for row in rows], dtype=np.int64)
     tokens = np.concatenate(rows) if rows else np.empty(0, dtype=np.int32)
-    return SentenceSet(tuple(texts), tokens, ends, longest, pad)
+    return SentenceSet(tuple(texts), tokens, ends, longest, pad, vocabulary)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from theory.checks import ParameterError, require, require_integer, sound
 
@@ -12,6 +12,21 @@ EXTRA = "pip install 'difficult-examples[sentences]'"
 PAD, FIRST, LAST, MASK = "[PAD]", "[CLS]", "[SEP]", "[MASK]"
 SPECIAL = (PAD, FIRST, LAST, MASK)  # with the numbers 0, 1, …; as BERT calls them
 SMALLEST, LARGEST = 300, 1 << 20  # tokens in a vocabulary; 256 are single bytes
+
+
+class Vocabulary(NamedTuple):
+    """What an encoder has to know of a tokenizer.
+
+    Parameters
+    ----------
+    size : int
+        Tokens.
+    pad : int
+        The one that fills up.
+    """
+
+    size: int
+    pad: int = SPECIAL.index(PAD)
 
 
 class Tokenizer:
@@ -35,6 +50,11 @@ class Tokenizer:
     def size(self) -> int:
         """Tokens in the vocabulary."""
         return int(self._backend.get_vocab_size())
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Its size and what fills up."""
+        return Vocabulary(self.size, self.pad)
 
     def encode(self, texts: Sequence[str], longest: int) -> tuple[list[list[int]], int]:
         """Tokens of each sentence, with those that begin and end it, and how many sentences were cut.

@@ -1,0 +1,167 @@
+"""Sentences: a transformer whose dropout makes the views (SimCSE), judged by people's similarity of pairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+
+from empirical.choices import COUNT
+from empirical.data import DataSet
+from empirical.data.labels import UNLABELLED
+from empirical.encoders import Network
+from empirical.modalities.contract import Modality, Progress, View
+from empirical.sentences import (
+    TASKS,
+    MaskedTokens,
+    Tokenizer,
+    Vocabulary,
+    embed,
+    evaluate,
+    library_tokenizer,
+    read_sentences,
+    same,
+    small_transformer,
+    tokenized,
+    train_tokenizer,
+    transformer,
+)
+from empirical.sentences.sts import DEV, STSB
+from empirical.train.options import option
+from theory.checks import ParameterError, Range, require
+from theory.plan import SPACES
+
+if TYPE_CHECKING:
+    from empirical.evaluate.protocol import Protocol
+    from empirical.train.settings import Settings
+
+ENCODER, LIBRARY = "transformer", "hf:"
+DEVELOPMENT = f"{STSB} {DEV}"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What sentences alone can be told."""
+
+    sts: str | None = option(None, str, "evaluation", "folder of pairs whose similarity people judged")
+    column: str | None = option(None, str, "data", "of a data set, which holds the sentences")
+    longest: int = option(32, int, "data", "tokens after which a sentence is cut", COUNT)
+    vocabulary: int = option(8000, int, "data", "tokens of the tokenizer that is trained on the sentences", COUNT)
+    masked: float = option(0.0, float, "views", "share of the tokens that each view hides", Range(0, 1, below=True))
+    pooling: str = option("mean", str, "encoder and projector", "of the tokens", names=("mean", "first"))
+    dropout: float = option(0.1, float, "encoder and projector", "share", Range(0, 1, below=True))
+    depth: int = option(4, int, "encoder and projector", "layers of the small transformer", COUNT)
+    heads: int = option(4, int, "encoder and projector", "of its attention", COUNT)
+
+
+class Read(NamedTuple):
+    """Sentences, and what made tokens of them."""
+
+    data: DataSet
+    tokenizer: Tokenizer
+
+
+class Sentences(Modality):
+    """See the module. All sentences are trained on; they have no labels."""
+
+    sample = "sentence"
+    titles = {"probe": "mean of seven", **{task: task for task in TASKS}, DEVELOPMENT: DEVELOPMENT}  # noqa: RUF012
+    Options = Options
+    usual = {  # noqa: RUF012 - a class variable of the contract
+        "data": "text:sentences.txt",
+        "encoder": ENCODER,
+        "width": 128,
+        "dim": 128,
+        "layers": 1,
+        "batch": 64,
+        "epochs": 3,
+        "optimizer": "adamw",
+        "lr": 2e-3,
+        "weight_decay": 0.01,
+        "tau": 0.05,
+    }
+
+    def load(self, settings: Settings) -> DataSet:
+        """The sentences of ``text:FILE`` or ``hf:FOLDER``, see ``empirical.sentences.read_sentences``."""
+        for name in ("train", "test", "image_size"):
+            value = getattr(settings, name)
+            require(value is None, name, value, f"none for sentences, which are all of {settings.data}")
+        return self._read(settings).data
+
+    def _read(self, s: Settings) -> Read:
+        o = self.options(s)
+        trained = s.encoder == ENCODER
+        return _read(s.data, o.column, None if trained else s.encoder, o.vocabulary if trained else 0, o.longest)
+
+    def network(self, settings: Settings, shape: tuple[int, ...]) -> Network:
+        """A transformer for sentences of at most shape[0] of shape[1] tokens, and the projector."""
+        s, o = settings, self.options(settings)
+        require(s.weights is None, "weights", s.weights, "none for sentences (--encoder hf:PATH)")
+        if s.encoder == ENCODER:
+            vocabulary, parameters = Vocabulary(shape[1]), {"layers": o.depth, "heads": o.heads}
+            encoder, features = small_transformer(
+                vocabulary, shape[0], width=s.width, dropout=o.dropout, pooling=o.pooling, **parameters
+            )
+        elif s.encoder.startswith(LIBRARY):
+            encoder, features, longest = transformer(s.encoder, library_tokenizer(s.encoder)[0], o.pooling)
+            require(shape[0] <= longest, "longest", shape[0], f"longest <= {longest}, what {s.encoder} takes")
+        else:
+            raise ParameterError("encoder", s.encoder, f"{ENCODER} or {LIBRARY}NAME_OR_PATH for sentences")
+        return Network(encoder, features, s.dim, s.hidden, s.layers)
+
+    def view(self, settings: Settings) -> View:
+        """The sentence itself, or with tokens hidden."""
+        share = self.options(settings).masked
+        if share == 0:
+            return same
+        tokenizer = self._read(settings).tokenizer
+        if tokenizer.mask is None:
+            raise ParameterError("masked", share, "0 for a tokenizer without a token that hides others")
+        return MaskedTokens(share, tokenizer.mask, tokenizer.pad)
+
+    def unevaluated(self, settings: Settings, data: DataSet) -> str | None:
+        """Without a folder of judged pairs there is nothing to judge by."""
+        known = self.options(settings).sts is not None
+        return None if known else "there is no folder of judged pairs (--modality-options sts=FOLDER)"
+
+    def evaluate(
+        self,
+        network: Network,
+        settings: Settings,
+        data: DataSet,
+        protocol: Protocol,
+        view: View | None = None,
+        progress: Progress | None = None,
+    ) -> dict[str, float]:
+        """Spearman's correlations: the mean of seven test sets as ``probe``, each, and that of STS-B's dev set."""
+        o, tokenizer = self.options(settings), self._read(settings).tokenizer
+        if o.sts is None:
+            raise ParameterError("sts", None, "a folder of judged pairs (--modality-options sts=FOLDER)")
+        scores: dict[str, float] = {}
+        parts = network.encoder, torch.nn.Sequential(network.encoder, network.projector)
+        for space, part in zip(SPACES, parts, strict=True):
+            encode = partial(embed, part, tokenizer, longest=o.longest)
+            found = evaluate(encode, Path(o.sts))
+            scores[f"{space}_probe"] = found.pop("average")
+            scores |= {f"{space}_{task}": value for task, value in found.items()}
+            scores[f"{space}_{DEVELOPMENT}"] = evaluate(encode, Path(o.sts), (STSB,), DEV)[STSB]
+        return scores
+
+    def words(self, protocol: Protocol) -> tuple[str, str]:
+        """What probe and kNN are."""
+        return "Spearman's correlation of cosines with people's scores, mean of STS12–16, STS-B and SICK-R (test)", ""
+
+
+@lru_cache(maxsize=4)
+def _read(source: str, column: str | None, encoder: str | None, vocabulary: int, longest: int) -> Read:
+    found = read_sentences(source, column)
+    tokenizer = train_tokenizer(found.texts, vocabulary) if encoder is None else library_tokenizer(encoder)[0]
+    held, cut = tokenized(found.texts, tokenizer, longest)
+    none: Any = held.subset(np.arange(0))
+    y, mixed = torch.full((len(held),), UNLABELLED), torch.zeros(len(held), dtype=torch.bool)
+    reading = found.reading.with_notes(converted=[cut])
+    return Read(DataSet(source, held, y, none, y[:0], (), mixed, reading), tokenizer)
