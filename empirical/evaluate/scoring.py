@@ -168,7 +168,7 @@ def describe(
     titles: Mapping[str, str] | None = None,
     words: tuple[str, str] | None = None,
 ) -> str:
-    """Scores of ``evaluate_network`` as a table, with the protocol; or other scores, by their titles, in these words."""
+    """Scores of ``evaluate_network`` as a table, with the protocol; or others, by their titles and in these words."""
     ours = {**TITLES, "knn": f"kNN ({protocol.k})", "alignment": "alignment", "uniformity": "uniformity"}
     titles = titles or ours
     kinds = [kind for kind in titles if any(f"{space}_{kind}" in scores for space in SPACES)]

@@ -68,7 +68,8 @@ class Settings:
         "digits",
         str,
         "data",
-        "digits, cifar10, cifar100, stl10, npz:PATH, folder:PATH or views:PATH (defaults: preset adapter)",
+        "digits, cifar10, cifar100, stl10, npz:PATH, folder:PATH or views:PATH (defaults: preset adapter); "
+        "graphs: tu:NAME or tu:PATH; sentences: text:FILE or hf:FOLDER",
     )
     train: int | None = option(None, int, "data", "training images, a balanced subset, >= the classes (all)")
     test: int | None = option(None, int, "data", "test images, a balanced subset, >= the classes (all)")
@@ -83,8 +84,12 @@ class Settings:
     )
     imbalance: float = option(1.0, float, "data", "largest over smallest class of a long-tailed training set", Range(1))
     omega: float = option(0.0, float, "data", "share of mixed training images", FRACTION)
-    modality: str = option(IMAGES, str, "data", f"what samples are: {', '.join(NAMES)} or MODULE:CLASS")
-    modality_options: str = option("", str, "data", "what the modality alone can be told: NAME=VALUE,…")
+    modality: str = option(
+        IMAGES, str, "data", f"what samples are, and the defaults of its settings: {', '.join(NAMES)} or MODULE:CLASS"
+    )
+    modality_options: str = option(
+        "", str, "data", "what the modality alone can be told, see docs/modalities.md: NAME=VALUE,…"
+    )
     arm: str = "baseline"
     seed: int = 0
     framework: str = option("simclr", str, "loss and remedy", "what negatives are", names=FRAMEWORKS)
@@ -94,7 +99,8 @@ class Settings:
         "resnet18",
         str,
         "encoder and projector",
-        f"{', '.join(ENCODERS)}, timm:NAME, torchvision:NAME or MODULE:FACTORY",
+        f"{', '.join(ENCODERS)}, timm:NAME, torchvision:NAME or MODULE:FACTORY; gin of graphs; transformer or hf:NAME "
+        "of sentences",
     )
     pretrained: bool = option(
         False, bool, "encoder and projector", "begin with the weights of the library, of timm:NAME and torchvision:NAME"

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from theory.checks import ParameterError
 
 PAGE = (Path(__file__).parents[2] / "docs" / "modalities.md").read_text(encoding="utf-8")
 (EXAMPLE,) = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.M | re.S)
-(COMMANDS,) = re.findall(r"^```sh\n(.*?)^```$", PAGE, flags=re.M | re.S)
+BUILT_IN, COMMANDS = re.findall(r"^```sh\n(.*?)^```$", PAGE, flags=re.M | re.S)
 
 
 @pytest.fixture
@@ -94,6 +95,98 @@ def test_images_are_one():
     assert IMAGES == NAMES[0] == Settings().modality
     assert isinstance(Settings().kind, Modality)
     assert "modality" not in Settings().to_json()  # documents of earlier versions are theirs
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_the_page_lists_every_option(name):
+    pytest.importorskip("torch_geometric" if name == "graphs" else "transformers")
+    for f in fields(modality(name).Options):
+        default = "none" if f.default is None else f.default
+        assert f"| `{name}` | `{f.name}` | {default} | {f.metadata['text']}" in PAGE
+
+
+def test_graphs_do_what_the_page_says(tmp_path, monkeypatch, capsys):
+    """On a data set of the page's name that lies where it is looked for."""
+    pytest.importorskip("torch_geometric")
+    monkeypatch.chdir(tmp_path)
+    write_graphs(tmp_path / "data" / "MUTAG")
+    one, several, _ = (shlex.split(line)[3:] for line in BUILT_IN.splitlines())
+    assert train([*one, "--epochs", "2"]) == 0
+    shown = capsys.readouterr()
+    assert "SVC" in shown.out
+    assert "a support vector machine" in shown.out
+    result = json.loads((tmp_path / "runs" / "mutag" / "result.json").read_text())
+    assert result["metrics"]["encoder_probe"] > 0.8  # rings and stars
+    from empirical.compare.__main__ import main as compare
+
+    assert compare([*several, "--epochs", "1", "--seeds", "1"]) == 0
+    assert "a support vector machine" in (tmp_path / "runs" / "graphs" / "report.html").read_text(encoding="utf-8")
+    from empirical.profile.__main__ import main as profile
+
+    capsys.readouterr()
+    assert profile(["--checkpoint", "runs/mutag/checkpoint.pt", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["spaces"].keys() == {"encoder", "projector"}
+
+
+def test_sentences_do_what_the_page_says(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("transformers")
+    monkeypatch.chdir(tmp_path)
+    words = ("red", "blue", "old", "cat", "dog", "sees", "runs")
+    lines = [f"{a} {b} {c}" for a in words for b in words for c in words if len({a, b, c}) == 3]
+    (tmp_path / "sentences.txt").write_text("\n".join(lines), encoding="utf-8")
+    given = ["--modality", "sentences", "--data", "text:sentences.txt", "--epochs", "1", "--width", "16", "--dim", "8"]
+    assert train([*given, "--modality-options", "depth=1,heads=2,masked=.1", "--out", "run"]) == 0
+    assert "not evaluated: there is no folder of judged pairs" in capsys.readouterr().out
+    from empirical.difficulty.__main__ import main as difficulty
+
+    assert difficulty(["--checkpoint", "run/checkpoint.pt", "--out", "out"]) == 0
+    assert (tmp_path / "out" / "pairs.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("ratio=1", "ratio = 1.0 violates 0 <= ratio < 1"),
+        ("ratio=a", "ratio = a violates a number"),
+        ("depth=1.5", "depth = 1.5 violates an integer"),
+        ("ratios=.1", "modality_options = ratios violates one of first, second, ratio"),
+        ("ratio=.1,ratio=.2", "ratio given once"),
+        ("ratio", "modality_options = ratio violates NAME=VALUE"),
+        ("first=none", "view = none violates one of original"),
+    ],
+)
+def test_bad_options_are_one_line(tmp_path, monkeypatch, capsys, options, message):
+    pytest.importorskip("torch_geometric")
+    write_graphs(tmp_path / "MUTAG")
+    given = ["--modality", "graphs", "--data", f"tu:{tmp_path / 'MUTAG'}", "--out", str(tmp_path / "run")]
+    assert train([*given, "--modality-options", options]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert message in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_images_have_no_options():
+    with pytest.raises(ParameterError, match="modality_options = a=1 violates none of images"):
+        Settings(modality_options="a=1")
+
+
+def write_graphs(folder):
+    """160 rings and stars of five to nine nodes in the raw format of TU data sets."""
+    folder.mkdir(parents=True)
+    edges, owners, labels, first = [], [], [], 1
+    for number in range(160):
+        star, nodes = number % 2, range(first, first + 5 + number // 2 % 5)
+        joined = (
+            [(nodes[0], node) for node in nodes[1:]] if star else list(zip(nodes, [*nodes[1:], first], strict=True))
+        )
+        edges += [*joined, *((b, a) for a, b in joined)]
+        owners += [number + 1] * len(nodes)
+        labels.append(star)
+        first += len(nodes)
+    rows = {"A": [f"{a}, {b}" for a, b in edges], "graph_indicator": owners, "graph_labels": labels}
+    for part, values in rows.items():
+        (folder / f"MUTAG_{part}.txt").write_text("".join(f"{value}\n" for value in values), encoding="utf-8")
 
 
 def test_what_only_images_have_is_refused(tables, capsys):
