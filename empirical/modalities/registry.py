@@ -40,7 +40,7 @@ def modality(name: str) -> Modality:
         found = getattr(import_module(module), kind)()
     except ParameterError:
         raise
-    except Exception as error:  # code of one's own can raise anything
+    except (Exception, SystemExit) as error:  # code of one's own can raise anything
         reason = " ".join(str(error).split())
         raise ParameterError("modality", name, f"MODULE:CLASS that can be imported and called ({reason})") from error
     if not isinstance(found, Modality):
