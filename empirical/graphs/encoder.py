@@ -66,7 +66,7 @@ class GIN(nn.Module):
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = norm(functional.relu(convolution(x, batch.edges)))
             outputs.append(x)
-        nodes = torch.cat(outputs, dim=1)
+        nodes = torch.cat(outputs, dim=1).to(batch.x.dtype)  # a sum over many nodes is not for bf16
         return nodes.new_zeros(len(batch), self.features).index_add_(0, batch.graph, nodes)
 
 

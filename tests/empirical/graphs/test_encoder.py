@@ -66,6 +66,19 @@ def test_the_others_of_a_batch_do_not_matter_when_evaluated(graphs):
     torch.testing.assert_close(together, alone)
 
 
+def test_sums_over_nodes_are_in_full_precision(graphs):
+    net, _ = gin(graphs.shape[1])
+    batch, outputs = graphs.take(torch.arange(12)), []
+    for norm in net.norms:
+        norm.register_forward_hook(lambda *parts: outputs.append(parts[-1]))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = net(batch)
+    assert outputs[0].dtype == torch.bfloat16
+    assert found.dtype == torch.float32
+    expected = torch.stack([torch.cat(outputs, dim=1)[batch.graph == i].double().sum(dim=0) for i in range(12)])
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-4)
+
+
 def test_numbers_of_nodes_do_not_matter(graphs):
     net, _ = gin(graphs.shape[1])
     net.eval()
