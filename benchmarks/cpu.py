@@ -243,7 +243,7 @@ def train_lightly(settings: Settings, images: DataSet, out: Path, workers: int =
     loop = LightlyLoop(settings, images.x_train, workers)
     path, epoch, seconds = out / "lightly.pt", 0, 0.0
     if path.exists():
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, map_location=loop.device, weights_only=True)
         loop.network.load_state_dict(state["network"])
         loop.optimizer.load_state_dict(state["optimizer"])
         epoch, seconds = state["epoch"], state["seconds"]

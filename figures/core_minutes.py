@@ -33,8 +33,9 @@ def draw(runs: pd.DataFrame) -> Figure:
     figure = style.figure(2.8)
     for plot, (measure, words) in zip(figure.subplots(1, 2, sharey=True), MEASURES.items(), strict=True):
         for recipe, (colour, marker, label) in RECIPES.items():
-            shown = runs[runs.recipe == recipe].sort_values("core_minutes")
-            plot.plot(shown.core_minutes, 100 * shown[measure], marker=marker, color=colour, label=label)
+            shown = runs[runs.recipe == recipe].sort_values("budget")
+            spent = shown.core_minutes.fillna(shown.budget)  # a run elsewhere has its budget's epochs
+            plot.plot(spent, 100 * shown[measure], marker=marker, color=colour, label=label)
         plot.set_xscale("log")
         budgets = sorted(set(runs.budget))
         plot.xaxis.set_major_locator(FixedLocator(budgets))
