@@ -130,7 +130,8 @@ def _profile_network(task: Task, network: Any) -> None:
     found = measure_network(network, images, source, view, tau=s.temperature, batch=s.batch)
     _save_profile(task, found.profile)
     if task.kind == "warmup":
-        labels = images.y_train.numpy()
+        labels = images.y_train.numpy() if images.labelled else found.labels
+        names = images.class_names if images.labelled else [f"cluster {number}" for number in np.unique(labels)]
         labelled = np.flatnonzero(labels >= 0)
         rows = np.sort(labelled[balanced_order(labels[labelled])[:EVIDENCE_ROWS]])
         shown = some(images.x_train, torch.from_numpy(rows))
@@ -144,7 +145,7 @@ def _profile_network(task: Task, network: Any) -> None:
             labels=labels[rows],
             difficult=found.difficult[rows],  # by the probe: the report's pairs
             images=shown.numpy() if isinstance(shown, torch.Tensor) else np.empty((len(rows), 0)),
-            class_names=np.array(images.class_names),
+            class_names=np.array(names),
         )
         write_bytes(task.out / "evidence.npz", content.getvalue())
 

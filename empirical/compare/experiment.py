@@ -22,7 +22,7 @@ from empirical.data.copies import first_copies
 from empirical.modalities.registry import IMAGES
 from empirical.runs import Task, dropped, run_tasks
 from empirical.train.settings import ALONE, Running, Settings
-from theory.checks import require, require_integer
+from theory.checks import ParameterError, require, require_integer
 from theory.plan import Plan
 from theory.workers import workers
 
@@ -125,20 +125,25 @@ def planned(
 
 def check_data(experiment: Experiment, running: Running) -> None:
     """Fail on unusable data or sizes before anything is written."""
-    from empirical.evaluate.scoring import require_labelled
     from empirical.profile.measurement import require_measurable
     from empirical.train.parts import make_fabric, require_fit
 
     s = experiment.base
     images = s.images()
     require_fit(s, images)
-    require_labelled(images)
+    if reason := s.kind.unevaluated(s, images):
+        raise ParameterError(reason)
     count, classes = len(images.y_train), images.classes
-    labels = images.y_train.numpy()
-    sizes = np.bincount(labels[labels >= 0])
     require(s.dim < count, "dim", s.dim, f"dim < {count}, the training images")
     require(s.batch <= count, "batch", s.batch, f"batch <= {count}, the training images")
     make_fabric(s, running)
+    if not images.labelled:  # which are judged by something else; clusters stand for classes in the plan
+        require(
+            experiment.labels_per_class is None, "labels_per_class", experiment.labels_per_class, "none without any"
+        )
+        return
+    labels = images.y_train.numpy()
+    sizes = np.bincount(labels[labels >= 0])
     enough = f"at least {FEWEST_ROWS} labelled images, which the plan is measured on"
     require(int(sizes.sum()) >= FEWEST_ROWS, "train", int(sizes.sum()), enough)
     require(int(sizes.min()) >= 4, "train", count, f"at least 4 images in each of the {classes} classes")
