@@ -95,7 +95,7 @@ def test_the_text_of_a_saved_data_set(tmp_path):
 
 def test_a_batch_holds_the_tokens_of_its_sentences(texts, tokenizer, held):
     rows, _ = tokenizer.encode(texts, 32)
-    assert held.shape == (len(texts), 32)
+    assert held.shape == (len(texts), 32, tokenizer.size)
     indices = torch.tensor([7, 0, 149, 7])
     batch = held.take(indices)
     assert batch.dtype == torch.int64
@@ -112,7 +112,7 @@ def test_a_subset_is_those_sentences_in_that_order(held):
     assert part.texts == tuple(held.texts[i] for i in chosen)
     assert torch.equal(part.take(torch.arange(3)), held.take(torch.from_numpy(chosen)))
     assert (part.hashes() == held.hashes()[chosen]).all()
-    assert held.subset(np.array([], dtype=np.int64)).shape == (0, 32)
+    assert held.subset(np.array([], dtype=np.int64)).shape == (0, *held.shape[1:])
 
 
 def test_sentences_that_are_too_long_are_cut_and_counted(texts, tokenizer):
