@@ -159,6 +159,8 @@ def fingerprint(network: torch.nn.Module) -> str:
 # --- command line ----------------------------------------------------------------------------------
 
 
+MOST_COLUMNS = 8
+PLAIN = ("alignment", "uniformity", "alpha", "beta", "gamma", "severity")  # no shares
 TITLES = {"probe": "linear probe", "c": "C", "predicted_probe": "predicted", "sgd_probe": "SGD probe"}
 
 
@@ -172,12 +174,13 @@ def describe(
     ours = {**TITLES, "knn": f"kNN ({protocol.k})", "alignment": "alignment", "uniformity": "uniformity"}
     titles = titles or ours
     kinds = [kind for kind in titles if any(f"{space}_{kind}" in scores for space in SPACES)]
-    lines = [f"  {'':<12}" + "".join(f"{titles[kind]:>14}" for kind in kinds)]
-    for space in SPACES:
-        if not any(f"{space}_{kind}" in scores for kind in kinds):  # features are of one space
-            continue
-        cells = (_cell(kind, scores.get(f"{space}_{kind}")) for kind in kinds)
-        lines.append(f"  {space:<12}" + "".join(cells))
+    spaces = [s for s in SPACES if any(f"{s}_{kind}" in scores for kind in kinds)]  # features are of one
+    rows = [["", *(titles[kind] for kind in kinds)]]
+    rows += [[space, *(_cell(kind, scores.get(f"{space}_{kind}")) for kind in kinds)] for space in spaces]
+    if len(kinds) > MOST_COLUMNS:
+        rows = [list(column) for column in zip(*rows, strict=True)]
+    widest = max(12, *(len(row[0]) for row in rows))
+    lines = [f"  {row[0]:<{widest}}" + "".join(f"{cell:>14}" for cell in row[1:]) for row in rows]
     usual = f"protocol {protocol.probe}: {protocol.probe_words}", protocol.knn_words
     lines += [f"  {line}" for line in words or usual if line]
     if "predicted_probe" in kinds:
@@ -187,7 +190,7 @@ def describe(
 
 def _cell(kind: str, value: float | None) -> str:
     if value is None:
-        return f"{'—':>14}"
+        return "—"
     if kind == "c":
-        return f"{value:14g}"
-    return f"{value:14.3f}" if kind in ("alignment", "uniformity") else f"{100 * value:13.2f}%"
+        return f"{value:g}"
+    return f"{value:.3f}" if kind in PLAIN else f"{100 * value:.2f}%"

@@ -23,8 +23,10 @@ from empirical.sentences import (
     embed,
     evaluate,
     library_tokenizer,
+    read_pairs,
     read_sentences,
     same,
+    similarity_levels,
     small_transformer,
     tokenized,
     train_tokenizer,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 ENCODER, LIBRARY = "transformer", "hf:"
 DEVELOPMENT = f"{STSB} {DEV}"
+LEVELS = {"alpha": "α", "beta": "β", "gamma": "γ", "severity": "severity"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ class Options:
 
     sts: str | None = option(None, str, "evaluation", "folder of pairs whose similarity people judged")
     column: str | None = option(None, str, "data", "of a data set, which holds the sentences")
-    longest: int = option(32, int, "data", "tokens after which a sentence is cut", COUNT)
+    longest: int = option(32, int, "data", "tokens after which a sentence is cut in training", COUNT)
+    judged: int = option(128, int, "evaluation", "tokens after which a judged sentence is cut", COUNT)
     vocabulary: int = option(8000, int, "data", "tokens of the tokenizer that is trained on the sentences", COUNT)
     masked: float = option(0.0, float, "views", "share of the tokens that each view hides", Range(0, 1, below=True))
     pooling: str = option("mean", str, "encoder and projector", "of the tokens", names=("mean", "first"))
@@ -69,7 +73,7 @@ class Sentences(Modality):
     """See the module. All sentences are trained on; they have no labels."""
 
     sample = "sentence"
-    titles = {"probe": "mean of seven", **{task: task for task in TASKS}, DEVELOPMENT: DEVELOPMENT}  # noqa: RUF012
+    titles = {"probe": "mean of seven", **{task: task for task in TASKS}, DEVELOPMENT: DEVELOPMENT, **LEVELS}  # noqa: RUF012
     Options = Options
     usual = {  # noqa: RUF012 - a class variable of the contract
         "data": "text:sentences.txt",
@@ -103,12 +107,14 @@ class Sentences(Modality):
         require(s.weights is None, "weights", s.weights, "none for sentences (--encoder hf:PATH)")
         if s.encoder == ENCODER:
             vocabulary, parameters = Vocabulary(shape[1]), {"layers": o.depth, "heads": o.heads}
+            positions = max(shape[0], o.judged)
             encoder, features = small_transformer(
-                vocabulary, shape[0], width=s.width, dropout=o.dropout, pooling=o.pooling, **parameters
+                vocabulary, positions, width=s.width, dropout=o.dropout, pooling=o.pooling, **parameters
             )
         elif s.encoder.startswith(LIBRARY):
             encoder, features, longest = transformer(s.encoder, library_tokenizer(s.encoder)[0], o.pooling)
-            require(shape[0] <= longest, "longest", shape[0], f"longest <= {longest}, what {s.encoder} takes")
+            for name, value in (("longest", shape[0]), ("judged", o.judged)):
+                require(value <= longest, name, value, f"{name} <= {longest}, what {s.encoder} takes")
         else:
             raise ParameterError("encoder", s.encoder, f"{ENCODER} or {LIBRARY}NAME_OR_PATH for sentences")
         return Network(encoder, features, s.dim, s.hidden, s.layers)
@@ -137,18 +143,23 @@ class Sentences(Modality):
         view: View | None = None,
         progress: Progress | None = None,
     ) -> dict[str, float]:
-        """Spearman's correlations: the mean of seven test sets as ``probe``, each, and that of STS-B's dev set."""
+        """Spearman's correlations: the mean of seven test sets as ``probe``, each, and that of STS-B's dev set.
+
+        And the levels α, β, γ on STS-B's test set with their severity, see ``empirical.sentences.levels``.
+        """
         o, tokenizer = self.options(settings), self._read(settings).tokenizer
         if o.sts is None:
             raise ParameterError("sts", None, "a folder of judged pairs (--modality-options sts=FOLDER)")
         scores: dict[str, float] = {}
         parts = network.encoder, torch.nn.Sequential(network.encoder, network.projector)
         for space, part in zip(SPACES, parts, strict=True):
-            encode = partial(embed, part, tokenizer, longest=o.longest)
+            encode = partial(embed, part, tokenizer, longest=o.judged)
             found = evaluate(encode, Path(o.sts))
             scores[f"{space}_probe"] = found.pop("average")
             scores |= {f"{space}_{task}": value for task, value in found.items()}
             scores[f"{space}_{DEVELOPMENT}"] = evaluate(encode, Path(o.sts), (STSB,), DEV)[STSB]
+            levels = similarity_levels(encode, read_pairs(Path(o.sts), STSB))
+            scores |= {f"{space}_{name}": getattr(levels, name).value for name in LEVELS}
         return scores
 
     def words(self, protocol: Protocol) -> tuple[str, str]:

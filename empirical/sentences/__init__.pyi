@@ -2,6 +2,8 @@ from .encoder import SentenceEncoder as SentenceEncoder
 from .encoder import embed as embed
 from .encoder import small_transformer as small_transformer
 from .encoder import transformer as transformer
+from .levels import SimilarityLevels as SimilarityLevels
+from .levels import similarity_levels as similarity_levels
 from .minilm import MiniLM as MiniLM
 from .reading import Sentences as Sentences
 from .reading import SentenceSet as SentenceSet
