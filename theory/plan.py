@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from theory import formulas
+from theory.bounds import SOURCES as BOUNDS
 from theory.bounds import Bound, error_bounds
 from theory.checks import ParameterError, is_finite, require, require_integer, require_share
 from theory.files import check_keys, has_schema, read_document, write_json
@@ -417,6 +418,7 @@ class Plan:
         document.pop("schema")
         for name in ("predictions", "reasons", "parameters"):
             require(isinstance(document[name], dict), f"{name} of {path}", document[name], "a JSON object")
+        _check_predictions(f"predictions of {path}", document["predictions"])
         for name in SOURCES:
             document[name] = Sizes.from_json(f"{name} of {path}", document[name])
         for name in ("pos_high", "pos_low", "removal_fraction"):
@@ -429,6 +431,22 @@ class Plan:
             "pos_low >= pos_high",
         )
         return cls(**document)
+
+
+def _check_predictions(where: str, predictions: dict[str, Any]) -> None:
+    """Refuse what is no bound where reports read one."""
+    for reading, by_name in predictions.items():
+        if by_name is None:
+            continue
+        place = f"{where}: {reading}"
+        every = isinstance(by_name, dict) and set(BOUNDS) <= set(by_name)
+        require(every, place, by_name, "null or the bounds " + ", ".join(BOUNDS))
+        for name in BOUNDS:
+            fields = by_name[name] if isinstance(by_name[name], dict) else {}
+            values = [fields.get(field, ...) for field in ("bound", "excess_over_clean")]
+            numbers = all(value is None or is_finite(value) for value in values)
+            flags = all(isinstance(fields.get(field), bool) for field in ("applies", "vacuous"))
+            require(numbers and flags, f"{place}.{name}", by_name[name], "a bound as theory.bounds writes it")
 
 
 def _renewed(earlier: dict[str, Any]) -> dict[str, Any]:

@@ -222,7 +222,7 @@ def render(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Cond
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     arms = runs[~runs.arm.isin([*REFERENCES, "warmup"])]
     protocol = experiment.protocol_of(experiment.base)
-    return template.render(
+    shown = dict(
         experiment=experiment,
         protocol=protocol,
         words=experiment.base.kind.words(protocol) or (protocol.probe_words, protocol.knn_words),
@@ -238,6 +238,10 @@ def render(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Cond
         levels=LEVELS,
         classes=conditions[0].profiles["warmup"].classes,
     )
+    try:
+        return template.render(shown)
+    except jinja2.UndefinedError as error:  # an attribute that damaged results have not, as the template sees it
+        raise AttributeError(error.message) from error
 
 
 def _profile_rows(condition: Condition) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.theory.graphs import REFERENCE
 from theory import formulas
+from theory.bounds import SOURCES
 from theory.bounds.__main__ import main
 from theory.checks import ParameterError
 from theory.plan import (
@@ -271,6 +272,9 @@ def test_a_profile_that_is_no_json_object_is_refused(text, tmp_path):
         Profile.load(tmp_path / "profile.json")
 
 
+GOOD = {"bound": 0.5, "excess_over_clean": 0.0, "applies": True, "vacuous": False}
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -279,6 +283,10 @@ def test_a_profile_that_is_no_json_object_is_refused(text, tmp_path):
         ("perfect.combined_rho", 2),
         ("pos_high", None),
         ("pos_low", 0.0),
+        ("predictions.block", True),
+        ("predictions.block", {"clean": {}}),
+        ("predictions.any", {**dict.fromkeys(SOURCES, GOOD), "clean": {**GOOD, "bound": "x"}}),
+        ("predictions.any", {**dict.fromkeys(SOURCES, GOOD), "margin": {**GOOD, "applies": 1}}),
     ],
 )
 def test_a_plan_out_of_range_is_refused(name, value, tmp_path):
