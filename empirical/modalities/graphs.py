@@ -63,7 +63,7 @@ class Graphs(Modality):
         for name in ("train", "test", "image_size"):
             value = getattr(settings, name)
             require(value is None, name, value, f"none for graphs, which are all of {settings.data}")
-        return _read(settings.data, self.options(settings).nodes)
+        return read(settings.data, self.options(settings).nodes)
 
     def network(self, settings: Settings, shape: tuple[int, ...]) -> Network:
         """A graph isomorphism network for nodes of shape[0] features, and the projector."""
@@ -98,7 +98,8 @@ class Graphs(Modality):
 
 
 @lru_cache(maxsize=4)
-def _read(source: str, nodes: str) -> DataSet:
+def read(source: str, nodes: str = "auto") -> DataSet:
+    """All graphs of a source, to train on; see ``empirical.graphs.read_graphs``."""
     found = read_graphs(source.removeprefix(SOURCE), nodes)
     none: Any = found.graphs.subset(np.arange(0))
     y, mixed = torch.from_numpy(found.labels), torch.zeros(len(found.labels), dtype=torch.bool)

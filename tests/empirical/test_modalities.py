@@ -9,6 +9,7 @@ from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
@@ -198,3 +199,13 @@ def test_what_only_images_have_is_refused(tables, capsys):
 def test_joined_batches_are_the_first_then_the_second():
     first, second = torch.arange(6).view(2, 3), torch.arange(9).view(3, 3)
     assert torch.equal(joined(first, second), torch.cat([first, second]))
+
+
+def test_the_table_of_graphs_is_that_of_the_results():
+    pytest.importorskip("torch_geometric")
+    from benchmarks.graphs import summary
+
+    root = Path(__file__).parents[2]
+    assert summary(pd.read_csv(root / "results" / "graphs.csv")) in (root / "docs/graphs.md").read_text(
+        encoding="utf-8"
+    )
