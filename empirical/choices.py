@@ -32,7 +32,7 @@ POSITIVE, NOT_NEGATIVE = Range(0, above=True), Range(0)
 FRACTION = Range(0, 1)
 COUNT = Range(1, whole=True)
 OBJECTIVE = {  # of a loss's parameters
-    "tau": POSITIVE,
+    "tau": Range(1e-6),  # below, logits and their gradients leave float32
     "prior": Range(0, 1, below=True),
     "concentration": NOT_NEGATIVE,
     "adnce_mu": Range(),

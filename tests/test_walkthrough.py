@@ -12,11 +12,15 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from empirical import pretrained
 from empirical.data import load
+from tests.empirical.sentences.conftest import TEXTS
+from tests.empirical.sentences.test_sts import write_tasks
+from tests.empirical.test_modalities import write_graphs
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data" / "trashnet.zip"
@@ -30,6 +34,11 @@ needs_weights = pytest.mark.skipif(pretrained.weights_path() is None, reason=f"{
 def blocks(page):
     """The kinds and texts of a guide's blocks."""
     return re.findall(r"^```(\w+)\n(.*?)^```$", page, flags=re.M | re.S)
+
+
+def part_of(name, head):
+    """One section of a page, or its beginning."""
+    return (ROOT / "docs" / name).read_text(encoding="utf-8").partition(head)[2].partition("\n## ")[0]
 
 
 def blocks_of(page, wanted):
@@ -196,3 +205,38 @@ def test_on_photographs_of_waste(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "trashnet.zip").symlink_to(SHARED)
     require_walked(tmp_path, capsys, 2527)
+
+
+def test_graphs(tmp_path, monkeypatch, capsys):
+    """On MUTAG, or on rings and stars under its name."""
+    pytest.importorskip("torch_geometric")
+    monkeypatch.chdir(tmp_path)
+    shared = ROOT.parent / "shared" / "data" / "graphs" / "MUTAG.zip"
+    if shared.exists():
+        zipfile.ZipFile(shared).extractall(tmp_path / "data")
+    else:
+        write_graphs(tmp_path / "data" / "MUTAG")
+    printed = walk(part_of("graphs.md", "## From graphs to a report"), tmp_path, capsys)
+    assert "SVC" in printed["empirical.train"][0]
+    assert printed["empirical.compare"] == ["runs/graphs/report.html\n"]
+    assert len(pd.read_csv("runs/graphs/results.csv").query("arm == 'adnce_graph'")) == 2
+    assert Path("runs/mutag/difficulty/pairs.csv").exists()
+
+
+def test_sentences(tmp_path, monkeypatch, capsys):
+    """On 500 sentences of Wikipedia, or on made ones, judged by a few made pairs."""
+    pytest.importorskip("transformers")
+    monkeypatch.chdir(tmp_path)
+    shared = ROOT.parent / "shared" / "data" / "sentences" / "wiki-12k.zip"
+    lines = list(TEXTS) * 4
+    if shared.exists():
+        lines = zipfile.ZipFile(shared).read("wiki1m_head_12k.txt").decode().splitlines()[:500]
+    (tmp_path / "sentences.txt").write_text("\n".join(lines), encoding="utf-8")
+    write_tasks(tmp_path / "STS")
+    page = part_of("sentences.md", "# Sentences")
+    small = ("--width", "16", "--dim", "8", "--epochs", "1")
+    printed = walk(page, tmp_path, capsys, train=small, compare=small)
+    assert "mean of seven" in printed["empirical.train"][0]
+    assert "severity" in printed["empirical.evaluate"][0]
+    assert printed["empirical.compare"] == ["runs/several/report.html\n"]
+    assert "Spearman" in Path("runs/several/report.html").read_text(encoding="utf-8")

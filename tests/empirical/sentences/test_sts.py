@@ -31,12 +31,11 @@ def hashed(sentences):
     return np.stack([np.random.default_rng(list(s.encode())).standard_normal(6) for s in sentences])
 
 
-@pytest.fixture
-def folder(tmp_path):
+def write_tasks(root):
     """All tasks with a few pairs, in the layout of SentEval."""
     generator = np.random.default_rng(0)
     for year, subsets in SUBSETS.items():
-        place = tmp_path / "STS" / f"{year}-en-test"
+        place = root / "STS" / f"{year}-en-test"
         place.mkdir(parents=True)
         for number, subset in enumerate(subsets):
             texts = [f"{year} {subset} one {i}\tand  {i} two " for i in range(9)]
@@ -46,13 +45,18 @@ def folder(tmp_path):
             (place / f"STS.input.{subset}.txt").write_text("\n".join(texts), encoding="utf-8")
             (place / f"STS.gs.{subset}.txt").write_text("\n".join(scores) + "\n")
     for place in ("STS/STSBenchmark", "SICK"):
-        (tmp_path / place).mkdir()
+        (root / place).mkdir()
     for part, name in SICK_FILES.items():
         rows = [f"genre\tfile\tyear\t{i}\t{i / 2}\t{part} a {i}\tb {i}\tsource" for i in range(8)]
-        (tmp_path / "STS/STSBenchmark" / f"sts-{part}.csv").write_text("\n".join(rows) + "\n")
+        (root / "STS/STSBenchmark" / f"sts-{part}.csv").write_text("\n".join(rows) + "\n")
         rows = ["pair_ID\tsentence_A\tsentence_B\trelatedness_score\tentailment_judgment"]
         rows += [f"{i}\t{part} a {i}\tb {i}\t{1 + i / 2}\tNEUTRAL" for i in range(8)]
-        (tmp_path / "SICK" / name).write_text("\n".join(rows) + "\n")
+        (root / "SICK" / name).write_text("\n".join(rows) + "\n")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_tasks(tmp_path)
     return tmp_path
 
 

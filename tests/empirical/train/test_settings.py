@@ -106,3 +106,9 @@ def test_a_queue_shorter_than_the_batch_is_refused():
 
 def test_peak_rate_is_scaled_with_the_batch():
     assert Settings(lr=0.06, batch=512).peak_rate == pytest.approx(0.12)
+
+
+def test_a_temperature_that_leaves_single_precision_is_refused():
+    with pytest.raises(ParameterError, match="tau = 7e-300 violates tau >= 1e-06"):
+        Settings(tau=7e-300)
+    assert Settings(tau=1e-6).tau == 1e-6
