@@ -209,7 +209,8 @@ def test_help_shows_the_defaults_that_the_command_uses(module, defaults):
 def test_ranges_are_shown():
     room = next(room for room in ROOMS if room.module == "empirical.train")
     shown = {action.dest: words(action.help) for action in room.load().parser("X")._actions}
-    assert shown["tau"] == "temperature, > 0 (0.5)"
+    assert shown["tau"] == "temperature, >= 1e-06 (0.5)"
+    assert ", > 0 (" in shown["lr"]
     assert shown["blur"] == "share of blurred views, 0 to 1 (0)"
     assert "above 0 to 1" in shown["smallest_crop"]
     assert "from 0 to below 1" in shown["warmup"]
@@ -306,7 +307,7 @@ def test_nonsense_is_one_line(room, nonsense, tmp_path, monkeypatch, capsys):
         ("train --arm mixed_removal --out out", "--arm mixed_removal needs mixed images: --omega above 0"),
         ("train --arm hcl --loss adnce --out out", "--loss adnce and --arm hcl exclude each other"),
         ("train --optimiser sgd --out out", "there is no option --optimiser (did you mean --optimizer?)"),
-        ("train --tau 0 --out out", "tau = 0.0 violates tau > 0"),
+        ("train --tau 0 --out out", "tau = 0.0 violates tau >= 1e-06"),
         ("train --epochs 0 --out out", "epochs = 0 violates an integer >= 1"),
         ("train", "--out is required: folder of the run"),
         ("evaluate --checkpoint runs/x/checkpoint.pt", "cannot read runs/x/checkpoint.pt: there is no folder runs in "
