@@ -31,6 +31,8 @@ from empirical.compare.results import (
     summarise,
 )
 from empirical.compare.saved import load_experiment
+from empirical.evaluate.protocol import Protocol
+from empirical.modalities.registry import NAMES
 from empirical.profile.reading import verdict
 from empirical.runs import REFERENCES
 from empirical.statistics import (
@@ -43,6 +45,7 @@ from empirical.statistics import (
     mean_interval,
     paired,
 )
+from empirical.train.settings import Settings
 from theory.checks import sound
 from theory.command import format_number
 from theory.files import json_text, write_together
@@ -225,7 +228,7 @@ def render(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Cond
     shown = dict(
         experiment=experiment,
         protocol=protocol,
-        words=experiment.base.kind.words(protocol) or (protocol.probe_words, protocol.knn_words),
+        words=_words(experiment.base, protocol),
         settings=json.dumps(summary["experiment"], indent=2, ensure_ascii=False),
         headlines=headlines(runs, experiment, conditions),
         disagreements=disagreements(runs, experiment, conditions, correlation),
@@ -242,6 +245,12 @@ def render(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Cond
         return template.render(shown)
     except jinja2.UndefinedError as error:  # an attribute that damaged results have not, as the template sees it
         raise AttributeError(error.message) from error
+
+
+def _words(base: Settings, protocol: Protocol) -> tuple[str, str]:
+    """What probe and kNN are. An experiment may be of anybody: code that it names is not run for a page."""
+    ours = base.kind.words(protocol) if base.modality in NAMES else None
+    return ours or (protocol.probe_words, protocol.knn_words)
 
 
 def _profile_rows(condition: Condition) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from empirical.encoders import ImageNetwork, LibraryEncoder, begin_with
 from empirical.encoders.weights import EXPORTED, OURS, digest
+from empirical.modalities.registry import IMAGES
 from empirical.train.checkpoint import CHECKPOINT, load_image_network, require_trusted
 from empirical.train.settings import Settings
 from theory.checks import ParameterError, require, require_integer, sound
@@ -97,6 +98,7 @@ def load_export(folder: Path, trusted: Collection[str] = ()) -> tuple[Settings, 
         channels = require_integer("channels", document["channels"], 1)
         size = document["size"]
         shape = None if size is None else (require_integer("size", size[0], 1), require_integer("size", size[1], 1))
+    require(settings.modality == IMAGES, f"{folder / CONFIG}", settings.modality, f"an encoder of {IMAGES}")
     require_trusted(folder / CONFIG, settings.encoder, trusted)
     network = replace(settings, pretrained=False, weights=None).network(channels, *(shape or ()))
     assert isinstance(network, ImageNetwork)

@@ -76,6 +76,30 @@ def test_code_of_a_checkpoint_is_not_run_unless_it_is_named(tables, capsys):
     assert not (tables / "ran").exists()
 
 
+def test_a_report_and_an_export_run_no_code(tables, capsys):
+    """Of a folder whose documents were changed so that they name some."""
+    from empirical.compare.__main__ import main as compare
+    from empirical.export.loading import load_encoder
+    from empirical.export.writing import export
+
+    small = ["--encoder", "convnet", "--width", "4", "--dim", "8", "--batch", "100", "--train", "200", "--epochs", "1"]
+    given = ["--preset", "digits-demo", "--arms", "baseline", "--seeds", "1", *small, "--out", "runs"]
+    assert compare(given) == 0
+    page = (tables / "runs" / "report.html").read_text(encoding="utf-8")
+    export(tables / "runs" / "omega-0.0" / "baseline-0" / "checkpoint.pt", tables / "model", ())
+    (tables / "tables.py").write_text("open('ran', 'w')\n" + EXAMPLE, encoding="utf-8")
+    for path, place in ((tables / "runs" / "experiment.json", "base"), (tables / "model" / "config.json", "settings")):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        document[place]["modality"] = "tables:Tables"
+        path.write_text(json.dumps(document), encoding="utf-8")
+    assert compare(["--report", "runs"]) == 0
+    again = (tables / "runs" / "report.html").read_text(encoding="utf-8")
+    assert again.partition("<pre")[0] == page.partition("<pre")[0]
+    with pytest.raises(ParameterError, match="violates an encoder of images"):
+        load_encoder(tables / "model")
+    assert not (tables / "ran").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
