@@ -32,7 +32,7 @@ from empirical.compare.results import (
 )
 from empirical.compare.saved import load_experiment
 from empirical.evaluate.protocol import Protocol
-from empirical.modalities.registry import NAMES
+from empirical.modalities.registry import IMAGES, NAMES
 from empirical.profile.reading import verdict
 from empirical.runs import REFERENCES
 from empirical.statistics import (
@@ -229,6 +229,7 @@ def render(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Cond
         experiment=experiment,
         protocol=protocol,
         words=_words(experiment.base, protocol),
+        images=experiment.base.modality == IMAGES,
         settings=json.dumps(summary["experiment"], indent=2, ensure_ascii=False),
         headlines=headlines(runs, experiment, conditions),
         disagreements=disagreements(runs, experiment, conditions, correlation),
