@@ -31,7 +31,7 @@ def test_every_recipe_gives_valid_settings(name):
     left = {f.name for f in fields(Settings) if f.name not in recipe(name)}
     # What a recipe leaves to the defaults does not change what it stands for.
     execution = {"train", "test", "imbalance", "omega", "arm", "seed", "precision", "compile", "accelerator", "devices"}
-    execution |= {"skip_unreadable", "drop_small_classes", "pretrained", "weights"}
+    execution |= {"skip_unreadable", "drop_small_classes", "pretrained", "weights", "modality", "modality_options"}
     others = {"prior", "concentration", "adnce_mu", "adnce_sigma", "mochi_share"}  # of other losses and arms
     others |= {"glofnd_share", "glofnd_start", "glofnd_rate", "remedy", "drop"}
     moco = set() if settings.framework == "moco" else {"queue", "momentum"}
