@@ -262,3 +262,14 @@ def test_the_guide_has_the_measured_verdict_on_pairs():
     assert f"all {found['found']} sibling pairs are flagged, with a mean severity of {severity}" in text
     took = f"{found['core_seconds']:.0f} seconds of processor time on one thread and {found['peak_gib']:.1f} GiB"
     assert f"It takes {took}" in text
+
+
+def test_selection_has_the_measured_million():
+    (row,) = results("scale")["rows"]
+    assert (row["samples"], row["dim"], row["planted pairs found"]) == (1_000_000, 256, 1.0)
+    assert row["seconds"] <= 600
+    assert row["peak GiB"] <= 6
+    said = (
+        f"takes {row['seconds'] / 60:.1f} minutes and {row['peak GiB']:.1f} GiB, with a recall of {row['recall']:.3f}"
+    )
+    assert said.replace(" 0.", " .") in " ".join(page("selection").split())
