@@ -14,8 +14,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from empirical.data.samples import read_samples
 from empirical.report import write_report
 from empirical.report.__main__ import main
+from empirical.report.examination import examine
 from empirical.report.page import TOP, beside, link, render, what_to_do
 from empirical.report.pictures import MAP_POINTS, gallery, lay_out, thumbnail
 from tests.empirical.report.examples import HOSTILE, NAMES, large, samples, small, with_pictures
@@ -288,3 +290,18 @@ def test_the_table_beside_replaces_no_input(tmp_path, monkeypatch, capsys):
     assert main(["--features", "r.items.parquet", "--out", "r.html"]) == 2
     assert "r.items.parquet" in capsys.readouterr().err
     assert beside(tmp_path / "r.html").read_bytes() == before
+
+
+def test_a_pair_that_too_few_samples_judge_says_so(tmp_path):
+    """Of four classes of a hundred, two overlap by an interval that holds none and all."""
+    generator = np.random.default_rng(0)
+    y, centres = np.arange(400) % 4, 3 * np.eye(12)[:4]
+    x = (centres[y] + generator.standard_normal((400, 12))).astype(np.float32)
+    x[:60:4] += (centres[1] - centres[0]) / 2
+    x[1:60:4] += (centres[0] - centres[1]) / 2
+    found = examine(read_samples(x, y))
+    undecided = [pair for pair in found.profile.pairs if pair.undecided]
+    assert undecided
+    write_report(found, tmp_path / "page.html", {})
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert text.count('<td class="text">cannot tell</td>') == len(undecided)
