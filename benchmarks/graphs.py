@@ -22,7 +22,7 @@ import pandas as pd
 from empirical.compare.experiment import compare
 from empirical.compare.presets import Experiment
 from empirical.compare.results import PRIMARY
-from empirical.modalities.graphs import read
+from empirical.graphs import read_graphs
 from empirical.statistics import mean_interval
 from empirical.train.settings import usual
 from theory.checks import require_known
@@ -97,7 +97,7 @@ def experiment(name: str, folder: Path) -> Experiment:
     authors = DATA[name]
     place = folder / authors.file
     source = f"tu:{place if place.is_dir() else place.with_suffix('.zip')}"
-    count = len(read(source, authors.nodes).y_train)
+    count = len(read_graphs(source.removeprefix("tu:"), authors.nodes).labels)
     epochs = round(EPOCHS * -(-count // BATCH) / (count // BATCH))
     base = replace(
         usual("graphs"),

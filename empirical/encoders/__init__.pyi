@@ -11,6 +11,7 @@ from .network import ImageNetwork as ImageNetwork
 from .network import Lazy as Lazy
 from .network import Network as Network
 from .network import extract as extract
+from .network import projected as projected
 from .network import projector as projector
 from .network import weights_of as weights_of
 from .weights import begin_with as begin_with

@@ -27,7 +27,7 @@ def custom(spec: str, channels: int, width: int, size: tuple[int, int] | None = 
     ParameterError
         If there is no such module or attribute, or it is not such a factory.
     """
-    factory = _attribute(spec)
+    factory = attribute("encoder", spec)
     offered = {"channels": channels, "width": width}
     try:
         signature = inspect.signature(factory)
@@ -50,16 +50,16 @@ def custom(spec: str, channels: int, width: int, size: tuple[int, int] | None = 
     return encoder, shape[1]
 
 
-def _attribute(spec: str) -> Callable[..., object]:
-    """What ``MODULE:NAME`` names."""
+def attribute(what: str, spec: str) -> Callable[..., object]:
+    """What ``MODULE:NAME`` names, which is imported; ``what`` is the setting that names it, for errors."""
     module_name, _, name = spec.partition(":")
     dotted = all(part.isidentifier() for part in module_name.split("."))
-    require(dotted and name.isidentifier(), "encoder", spec, "MODULE:FACTORY, such as package.module:function")
+    require(dotted and name.isidentifier(), what, spec, "MODULE:NAME, such as package.module:function")
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # a module can raise anything
-        raise ParameterError("encoder", spec, f"a module that can be imported ({reason_of(error)})") from error
-    require(hasattr(module, name), "encoder", spec, f"an attribute {name} of {module_name}")
+        raise ParameterError(what, spec, f"a module that can be imported ({reason_of(error)})") from error
+    require(hasattr(module, name), what, spec, f"an attribute {name} of {module_name}")
     found: Callable[..., object] = getattr(module, name)
     return found
 

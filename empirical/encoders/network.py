@@ -215,6 +215,15 @@ def extract(
     return h, z
 
 
+@torch.no_grad()
+def projected(network: Network, features: Tensor) -> Tensor:
+    """What the projector makes of the encoder's features in evaluation mode, float32 on the CPU."""
+    was_training = network.training
+    found: Tensor = network.eval().projector(features.to(next(network.parameters()).device))
+    network.train(was_training)
+    return found.float().cpu()
+
+
 def _parts(samples: Tensor | Lazy, batch: int) -> Iterator[Any]:
     if isinstance(samples, Tensor):
         yield from samples.split(batch)

@@ -8,6 +8,7 @@ files are read and checked here, and the tests compare the result with its.
 from __future__ import annotations
 
 import io
+import lzma
 import re
 import shutil
 import warnings
@@ -26,6 +27,7 @@ from empirical.data.copies import Rows, copy_notes, first_copies
 from empirical.data.reading import NAMED, Note, Reading, counted
 from empirical.graphs.library import geometric
 from empirical.graphs.sets import GraphSet, ends
+from theory.archives import require_modest
 from theory.checks import ParameterError, require, require_known, shortened
 from theory.files import missing, require_readable, unreadable
 from theory.temporary import in_temporary_folder
@@ -38,6 +40,8 @@ DOWNLOADS = Path("data")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 SUFFIX = "_A.txt"
 PATIENCE = 30.0  # seconds without an answer
+# What zipfile raises beside OSError; RuntimeError for encrypted members, and for ways of packing that it does not know.
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, EOFError)
 
 Numbers = NDArray[Any]
 
@@ -171,6 +175,7 @@ def _files(source: str | Path) -> Iterator[Files]:
         raise ParameterError(f"cannot read {source}: {missing(path)}")
     require_readable(path)
     with _sound_archive(path):
+        require_modest(path)
         archive = zipfile.ZipFile(path)
     with archive:
         yield _of_archive(archive, path, str(source))
@@ -182,7 +187,7 @@ def _sound_archive(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise unreadable(path, error) from error
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:  # such as a password
+    except DAMAGED as error:
         raise ParameterError(f"cannot read {path}: {error or 'it is damaged'}") from error
 
 

@@ -11,19 +11,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from empirical.data import DataSet
+from empirical.data.held import Held
+from empirical.data.reading import Reading
 from empirical.modalities.options import read_options
+from theory.checks import require
 
 if TYPE_CHECKING:
-    from empirical.data import DataSet
     from empirical.encoders import Network
     from empirical.evaluate.protocol import Protocol as Evaluation
+    from empirical.evaluate.scoring import Progress
     from empirical.train.settings import Settings
 
 View = Callable[[Any, Generator], Any]  # from a batch as it is held to one that the encoder takes
-Progress = Callable[[int, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,27 @@ class TwoViews:
     def pair(self, batch: Any, generator: Generator) -> tuple[Any, Any]:
         """Both views of each sample."""
         return self.first(batch, generator), self.second(batch, generator)
+
+
+def only_to_train_on(settings: Settings, x: Held, y: Tensor, names: tuple[str, ...], reading: Reading) -> DataSet:
+    """Samples of which none is kept for testing; ParameterError if the settings ask for a part of them.
+
+    Parameters
+    ----------
+    settings : Settings
+    x : Held
+        N samples.
+    y : Tensor
+        int64 labels, shape (N,), −1 for none.
+    names : tuple of str
+        Of the classes.
+    reading : Reading
+    """
+    for name in ("train", "test", "image_size"):
+        value = getattr(settings, name)
+        require(value is None, name, value, f"none for {settings.modality}, which are all of {settings.data}")
+    mixed = torch.zeros(len(y), dtype=torch.bool)
+    return DataSet(settings.data, x, y, x.subset(np.arange(0)), y[:0], names, mixed, reading)
 
 
 def joined(first: Any, second: Any) -> Any:

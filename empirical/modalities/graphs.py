@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from empirical.choices import COUNT
 from empirical.data import DataSet
 from empirical.encoders import Network, extract
 from empirical.graphs import GraphView, gin, read_graphs, svc_accuracies
-from empirical.modalities.contract import Modality, Progress, TwoViews, View
+from empirical.modalities.contract import Modality, TwoViews, View, only_to_train_on
 from empirical.train.options import option
 from theory.checks import Range, require
 
 if TYPE_CHECKING:
     from empirical.evaluate.protocol import Protocol
+    from empirical.evaluate.scoring import Progress
     from empirical.train.settings import Settings
 
 SOURCE = "tu:"
@@ -60,10 +60,10 @@ class Graphs(Modality):
     def load(self, settings: Settings) -> DataSet:
         """The graphs of ``tu:NAME_OR_PATH``, see ``empirical.graphs.read_graphs``; none is kept for testing."""
         require(settings.data.startswith(SOURCE), "data", settings.data, f"{SOURCE}NAME or {SOURCE}PATH of graphs")
-        for name in ("train", "test", "image_size"):
-            value = getattr(settings, name)
-            require(value is None, name, value, f"none for graphs, which are all of {settings.data}")
-        return read(settings.data, self.options(settings).nodes)
+        found = _read(settings.data.removeprefix(SOURCE), self.options(settings).nodes)
+        return only_to_train_on(
+            settings, found.graphs, torch.from_numpy(found.labels), found.class_names, found.reading
+        )
 
     def network(self, settings: Settings, shape: tuple[int, ...]) -> Network:
         """A graph isomorphism network for nodes of shape[0] features, and the projector."""
@@ -97,10 +97,4 @@ class Graphs(Modality):
         return "a support vector machine, C by five inner folds, tested in ten folds that the run's seed shuffles", ""
 
 
-@lru_cache(maxsize=4)
-def read(source: str, nodes: str = "auto") -> DataSet:
-    """All graphs of a source, to train on; see ``empirical.graphs.read_graphs``."""
-    found = read_graphs(source.removeprefix(SOURCE), nodes)
-    none: Any = found.graphs.subset(np.arange(0))
-    y, mixed = torch.from_numpy(found.labels), torch.zeros(len(found.labels), dtype=torch.bool)
-    return DataSet(source, found.graphs, y, none, y[:0], found.class_names, mixed, found.reading)
+_read = lru_cache(maxsize=4)(read_graphs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from empirical.choices import is_code
@@ -29,20 +28,19 @@ def modality(name: str) -> Modality:
     ParameterError
         If there is none.
     """
+    from empirical.encoders.custom import attribute, reason_of
     from empirical.modalities.contract import Modality
 
     if not is_code(name):
         require_known("modality", name, (*NAMES, "MODULE:CLASS"))
-        module, kind = f"empirical.modalities.{name}", _OURS[name]
-    else:
-        module, _, kind = name.partition(":")
+    made = attribute("modality", name if is_code(name) else f"empirical.modalities.{name}:{_OURS[name]}")
     try:
-        found = getattr(import_module(module), kind)()
+        found = made()
     except ParameterError:
         raise
     except (Exception, SystemExit) as error:  # code of one's own can raise anything
-        reason = " ".join(str(error).split())
-        raise ParameterError("modality", name, f"MODULE:CLASS that can be imported and called ({reason})") from error
+        condition = f"a class that is called without arguments ({reason_of(error)})"
+        raise ParameterError("modality", name, condition) from error
     if not isinstance(found, Modality):
         raise ParameterError("modality", name, "a class derived from empirical.modalities.contract.Modality")
     return found

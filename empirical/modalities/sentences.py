@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from empirical.choices import COUNT
 from empirical.data import DataSet
 from empirical.data.labels import UNLABELLED
-from empirical.encoders import Network
-from empirical.modalities.contract import Modality, Progress, View
+from empirical.data.reading import Reading
+from empirical.encoders import Network, projected
+from empirical.modalities.contract import Modality, View, only_to_train_on
 from empirical.sentences import (
     TASKS,
     MaskedTokens,
+    Pairs,
+    SentenceSet,
     Tokenizer,
     Vocabulary,
     embed,
-    evaluate,
     library_tokenizer,
     read_pairs,
     read_sentences,
     same,
     similarity_levels,
     small_transformer,
+    spearman,
     tokenized,
     train_tokenizer,
     transformer,
 )
+from empirical.sentences.hub import PREFIX
 from empirical.sentences.sts import DEV, STSB
 from empirical.train.options import option
 from theory.checks import ParameterError, Range, require
@@ -39,9 +45,10 @@ from theory.plan import SPACES
 
 if TYPE_CHECKING:
     from empirical.evaluate.protocol import Protocol
+    from empirical.evaluate.scoring import Progress
     from empirical.train.settings import Settings
 
-ENCODER, LIBRARY = "transformer", "hf:"
+ENCODER = "transformer"
 DEVELOPMENT = f"{STSB} {DEV}"
 LEVELS = {"alpha": "α", "beta": "β", "gamma": "γ", "severity": "severity"}
 
@@ -65,8 +72,9 @@ class Options:
 class Read(NamedTuple):
     """Sentences, and what made tokens of them."""
 
-    data: DataSet
+    held: SentenceSet
     tokenizer: Tokenizer
+    reading: Reading
 
 
 class Sentences(Modality):
@@ -91,10 +99,11 @@ class Sentences(Modality):
 
     def load(self, settings: Settings) -> DataSet:
         """The sentences of ``text:FILE`` or ``hf:FOLDER``, see ``empirical.sentences.read_sentences``."""
-        for name in ("train", "test", "image_size"):
-            value = getattr(settings, name)
-            require(value is None, name, value, f"none for sentences, which are all of {settings.data}")
-        return self._read(settings).data
+        if (place := self.options(settings).sts) is not None:
+            _judged(place)  # before anything is trained that they are to judge
+        found = self._read(settings)
+        y = torch.full((len(found.held),), UNLABELLED)
+        return only_to_train_on(settings, found.held, y, (), found.reading)
 
     def _read(self, s: Settings) -> Read:
         o = self.options(s)
@@ -111,12 +120,12 @@ class Sentences(Modality):
             encoder, features = small_transformer(
                 vocabulary, positions, width=s.width, dropout=o.dropout, pooling=o.pooling, **parameters
             )
-        elif s.encoder.startswith(LIBRARY):
+        elif s.encoder.startswith(PREFIX):
             encoder, features, longest = transformer(s.encoder, library_tokenizer(s.encoder)[0], o.pooling)
             for name, value in (("longest", shape[0]), ("judged", o.judged)):
                 require(value <= longest, name, value, f"{name} <= {longest}, what {s.encoder} takes")
         else:
-            raise ParameterError("encoder", s.encoder, f"{ENCODER} or {LIBRARY}NAME_OR_PATH for sentences")
+            raise ParameterError("encoder", s.encoder, f"{ENCODER} or {PREFIX}NAME_OR_PATH for sentences")
         return Network(encoder, features, s.dim, s.hidden, s.layers)
 
     def view(self, settings: Settings) -> View:
@@ -150,16 +159,18 @@ class Sentences(Modality):
         o, tokenizer = self.options(settings), self._read(settings).tokenizer
         if o.sts is None:
             raise ParameterError("sts", None, "a folder of judged pairs (--modality-options sts=FOLDER)")
+        tests, development = _judged(o.sts)
+        texts = list(dict.fromkeys(text for one in (*tests, development) for text in (*one.first, *one.second)))
+        h = embed(network.encoder, tokenizer, texts, o.judged)
         scores: dict[str, float] = {}
-        parts = network.encoder, torch.nn.Sequential(network.encoder, network.projector)
-        for space, part in zip(SPACES, parts, strict=True):
-            encode = partial(embed, part, tokenizer, longest=o.judged)
-            found = evaluate(encode, Path(o.sts))
-            scores[f"{space}_probe"] = found.pop("average")
-            scores |= {f"{space}_{task}": value for task, value in found.items()}
-            scores[f"{space}_{DEVELOPMENT}"] = evaluate(encode, Path(o.sts), (STSB,), DEV)[STSB]
-            levels = similarity_levels(encode, read_pairs(Path(o.sts), STSB))
-            scores |= {f"{space}_{name}": getattr(levels, name).value for name in LEVELS}
+        for space, features in zip(SPACES, (h, projected(network, h)), strict=True):
+            row = dict(zip(texts, features.numpy(), strict=True))
+            found = {one.task: spearman(partial(_rows, row), one) for one in tests}
+            levels = similarity_levels(partial(_rows, row), next(one for one in tests if one.task == STSB))
+            found |= {"probe": float(np.mean(list(found.values())))}
+            found |= {DEVELOPMENT: spearman(partial(_rows, row), development)}
+            found |= {name: getattr(levels, name).value for name in LEVELS}
+            scores |= {f"{space}_{name}": value for name, value in found.items()}
         return scores
 
     def words(self, protocol: Protocol) -> tuple[str, str]:
@@ -172,7 +183,15 @@ def _read(source: str, column: str | None, encoder: str | None, vocabulary: int,
     found = read_sentences(source, column)
     tokenizer = train_tokenizer(found.texts, vocabulary) if encoder is None else library_tokenizer(encoder)[0]
     held, cut = tokenized(found.texts, tokenizer, longest)
-    none: Any = held.subset(np.arange(0))
-    y, mixed = torch.full((len(held),), UNLABELLED), torch.zeros(len(held), dtype=torch.bool)
-    reading = found.reading.with_notes(converted=[cut])
-    return Read(DataSet(source, held, y, none, y[:0], (), mixed, reading), tokenizer)
+    return Read(held, tokenizer, found.reading.with_notes(converted=[cut]))
+
+
+@lru_cache(maxsize=2)
+def _judged(folder: str) -> tuple[tuple[Pairs, ...], Pairs]:
+    """The pairs of all test sets, and those of STS-B's development set."""
+    tests = tuple(read_pairs(Path(folder), task) for task in TASKS)
+    return tests, read_pairs(Path(folder), STSB, DEV)
+
+
+def _rows(row: dict[str, NDArray[np.float32]], texts: Sequence[str]) -> NDArray[np.float32]:
+    return np.array([row[text] for text in texts])

@@ -98,14 +98,14 @@ def _measure(args: Namespace, mapper: Mapper) -> tuple[Measurement, NDArray[np.i
 
     if args.checkpoint is not None:
         from empirical.train.checkpoint import load_network
-        from empirical.train.trained import require_unlabelled, source_of
+        from empirical.train.trained import origin, require_unlabelled
 
         settings, network = load_network(args.checkpoint, args.trust_encoder)
         images = settings.images()
         require_unlabelled(images, args.classes)
         if args.heatmap is not None:
             require(images.labelled, "--heatmap", args.heatmap, NEED_LABELS)
-        source, view, share = source_of(settings), settings.augmentation, args.difficult_share
+        source, view, share = origin(settings), settings.augmentation, args.difficult_share
         tau = settings.temperature if args.tau is None else args.tau
         found = measure_network(network, images, source, view, share, mapper, tau, settings.batch, args.classes)
         return found, found.difficult.nonzero()[0]

@@ -582,7 +582,8 @@ def tracked_rows(images: DataSet) -> Labels:
     labelled = np.flatnonzero(labels >= 0)
     require(len(labelled) > 0, "labels", "none", "labels of some training images")
     rows = np.sort(labelled[balanced_order(labels[labelled])[:PAIR_ROWS]])
-    require_measurable(labels[rows], names=images.class_names)
+    copies = sample_copies(images.x_train)
+    require_measurable(labels[rows], None if copies is None else first_copies(copies[rows]), images.class_names)
     return rows
 
 

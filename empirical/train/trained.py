@@ -68,7 +68,7 @@ def trained_samples(
         features=features,
         labels=data.y_train.numpy() if data.labelled else None,
         copies=features.copies() if copies is None else copies,
-        source=source_of(settings),
+        source=origin(settings),
         reading=data.reading,
         names=data.class_names,
         ids=data.ids,
@@ -79,7 +79,7 @@ def trained_samples(
     return Trained(samples, images)
 
 
-def source_of(settings: Settings) -> str:
+def origin(settings: Settings) -> str:
     """What results say of a run."""
     return f"{settings.data}, {settings.arm} seed {settings.seed}, {settings.epochs} epochs"
 

@@ -18,6 +18,7 @@ from empirical.modalities.contract import Modality, joined
 from empirical.modalities.registry import IMAGES
 from empirical.train.__main__ import main as train
 from empirical.train.settings import Settings
+from tests.empirical.sentences.test_sts import write_tasks
 from theory.checks import ParameterError
 
 PAGE = (Path(__file__).parents[2] / "docs" / "modalities.md").read_text(encoding="utf-8")
@@ -104,10 +105,10 @@ def test_a_report_and_an_export_run_no_code(tables, capsys):
     ("name", "message"),
     [
         ("imagez", r"modality = imagez violates one of images, graphs, sentences, MODULE:CLASS \(did you mean images"),
-        ("tables:Missing", "has no attribute 'Missing'"),
+        ("tables:Missing", "an attribute Missing of tables"),
         ("nowhere:Tables", "No module named 'nowhere'"),
-        ("tables:nn", "is not callable"),
-        ("tables:DataSet", "MODULE:CLASS that can be imported and called"),
+        ("tables:nn", "a class that is called without arguments"),
+        ("tables:DataSet", "a class that is called without arguments"),
         ("fractions:Fraction", "a class derived from empirical.modalities.contract.Modality"),
     ],
 )
@@ -233,3 +234,19 @@ def test_the_table_of_graphs_is_that_of_the_results():
     assert summary(pd.read_csv(root / "results" / "graphs.csv")) in (root / "docs/graphs.md").read_text(
         encoding="utf-8"
     )
+
+
+def test_judged_pairs_are_read_before_anything_is_trained(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("transformers")
+    monkeypatch.chdir(tmp_path)
+    Path("sentences.txt").write_text(
+        "\n".join(f"a {one} {two}" for one in "bcdefg" for two in "hijk"), encoding="utf-8"
+    )
+    write_tasks(tmp_path / "STS")
+    (tmp_path / "STS" / "SICK" / "SICK_test_annotated.txt").unlink()
+    given = ["--modality", "sentences", "--data", "text:sentences.txt", "--modality-options", "sts=STS", "--out", "run"]
+    assert train(given) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "there is no file SICK_test_annotated.txt" in err
+    assert not Path("run").exists()

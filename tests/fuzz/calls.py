@@ -20,6 +20,7 @@ from theory.rooms import Room, rooms
 ROOMS = [room for package in ("theory", "empirical") for room in rooms(package, ROOT / package)]
 
 # Calls that are right and end soon; the examples of its help stand for a command that is not here.
+TINY = "--epochs 1 --batch 8 --width 4 --dim 4 --out new"
 FEATURES = "--features features.npy --labels labels.npy"
 RIGHT = {
     "theory.audit": ["removal_condition --brief"],
@@ -103,6 +104,10 @@ RIGHT = {
         f"--data npz:images.npz --epochs 1 {SMALL} --drop indices.npy --arm sample_removal --plan plan.json --out new",
         "--data views:views.npz --epochs 1 --batch 8 --dim 4 --out new",
         f"--data npz:images.npz --epochs 1 {SMALL} --weights runs/one/checkpoint.pt --out new",
+        f"--modality graphs --data tu:graphs --modality-options first=original,ratio=.3 {TINY}",
+        f"--modality graphs --data tu:graphs.zip --modality-options nodes=degree,depth=1 {TINY}",
+        f"--modality sentences --data text:sentences.txt --modality-options heads=2,depth=1,masked=.1 {TINY}",
+        f"--modality sentences --data text:sentences.txt --modality-options heads=2,depth=1,sts=judged {TINY}",
     ],
 }
 
@@ -115,6 +120,8 @@ NONSENSE = (
     "1/1e5", "٣", "½", "ü", "日本", "\udc80", "∞", "true", "None", "[]", "{}", "a" * 300, "a" * 5000, "../../x",
     "/", "/nowhere", "/dev/null", "/dev/full", "/proc/self/mem", "/nowhere/x", ".", "..", "~", "null", "full",
     "pipe", "photos", "runs", "results", "*", "**", "[", "?", "$(id)", "%s", "%(default)s", "{0}", "=", "a=b", ":",
+    "graphs", "sentences", "tu:graphs", "tu:", "text:", "hf:", "ratio=1", "sts=.", "nodes=labels,", "heads=3",
+    "vocabulary=1",
     "npz:", "npz:images.npz", "folder:", "folder:photos", "views:images.npz", "views:views.npz", "npz:\n", "digits",
     "digits:x", "folder:/dev/null", "npz:/dev/zero", "os:walk", "x:y", ",", "1,", "0,1,2", ".15,.22", "1,0", "nan,nan",
     "gamma=.05:.4:.05", "gamma=0:1:1e-999999999", "gamma=0:1e999999999:1", "gamma=1:0:1", "gamma=0:1:0", "gamma=::",
@@ -228,7 +235,7 @@ def inputs(module: str, arguments: Sequence[str]) -> list[str]:
     """The files that arguments name, also in folders and after a colon."""
     found: list[str] = []
     for text in arguments:
-        for name in (text, text.partition(":")[2]):
+        for name in (text, text.partition(":")[2], text.rpartition("=")[2]):
             fits = 0 < len(name) < 200 and name.isprintable() and name.isascii() and name not in (".", "..", "/")
             if fits and not name.startswith(("/", "-", "..")) and name not in ("pipe", "null", "full"):
                 found += _below(name)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from tests.empirical.sentences.test_sts import write_tasks
+
 ROOT = Path(__file__).parents[2]
 GRAPH = "--alpha .5 --beta .05 --gamma .2"
+WORDS = ("the ball", "water", "an apple", "a long film", "the old guitar", "a tree")
 SMALL = "--batch 8 --encoder convnet --width 2 --dim 4"
 
 WORLDS = """\
@@ -64,9 +68,38 @@ def make(folder: Path) -> None:
     (folder / "results").mkdir()
     for path in (*ROOT.glob("results/cifar100_cpu.*"), *ROOT.glob("results/evidence[._]*")):
         shutil.copy(path, folder / "results")
+    graphs(folder / "graphs")
+    with zipfile.ZipFile(folder / "graphs.zip", "w", zipfile.ZIP_LZMA) as archive:
+        for path in sorted((folder / "graphs").iterdir()):
+            archive.write(path, path.name)
+    lines = [f"{who} {does} {what}" for who in ("a man", "a dog") for does in ("sees", "has") for what in WORDS]
+    (folder / "sentences.txt").write_text("\n".join(lines) + "\n")
+    write_tasks(folder / "judged")
     os.mkfifo(folder / "pipe")
     (folder / "null").symlink_to("/dev/null")
     (folder / "full").symlink_to("/dev/full")
+
+
+def graphs(folder: Path) -> None:
+    """Forty rings and paths of three to seven nodes in the raw format of TU data sets."""
+    folder.mkdir()
+    edges, owners, labels, first = [], [], [], 1
+    for number in range(40):
+        ring, size = number % 2, 3 + number // 2 % 5
+        pairs = [(first + node, first + (node + 1) % size) for node in range(size - 1 + ring)]
+        edges += [*pairs, *((b, a) for a, b in pairs)]
+        owners += [number + 1] * size
+        labels.append(ring)
+        first += size
+    kinds = [node % 3 for node in range(len(owners))]
+    rows = {
+        "graph_indicator": owners,
+        "graph_labels": labels,
+        "node_labels": kinds,
+        "A": [f"{a}, {b}" for a, b in edges],
+    }
+    for part, values in rows.items():
+        (folder / f"TOY_{part}.txt").write_text("".join(f"{value}\n" for value in values))
 
 
 def images(rng: np.random.Generator, train: int, test: int) -> dict[str, np.ndarray]:

@@ -296,8 +296,8 @@ def test_finding_the_width_draws_nothing(factories):
     [
         ("missing_module:f", "a module that can be imported (No module named 'missing_module')"),
         ("mine:missing", "an attribute missing of mine"),
-        ("mine:", "MODULE:FACTORY"),
-        (".mine:Maps", "MODULE:FACTORY"),
+        ("mine:", "MODULE:NAME"),
+        (".mine:Maps", "MODULE:NAME"),
         ("mine:text", "a factory that needs at most channels and width ('no factory' is not a callable object)"),
         ("mine:needs_depth", "a factory that needs at most channels and width (missing a required argument: 'depth')"),
         ("mine:failing", "a factory that makes an encoder (two lines)"),

@@ -297,3 +297,31 @@ def test_rings_and_paths(tmp_path):
     assert np.bincount(data.labels).tolist() == [12, 12]
     edges = data.graphs.edge_ends.diff() // 2
     assert (edges == data.graphs.sizes - 1 + torch.from_numpy(data.labels)).all()
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_with_any_changed_byte_is_read_or_refused(tmp_path, files, kind):
+    """However its members are packed, each of which is damaged in a way of its own."""
+    path, generator = tmp_path / "TOY.zip", np.random.default_rng(0)
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        for file in sorted(write(tmp_path / "TOY", files).iterdir()):
+            archive.write(file, file.name)
+    content, refused = path.read_bytes(), 0
+    for place in generator.integers(0, len(content), 150):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        try:
+            read_graphs(path)
+        except ParameterError:
+            refused += 1
+    assert refused > 50
+
+
+def test_a_zip_that_unpacks_to_far_more_is_refused_unread(tmp_path):
+    with (
+        zipfile.ZipFile(tmp_path / "BOMB.zip", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("B_A.txt", "w") as file,
+    ):
+        for _ in range(600):
+            file.write(bytes(1 << 20))
+    with pytest.raises(ParameterError, match="at most 100 times its size"):
+        read_graphs(tmp_path / "BOMB.zip")
