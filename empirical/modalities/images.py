@@ -28,6 +28,7 @@ class Images(Modality):
 
     def network(self, settings: Settings, shape: tuple[int, ...]) -> ImageNetwork:
         """Encoder and projector for images of shape (C, H, W), or (C,) where their size is not known."""
+        require(len(shape) in (1, 3), "shape", shape, "(C,) or (C, H, W) of images")
         s, (channels, *size) = settings, shape
         given = (size[0], size[1]) if size else None
         parameters = s.dim, s.width, s.stem_stride, s.hidden, s.layers

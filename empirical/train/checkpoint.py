@@ -22,7 +22,7 @@ from theory.checks import ParameterError, require
 from theory.files import remove_leftovers, write_bytes
 
 # What a state that does not fit its settings raises where it is loaded.
-DAMAGE = KeyError, TypeError, AttributeError, StopIteration, RuntimeError, ValueError, OverflowError
+DAMAGE = LookupError, TypeError, AttributeError, StopIteration, RuntimeError, ValueError, OverflowError
 CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 State = dict[str, Any]
 

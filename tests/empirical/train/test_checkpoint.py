@@ -193,3 +193,14 @@ def test_changed_settings_are_named(tmp_path):
     save_checkpoint(tmp_path, state(1))
     with pytest.raises(ParameterError, match=r"tau = 0.1 violates the settings of the run in .*: 0.5"):
         latest_checkpoint(tmp_path, Settings(encoder="convnet", width=4, dim=8, tau=0.1))
+
+
+@pytest.mark.parametrize("shape", [(1, 8), (1, 8, 8, 8), ("a",), 5, {}, (1.5,), (None, 8, 8)])
+@pytest.mark.parametrize("modality", ["images", "graphs", "sentences"])
+def test_a_checkpoint_of_a_shape_that_none_has_is_refused(tmp_path, modality, shape):
+    settings = {**SETTINGS.to_json(), "modality": modality}
+    save_checkpoint(tmp_path, {**state(1), "settings": settings, "shape": shape})
+    if (modality, shape) == ("images", {}):
+        return  # as of earlier versions, which tell none
+    with pytest.raises(ParameterError):
+        load_network(tmp_path / "checkpoint.pt")
