@@ -71,3 +71,8 @@ def test_bad_input(sample):
     ):
         with pytest.raises(ParameterError, match=message):
             svc_accuracies(*arguments)
+
+
+def test_features_that_are_all_alike_know_the_larger_class():
+    y = np.array([0] * 12 + [1] * 18)
+    assert svc_accuracies(np.ones((30, 3)), y, seeds=1, folds=3).mean == pytest.approx(0.6)
