@@ -160,7 +160,8 @@ def _train(
         while run.step < steps:
             epoch, done = divmod(run.step, per_epoch)
             started = time.perf_counter()
-            model.train()
+            if not network.training:
+                model.train()
             whole = epoch_order(settings, kept, epoch, per_epoch)[done:]
             order = device_share(whole, fabric)
             loaded = batches(x_train, order, device, running.workers)
