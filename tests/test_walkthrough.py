@@ -236,7 +236,7 @@ def test_sentences(tmp_path, monkeypatch, capsys):
     page = part_of("sentences.md", "# Sentences")
     small = ("--width", "16", "--dim", "8", "--epochs", "1")
     printed = walk(page, tmp_path, capsys, train=small, compare=small)
-    assert "mean of seven" in printed["empirical.train"][0]
+    assert "mean of all" in printed["empirical.train"][0]
     assert "severity" in printed["empirical.evaluate"][0]
     assert printed["empirical.compare"] == ["runs/several/report.html\n"]
     assert "Spearman" in Path("runs/several/report.html").read_text(encoding="utf-8")

@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from empirical.data import DataSet
+from empirical.data import DataSet, some
 from empirical.data.held import Held
 from empirical.data.reading import Reading
 from empirical.modalities.options import read_options
@@ -125,13 +124,15 @@ class TwoViews:
         return self.first(batch, generator), self.second(batch, generator)
 
 
-def only_to_train_on(settings: Settings, x: Held, y: Tensor, names: tuple[str, ...], reading: Reading) -> DataSet:
+def only_to_train_on(
+    settings: Settings, x: Tensor | Held, y: Tensor, names: tuple[str, ...], reading: Reading
+) -> DataSet:
     """Samples of which none is kept for testing; ParameterError if the settings ask for a part of them.
 
     Parameters
     ----------
     settings : Settings
-    x : Held
+    x : Tensor or Held
         N samples.
     y : Tensor
         int64 labels, shape (N,), −1 for none.
@@ -143,7 +144,7 @@ def only_to_train_on(settings: Settings, x: Held, y: Tensor, names: tuple[str, .
         value = getattr(settings, name)
         require(value is None, name, value, f"none for {settings.modality}, which are all of {settings.data}")
     mixed = torch.zeros(len(y), dtype=torch.bool)
-    return DataSet(settings.data, x, y, x.subset(np.arange(0)), y[:0], names, mixed, reading)
+    return DataSet(settings.data, x, y, some(x, torch.arange(0)), y[:0], names, mixed, reading)
 
 
 def joined(first: Any, second: Any) -> Any:

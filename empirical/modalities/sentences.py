@@ -6,23 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from empirical.choices import COUNT
 from empirical.data import DataSet
+from empirical.data.held import Held
 from empirical.data.labels import UNLABELLED
 from empirical.data.reading import Reading
 from empirical.encoders import Network, projected
+from empirical.encoders.architectures import adapter
 from empirical.modalities.contract import Modality, View, only_to_train_on
 from empirical.sentences import (
     TASKS,
+    DroppedFeatures,
     MaskedTokens,
+    MiniLM,
     Pairs,
-    SentenceSet,
     Tokenizer,
     Vocabulary,
     embed,
@@ -33,6 +37,7 @@ from empirical.sentences import (
     similarity_levels,
     small_transformer,
     spearman,
+    tasks_of,
     tokenized,
     train_tokenizer,
     transformer,
@@ -48,7 +53,7 @@ if TYPE_CHECKING:
     from empirical.evaluate.scoring import Progress
     from empirical.train.settings import Settings
 
-ENCODER = "transformer"
+ENCODER, MINILM = "transformer", "minilm"
 DEVELOPMENT = f"{STSB} {DEV}"
 LEVELS = {"alpha": "α", "beta": "β", "gamma": "γ", "severity": "severity"}
 
@@ -69,19 +74,40 @@ class Options:
     heads: int = option(4, int, "encoder and projector", "of its attention", COUNT)
 
 
-class Read(NamedTuple):
-    """Sentences, and what made tokens of them."""
+@dataclass(frozen=True)
+class Tokens:
+    """Sentences as tokens, and what made tokens of them."""
 
-    held: SentenceSet
-    tokenizer: Tokenizer
+    held: Held
     reading: Reading
+    tokenizer: Tokenizer
+
+    def features(self, encoder: nn.Module, texts: Sequence[str], longest: int) -> Tensor:
+        """What an encoder makes of any sentences, shape (N, features)."""
+        return embed(encoder, self.tokenizer, texts, longest)
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """Sentences as MiniLM's features, for an adapter."""
+
+    held: Tensor
+    reading: Reading
+
+    def features(self, encoder: nn.Module, texts: Sequence[str], longest: int) -> Tensor:
+        """What an adapter makes of any sentences, shape (N, features)."""
+        training = encoder.training
+        with torch.no_grad():
+            found: Tensor = encoder.eval()(_minilm(tuple(texts))).float().cpu()
+        encoder.train(training)
+        return found
 
 
 class Sentences(Modality):
     """See the module. All sentences are trained on; they have no labels."""
 
     sample = "sentence"
-    titles = {"probe": "mean of seven", **{task: task for task in TASKS}, DEVELOPMENT: DEVELOPMENT, **LEVELS}  # noqa: RUF012
+    titles = {"probe": "mean of all", **{task: task for task in TASKS}, DEVELOPMENT: DEVELOPMENT, **LEVELS}  # noqa: RUF012
     Options = Options
     usual = {  # noqa: RUF012 - a class variable of the contract
         "data": "text:sentences.txt",
@@ -105,13 +131,15 @@ class Sentences(Modality):
         y = torch.full((len(found.held),), UNLABELLED)
         return only_to_train_on(settings, found.held, y, (), found.reading)
 
-    def _read(self, s: Settings) -> Read:
+    def _read(self, s: Settings) -> Tokens | Frozen:
         o = self.options(s)
+        if s.encoder == MINILM:
+            return _frozen(s.data, o.column)
         trained = s.encoder == ENCODER
         return _read(s.data, o.column, None if trained else s.encoder, o.vocabulary if trained else 0, o.longest)
 
     def network(self, settings: Settings, shape: tuple[int, ...]) -> Network:
-        """A transformer for sentences of at most shape[0] of shape[1] tokens, and the projector."""
+        """A transformer for sentences of at most shape[0] of shape[1] tokens, or an adapter; and the projector."""
         s, o = settings, self.options(settings)
         require(s.weights is None, "weights", s.weights, "none for sentences (--encoder hf:PATH)")
         if s.encoder == ENCODER:
@@ -120,23 +148,27 @@ class Sentences(Modality):
             encoder, features = small_transformer(
                 vocabulary, positions, width=s.width, dropout=o.dropout, pooling=o.pooling, **parameters
             )
+        elif s.encoder == MINILM:
+            encoder, features = adapter(shape[0], s.width)
         elif s.encoder.startswith(PREFIX):
             encoder, features, longest = transformer(s.encoder, library_tokenizer(s.encoder)[0], o.pooling)
             for name, value in (("longest", shape[0]), ("judged", o.judged)):
                 require(value <= longest, name, value, f"{name} <= {longest}, what {s.encoder} takes")
         else:
-            raise ParameterError("encoder", s.encoder, f"{ENCODER} or {PREFIX}NAME_OR_PATH for sentences")
+            raise ParameterError("encoder", s.encoder, f"{ENCODER}, {MINILM} or {PREFIX}NAME_OR_PATH for sentences")
         return Network(encoder, features, s.dim, s.hidden, s.layers)
 
     def view(self, settings: Settings) -> View:
-        """The sentence itself, or with tokens hidden."""
-        share = self.options(settings).masked
+        """The sentence itself, or with tokens hidden; of MiniLM's features a part."""
+        share, read = self.options(settings).masked, self._read(settings)
+        if isinstance(read, Frozen):
+            require(share == 0, "masked", share, f"0 for {MINILM}, whose features are frozen")
+            return DroppedFeatures(self.options(settings).dropout)
         if share == 0:
             return same
-        tokenizer = self._read(settings).tokenizer
-        if tokenizer.mask is None:
+        if read.tokenizer.mask is None:
             raise ParameterError("masked", share, "0 for a tokenizer without a token that hides others")
-        return MaskedTokens(share, tokenizer.mask, tokenizer.pad)
+        return MaskedTokens(share, read.tokenizer.mask, read.tokenizer.pad)
 
     def unevaluated(self, settings: Settings, data: DataSet) -> str | None:
         """Without a folder of judged pairs there is nothing to judge by."""
@@ -152,45 +184,56 @@ class Sentences(Modality):
         view: View | None = None,
         progress: Progress | None = None,
     ) -> dict[str, float]:
-        """Spearman's correlations: the mean of seven test sets as ``probe``, each, and that of STS-B's dev set.
+        """Spearman's correlations: the mean of the test sets that are there as ``probe``, each, and STS-B's dev set.
 
         And the levels α, β, γ on STS-B's test set with their severity, see ``empirical.sentences.levels``.
         """
-        o, tokenizer = self.options(settings), self._read(settings).tokenizer
+        o = self.options(settings)
         if o.sts is None:
             raise ParameterError("sts", None, "a folder of judged pairs (--modality-options sts=FOLDER)")
-        tests, development = _judged(o.sts)
-        texts = list(dict.fromkeys(text for one in (*tests, development) for text in (*one.first, *one.second)))
-        h = embed(network.encoder, tokenizer, texts, o.judged)
+        judged = _judged(o.sts)
+        texts = list(dict.fromkeys(text for one in judged.values() for text in (*one.first, *one.second)))
+        h = self._read(settings).features(network.encoder, texts, o.judged)
         scores: dict[str, float] = {}
         for space, features in zip(SPACES, (h, projected(network, h)), strict=True):
-            row = dict(zip(texts, features.numpy(), strict=True))
-            found = {one.task: spearman(partial(_rows, row), one) for one in tests}
-            levels = similarity_levels(partial(_rows, row), next(one for one in tests if one.task == STSB))
-            found |= {"probe": float(np.mean(list(found.values())))}
-            found |= {DEVELOPMENT: spearman(partial(_rows, row), development)}
-            found |= {name: getattr(levels, name).value for name in LEVELS}
+            encode = partial(_rows, dict(zip(texts, features.numpy(), strict=True)))
+            found = {name: spearman(encode, pairs) for name, pairs in judged.items()}
+            found["probe"] = float(np.mean([found[task] for task in TASKS if task in found]))
+            if STSB in judged:
+                levels = similarity_levels(encode, judged[STSB])
+                found |= {name: getattr(levels, name).value for name in LEVELS}
             scores |= {f"{space}_{name}": value for name, value in found.items()}
         return scores
 
     def words(self, protocol: Protocol) -> tuple[str, str]:
         """What probe and kNN are."""
-        return "Spearman's correlation of cosines with people's scores, mean of STS12–16, STS-B and SICK-R (test)", ""
+        return "Spearman's correlation of cosines with people's scores, mean of the test sets that are there", ""
 
 
 @lru_cache(maxsize=4)
-def _read(source: str, column: str | None, encoder: str | None, vocabulary: int, longest: int) -> Read:
+def _read(source: str, column: str | None, encoder: str | None, vocabulary: int, longest: int) -> Tokens:
     found = read_sentences(source, column)
     tokenizer = train_tokenizer(found.texts, vocabulary) if encoder is None else library_tokenizer(encoder)[0]
     held, cut = tokenized(found.texts, tokenizer, longest)
-    return Read(held, tokenizer, found.reading.with_notes(converted=[cut]))
+    return Tokens(held, found.reading.with_notes(converted=[cut]), tokenizer)
+
+
+@lru_cache(maxsize=1)
+def _frozen(source: str, column: str | None) -> Frozen:
+    found = read_sentences(source, column)
+    return Frozen(_minilm(found.texts), found.reading)
+
+
+@lru_cache(maxsize=4)
+def _minilm(texts: tuple[str, ...]) -> Tensor:
+    return torch.from_numpy(MiniLM()(texts))
 
 
 @lru_cache(maxsize=2)
-def _judged(folder: str) -> tuple[tuple[Pairs, ...], Pairs]:
-    """The pairs of all test sets, and those of STS-B's development set."""
-    tests = tuple(read_pairs(Path(folder), task) for task in TASKS)
-    return tests, read_pairs(Path(folder), STSB, DEV)
+def _judged(folder: str) -> dict[str, Pairs]:
+    """The pairs of the test sets that are there, and those of STS-B's development set."""
+    found = {task: read_pairs(Path(folder), task) for task in tasks_of(Path(folder))}
+    return {**found, DEVELOPMENT: read_pairs(Path(folder), STSB, DEV)} if STSB in found else found
 
 
 def _rows(row: dict[str, NDArray[np.float32]], texts: Sequence[str]) -> NDArray[np.float32]:

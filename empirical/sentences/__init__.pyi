@@ -14,9 +14,11 @@ from .sts import Pairs as Pairs
 from .sts import evaluate as evaluate
 from .sts import read_pairs as read_pairs
 from .sts import spearman as spearman
+from .sts import tasks_of as tasks_of
 from .tokens import Tokenizer as Tokenizer
 from .tokens import Vocabulary as Vocabulary
 from .tokens import library_tokenizer as library_tokenizer
 from .tokens import train_tokenizer as train_tokenizer
+from .views import DroppedFeatures as DroppedFeatures
 from .views import MaskedTokens as MaskedTokens
 from .views import same as same

@@ -31,6 +31,7 @@ TASKS = (*SUBSETS, STSB, SICK)
 TRAIN, DEV, TEST = "train", "dev", "test"
 PARTS = (TRAIN, DEV, TEST)
 SICK_FILES = {TRAIN: "SICK_train.txt", DEV: "SICK_trial.txt", TEST: "SICK_test_annotated.txt"}
+PLACES = {**{year: f"STS/{year}-en-test" for year in SUBSETS}, STSB: "STS/STSBenchmark", SICK: "SICK"}
 FEWEST = 2  # pairs that have a correlation
 Encode = Callable[[Sequence[str]], Any]
 
@@ -64,6 +65,15 @@ class Pairs:
         return len(self.first)
 
 
+def tasks_of(folder: Path) -> tuple[str, ...]:
+    """The tasks whose folders are there; ParameterError if none is."""
+    found = tuple(task for task in TASKS if (folder / PLACES[task]).is_dir())
+    if not folder.is_dir():
+        raise ParameterError(f"sentences with scores: {missing(folder, 'folder')}")
+    require(bool(found), "sentences with scores", folder, f"a folder with one of {', '.join(PLACES.values())}")
+    return found
+
+
 def read_pairs(folder: Path, task: str, part: str = TEST) -> Pairs:
     """The pairs of a task.
 
@@ -84,10 +94,10 @@ def read_pairs(folder: Path, task: str, part: str = TEST) -> Pairs:
     require_known("task", task, TASKS)
     require_known("part", part, PARTS)
     if task == STSB:
-        path = _file(folder, "STS/STSBenchmark", f"sts-{part}.csv")
+        path = _file(folder, PLACES[task], f"sts-{part}.csv")
         rows = list(_fields(path, lines(path), (5, 6, 4)))
     elif task == SICK:
-        path = _file(folder, "SICK", SICK_FILES[part])
+        path = _file(folder, PLACES[task], SICK_FILES[part])
         rows = list(_fields(path, lines(path)[1:], (1, 2, 3), first=2))
     else:
         require(part == TEST, "part", part, f"test: {task} has no other")
@@ -98,7 +108,7 @@ def read_pairs(folder: Path, task: str, part: str = TEST) -> Pairs:
 def _of_year(folder: Path, task: str) -> Pairs:
     """Pairs of a year's subsets, one after the other; of 2015 and 2016 most have no score."""
     found: list[tuple[str, str, float, str]] = []
-    unscored, place = 0, f"STS/{task}-en-test"
+    unscored, place = 0, PLACES[task]
     for subset in SUBSETS[task]:
         path, gold = (_file(folder, place, f"STS.{kind}.{subset}.txt") for kind in ("input", "gs"))
         texts, scores = lines(path), lines(gold)

@@ -1,4 +1,4 @@
-"""Two views of a sentence: itself twice, which the encoder's dropout makes two, or with tokens hidden."""
+"""Views of a sentence: itself, which the encoder's dropout makes two, tokens hidden, or its features in part."""
 
 from __future__ import annotations
 
@@ -15,6 +15,27 @@ SHARE = Range(0, 1, below=True)
 def same(tokens: Tensor, generator: torch.Generator) -> Tensor:
     """The sentences as they are: two views differ by the encoder's dropout alone (SimCSE, Gao et al. 2021, §3)."""
     return tokens
+
+
+@dataclass(frozen=True)
+class DroppedFeatures:
+    """Frozen features, each set to 0 with probability ``share`` and else divided by 1 − share: dropout as the view.
+
+    Parameters
+    ----------
+    share : float
+        In (0, 1): without it both views were one.
+    """
+
+    share: float
+
+    def __post_init__(self) -> None:
+        Range(0, 1, above=True, below=True).require("dropout", self.share)
+
+    def __call__(self, features: Tensor, generator: torch.Generator) -> Tensor:
+        """A view of a batch, shape (B, d)."""
+        kept = torch.rand(features.shape, generator=generator).to(features.device) >= self.share
+        return features * kept / (1 - self.share)
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -16,6 +18,7 @@ import torch
 from empirical.modalities import NAMES, modality
 from empirical.modalities.contract import Modality, joined
 from empirical.modalities.registry import IMAGES
+from empirical.sentences.sts import TASKS
 from empirical.train.__main__ import main as train
 from empirical.train.settings import Settings
 from tests.empirical.sentences.test_sts import write_tasks
@@ -167,6 +170,43 @@ def test_sentences_do_what_the_page_says(tmp_path, monkeypatch, capsys):
 
     assert difficulty(["--checkpoint", "run/checkpoint.pt", "--out", "out"]) == 0
     assert (tmp_path / "out" / "pairs.csv").exists()
+
+
+def test_an_adapter_of_frozen_features_of_sentences(tmp_path, monkeypatch, capsys):
+    """With counts of letters in the place of MiniLM's features, whose packages are installed by hand."""
+    pytest.importorskip("transformers")
+    from empirical.modalities import sentences
+
+    class Letters:
+        def __call__(self, texts):
+            return np.array([[text.count(letter) for letter in "abcdefgh"] for text in texts], dtype=np.float32)
+
+    monkeypatch.setattr(sentences, "MiniLM", Letters)
+    for cache in (sentences._frozen, sentences._minilm, sentences._judged):
+        cache.cache_clear()
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{one}{two} {three}" for one in "abcdefgh" for two in "abcd" for three in "efgh"]
+    Path("sentences.txt").write_text("\n".join(lines), encoding="utf-8")
+    write_tasks(tmp_path / "STS")
+    shutil.rmtree(tmp_path / "STS" / "SICK")
+    given = ["--modality", "sentences", "--data", "text:sentences.txt", "--encoder", "minilm"]
+    given += ["--epochs", "2", "--width", "16", "--dim", "4"]
+    options = "sts=STS,dropout=.2"
+    try:
+        assert train([*given, "--modality-options", options, "--out", "run"]) == 0
+        metrics = json.loads(Path("run", "result.json").read_text())["metrics"]
+        assert "encoder_STS12" in metrics
+        assert "encoder_SICK-R" not in metrics  # whose folder is not there
+        there = [value for name, value in metrics.items() if name.removeprefix("encoder_") in TASKS]
+        assert metrics["encoder_probe"] == pytest.approx(sum(there) / 6)
+        capsys.readouterr()
+        for options, message in (("dropout=0", "0 < dropout < 1"), ("masked=.1", "0 for minilm, whose features")):
+            assert train([*given, "--modality-options", options, "--out", "other"]) == 2
+            assert message in capsys.readouterr().err
+        assert not Path("other").exists()
+    finally:
+        for cache in (sentences._frozen, sentences._minilm, sentences._judged):
+            cache.cache_clear()
 
 
 @pytest.mark.parametrize(

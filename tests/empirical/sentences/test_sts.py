@@ -1,5 +1,6 @@
 """Similarity by people: what is read, and the correlation as SimCSE reports it."""
 
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from empirical.sentences import Pairs, evaluate, read_pairs, spearman
+from empirical.sentences import Pairs, evaluate, read_pairs, spearman, tasks_of
 from empirical.sentences.sts import SICK_FILES, SUBSETS, TASKS, cosines
 from theory.checks import ParameterError
 
@@ -227,3 +228,15 @@ def test_the_real_files_have_the_published_numbers_of_pairs(tmp_path):
     assert [len(read_pairs(tmp_path, "STS-B", part)) for part in ("train", "dev")] == [5749, 1500]
     assert [len(read_pairs(tmp_path, "SICK-R", part)) for part in ("train", "dev")] == [4500, 500]
     assert all(0 <= pairs.scores.min() <= pairs.scores.max() <= 5 for pairs in found.values())
+
+
+def test_the_tasks_are_those_whose_folders_are_there(folder, tmp_path):
+    assert tasks_of(folder) == TASKS
+    shutil.rmtree(folder / "SICK")
+    shutil.rmtree(folder / "STS" / "STS14-en-test")
+    assert tasks_of(folder) == tuple(task for task in TASKS if task not in ("STS14", "SICK-R"))
+    shutil.rmtree(folder / "STS")
+    with pytest.raises(ParameterError, match="violates a folder with one of STS/STS12-en-test, .*, SICK"):
+        tasks_of(folder)
+    with pytest.raises(ParameterError, match="there is no folder nowhere in"):
+        tasks_of(folder / "nowhere")

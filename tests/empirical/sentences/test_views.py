@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from empirical.sentences import MaskedTokens, same
+from empirical.sentences import DroppedFeatures, MaskedTokens, same
 from theory.checks import ParameterError
 
 PAD, MASK = 0, 3
@@ -36,3 +36,19 @@ def test_tokens_are_hidden_but_the_first_and_the_padding():
 def test_another_share_is_refused(share):
     with pytest.raises(ParameterError, match="masked tokens = .* violates"):
         MaskedTokens(share, MASK, PAD)
+
+
+def test_features_are_dropped_and_the_others_grow():
+    features = torch.randn(200, 50, generator=torch.Generator().manual_seed(2))
+    view = DroppedFeatures(0.2)
+    found = view(features, torch.Generator().manual_seed(0))
+    kept = found != 0
+    torch.testing.assert_close(found[kept], features[kept] / 0.8)
+    assert kept.float().mean().item() == pytest.approx(0.8, abs=4 * (0.8 * 0.2 / 10_000) ** 0.5)
+    assert not torch.equal(found, view(features, torch.Generator().manual_seed(1)))
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.1, float("nan")])
+def test_dropping_none_or_all_is_refused(share):
+    with pytest.raises(ParameterError, match="dropout = .* violates 0 < dropout < 1"):
+        DroppedFeatures(share)
