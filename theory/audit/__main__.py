@@ -11,6 +11,7 @@ from theory.audit import PAPER, THEOREMS, audit, is_assumption, matches_record
 from theory.audit.evidence import WORDS, Verdict
 from theory.command import Parser, run
 
+STATED = tuple(word for word in WORDS if word != "—")
 COLUMNS = "{:<22}{:<24}{:<12}{:<12}{:<10}{}"
 
 
@@ -25,7 +26,9 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m theory.audit"
         if args.json:
             print(json.dumps([_row(verdict) for verdict in verdicts], indent=2, ensure_ascii=False))
         elif args.brief:
-            print(_brief(verdicts))
+            print(brief(verdicts))
+        elif args.summary:
+            print(summary(verdicts))
         else:
             print("\n\n".join(_text(verdict) for verdict in verdicts))
 
@@ -40,6 +43,7 @@ def parser(prog: str) -> Parser:
     form = found.group("output").add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--brief", action="store_true", help="one line a statement")
+    form.add_argument("--summary", action="store_true", help="how many have which verdict")
     return found
 
 
@@ -47,7 +51,7 @@ def _row(verdict: Verdict) -> dict[str, object]:
     return {**asdict(verdict), "verdict": verdict.verdict._asdict(), "assumed": is_assumption(verdict.name)}
 
 
-def _brief(verdicts: Sequence[Verdict]) -> str:
+def brief(verdicts: Sequence[Verdict]) -> str:
     """One line a statement; what is taken for granted comes last, under a line of its own."""
     lines = [PAPER, "", COLUMNS.format("name", "where", "as printed", "its graph", "proof", "statement")]
     for assumed in (False, True):
@@ -56,6 +60,23 @@ def _brief(verdicts: Sequence[Verdict]) -> str:
             lines += ["", "taken for granted"]
         lines += [COLUMNS.format(v.name, v.source, *v.verdict, v.statement) for v in rows]
     return "\n".join(lines)
+
+
+def summary(verdicts: Sequence[Verdict]) -> str:
+    """How many statements have which verdict, and which are refuted as printed."""
+    stated = [v for v in verdicts if not is_assumption(v.name)]
+    counted = {
+        "as printed": [v.verdict.printed for v in stated],
+        "on the paper's own graph": [v.verdict.theorem for v in stated],
+        "proofs": [v.verdict.proof for v in stated],
+        "taken for granted": [v.verdict.theorem for v in verdicts if is_assumption(v.name)],
+    }
+    said = {
+        name: ", ".join(f"{words.count(word)} {word}" for word in STATED if word in words)
+        for name, words in counted.items()
+    }
+    said["refuted as printed"] = ", ".join(f"{v.name} ({v.source})" for v in stated if v.verdict.printed == "refuted")
+    return "\n".join(f"{name:<26}{text}" for name, text in said.items() if text)
 
 
 def _text(verdict: Verdict) -> str:
