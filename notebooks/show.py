@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import matplotlib.pyplot as plt
 import sympy as sp
 from cycler import cycler
 from IPython.display import Markdown, Math, display
+from ipywidgets import interact
 
 from theory import palette
 from theory.audit import audit
 
 BLUE, ORANGE, GREEN, PINK, GREY = palette.BLUE, palette.VERMILION, palette.GREEN, palette.PURPLE, palette.DARK_GREY
 COLOURS = BLUE, ORANGE, GREEN, PINK, GREY
+GREEK = {
+    "alpha": "α",
+    "beta": "β",
+    "gamma": "γ",
+    "epsilon": "ε",
+    "tau": "τ",
+    "mu": "μ",
+    "sigma": "σ",
+    "dim": "k",
+    "difficult": "n_d",
+}
 
 plt.rcParams.update(
     {
@@ -51,3 +64,18 @@ def verdicts(*names: str) -> None:
                 lines.append(f"{field}: {text}")
         display(Markdown("\n- ".join(lines)))
     display(Markdown(ABBREVIATIONS))
+
+
+def sliders(*frames: dict[str, Any], **ranges: Any) -> Callable[[Callable[..., None]], Any]:
+    """Decorate what draws: draw it for some values now, and with sliders for others where the notebook runs."""
+
+    def show(draw: Callable[..., None]) -> Any:
+        for frame in frames:
+            display(
+                Markdown("*" + ", ".join(f"{GREEK.get(name, name)} = {value}" for name, value in frame.items()) + "*")
+            )
+            draw(**frame)
+            plt.show()
+        return interact(draw, **ranges)
+
+    return show
