@@ -18,7 +18,7 @@ from theory.bounds import SOURCES as BOUNDS
 from theory.bounds import Bound, error_bounds
 from theory.checks import ParameterError, is_finite, require, require_integer, require_share
 from theory.files import check_keys, has_schema, read_document, write_json
-from theory.kinds import Pairing, neighbours
+from theory.kinds import Number, Pairing, neighbours
 from theory.pairs import ClassPair, Overlap
 from theory.params import GraphParameters, Levels, SixLevels
 from theory.sizes import (
@@ -671,7 +671,7 @@ def _plan(
         if bound.reason:
             reasons[f"{name} bound"] = bound.reason
     reading: Pairing = "block" if parameters["pairing"] == MEASURED else parameters["pairing"]
-    pos_high, pos_low = _band(n, classes, n_d, reading, parameters.get("same_class"))
+    pos_high, pos_low = band_of_sizes(n, classes, n_d, reading, parameters.get("same_class"))
     predictions = {
         pairing: None if by_name is None else {name: bound.to_json() for name, bound in by_name.items()}
         for pairing, by_name in bounds.items()
@@ -696,10 +696,13 @@ def band(profile: Profile, pairing: Pairing) -> tuple[float, float]:
     different classes. Both shares are counts of pairs: of unequal classes they are Σp² and 1 − Σp², whatever the rest
     of the theory assumes.
     """
-    return _band(profile.samples_per_class, profile.classes, profile.difficult, pairing, profile.same_class)
+    return band_of_sizes(
+        profile.samples_per_class, profile.classes, profile.difficult, pairing, profile.same_class
+    )
 
 
-def _band(n: int, classes: int, n_d: int, pairing: Pairing, same_class: float | None = None) -> tuple[float, float]:
+def band_of_sizes(n: Number, classes: Number, n_d: Number, pairing: Pairing, same_class: Number = None) -> Any:
+    """``band`` of n samples a class of which n_d are difficult; of unequal classes with the share of their pairs."""
     difficult = formulas.difficult_pair_share(SimpleNamespace(n=n, n_d=n_d, r=classes - 1, pairing=pairing))
     if same_class is None:
         return 1 / classes, 1 / classes + difficult

@@ -205,21 +205,29 @@ def has_negative_weight(p: Any) -> Any:
     return easy | difficult | ((n_e > 0) & (n_d > 0) & mixed)
 
 
-def largest_gamma(p: Any) -> Any:
+def largest_gamma(p: Any, by: Arithmetic = SCALAR) -> Any:
     """The γ up to which the three-level graph is positive semidefinite; needs n_d >= 1.
 
     With o = 1 − α: block β + (o/n_d)·(o + n·a)/(o + n_e·a); matched β + o, for n_d = 1 as block. Any: the γ at which
     the contrast vanishes, n_e·n_d·y² + n_d·(n_e·b − o)·y = o·(o + n·b) for y = r·g; as block for n_e = 0.
+
+    Parameters
+    ----------
+    p : Graph with alpha, beta and pairing
+    by : Arithmetic
+        Of its numbers.
     """
     a, own, n_e = p.alpha - p.beta, 1 - p.alpha, p.n - p.n_d
-    if p.pairing == "any" and n_e > 0:
-        b = float(p.alpha + p.r * p.beta)
-        half, square, constant = p.n_d * (n_e * b - own) / 2, n_e * p.n_d, float(own * (own + p.n * b))
-        root = math.sqrt(half * half + square * constant)
-        return p.beta + (constant / (half + root) if half > 0 else (root - half) / square) / p.r
-    if p.pairing == "matched" and p.n_d > 1:
-        return p.beta + own
-    return p.beta + own * (own + p.n * a) / (p.neighbours * (own + n_e * a))
+    of_block = p.beta + own * (own + p.n * a) / (p.neighbours * (own + n_e * a))
+    if p.pairing == "matched":
+        return by.where(p.n_d > 1, p.beta + own, of_block)
+    if p.pairing != "any":
+        return of_block
+    b = p.alpha + p.r * p.beta
+    half, square, constant = p.n_d * (n_e * b - own) / 2, n_e * p.n_d, own * (own + p.n * b)
+    root = by.sqrt(half * half + square * constant)
+    above, below = constant / by.where(half > 0, half + root, 1), (root - half) / by.where(square > 0, square, 1)
+    return by.where(n_e > 0, p.beta + by.where(half > 0, above, below) / p.r, of_block)
 
 
 class NotRealisable(ParameterError):

@@ -281,15 +281,13 @@ def _columns(p: Points | SixPoints, k: Array, d: Array) -> Table:
     clean: Array = formulas.clean_bulk(p)
     columns["realisable"] = is_positive_semidefinite(p) & ~has_negative_weight(p)
     for name, rule in rules(p, k, d, exact, ARRAYS).items():
-        stated, added = rule.eigenvalue, rule.added
-        value, exists = formulas.probing_bound(stated, d) + added, rule.exists & (clean < 1) & np.isfinite(rule.added)
-        exactly = formulas.probing_bound(rule.exact, d) + added * ((1 - stated) / (1 - rule.exact))
+        value, exists = rule.bound(d), rule.exists & (clean < 1) & np.isfinite(rule.added)
         numbers = {
-            "lambda": stated,
+            "lambda": rule.eigenvalue,
             "lambda_exact": rule.exact,
             "bound": value,
-            "bound_exact": np.where(rule.exact < 1, exactly, np.nan),
-            "excess_over_clean": formulas.probing_excess(stated, clean, d) + added,
+            "bound_exact": np.where(rule.exact < 1, rule.bound_exact(d), np.nan),
+            "excess_over_clean": rule.excess_over_clean(clean, d),
         }
         columns |= {f"{name}.{field}": np.where(exists, column, np.nan) for field, column in numbers.items()}
         columns |= {f"{name}.applies": rule.applies & exists, f"{name}.vacuous": (value > 1) & exists}

@@ -90,6 +90,19 @@ class Rule(NamedTuple):
     exists: Any = True
     added: Any = 0
 
+    def bound(self, delta: Any) -> Any:
+        """With λ as printed."""
+        return formulas.probing_bound(self.eigenvalue, delta) + self.added
+
+    def bound_exact(self, delta: Any) -> Any:
+        """With the exact λ, where that is below 1."""
+        scaled = self.added * ((1 - self.eigenvalue) / (1 - self.exact))
+        return formulas.probing_bound(self.exact, delta) + scaled
+
+    def excess_over_clean(self, clean: Any, delta: Any) -> Any:
+        """``bound`` minus that of the clean λ, without cancellation."""
+        return formulas.probing_excess(self.eigenvalue, clean, delta) + self.added
+
 
 def rules(p: Any, dim: Any, delta: Any, exact: Any, by: Arithmetic) -> dict[str, Rule]:
     """The paper's five bounds, for one graph or arrays of them.
@@ -167,11 +180,9 @@ def error_bounds(p: GraphParameters | SixLevels, dim: int, delta: float) -> dict
 def _bound(name: str, p: Any, dim: int, delta: float, clean: Any, rule: Rule) -> Bound:
     if not rule.exists or not is_finite(rule.added):
         return Bound(SOURCES[name], *5 * (None,), applies=False, vacuous=False, reason=_reason(name, p, dim))
-    stated, exact, added = rule.eigenvalue, rule.exact, rule.added
-    value = formulas.probing_bound(stated, delta) + added
-    excess = formulas.probing_excess(stated, clean, delta) + added
-    exactly = formulas.probing_bound(exact, delta) + added * ((1 - stated) / (1 - exact)) if exact < 1 else None
-    return Bound(SOURCES[name], stated, exact, value, exactly, excess, rule.applies, value > 1)
+    value, excess = rule.bound(delta), rule.excess_over_clean(clean, delta)
+    exactly = rule.bound_exact(delta) if rule.exact < 1 else None
+    return Bound(SOURCES[name], rule.eigenvalue, rule.exact, value, exactly, excess, rule.applies, value > 1)
 
 
 def _reason(name: str, p: Any, dim: int) -> str:
