@@ -696,9 +696,7 @@ def band(profile: Profile, pairing: Pairing) -> tuple[float, float]:
     different classes. Both shares are counts of pairs: of unequal classes they are Σp² and 1 − Σp², whatever the rest
     of the theory assumes.
     """
-    return band_of_sizes(
-        profile.samples_per_class, profile.classes, profile.difficult, pairing, profile.same_class
-    )
+    return band_of_sizes(profile.samples_per_class, profile.classes, profile.difficult, pairing, profile.same_class)
 
 
 def band_of_sizes(n: Number, classes: Number, n_d: Number, pairing: Pairing, same_class: Number = None) -> Any:

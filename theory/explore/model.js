@@ -36,9 +36,8 @@ function graphOf(input) {
       });
     }
   }
-  const more = " (the most of this page)";
-  demandInteger("samples_per_class", n, 2, constants.most_samples, more);
-  demandInteger("classes", input.classes, 2, constants.most_classes, more);
+  demandSize("samples_per_class", n, 1, 2, constants.most_samples);
+  demandSize("classes", input.classes, 2, 2, constants.most_classes);
   demandInteger("difficult", n_d, 0, n, ", the samples per class");
   const g = {n, n_d, r: input.classes - 1, nodes: n * input.classes, six, pairing: six ? "block" : input.pairing};
   if (!six) Object.assign(g, {alpha: input.alpha, beta: input.beta, gamma: input.gamma});
@@ -59,6 +58,12 @@ function graphOf(input) {
   }
   g.clean = n_d === 0 || (!six && g.gamma === g.beta);
   return g;
+}
+
+/** A size that the theory takes, and that this page can show. */
+function demandSize(name, value, least, low, high) {
+  demandInteger(name, value, least, constants.largest_size);
+  demand(low <= value && value <= high, name, value, `the limits of this page, ${low} to ${high}`);
 }
 
 function demandLevels({alpha, beta, gamma}) {

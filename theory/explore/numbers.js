@@ -1,16 +1,4 @@
-// Complex numbers, 2×2 matrices, the normal distribution and roots: what JavaScript has not.
-
-const complex = (re, im = 0) => ({re, im});
-const plus = (a, b) => complex(a.re + b.re, a.im + b.im);
-const minus = (a, b) => complex(a.re - b.re, a.im - b.im);
-const times = (a, b) => complex(a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re);
-const scaled = (a, factor) => complex(a.re * factor, a.im * factor);
-const size = (a) => Math.hypot(a.re, a.im);
-
-function over(a, b) {
-  const square = b.re * b.re + b.im * b.im;
-  return complex((a.re * b.re + a.im * b.im) / square, (a.im * b.re - a.re * b.im) / square);
-}
+// 2×2 matrices, the normal distribution and roots: what JavaScript has not.
 
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 const clip = (value, low, high) => Math.min(Math.max(value, low), high);
@@ -22,18 +10,6 @@ const product = (a, b) => square((i, j) => a[i][0] * b[0][j] + a[i][1] * b[1][j]
 function inverse([[a, b], [c, d]]) {
   const determinant = a * d - b * c;
   return [[d / determinant, -b / determinant], [-c / determinant, a / determinant]];
-}
-
-function complexInverse([[a, b], [c, d]]) {
-  const determinant = minus(times(a, d), times(b, c));
-  return [[over(d, determinant), over(scaled(b, -1), determinant)],
-    [over(scaled(c, -1), determinant), over(a, determinant)]];
-}
-
-/** The solution of a complex 2×2 system. */
-function solved(matrix, right) {
-  const found = complexInverse(matrix);
-  return both((i) => plus(times(found[i][0], right[0]), times(found[i][1], right[1])));
 }
 
 /** Eigenvalues and, in columns, eigenvectors of a symmetric matrix. */

@@ -60,50 +60,78 @@ function ratiosOf(g, clean) {
 
 // --- what the leading eigenvectors hold ------------------------------------------------------------
 
-/** theory.predict.resolvent.resolvent: Dyson's equation at points of one or several graphs. */
+/**
+ * theory.predict.resolvent.resolvent: Dyson's equation at points [re, im]. Numbers, real part and imaginary part beside
+ * each other, are kept in flat arrays: this is where the time goes.
+ */
 function resolvent(s, points) {
   const totals = totalsOf(s), blocks = blocksOf(s);
-  const start = both((t) => complex(0, -Math.sqrt(s.variance[t][0] * totals[0] + s.variance[t][1] * totals[1])));
-  const states = points.map((z) => ({z, h: start}));
+  const start = both((t) => -Math.sqrt(s.variance[t][0] * totals[0] + s.variance[t][1] * totals[1]));
+  const states = points.map((z) => ({
+    z, h: Float64Array.of(0, start[0], 0, start[1]), next: new Float64Array(4), traces: new Float64Array(4),
+    spaces: blocks.map(() => new Float64Array(6)), error: 0,
+  }));
   for (let step = 0; step < constants.most_dyson; step++) {
     states.forEach((state) => advance(s, blocks, state));
-    if (states.every((state) => state.error <= constants.dyson * largest(state.h))) return states;
+    if (states.every(({error, h}) => error <= constants.dyson * largest(h[0], h[1], h[2], h[3]))) return states;
     states.forEach((state) => {
-      state.h = state.next;
+      [state.h, state.next] = [state.next, state.h];
     });
   }
   throw new Unsolved("Dyson's equation was not solved");
 }
 
-const largest = (values) => Math.max(size(values[0]), size(values[1]));
+const largest = (re, im, otherRe, otherIm) => Math.sqrt(Math.max(re * re + im * im, otherRe * otherRe + otherIm * otherIm));
 
-/** The traces for a given h, how much it misses, and the next one: Newton's where that is safe. */
+/**
+ * The traces g for a given h, how much it misses, and the next h: Newton's where that is safe. With x = zD − h − own,
+ * a space's inverse is [[i, j], [j, k]] = (diag(x) − block)⁻¹, and u, v, w are the derivatives of g by h, v across.
+ */
 function advance(s, blocks, state) {
-  const {z, h} = state;
-  const traces = [complex(0), complex(0)], slopes = square(() => complex(0));
-  state.spaces = blocks.map((block, space) => {
-    const x = both((t) => complex(z.re * s.degrees[t] - h[t].re - s.own[space][t], z.im * s.degrees[t] - h[t].im));
-    const inverted = complexInverse(square((t, u) => (t === u ? minus(x[t], complex(block[t][t])) : complex(-block[t][u]))));
-    for (const t of [0, 1]) {
-      const alone = s.copies[space] * (s.counts[t] - 1), each = over(complex(1), x[t]);
-      traces[t] = plus(traces[t], plus(scaled(each, alone), scaled(inverted[t][t], s.copies[space])));
-      slopes[t][t] = plus(slopes[t][t], scaled(times(each, each), alone));
-      for (const u of [0, 1]) {
-        slopes[t][u] = plus(slopes[t][u], scaled(times(inverted[t][u], inverted[t][u]), s.copies[space]));
-      }
-    }
-    return inverted;
-  });
-  state.traces = traces;
-  const missing = both((t) => minus(mixed(s.variance[t], traces), h[t]));
-  const jacobian = square((t, u) => minus(complex(t === u ? 1 : 0), mixed(s.variance[t], [slopes[0][u], slopes[1][u]])));
-  const step = solved(jacobian, missing);
-  const safe = largest(step) < largest(h) / 2 && h[0].im + step[0].im < 0 && h[1].im + step[1].im < 0;
-  state.error = largest(missing);
-  state.next = both((t) => plus(h[t], safe ? step[t] : scaled(missing[t], 0.5)));
+  const {h, next, traces, spaces, z: [zRe, zIm]} = state;
+  let uRe = 0, uIm = 0, vRe = 0, vIm = 0, wRe = 0, wIm = 0;
+  traces.fill(0);
+  for (let space = 0; space < 2; space++) {
+    const own = s.own[space], copies = s.copies[space], block = blocks[space], inverted = spaces[space];
+    const xRe = zRe * s.degrees[0] - h[0] - own[0], xIm = zIm * s.degrees[0] - h[1];
+    const yRe = zRe * s.degrees[1] - h[2] - own[1], yIm = zIm * s.degrees[1] - h[3];
+    const aRe = xRe - block[0][0], dRe = yRe - block[1][1], b = block[0][1];
+    const detRe = aRe * dRe - xIm * yIm - b * b, detIm = aRe * yIm + xIm * dRe, det = detRe * detRe + detIm * detIm;
+    const qRe = detRe / det, qIm = -detIm / det;
+    const iRe = dRe * qRe - yIm * qIm, iIm = dRe * qIm + yIm * qRe, jRe = b * qRe, jIm = b * qIm;
+    const kRe = aRe * qRe - xIm * qIm, kIm = aRe * qIm + xIm * qRe;
+    inverted[0] = iRe; inverted[1] = iIm; inverted[2] = jRe; inverted[3] = jIm; inverted[4] = kRe; inverted[5] = kIm;
+    const x = xRe * xRe + xIm * xIm, y = yRe * yRe + yIm * yIm; // of 1/x and 1/y, inside the groups
+    const pRe = xRe / x, pIm = -xIm / x, rRe = yRe / y, rIm = -yIm / y;
+    const easy = copies * (s.counts[0] - 1), difficult = copies * (s.counts[1] - 1);
+    traces[0] += easy * pRe + copies * iRe;
+    traces[1] += easy * pIm + copies * iIm;
+    traces[2] += difficult * rRe + copies * kRe;
+    traces[3] += difficult * rIm + copies * kIm;
+    uRe += easy * (pRe * pRe - pIm * pIm) + copies * (iRe * iRe - iIm * iIm);
+    uIm += 2 * (easy * pRe * pIm + copies * iRe * iIm);
+    vRe += copies * (jRe * jRe - jIm * jIm);
+    vIm += 2 * copies * jRe * jIm;
+    wRe += difficult * (rRe * rRe - rIm * rIm) + copies * (kRe * kRe - kIm * kIm);
+    wIm += 2 * (difficult * rRe * rIm + copies * kRe * kIm);
+  }
+  const [[ee, ed], [de, dd]] = s.variance;
+  const mRe = ee * traces[0] + ed * traces[2] - h[0], mIm = ee * traces[1] + ed * traces[3] - h[1];
+  const nRe = de * traces[0] + dd * traces[2] - h[2], nIm = de * traces[1] + dd * traces[3] - h[3];
+  const aRe = 1 - ee * uRe - ed * vRe, aIm = -ee * uIm - ed * vIm, bRe = -ee * vRe - ed * wRe, bIm = -ee * vIm - ed * wIm;
+  const cRe = -de * uRe - dd * vRe, cIm = -de * uIm - dd * vIm, dRe = 1 - de * vRe - dd * wRe, dIm = -de * vIm - dd * wIm;
+  const detRe = aRe * dRe - aIm * dIm - (bRe * cRe - bIm * cIm), detIm = aRe * dIm + aIm * dRe - (bRe * cIm + bIm * cRe);
+  const det = detRe * detRe + detIm * detIm, qRe = detRe / det, qIm = -detIm / det;
+  const eRe = dRe * mRe - dIm * mIm - (bRe * nRe - bIm * nIm), eIm = dRe * mIm + dIm * mRe - (bRe * nIm + bIm * nRe);
+  const fRe = aRe * nRe - aIm * nIm - (cRe * mRe - cIm * mIm), fIm = aRe * nIm + aIm * nRe - (cRe * mIm + cIm * mRe);
+  const sRe = eRe * qRe - eIm * qIm, sIm = eRe * qIm + eIm * qRe, tRe = fRe * qRe - fIm * qIm, tIm = fRe * qIm + fIm * qRe;
+  const safe = largest(sRe, sIm, tRe, tIm) < largest(h[0], h[1], h[2], h[3]) / 2 && h[1] + sIm < 0 && h[3] + tIm < 0;
+  state.error = largest(mRe, mIm, nRe, nIm);
+  next[0] = h[0] + (safe ? sRe : mRe / 2);
+  next[1] = h[1] + (safe ? sIm : mIm / 2);
+  next[2] = h[2] + (safe ? tRe : nRe / 2);
+  next[3] = h[3] + (safe ? tIm : nIm / 2);
 }
-
-const mixed = (weights, values) => plus(scaled(values[0], weights[0]), scaled(values[1], weights[1]));
 
 const normalised = (s, matrix) => square((t, u) => matrix[t][u] / Math.sqrt(s.degrees[t] * s.degrees[u]));
 const withDiagonal = (matrix, diagonal) => square((t, u) => matrix[t][u] + (t === u ? diagonal[t] : 0));
@@ -132,26 +160,26 @@ function edges(s) {
 
 /** Trace by type and spaces of the projectors on the eigenvectors between some cuts and the spectrum's end. */
 function above(s, cuts, high) {
-  const contours = cuts.map((cut) => {
+  const each = constants.angles.length;
+  const turns = cuts.map((cut) => constants.angles.map((angle) => {
     const radius = (high - cut) / 2;
-    return constants.angles.map((angle) => complex(radius * Math.cos(angle), radius * Math.sin(angle)));
-  });
-  const points = contours.flatMap((turns, i) => turns.map((turn) => plus(turn, complex((high + cuts[i]) / 2))));
-  const found = resolvent(s, points), each = constants.angles.length;
-  return contours.map((turns, i) => {
+    return [radius * Math.cos(angle), radius * Math.sin(angle)];
+  }));
+  const found = resolvent(s, turns.flatMap((contour, i) => contour.map(([re, im]) => [re + (high + cuts[i]) / 2, im])));
+  const across = Math.sqrt(s.degrees[0]) * Math.sqrt(s.degrees[1]);
+  return turns.map((contour, i) => {
     const held = [0, 0], spaces = s.levels.map(() => square(() => 0));
-    turns.forEach((turn, j) => {
-      const at = found[i * each + j];
-      const step = scaled(times(complex(0, 1), turn), constants.steps[j] / Math.PI);
-      for (const t of [0, 1]) {
-        held[t] += times(step, at.traces[t]).im * s.degrees[t];
-        for (const u of [0, 1]) {
-          const roots = Math.sqrt(s.degrees[t]) * Math.sqrt(s.degrees[u]);
-          spaces.forEach((space, k) => {
-            space[t][u] += times(step, at.spaces[k][t][u]).im * roots;
-          });
-        }
-      }
+    contour.forEach(([re, im], j) => {
+      const {traces, spaces: inverted} = found[i * each + j], step = constants.steps[j] / Math.PI;
+      const part = (value, at) => step * (re * value[at] - im * value[at + 1]); // Im of i·turn·value
+      held[0] += part(traces, 0) * s.degrees[0];
+      held[1] += part(traces, 2) * s.degrees[1];
+      spaces.forEach((space, k) => {
+        space[0][0] += part(inverted[k], 0) * s.degrees[0];
+        space[0][1] += part(inverted[k], 2) * across;
+        space[1][1] += part(inverted[k], 4) * s.degrees[1];
+        space[1][0] = space[0][1];
+      });
     });
     return {held, spaces};
   });

@@ -13,7 +13,7 @@ from theory.worlds import Indices
 NODES = 64
 RAYS = 1024  # each with its opposite
 FAR = 1e150  # of spreads from the mean: its square is still a number, and nothing lies beyond
-_POINTS, _WEIGHTS = roots_hermitenorm(NODES)
+POINTS, WEIGHTS = roots_hermitenorm(NODES)
 
 
 def exchangeable(signal: Array, noise: Array, own: Array, others: Array) -> Array:
@@ -31,10 +31,10 @@ def exchangeable(signal: Array, noise: Array, own: Array, others: Array) -> Arra
     """
     signal, noise, own, others = np.broadcast_arrays(signal, noise, own, others)
     scale = np.sqrt(np.where(noise > 0, noise, 1))[..., None]
-    right = signal[..., None] + np.sqrt(np.maximum(noise - own, 0))[..., None] * _POINTS
+    right = signal[..., None] + np.sqrt(np.maximum(noise - own, 0))[..., None] * POINTS
     with np.errstate(over="ignore"):
         inside = ndtr(right / scale) ** others[..., None]
-    found = inside @ (_WEIGHTS / _WEIGHTS.sum())
+    found = inside @ (WEIGHTS / WEIGHTS.sum())
     certain = np.where(signal > 0, 1.0, np.where(signal < 0, 0.0, 1 / (others + 1)))
     result: Array = np.where(noise > 0, found, certain)
     return result
