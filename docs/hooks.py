@@ -1,4 +1,4 @@
-"""What the site shows from outside ``docs/``: the files that pages link to, the notebooks, the packages' API."""
+"""What the site shows from outside ``docs/``: files that pages link to, notebooks, the explorer, the packages' API."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from griffe import DocstringParameter, DocstringSectionKind, Extension
 from mathml import to_mathml
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File
+
+from theory.explore import page
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("theory", "empirical")
@@ -40,6 +42,7 @@ def on_files(files, config):
         reference.append({package: pages})
     files.append(File.generated(config, "api/index.md", content="".join(overview)))
 
+    files.append(File.generated(config, "explore/index.html", content=page()))
     if notebooks:
         config.nav.append({"Notebooks": [{_title(uri): uri} for uri in notebooks]})
     config.nav.append({"API reference": reference})

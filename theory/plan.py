@@ -696,10 +696,13 @@ def band(profile: Profile, pairing: Pairing) -> tuple[float, float]:
     different classes. Both shares are counts of pairs: of unequal classes they are Σp² and 1 − Σp², whatever the rest
     of the theory assumes.
     """
-    return band_of_sizes(profile.samples_per_class, profile.classes, profile.difficult, pairing, profile.same_class)
+    sizes = profile.samples_per_class, profile.classes, profile.difficult
+    return band_of_sizes(*sizes, pairing, profile.same_class)
 
 
-def band_of_sizes(n: Number, classes: Number, n_d: Number, pairing: Pairing, same_class: Number = None) -> Any:
+def band_of_sizes(
+    n: Number, classes: Number, n_d: Number, pairing: Pairing, same_class: Number = None
+) -> tuple[Any, Any]:
     """``band`` of n samples a class of which n_d are difficult; of unequal classes with the share of their pairs."""
     difficult = formulas.difficult_pair_share(SimpleNamespace(n=n, n_d=n_d, r=classes - 1, pairing=pairing))
     if same_class is None:

@@ -37,6 +37,7 @@ RIGHT = {
         "--similarities similarities.npy --tau .5 --positive positives.npy",
         "--similarities similarities.npy --eta .1 --joint --mu .7 --sigma .5 --json",
     ],
+    "theory.explore": ["--out new.html"],
     "theory.predict": [
         f"{GRAPH} --samples-per-class 20 --classes 3 --difficult 2 --epsilon .5 --dim 4 --json",
         "--alpha .6 --beta .3 --samples-per-class 20 --classes 3 --epsilon .7 --dim 4 --sweep gamma=.3:.36:.03",

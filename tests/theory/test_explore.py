@@ -27,6 +27,7 @@ from theory.predict.__main__ import OF_SIX, REMEDIES
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 CASES = 200
 SIZES = ("samples_per_class", "classes", "difficult")
+SHOWN = re.compile(r"^theorem\.| bound$|^removal_fraction$")  # reasons that the page tells
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +130,7 @@ def prediction_of(given):
 # --- the browser -----------------------------------------------------------------------------------
 
 ADDRESSES = {
-    "good": "alpha=.6&beta=.3&gamma=.34&samples_per_class=80&classes=4&difficult=8&dim=12&epsilon=.5&labels_per_class=20",
+    "good": "gamma=.34&samples_per_class=80&classes=4&difficult=8&dim=12&epsilon=.5&labels_per_class=20",
     "six": "within=.6,.5,.5&across=.3,.3,.34&samples_per_class=50&difficult=5",
     "unrealisable": "alpha=.6&beta=.1&gamma=.5",
     "clean": "alpha=.6&beta=.3&gamma=.3",
@@ -189,7 +190,8 @@ for (const input of document.querySelectorAll("input, select, textarea")) {
   found.labels.push([input.id, input.labels.length > 0 || input.hasAttribute("aria-label")]);
 }
 found.scrolls = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-document.body.replaceChildren(Object.assign(document.createElement("pre"), {textContent: encodeURIComponent(JSON.stringify(found))}));
+const text = encodeURIComponent(JSON.stringify(found));
+document.body.replaceChildren(Object.assign(document.createElement("pre"), {textContent: text}));
 </script>
 </body>"""
 
@@ -270,25 +272,17 @@ def test_bounds_spectrum_and_plan_are_those_of_the_command(seen):
         assert set(found["plan"]["theorem"]) == set(wanted["plan"]["theorem"])
         for name, size in wanted["plan"]["theorem"].items():
             assert near(found["plan"]["theorem"][name], size, 1e-6), (given, name)
-        told = {
-            name: why for name, why in wanted["reasons"].items() if name in found["reasons"] or "bound" == name[-5:]
-        }
-        assert {name: numbers_apart(why)[0] for name, why in found["reasons"].items()} == {
-            name: numbers_apart(why)[0] for name, why in told.items()
-        }
+        wanted_reasons = {name: numbers_apart(why)[0] for name, why in wanted["reasons"].items() if SHOWN.search(name)}
+        assert {name: numbers_apart(why)[0] for name, why in found["reasons"].items()} == wanted_reasons, given
         if wanted["sharper"] is not None:
             assert near(found["least"], wanted["sharper"]["labelling_errors"]["least"], 1e-6), given
 
 
-def test_predictions_are_those_of_the_theory(seen):
+@pytest.mark.parametrize("half", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_predictions_are_those_of_the_theory(seen, half):
     """The same steps stop at the same places: to 1e-9, though the roots themselves are only known to 1e-8."""
     compared = 0
-    for given, shown in zip(cases(), seen["reports"], strict=True):
-        try:
-            graph_of(given)
-        except ParameterError as error:
-            assert same_line(shown["prediction"], str(error)), (given, shown["prediction"])
-            continue
+    for given, shown in list(zip(cases(), seen["reports"], strict=True))[half::2]:
         wanted, found = prediction_of(given), shown["prediction"]
         if isinstance(wanted, str):
             assert isinstance(found, str), (given, wanted)
@@ -297,7 +291,7 @@ def test_predictions_are_those_of_the_theory(seen):
         assert isinstance(found, dict), (given, found)
         assert all(near(found[key], value) for key, value in wanted.items()), (given, found, wanted)
         compared += 1
-    assert compared >= 80
+    assert compared >= 40
 
 
 # --- its addresses ---------------------------------------------------------------------------------

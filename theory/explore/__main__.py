@@ -1,4 +1,4 @@
-"""A page for the browser: spectrum, bounds, predicted accuracy and plan while parameters move: ``python -m theory.explore``."""
+"""Spectrum, bounds, predictions and plan in the browser, while parameters move: ``python -m theory.explore``."""
 
 from __future__ import annotations
 
