@@ -108,8 +108,8 @@ function boundsReport(input) {
   const {degrees, cross_mass} = g, limit = g.r / (g.r + 1);
   const least = cross_mass >= 0 && cross_mass <= limit ? formulas.labelling({phi: cross_mass, r: g.r}).least : null;
   return {
-    graph: g, degrees, cross_mass, least, realisable, largest_gamma: largest, spectrum, bounds, plan: planOf(g, reasons),
-    reasons,
+    graph: g, degrees, cross_mass, least, realisable, largest_gamma: largest, spectrum, bounds,
+    plan: planOf(g, reasons), reasons,
   };
 }
 

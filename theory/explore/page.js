@@ -6,6 +6,9 @@ const START = {
 };
 const LEVELS = ["alpha", "beta", "gamma"], WHERES = ["within", "across"];
 
+const PLACES = {within: "within a class", across: "across classes"};
+const PAIRS = {ee: "easy–easy", ed: "easy–difficult", dd: "difficult–difficult"};
+
 // name, symbol, words, lowest and highest of the slider, step; the number beside it takes more.
 const CONTROLS = {
   levels: [
@@ -13,7 +16,7 @@ const CONTROLS = {
     ["beta", "β", "across classes", 0, 0.99, 0.01],
     ["gamma", "γ", "across classes, of difficult pairs", 0, 0.99, 0.01],
     ...WHERES.flatMap((where) => SUFFIXES.map((suffix) => [
-      `${where}.${suffix}`, suffix.toUpperCase(), `${where === "within" ? "within a class" : "across classes"}`, -1, 1, 0.01,
+      `${where}.${suffix}`, suffix.toUpperCase(), `${PLACES[where]}, ${PAIRS[suffix]}`, -1, 1, 0.01,
     ])),
   ],
   sizes: [
@@ -92,18 +95,24 @@ function written(input) {
 
 /** The commands that print the same. */
 function commands(input) {
-  const option = (name) => (input[name] === undefined ? "" : ` --${name.replaceAll("_", "-")} ${[input[name]].flat().join(" ")}`);
-  const graph = [...LEVELS, ...WHERES, "pairing", "samples_per_class", "classes", "difficult", "dim"].map(option).join("");
-  return [`python -m theory.bounds${graph}${option("delta")}`, `python -m theory.predict${graph}${option("epsilon")}${option("labels_per_class")}`];
+  const options = (...names) => names.filter((name) => input[name] !== undefined)
+    .map((name) => ` --${name.replaceAll("_", "-")} ${[input[name]].flat().join(" ")}`).join("");
+  const graph = options(...LEVELS, ...WHERES, "pairing", "samples_per_class", "classes", "difficult", "dim");
+  return [
+    `python -m theory.bounds${graph}${options("delta")}`,
+    `python -m theory.predict${graph}${options("epsilon", "labels_per_class")}`,
+  ];
 }
 
 // --- sentences -------------------------------------------------------------------------------------
 
 const LABELS = {
   nothing: "nothing", clean: "without difficult pairs", margin: "margin", temperature_unweighted: "lower temperature",
-  removal: "removal of difficult samples", random_removal: "removal of as many random ones",
+  removal: "removal", random_removal: "random removal",
 };
-const BEST = {margin: "the margin", temperature_unweighted: "a lower temperature", removal: "removing difficult samples"};
+const BEST = {
+  margin: "the margin", temperature_unweighted: "a lower temperature", removal: "removing difficult samples",
+};
 const WORTH = 0.005; // points, that two decimals show
 const points = (value) => `${Math.abs(value).toFixed(2)} points`;
 const signed = (value, digits = 2) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(digits);
@@ -120,7 +129,8 @@ function accuracyPart(g, {remedies, reasons}) {
   if (!remedies.nothing) return `there is no accuracy to predict (${reasons.nothing})`;
   const now = remedies.nothing.accuracy, expected = `an accuracy of ${percent(now)} is to be expected`;
   if (g.clean) return `without difficult pairs, ${expected}`;
-  const gains = Object.keys(BEST).filter((name) => remedies[name]).map((name) => [100 * (remedies[name].accuracy - now), name]);
+  const tried = Object.keys(BEST).filter((name) => remedies[name]);
+  const gains = tried.map((name) => [100 * (remedies[name].accuracy - now), name]);
   const [gain, best] = gains.length ? gains.reduce((a, b) => (b[0] > a[0] ? b : a)) : [0, ""];
   if (g.six) {
     const change = remedies.removal ? `, and removing the difficult samples changes it by ${signed(gain)} points` : "";
@@ -128,7 +138,8 @@ function accuracyPart(g, {remedies, reasons}) {
   }
   const cost = remedies.clean ? 100 * (remedies.clean.accuracy - now) : 0;
   const instead = remedies.clean ? ` (${percent(now)} instead of ${percent(remedies.clean.accuracy)})` : "";
-  const costs = Math.abs(cost) < WORTH ? "cost nothing" : cost > 0 ? `cost ${points(cost)} of accuracy` : `gain ${points(cost)} of accuracy`;
+  const some = `${cost > 0 ? "cost" : "gain"} ${points(cost)} of accuracy`;
+  const costs = Math.abs(cost) < WORTH ? "cost nothing" : some;
   const remedy = gain < WORTH ? "no remedy helps" : `the best remedy is ${BEST[best]} (${signed(gain)} points)`;
   return `with these levels difficult pairs ${costs}${instead}; ${remedy}`;
 }
@@ -144,7 +155,8 @@ function realisableLine(report) {
   const {graph: g, degrees} = report;
   const why = g.positive_semidefinite ? "it has negative weights" : "it is not positive semidefinite";
   const largest = report.largest_gamma === null ? "" : ` The largest γ is ${general(report.largest_gamma)}.`;
-  const said = report.realisable ? `${capital(realisablePart(report))}.` : `Not realisable: ${why}, so no augmentation produces the graph.`;
+  const not = `Not realisable: ${why}, so no augmentation produces the graph.`;
+  const said = report.realisable ? `${capital(realisablePart(report))}.` : not;
   return `${said}${largest} Degrees: easy ${general(degrees.easy, 8)}, difficult ${general(degrees.difficult, 8)}.`;
 }
 
@@ -197,7 +209,7 @@ function svg(tag, attributes, text) {
 
 /**
  * Rows of a name and a dot each on one axis.
- * rows: {name, value, colour}; axis: {place: value → 0 to 1, ticks: [[value, text]]}; lines: {value, dash, name}
+ * rows: {name, value, colour}; axis: {place: value → 0 to 1, ticks: [[value, text]], the important first}; lines: {value, dash, name}
  */
 function plot(id, description, rows, axis, lines = []) {
   drawn[id] = () => draw(id, description, rows, axis, lines);
@@ -212,9 +224,13 @@ function draw(id, description, rows, axis, lines) {
   const height = bottom + 24 + lines.length * 20;
   const x = (value) => left + (width - left - right) * Math.min(Math.max(axis.place(value), 0), 1);
   const drawing = svg("svg", {viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": description});
+  const taken = []; // where a text is, so that no other is written over it
   for (const [value, text] of axis.ticks) {
+    const half = 3.5 * text.length + 3, middle = Math.min(x(value), width - half);
     drawing.append(svg("line", {x1: x(value), x2: x(value), y1: 0, y2: bottom, stroke: "var(--line)"}));
-    drawing.append(svg("text", {x: x(value), y: bottom + 15, "text-anchor": "middle", class: "tick"}, text));
+    if (taken.some(([other, room]) => Math.abs(other - middle) < room + half)) continue;
+    taken.push([middle, half]);
+    drawing.append(svg("text", {x: middle, y: bottom + 15, "text-anchor": "middle", class: "tick"}, text));
   }
   lines.forEach(({value, dash, name}, i) => {
     const stroke = {stroke: "var(--ink)", "stroke-dasharray": dash, "stroke-width": 1.5}, y = bottom + 36 + 20 * i;
@@ -225,8 +241,9 @@ function draw(id, description, rows, axis, lines) {
   rows.forEach(({name, value, colour}, i) => {
     const y = i * step + 17;
     drawing.append(svg("text", {x: 0, y: y + 4}, name));
-    drawing.append(svg("line", {x1: left, x2: width - right, y1: y, y2: y, stroke: "var(--line)", "stroke-dasharray": "1 4"}));
-    if (value !== null) drawing.append(svg("circle", {cx: x(value), cy: y, r: 5.5, fill: colour, stroke: "var(--ground)"}));
+    const dots = {stroke: "var(--line)", "stroke-dasharray": "1 4"};
+    drawing.append(svg("line", {x1: left, x2: width - right, y1: y, y2: y, ...dots}));
+    drawing.append(svg("circle", {cx: x(value), cy: y, r: 5.5, fill: colour, stroke: "var(--ground)"}));
   });
   holder.replaceChildren(drawing);
 }
@@ -241,15 +258,16 @@ function decades(values) {
   for (let power = -every; power >= lowest; power -= every) ticks.push([10 ** power, tenth(power)]);
   if (low < 0) {
     const power = Math.floor(Math.log10(-smallest));
-    if (power > lowest) ticks.push([-(10 ** power), `−${tenth(power)}`]);
+    if (power >= lowest) ticks.push([-(10 ** power), `−${tenth(power)}`]);
   }
   return {place: (value) => 0.02 + 0.96 * (turn(value) - low) / (high - low), ticks};
 }
 
-const tenth = (power) => (power > -3 ? String(10 ** power).replace(/^0/, "") : `10${[...String(power)].map((c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]).join("")}`);
+const raised = (power) => [...String(power)].map((sign) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(sign)]).join("");
+const tenth = (power) => (power > -3 ? String(10 ** power).replace(/^0/, "") : `10${raised(power)}`);
 
 function shares(values) {
-  const low = Math.min(...values), high = Math.max(...values), room = Math.max((high - low) * 0.1, 2e-4);
+  const low = Math.min(...values), high = Math.max(...values), room = Math.max((high - low) * 0.1, 0.003);
   const from = Math.max(low - room, 0), to = Math.min(high + room, 1);
   const rough = (to - from) / 7, power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((f) => f * power).find((s) => s >= rough), ticks = [];
@@ -270,21 +288,18 @@ function showBounds(input, report) {
     .map(([value, dash, name]) => ({value, dash, name: `${name} λ of the (k+1)-th mode: ${shownNumber(value)}`}));
   const modes = spectrum.map(({mode, eigenvalue}) => ({name: words(mode), value: eigenvalue, colour: "var(--ink)"}));
   const said = spectrum.map(({mode, eigenvalue}) => `${words(mode)} ${general(eigenvalue, 3)}`).join(", ");
-  plot("spectrum-plot", `Eigenvalues: ${said}`, modes, decades([...spectrum.map((mode) => mode.eigenvalue), ...lines.map((line) => line.value)]), lines);
+  const values = [...modes, ...lines].map((one) => one.value);
+  plot("spectrum-plot", `Eigenvalues: ${said}`, modes, decades(values), lines);
   table("spectrum", "Eigenvalues by mode", ["mode", "eigenvalue", "multiplicity"],
     spectrum.map(({mode, eigenvalue, multiplicity}) => [words(mode), shownNumber(eigenvalue), String(multiplicity)]));
 
-  table("bounds", "Error bounds", ["bound", "printed", "λ printed", "value", "λ exact", "value", "over clean", "k in range"],
-    Object.entries(bounds).map(([name, b]) => [
-      name, b.source, shownNumber(b.lambda), shownNumber(b.bound) + (b.vacuous ? " (>1)" : ""), shownNumber(b.lambda_exact),
-      shownNumber(b.bound_exact), b.excess_over_clean === null ? "—" : (b.excess_over_clean < 0 ? "" : "+") + shownNumber(b.excess_over_clean, 3),
-      b.applies ? "yes" : "no",
-    ]));
-  const lie = report.least === null ? [] : [`An augmentation with these weights has δ between ${general(report.least)} and ${general(report.cross_mass)}.`];
-  if (lie.length && !(report.least <= input.delta && input.delta <= report.cross_mass)) {
-    lie.push(`δ = ${input.delta} lies outside: no augmentation has it${report.cross_mass <= 2 * input.delta ? "" : ", and the bounds need φ ≤ 2δ"}.`);
-  }
-  notes("bounds-notes", [...lie, ...reasonsOf(reasons, (name) => name.endsWith(" bound"))]);
+  const header = ["bound", "printed", "λ printed", "value", "λ exact", "value", "over clean", "k in range"];
+  const more = (value) => (value === null || value < 0 ? "" : "+") + shownNumber(value, 3);
+  table("bounds", "Error bounds", header, Object.entries(bounds).map(([name, b]) => [
+    name, b.source, shownNumber(b.lambda), shownNumber(b.bound) + (b.vacuous ? " (>1)" : ""),
+    shownNumber(b.lambda_exact), shownNumber(b.bound_exact), more(b.excess_over_clean), b.applies ? "yes" : "no",
+  ]));
+  notes("bounds-notes", [...labellingLines(input, report), ...reasonsOf(reasons, (name) => name.endsWith(" bound"))]);
 
   const {theorem} = plan;
   table("plan", "Plan", ["what", "value"], [
@@ -296,22 +311,37 @@ function showBounds(input, report) {
   notes("plan-notes", reasonsOf(reasons, (name) => !name.endsWith(" bound")));
 }
 
+/** Where δ can lie. */
+function labellingLines({delta}, {least, cross_mass}) {
+  if (least === null) return [];
+  const range = `An augmentation with these weights has δ between ${general(least)} and φ = ${general(cross_mass)}.`;
+  if (least <= delta && delta <= cross_mass) return [range];
+  const unproved = cross_mass <= 2 * delta ? "" : ", and the bounds need φ ≤ 2δ";
+  return [range, `δ = ${delta} lies outside: no augmentation has it${unproved}.`];
+}
+
+/** Each reason once, after the names of what it is about. */
 function reasonsOf(reasons, chosen) {
   const named = {};
-  for (const [name, why] of Object.entries(reasons).filter(([name]) => chosen(name))) (named[why] ??= []).push(words(name).replace(".", " "));
+  Object.entries(reasons).filter(([name]) => chosen(name)).forEach(([name, why]) => {
+    named[why] = [...(named[why] ?? []), words(name).replace(".", " ")];
+  });
   return Object.entries(named).map(([why, names]) => `${names.join(", ")}: ${why}`);
 }
 
 function showPredictions(input, report, found) {
   const {remedies, reasons} = found, there = Object.entries(remedies).filter(([, one]) => one !== null);
   const now = remedies.nothing?.accuracy ?? null;
-  const cell = (value) => (value === null ? "—" : percent(value));
-  table("accuracy", "Predicted accuracy by remedy", ["remedy", "all", "change", "easy", "difficult"],
+  const cell = (value) => (value === null ? "—" : percent(value).replace(" %", ""));
+  const change = (name, value) => (now === null || name === "nothing" ? "—" : signed(100 * (value - now)));
+  const cells = (name, one) => [cell(one.accuracy), change(name, one.accuracy), cell(one.easy), cell(one.difficult)];
+  table("accuracy", "Predicted accuracy by remedy", ["remedy", "all, %", "change", "easy, %", "difficult, %"],
     Object.entries(remedies).map(([name, one]) => [
-      [swatch(`var(--${name})`), LABELS[name]],
-      ...(one ? [cell(one.accuracy), now === null || name === "nothing" ? "—" : signed(100 * (one.accuracy - now)), cell(one.easy), cell(one.difficult)] : ["—", "—", "—", "—"]),
+      [swatch(`var(--${name})`), LABELS[name]], ...(one ? cells(name, one) : ["—", "—", "—", "—"]),
     ]));
-  const rows = there.map(([name, one]) => ({name: LABELS[name].replace(" of difficult samples", "").replace("removal of as many random ones", "random removal"), value: one.accuracy, colour: `var(--${name})`}));
+  const rows = there.map(([name, one]) => ({
+    name: LABELS[name], value: one.accuracy, colour: `var(--${name})`,
+  }));
   if (rows.length) {
     const said = there.map(([name, one]) => `${LABELS[name]} ${percent(one.accuracy)}`).join(", ");
     plot("accuracy-plot", `Predicted accuracy: ${said}`, rows, shares(rows.map((row) => row.value)));
@@ -319,10 +349,11 @@ function showPredictions(input, report, found) {
     delete drawn["accuracy-plot"];
     element("accuracy-plot").replaceChildren();
   }
-  const few = report.graph.nodes < constants.fewest_nodes ? [`Fewer than ${constants.fewest_nodes} samples, for which nothing was tested.`] : [];
-  const chance = [`Chance is ${percent(1 / input.classes)}.`];
-  const six = report.graph.six ? ["Six levels have no clean graph, so that margin and temperature have no prediction."] : [];
-  notes("accuracy-notes", [...chance, ...few, ...six, ...reasonsOf(reasons, () => true)]);
+  const removals = "Removal takes the difficult samples away, random removal as many of all.";
+  const said = [`Chance is ${percent(1 / input.classes)}. ${removals}`], least = constants.fewest_nodes;
+  if (report.graph.nodes < least) said.push(`Fewer than ${least} samples, for which nothing was tested.`);
+  if (report.graph.six) said.push("Six levels have no clean graph: margin and temperature have no prediction.");
+  notes("accuracy-notes", [...said, ...reasonsOf(reasons, () => true)]);
   element("answer").textContent = answer(report, found);
 }
 
@@ -369,7 +400,10 @@ function refuse(line) {
   });
 }
 
-const SHORT = Object.fromEntries(WHERES.flatMap((where) => KINDS.map((kind, i) => [`${where}.${kind}`, `${where}.${SUFFIXES[i]}`])));
+/** Controls of levels by the names that errors have for these. */
+const SHORT = Object.fromEntries(WHERES.flatMap((where) => KINDS.map((kind, i) => [
+  `${where}.${kind}`, `${where}.${SUFFIXES[i]}`,
+])));
 
 function build() {
   for (const [id, controls] of Object.entries(CONTROLS)) {
@@ -383,8 +417,9 @@ function build() {
       label.append(strong, ` ${text}`);
       label.htmlFor = `number-${name}`;
       label.id = `label-${name}`;
-      const slider = Object.assign(document.createElement("input"), {type: "range", min: low, max: high, step, id: `slider-${name}`});
-      const exact = Object.assign(document.createElement("input"), {type: "number", step: "any", id: `number-${name}`});
+      const control = (given) => Object.assign(document.createElement("input"), given);
+      const slider = control({type: "range", min: low, max: high, step, id: `slider-${name}`});
+      const exact = control({type: "number", step: "any", id: `number-${name}`});
       slider.setAttribute("aria-label", `${text}, slider`);
       for (const input of [slider, exact]) {
         input.dataset.name = name;
@@ -408,7 +443,7 @@ function changed(name, input) {
   const next = {...current, [name]: given}, [where, suffix] = name.split(".");
   if (suffix) {
     delete next[name];
-    next[where] = current[where].with(SUFFIXES.indexOf(suffix), given);
+    next[where] = current[where].map((level, i) => (SUFFIXES[i] === suffix ? given : level));
   }
   if (name === "labels_per_class" && Number.isNaN(given)) delete next[name];
   choose(next, 200, input);
@@ -417,7 +452,10 @@ function changed(name, input) {
 /** Take new parameters: into the address, the controls and the results. */
 function choose(next, wait = 0, typed = null) {
   const numbers = Object.values(next).flat().filter((entry) => typeof entry === "number");
-  if (numbers.every(Number.isFinite)) address(written(next));
+  if (numbers.every(Number.isFinite)) {
+    address(written(next));
+    link(next);
+  }
   fill(next, typed);
   show(next, wait);
 }
@@ -428,7 +466,10 @@ function address(fragment) {
   } catch {
     // some viewers of local files forbid it: the link below has the parameters
   }
-  element("link").value = location.href.replace(/#.*$/, "") + fragment;
+}
+
+function link(input) {
+  element("link").value = location.href.replace(/#.*$/, "") + written(input);
 }
 
 /** Controls as the parameters; not the one that somebody is typing into. */
@@ -454,7 +495,8 @@ function fill(input, typed) {
 
 /** The six levels of the paper's three, and back. */
 function sixOf({alpha, beta, gamma, pairing, ...rest}) {
-  const {weights: w} = {weights: formulas[`weights_${pairing === "matched" ? "block" : pairing}`]({alpha, beta, gamma, n_d: rest.difficult})};
+  const same = pairing === "matched" ? "block" : pairing; // six levels do not tell paired samples apart
+  const w = formulas[`weights_${same}`]({alpha, beta, gamma, n_d: rest.difficult});
   return {
     ...rest, within: [w.same_class_both_easy, w.same_class_one_difficult, w.same_class_both_difficult],
     across: [w.different_class_both_easy, w.different_class_one_difficult, w.unpaired_both_difficult],
@@ -466,10 +508,10 @@ function threeOf({within, across, ...rest}) {
 }
 
 async function copy() {
-  const link = element("link");
-  link.select();
+  const shared = element("link");
+  shared.select();
   try {
-    await navigator.clipboard.writeText(link.value);
+    await navigator.clipboard.writeText(shared.value);
     element("copied").textContent = "copied";
   } catch {
     element("copied").textContent = "the link is selected: copy it with your keyboard";
@@ -481,11 +523,12 @@ function open() {
   try {
     const input = read(location.hash);
     fill(input, null);
-    element("link").value = location.href.replace(/#.*$/, "") + written(input);
+    link(input);
     show(input);
   } catch (error) {
     if (!(error instanceof Refused || error instanceof Unreadable)) throw error;
     fill(current, null);
+    link(current);
     refuse(error.message);
   }
 }

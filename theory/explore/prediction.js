@@ -81,7 +81,9 @@ function resolvent(s, points) {
   throw new Unsolved("Dyson's equation was not solved");
 }
 
-const largest = (re, im, otherRe, otherIm) => Math.sqrt(Math.max(re * re + im * im, otherRe * otherRe + otherIm * otherIm));
+const largest = (re, im, otherRe, otherIm) => (
+  Math.sqrt(Math.max(re * re + im * im, otherRe * otherRe + otherIm * otherIm))
+);
 
 /**
  * The traces g for a given h, how much it misses, and the next h: Newton's where that is safe. With x = zD − h − own,
@@ -118,13 +120,17 @@ function advance(s, blocks, state) {
   const [[ee, ed], [de, dd]] = s.variance;
   const mRe = ee * traces[0] + ed * traces[2] - h[0], mIm = ee * traces[1] + ed * traces[3] - h[1];
   const nRe = de * traces[0] + dd * traces[2] - h[2], nIm = de * traces[1] + dd * traces[3] - h[3];
-  const aRe = 1 - ee * uRe - ed * vRe, aIm = -ee * uIm - ed * vIm, bRe = -ee * vRe - ed * wRe, bIm = -ee * vIm - ed * wIm;
-  const cRe = -de * uRe - dd * vRe, cIm = -de * uIm - dd * vIm, dRe = 1 - de * vRe - dd * wRe, dIm = -de * vIm - dd * wIm;
-  const detRe = aRe * dRe - aIm * dIm - (bRe * cRe - bIm * cIm), detIm = aRe * dIm + aIm * dRe - (bRe * cIm + bIm * cRe);
+  const aRe = 1 - ee * uRe - ed * vRe, aIm = -ee * uIm - ed * vIm;
+  const bRe = -ee * vRe - ed * wRe, bIm = -ee * vIm - ed * wIm;
+  const cRe = -de * uRe - dd * vRe, cIm = -de * uIm - dd * vIm;
+  const dRe = 1 - de * vRe - dd * wRe, dIm = -de * vIm - dd * wIm;
+  const detRe = aRe * dRe - aIm * dIm - (bRe * cRe - bIm * cIm);
+  const detIm = aRe * dIm + aIm * dRe - (bRe * cIm + bIm * cRe);
   const det = detRe * detRe + detIm * detIm, qRe = detRe / det, qIm = -detIm / det;
   const eRe = dRe * mRe - dIm * mIm - (bRe * nRe - bIm * nIm), eIm = dRe * mIm + dIm * mRe - (bRe * nIm + bIm * nRe);
   const fRe = aRe * nRe - aIm * nIm - (cRe * mRe - cIm * mIm), fIm = aRe * nIm + aIm * nRe - (cRe * mIm + cIm * mRe);
-  const sRe = eRe * qRe - eIm * qIm, sIm = eRe * qIm + eIm * qRe, tRe = fRe * qRe - fIm * qIm, tIm = fRe * qIm + fIm * qRe;
+  const sRe = eRe * qRe - eIm * qIm, sIm = eRe * qIm + eIm * qRe;
+  const tRe = fRe * qRe - fIm * qIm, tIm = fRe * qIm + fIm * qRe;
   const safe = largest(sRe, sIm, tRe, tIm) < largest(h[0], h[1], h[2], h[3]) / 2 && h[1] + sIm < 0 && h[3] + tIm < 0;
   state.error = largest(mRe, mIm, nRe, nIm);
   next[0] = h[0] + (safe ? sRe : mRe / 2);
@@ -309,7 +315,8 @@ function answers(rows, labelled, dim) {
   const centre = sum(both((t) => counts[t] * spread[t])) / sum(counts) ** 2;
   const missing = both((u) => 1 - signal[u]);
   return both((t) => {
-    const scatter = both((u) => curvature[t][t] * (missing[u] ** 2 + spread[u] * curved) + influence[t][u] ** 2 * curved);
+    const curves = both((u) => curvature[t][t] * (missing[u] ** 2 + spread[u] * curved));
+    const scatter = both((u) => curves[u] + influence[t][u] ** 2 * curved);
     const common = both((u) => along[t] * (2 * influence[t][u] * missing[u] - spread[u] * along[t]));
     const weigh = (values) => sum(both((u) => single[u] * values[u]));
     const pairs = trace * weigh(both((u) => influence[t][u] ** 2)) * weigh(missing.map((value) => value ** 2));
