@@ -17,6 +17,7 @@ NAMES = (
     "damage_window",
     "domain_map",
     "phase_map",
+    "phase_panel",
     "convergence",
     "similarity_histogram",
     "accuracy_omega",

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from figures import style
+from theory import palette
 from theory.graph import SimilarityGraph
 from theory.params import GraphParameters
 from theory.spectrum import Mode, spectrum
@@ -25,7 +26,8 @@ CASES = {
     "block pairs (the paper's)": GraphParameters(**LEVELS, gamma=0.3, difficult=3),
     "matched pairs": GraphParameters(**LEVELS, gamma=0.3, difficult=3, pairing="matched"),
 }
-LABEL_GAP = 0.085  # of the logarithm of an eigenvalue
+UNCHANGED = ("trivial", "class_upper", "bulk")  # modes of the graph without difficult pairs
+LABEL_GAP = 0.095  # of the logarithm of an eigenvalue
 
 
 class Case(NamedTuple):
@@ -46,14 +48,24 @@ def data() -> dict[str, Case]:
     return cases
 
 
+def caption(cases: dict[str, Case]) -> str:
+    """What to see."""
+    count = len({mode.mode for case in cases.values() for mode in case.modes if mode.mode not in UNCHANGED})
+    return (
+        "Above, the graphs of 4 classes: bright blocks are classes, the fainter ones off the diagonal difficult "
+        f"pairs. Below, their eigenvalues, closed forms on a numerical solver's: difficult pairs bring in {count} "
+        "modes (orange), of which contrast and bridge lie above the bulk."
+    )
+
+
 @style.styled
 def draw(cases: dict[str, Case]) -> Figure:
     """Matrices above, spectra below."""
-    figure = style.figure(5.4)
+    figure = style.figure(6.8)
     axes = figure.subplots(2, len(cases), sharey="row", height_ratios=[1, 1.15])
     largest = max(case.adjacency.max() for case in cases.values())
     for (name, case), matrix, plot in zip(cases.items(), *axes, strict=True):
-        image = matrix.imshow(case.adjacency, cmap=style.SEQUENTIAL, vmin=0, vmax=largest, interpolation="none")
+        image = matrix.imshow(case.adjacency, cmap=palette.SEQUENTIAL, vmin=0, vmax=largest, interpolation="none")
         matrix.set_title(name)
         middles = (np.arange(case.parameters.classes) + 0.5) * case.parameters.n - 0.5
         for axis in (matrix.xaxis, matrix.yaxis):
@@ -67,9 +79,9 @@ def draw(cases: dict[str, Case]) -> Figure:
     figure.align_ylabels(axes[:, 0])
     figure.colorbar(image, ax=axes[0], label="entry of Ā", shrink=0.75, aspect=14, pad=0.01)
     keys = [
-        Line2D([], [], color=style.CLEAN, label="closed form"),
-        Line2D([], [], color=style.DIFFICULT, label="closed form, from difficult pairs"),
-        Line2D([], [], ls="", marker="o", ms=4, mfc="none", color=style.GREY, label="dense eigensolver"),
+        Line2D([], [], color=palette.CLEAN, label="closed form"),
+        Line2D([], [], color=palette.DIFFICULT, label="closed form, from difficult pairs"),
+        Line2D([], [], ls="", marker="o", ms=4, mfc="none", color=palette.GREY, label="dense eigensolver"),
     ]
     figure.legend(handles=keys, loc="outside lower center", ncols=3)
     return figure
@@ -77,25 +89,25 @@ def draw(cases: dict[str, Case]) -> Figure:
 
 def _spectrum(plot, case: Case) -> None:
     """Eigenvalues by index; labels to the right of their modes, spread apart."""
-    plot.plot(range(1, len(case.eigenvalues) + 1), case.eigenvalues, "o", ms=4, mfc="none", color=style.GREY, mew=0.8)
+    plot.plot(range(1, len(case.eigenvalues) + 1), case.eigenvalues, "o", ms=4, mfc="none", color=palette.GREY, mew=0.8)
     last = np.cumsum([mode.multiplicity for mode in case.modes])
     heights = 10 ** style.spread([np.log10(mode.eigenvalue) for mode in case.modes], LABEL_GAP)
     right = len(case.eigenvalues) + 3
     for mode, stop, height in zip(case.modes, last, heights, strict=True):
-        changed = mode.mode not in ("trivial", "class_upper", "bulk")
-        colour = style.DIFFICULT if changed else style.CLEAN
+        changed = mode.mode not in UNCHANGED
+        colour = palette.DIFFICULT if changed else palette.CLEAN
         plot.plot([stop - mode.multiplicity + 0.6, stop + 0.4], [mode.eigenvalue] * 2, color=colour)
         plot.annotate(
             mode.mode.replace("_", " ") + f" ×{mode.multiplicity}" * (mode.multiplicity > 1),
             (stop + 0.6, mode.eigenvalue),
             (right, height),
-            fontsize=7.5,
+            fontsize=9,
             color=colour,
             va="center",
-            arrowprops={"arrowstyle": "-", "color": style.SHADE, "lw": 0.8, "shrinkA": 1, "shrinkB": 1},
+            arrowprops={"arrowstyle": "-", "color": palette.LINE, "lw": 0.8, "shrinkA": 1, "shrinkB": 1},
         )
     plot.set(yscale="log", ylim=(0.0095, 1.3))
-    plot.set_xlim(0, right + 25)
+    plot.set_xlim(0, right + 34)
     plot.set_xticks([1, 16, len(case.eigenvalues)])
     plot.set_xlabel("index")
     plot.spines.bottom.set_bounds(0, len(case.eigenvalues) + 1)

@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
+from theory import palette
 from theory.params import GraphParameters
 from theory.spectrum import largest_gamma
 from theory.sweep import evaluate
@@ -23,10 +24,10 @@ GRAPHS = {
     "n = 20": {"samples_per_class": 20, "classes": 10, "difficult": 2, "dim": 10, "delta": 0.01},
 }
 BOUNDS = {
-    "temperature": style.TEMPERATURE,
-    "difficult": style.DIFFICULT,
-    "removal": style.REMOVAL,
-    "margin": style.MARGIN,
+    "temperature": palette.TEMPERATURE,
+    "difficult": palette.DIFFICULT,
+    "removal": palette.REMOVAL,
+    "margin": palette.MARGIN,
 }
 POINTS = 200
 LINEAR = 1e-8  # below it the scale is linear, so that margin's 0 is on it
@@ -49,10 +50,23 @@ def realisable(name: str) -> float:
     return float(largest_gamma(GraphParameters(**LEVELS, gamma=LEVELS["beta"], **sizes)) - LEVELS["beta"])
 
 
+def caption(table: pd.DataFrame) -> str:
+    """What to see."""
+    worst = {}
+    for name, rows in table.groupby("graph", sort=False):
+        real = rows[rows.excess <= realisable(name)].iloc[-1]
+        worst[name] = f"{real.difficult:.1g} on a bound of {real.clean:.2f} at {name}"
+    return (
+        "How far the printed bounds lie above the clean one. As far as an augmentation can have such a graph "
+        f"(unshaded), difficult examples add at most {' and '.join(worst.values())}; margins take all of it away (0, "
+        "at the bottom)."
+    )
+
+
 @style.styled
 def draw(table: pd.DataFrame) -> Figure:
     """One panel a size."""
-    figure = style.figure(3.8)
+    figure = style.figure(4.5)
     axes = figure.subplots(1, len(GRAPHS), sharey=True)
     for plot, (name, rows) in zip(axes, table.groupby("graph", sort=False), strict=True):
         for bound, colour in BOUNDS.items():
@@ -61,12 +75,18 @@ def draw(table: pd.DataFrame) -> Figure:
         graph, first, last = GRAPHS[name], rows.excess.min(), LEVELS["alpha"] - LEVELS["beta"]
         title = f"{name}, $n_d$ = {graph['difficult']}, k = {graph['dim']}\nclean bound {rows.clean.iloc[0]:.4f}"
         plot.set(xscale="log", xlim=(first, last), xlabel="γ − β", title=title)
-        plot.axvspan(realisable(name), last, color=style.SHADE, lw=0, label="not positive semidefinite")
-        plot.grid(axis="y", color=style.SHADE, lw=0.6)
+        plot.axvspan(realisable(name), last, color=palette.SHADE, lw=0, label="not positive semidefinite")
+        plot.grid(axis="y", color=palette.LINE, lw=0.6)
     axes[0].set_yscale("symlog", linthresh=LINEAR)
     axes[0].set_ylim(0, 0.02)
     axes[0].set_ylabel("bound − clean bound")
-    figure.legend(handles=axes[0].get_legend_handles_labels()[0], loc="outside lower center", ncols=5)
+    figure.legend(
+        handles=axes[0].get_legend_handles_labels()[0],
+        loc="outside lower center",
+        ncols=5,
+        columnspacing=1.2,
+        handlelength=1.5,
+    )
     return figure
 
 

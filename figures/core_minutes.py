@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from figures import style
+from theory import palette
 
 TABLE = style.RESULTS / "cpu.csv"
 RECIPES = {
-    "photos-cpu": (style.MARGIN, "o", "photos-cpu"),
-    "earlier": (style.BASELINE, "s", "photos-cpu until 2026-11"),
-    "lightly": (style.GREY, "^", "the same, lightly's loop"),
+    "photos-cpu": (palette.BASELINE, "o", "photos-cpu"),
+    "earlier": (palette.GREY, "s", "photos-cpu until 2026-11"),
+    "lightly": (palette.RIVAL, "^", "the same, lightly's loop"),
 }
 MEASURES = {"probe": "linear probe, test accuracy, %", "knn": "kNN, test accuracy, %"}
 
@@ -27,10 +28,22 @@ def data() -> pd.DataFrame:
     return pd.read_csv(TABLE)
 
 
+def caption(runs: pd.DataFrame) -> str:
+    """What to see."""
+    now = runs[runs.recipe == "photos-cpu"].sort_values("budget")
+    same = runs[runs.budget == 60].set_index("recipe").probe
+    return (
+        f"The preset's linear probe reaches {100 * now.probe.iloc[0]:.0f} % after {now.budget.iloc[0]:g} core-minutes "
+        f"and {100 * now.probe.iloc[-1]:.0f} % after {now.budget.iloc[-1]:g}; at 60 it is "
+        f"{100 * (same['photos-cpu'] - same['earlier']):.0f} points above the earlier preset and "
+        f"{100 * (same['photos-cpu'] - same['lightly']):.0f} above lightly's loop."
+    )
+
+
 @style.styled
 def draw(runs: pd.DataFrame) -> Figure:
     """One panel for the probe, one for kNN."""
-    figure = style.figure(2.8)
+    figure = style.figure(3.8)
     for plot, (measure, words) in zip(figure.subplots(1, 2, sharey=True), MEASURES.items(), strict=True):
         for recipe, (colour, marker, label) in RECIPES.items():
             shown = runs[runs.recipe == recipe].sort_values("budget")

@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from figures import style  # noqa: E402
+from theory import palette  # noqa: E402
 from theory.command import Parser, run  # noqa: E402
 from theory.files import write_text  # noqa: E402
 from theory.simulate import Experiment, run_experiment  # noqa: E402
@@ -48,6 +49,7 @@ TITLES = {
     "temperature": "temperature − nothing",
     "removal": "removal − nothing",
 }
+WORDS = {"channel": "Sampled augmentations", "wishart": "Gaussian samples"}
 LEVEL = 0.05
 
 
@@ -184,10 +186,23 @@ def data() -> pd.DataFrame:
     return pd.read_csv(TABLE)
 
 
+def caption(changes: pd.DataFrame) -> str:
+    """What to see."""
+    found = counts(changes).set_index(["noise", "comparison"])
+    hurt, points = found.worse.xs("difficult", level="comparison"), found.cells.iloc[0]
+    helped = found.better.xs("margin", level="comparison")
+    return (
+        f"Orange is a larger error, purple a smaller one. Difficult examples (top row) hurt at {hurt.wishart} of "
+        f"{points} points with Gaussian samples, at {hurt.channel} with sampled augmentations, all with many and very "
+        f"difficult ones; margins (second row) take it back there (better at {helped.wishart} and {helped.channel}). "
+        "Points without a mark hold after correction."
+    )
+
+
 @style.styled
 def draw(changes: pd.DataFrame) -> Figure:
     """One panel a noise and comparison; draws and k along x, n_d/n and γ − β along y."""
-    figure = style.figure(1.7 * len(TITLES) + 1.3)
+    figure = style.figure(2.15 * len(TITLES) + 1.3)
     axes = figure.subplots(len(TITLES), len(KINDS), squeeze=False, sharey=True, sharex="col")
     changes = changes[changes.excess > 0]
     for row, (comparison, title) in zip(axes, TITLES.items(), strict=True):
@@ -195,21 +210,23 @@ def draw(changes: pd.DataFrame) -> Figure:
         largest = shown.change.abs().max()
         for plot, noise in zip(row, KINDS, strict=True):
             mesh = _panel(plot, shown[shown.noise == noise], largest)
-            plot.set_title(f"{noise}: {title}")
+            plot.set_title(f"{WORDS[noise]}: {title}")
         figure.colorbar(mesh, ax=list(row), label="change in error", pad=0.01)
         row[0].set_ylabel("$n_d$ / (γ − β)")
     for plot, name in zip(axes[-1], ("natural data $M$, and k", "Gaussian draws $ν$, and k"), strict=True):
         plot.set_xlabel(name)
     keys = [
-        Line2D([], [], ls="", marker=".", color="black", label="95 % interval holds 0"),
-        Line2D([], [], ls="", marker="o", mfc="none", color="black", label="excludes 0, not after Holm's correction"),
-        Patch(facecolor="white", edgecolor="black", label="no mark: excludes 0 after the correction, too"),
+        Line2D([], [], ls="", marker=".", color=palette.INK, label="95 % interval holds 0"),
+        Line2D(
+            [], [], ls="", marker="o", mfc="none", color=palette.INK, label="excludes 0, not after Holm's correction"
+        ),
+        Patch(facecolor=palette.GROUND, edgecolor=palette.INK, label="no mark: excludes 0 after the correction, too"),
     ]
     figure.legend(handles=keys, loc="outside lower center", ncols=2)
     figure.suptitle(
         "Inside the theory's domain: change in measured error\n"
         "(orange: worse, purple: better; each row has its own scale)",
-        fontsize="medium",
+        fontsize=11,
     )
     return figure
 
@@ -224,19 +241,19 @@ def _panel(plot: Any, cells: pd.DataFrame, largest: float) -> Any:
     values = np.full((len(y_levels), len(x_levels)), np.nan)
     values[cells.y, cells.x] = cells.change
     limits = {"vmin": -largest, "vmax": largest}
-    mesh = plot.imshow(values, origin="lower", aspect="auto", cmap=style.DIVERGING, interpolation="none", **limits)
+    mesh = plot.imshow(values, origin="lower", aspect="auto", cmap=palette.DIVERGING, interpolation="none", **limits)
     noise = (cells.low <= 0) & (cells.high >= 0)
     dark = cells.change.abs() > 0.7 * largest
     for symbol, marked in ((".", noise), ("o", ~noise & ~cells.significant)):
-        for colour, shade in (("white", dark), ("black", ~dark)):
+        for colour, shade in ((palette.PALE, dark), (palette.BLACK, ~dark)):
             chosen = cells[marked & shade]
             fill = colour if symbol == "." else "none"
-            plot.plot(chosen.x, chosen.y, symbol, color=colour, markerfacecolor=fill, ms=3, mew=0.7)
-    plot.set_xticks(range(len(x_levels)), [_short(draws, dim) for draws, dim in x_levels], fontsize=6.5)
+            plot.plot(chosen.x, chosen.y, symbol, color=colour, markerfacecolor=fill, ms=4, mew=0.9)
+    plot.set_xticks(range(len(x_levels)), [_short(draws, dim) for draws, dim in x_levels], fontsize=9)
     plot.set_yticks(range(len(y_levels)), [f"{n_d} / {g:g}".replace("0.", ".") for n_d, g in y_levels])
     for place, (draws, _) in enumerate(x_levels):
         if place and x_levels[place - 1][0] != draws:
-            plot.axvline(place - 0.5, color=style.GREY, lw=0.8)
+            plot.axvline(place - 0.5, color=palette.GREY, lw=0.8)
     plot.tick_params(length=0)
     return mesh
 

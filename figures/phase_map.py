@@ -26,6 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 from empirical.statistics import WITHIN_NOISE, half_width, judge  # noqa: E402
 from figures import style  # noqa: E402
+from theory import palette  # noqa: E402
 from theory.command import Parser, output, run  # noqa: E402
 from theory.files import write_text  # noqa: E402
 from theory.predict import evaluate  # noqa: E402
@@ -83,8 +84,8 @@ READINGS_IN_WORDS = {
     "bound_noisy": "expected λ of the noisy graph, δ fixed",
 }
 NEGLIGIBLE = 1e-12  # difference between two bounds
-LARGE, MIDDLE = 11.5, 10.5  # sizes of text, for a picture that is shown at 800 pixels
-HEIGHT, STEP, TALL = 12.1, 1.7, 1.36  # inches: of the picture, from row to row, of a map
+HEADING = 11.5  # points
+STEP, TALL, TOP, BOTTOM = 2.0, 1.5, 0.75, 1.5  # inches: from row to row, of a map, above and below all rows
 TABLE = ROOT / "figures" / "phase_map.csv"
 CELL = ["pairing", "difficult", "excess", "epsilon", "dim"]
 POINT = [*CELL, "samples_per_class"]
@@ -165,7 +166,7 @@ def signs(changes: pd.DataFrame) -> pd.DataFrame:
     from scipy.stats import spearmanr
 
     rows = []
-    for comparison in COMPARISONS:
+    for comparison in [name for name in COMPARISONS if name in set(changes.comparison)]:
         of_both = changes[changes.comparison == comparison]
         for pairing in (*of_both.pairing.unique(), "both"):
             group = of_both if pairing == "both" else of_both[of_both.pairing == pairing]
@@ -279,42 +280,53 @@ def data() -> pd.DataFrame:
     return pd.read_csv(TABLE)
 
 
+def caption(changes: pd.DataFrame) -> str:
+    """What to see."""
+    table = signs(changes)
+    table = table[table.pairing == "both"].set_index("comparison")
+    right, seen, bound = (int(table[column].sum()) for column in ("right", "significant", "bound_right"))
+    return (
+        f"The right half looks like the left: of {seen:,} measured changes that are beyond noise, {right:,} have the "
+        f"predicted sign; the bound has the sign of {bound:,}. Difficult examples hurt (orange), margins and "
+        "temperatures help (purple), removal costs more than it gives."
+    )
+
+
 @style.styled
 def draw(changes: pd.DataFrame) -> Figure:
-    """One row a comparison, the measured change beside the predicted; ε and k along x, the graphs along y.
+    """One row a comparison, the measured change beside the predicted; ε and k along x, the graphs along y."""
+    return rows(changes, tuple(TITLES))
+
+
+def rows(changes: pd.DataFrame, comparisons: tuple[str, ...]) -> Figure:
+    """The rows of these comparisons, with what the axes mean below.
 
     Every place is given: a layout that is solved for may differ in the last digit from one run to the next.
     """
-    figure = style.figure(HEIGHT)
+    height = STEP * len(comparisons) + TOP + BOTTOM
+    figure = style.figure(height)
     figure.set_layout_engine("none")
-    figure.text(
-        0.5,
-        1 - 0.08 / HEIGHT,
-        "Change in the probe's error: measured (left), predicted (right)\n"
-        "orange: worse   purple: better   grey: within noise   ×: sign predicted wrong",
-        ha="center",
-        va="top",
-        fontsize=LARGE,
-    )
+    words = "orange: worse   purple: better   shaded: within noise   ×: sign predicted wrong"
+    figure.text(0.5, 1 - 0.1 / height, f"Change in the probe's error\n{words}", ha="center", va="top")
     table = signs(changes)
     table = table[table.pairing == "both"].set_index("comparison")
-    for number, (comparison, title) in enumerate(TITLES.items()):
-        found, bottom = table.loc[comparison], HEIGHT - 0.6 - (number + 1) * STEP
-        message = f"sign right at {found.right} of {found.significant} points (the bound: {found.bound_right})"
-        figure.text(0.02, (bottom + TALL + 0.07) / HEIGHT, f"{title}: {message}", fontsize=LARGE)
-        _row(figure, bottom, changes[changes.comparison == comparison], last=number == len(TITLES) - 1)
+    for number, comparison in enumerate(comparisons):
+        found, bottom = table.loc[comparison], BOTTOM + (len(comparisons) - 1 - number) * STEP
+        message = f"sign right at {found.right:,} of {found.significant:,} points (the bound: {found.bound_right:,})"
+        title = f"{TITLES[comparison]}: {message}"
+        figure.text(0.015, (bottom + TALL + 0.08) / height, title, fontsize=HEADING)
+        _row(figure, bottom, changes[changes.comparison == comparison], last=number == len(comparisons) - 1)
     ks, excesses, shares = (
         ", ".join(f"{value:g}" for value in sorted(values.unique()))
         for values in (changes.dim, changes.excess, changes.difficult / changes.samples_per_class)
     )
     figure.text(
-        0.02,
-        0.1 / HEIGHT,
-        f"In each box, to the right: k = {ks}.\n"
-        f"For each pairing, upwards: $n_d/n$ = {shares}, and for each of these\n"
-        f"γ − β = {excesses}, as far as realisable.\n"
+        0.015,
+        0.1 / height,
+        f"In each box, to the right: k = {ks}. For each pairing, upwards: $n_d/n$ = {shares}, and\n"
+        f"for each of these γ − β = {excesses}, as far as realisable.\n"
         "27 to 43 % of the weights are negative: OUTSIDE THE DOMAIN of the paper's bounds.",
-        fontsize=MIDDLE,
+        linespacing=1.35,
     )
     return figure
 
@@ -327,27 +339,28 @@ def _row(figure: Figure, bottom: float, cells: pd.DataFrame, last: bool) -> None
     y = [y_levels.index(level) for level in zip(cells.pairing, cells.difficult, cells.excess, strict=True)]
     seen = significant(cells)
     largest = 100 * cells.change.abs().quantile(0.98) or 1.0
+    height = figure.get_figheight()
 
     def place(left: float, width: float) -> Any:
-        return figure.add_axes((left / style.WIDTH, bottom / HEIGHT, width / style.WIDTH, TALL / HEIGHT))
+        return figure.add_axes((left / style.WIDTH, bottom / height, width / style.WIDTH, TALL / height))
 
-    for left, values in zip((0.75, 3.53), (cells.change.where(seen), cells.predicted), strict=True):
-        plot = place(left, 2.7)
+    measured, predicted = 100 * cells.change.where(seen), 100 * cells.predicted
+    for left, title, values in ((0.85, "measured", measured), (4.2, "predicted", predicted)):
+        plot = place(left, 3.2)
         grid = np.full((len(y_levels), len(x_levels)), np.nan)
-        grid[y, x] = 100 * values
-        plot.set_facecolor(style.SHADE)
+        grid[y, x] = values
+        plot.set_facecolor(palette.SHADE)
         limits = {"vmin": -largest, "vmax": largest}
-        mesh = plot.imshow(grid, origin="lower", aspect="auto", cmap=style.DIVERGING, interpolation="none", **limits)
+        mesh = plot.imshow(grid, origin="lower", aspect="auto", cmap=palette.DIVERGING, interpolation="none", **limits)
         _group(plot.xaxis, plot.axvline, [f"{epsilon:g}" for epsilon, _ in x_levels])
         _group(plot.yaxis, plot.axhline, [pairing for pairing, *_ in y_levels])
-        plot.set_xlabel("ε" * last, fontsize=MIDDLE)
-        plot.tick_params(labelsize=MIDDLE, length=0, labelbottom=last)
+        plot.set_xlabel(f"noise ε ({title})" * last)
+        plot.tick_params(labelsize="medium", length=0, labelbottom=last)
     plot.tick_params(labelleft=False)
     wrong = (seen & (np.sign(cells.predicted) != np.sign(cells.change))).to_numpy()
-    plot.plot(np.array(x)[wrong], np.array(y)[wrong], "x", color="black", ms=5, mew=1.2)
-    bar = figure.colorbar(mesh, cax=place(6.31, 0.1), extend="both")
-    bar.set_label("percent", fontsize=MIDDLE, labelpad=0)
-    bar.ax.tick_params(labelsize=MIDDLE)
+    plot.plot(np.array(x)[wrong], np.array(y)[wrong], "x", color=palette.BLACK, ms=6, mew=1.4)
+    bar = figure.colorbar(mesh, cax=place(7.5, 0.12), extend="both")
+    bar.set_label("points", labelpad=0)
 
 
 def _group(axis: Any, line: Any, labels: list[str]) -> None:
@@ -356,7 +369,7 @@ def _group(axis: Any, line: Any, labels: list[str]) -> None:
     ends = [*starts[1:], len(labels)]
     axis.set_ticks([(a + b - 1) / 2 for a, b in zip(starts, ends, strict=True)], [labels[i] for i in starts])
     for start in starts[1:]:
-        line(start - 0.5, color=style.GREY, lw=0.8)
+        line(start - 0.5, color=palette.GREY, lw=0.8)
 
 
 def _parser() -> Parser:

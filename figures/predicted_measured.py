@@ -11,26 +11,27 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from empirical.findings.claims import correlation
 from figures import study, style
+from theory import palette
 
 PREDICTIONS = {
     "bound_matched": "bound, matched pairs\n(an error is at most 1)",
     "lambda_measured": r"measured $\lambda_{k+1}$",
 }
 ROLES = {
-    "margin": style.MARGIN,
-    "temperature": style.TEMPERATURE,
-    "combined": style.COMBINED,
-    "removal": style.REMOVAL,
-    "baseline": style.BASELINE,
+    "margin": palette.MARGIN,
+    "temperature": palette.TEMPERATURE,
+    "combined": palette.COMBINED,
+    "removal": palette.REMOVAL,
+    "baseline": palette.BASELINE,
+    "other losses": palette.RIVAL,
 }
-LINE = 0.128  # inches from one label to the next
+NAMED = 9  # conditions of the largest error, whose settings are written beside them
 
 
 def data() -> pd.DataFrame:
@@ -44,48 +45,79 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
     return chosen.assign(error=1 - chosen.encoder_probe)
 
 
+def caption(runs: pd.DataFrame) -> str:
+    """What to see."""
+    errors = study.intervals(runs, "error").value
+    bound, eigenvalue = (correlation(runs, column).rho or 0.0 for column in PREDICTIONS)
+    return (
+        f"Each point is one of {len(errors)} conditions. The bound orders them as they came out "
+        f"({style.signed(bound, 2)}, left), by its labelling error; the eigenvalue that the theory is about orders "
+        f"them the other way round ({style.signed(eigenvalue, 2)}, right). What moves the error is the loss's "
+        "temperature τ and the batch size, not the remedies, which lie in the cloud at the bottom."
+    )
+
+
 @style.styled
 def draw(runs: pd.DataFrame) -> Figure:
-    """One panel a prediction; the labels beside the second belong to both."""
-    conditions = runs.groupby("condition", sort=False)[["arm"]].first()
-    height = max(2.6, LINE * len(conditions))
-    figure = style.figure(height + 0.9)
+    """One panel a prediction."""
+    arms = runs.groupby("condition", sort=False).arm.first()
+    figure = style.figure(5.8)
     panels = figure.subplots(1, len(PREDICTIONS), sharey=True)
     errors = study.intervals(runs, "error").value
     for plot, (column, title) in zip(panels, PREDICTIONS.items(), strict=True):
         shown = runs.dropna(subset=column)
         x, y = study.intervals(shown, column), study.intervals(shown, "error")
-        for condition in x.index:
-            colour = _colour(conditions.arm[condition])
-            study.points(plot, x.loc[[condition]], y.loc[[condition]], color=colour, ecolor=(colour, 0.35))
+        for role, colour in ROLES.items():
+            of_role = [condition for condition in x.index if _role(arms[condition]) == role]
+            if of_role:
+                options = {
+                    "color": colour,
+                    "ecolor": (colour, 0.25),
+                    "ls": "",
+                    "mec": palette.GROUND,
+                    "mew": 0.6,
+                    "ms": 7,
+                }
+                study.points(plot, x.loc[of_role], y.loc[of_role], label=role, **options)
         found = correlation(shown, column)
-        note = found.reason if found.rho is None else f"{found.rho:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
-        plot.set(xlabel=title, title=f"rank correlation over {len(x)} conditions\n{note.replace('-', '−')}")
+        note = found.reason
+        if found.rho is not None:
+            note = f"{style.signed(found.rho, 2)} [{style.signed(found.low, 2)}, {style.signed(found.high, 2)}]"
+        plot.set(xlabel=title, title=f"rank correlation {note}")
         plot.xaxis.set_major_locator(MaxNLocator(4))
         plot.set_xlim(_range(x.value))
-    panels[0].set(ylabel="measured error of the linear probe", ylim=_range(errors))
-    _label(panels[-1], x.value.reindex(conditions.index), errors, conditions.arm, height)
+        plot.set_ylim(_range(errors))
+        _name(plot, x.value, errors)
+    panels[0].set(ylabel="measured error of the linear probe")
+    handles = {label: handle for handle, label in zip(*panels[0].get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(ROLES), columnspacing=1.2)
     return figure
 
 
-def _label(plot: Any, x: pd.Series, y: pd.Series, arms: pd.Series, height: float) -> None:
-    """Names at the right edge, each with a line to its point, or to the edge where there is no point."""
-    bottom, top = plot.get_ylim()
-    right = plot.get_xlim()[1]
-    places = style.spread((y - bottom) / (top - bottom), LINE / height, 0, 1)
-    for condition, place in zip(y.index, places, strict=True):
-        colour = _colour(arms[condition])
+def _name(plot: Any, x: pd.Series, errors: pd.Series) -> None:
+    """The settings of the conditions that err most, right of their points, or left where there is no room."""
+    (left, right), (bottom, top) = plot.get_xlim(), plot.get_ylim()
+    settings = pd.Series(
+        {condition: condition.removesuffix("-baseline").removesuffix("-combined") for condition in errors.index}
+    )
+    largest = errors[x.index].nlargest(NAMED).index
+    together = pd.DataFrame({"setting": settings[largest], "x": x[largest], "y": errors[largest]})
+    named = together.groupby("setting", sort=False).agg(least=("x", "min"), most=("x", "max"), y=("y", "mean"))
+    for setting, row in named.iterrows():
+        inwards = (row.most - left) / (right - left) > 0.62
         plot.annotate(
-            condition.replace("_", " "),
-            (x[condition] if np.isfinite(x[condition]) else right, y[condition]),
-            (1.08, place),
-            textcoords="axes fraction",
-            fontsize=7.5,
+            str(setting)
+            .replace("_", " ")
+            .replace("tau-", "τ = ")
+            .replace("batch-", "batch ")
+            .replace("temperature-x", "ρ × "),
+            (row.least if inwards else row.most, row.y),
+            (-8 if inwards else 8, 0),
+            textcoords="offset points",
+            ha="right" if inwards else "left",
             va="center",
-            color=colour,
-            arrowprops={"arrowstyle": "-", "color": colour, "alpha": 0.35, "lw": 0.7, "relpos": (0, 0.5)},
         )
-    plot.set(xlim=(None, right), ylim=(bottom, top))
+    plot.set(xlim=(left, right), ylim=(bottom, top))
 
 
 def _range(values: pd.Series) -> tuple[float, float]:
@@ -95,8 +127,8 @@ def _range(values: pd.Series) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _colour(arm: str) -> str:
-    return next((colour for role, colour in ROLES.items() if role in arm), style.OTHER)
+def _role(arm: str) -> str:
+    return next((role for role in ROLES if role in arm), "other losses")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from empirical.arms import Given
 from figures import style
+from theory import palette
 from theory.command import Parser, run
 from theory.files import write_text
 from theory.plan import Plan
@@ -25,7 +26,12 @@ from theory.plan import Plan
 TABLE = style.RESULTS / "similarity_histogram.csv"
 BINS = 50
 FLAGGED = "pairs of the band"
-GROUPS = {"same class": style.ALPHA, "other classes": style.BETA, "difficult pairs": style.GAMMA, FLAGGED: style.BAND}
+GROUPS = {
+    "same class": palette.SAME_CLASS,
+    "other classes": palette.EASY,
+    "difficult pairs": palette.DIFFICULT,
+}
+MERGED = 2  # bins of the table in one of the picture: of the difficult pairs there are few
 TITLES = {"encoder": "before the projector", "projector": "after the projector"}
 
 
@@ -95,37 +101,54 @@ def data() -> pd.DataFrame:
     return pd.read_csv(TABLE)
 
 
+def caption(table: pd.DataFrame) -> str:
+    """What to see."""
+    shares = table.dropna(subset="of_band").groupby("group")[["of_band", "of_all"]].first().reindex(GROUPS).fillna(0)
+    same, hard = shares.loc["same class"], shares.loc["difficult pairs"]
+    return (
+        "Difficult pairs (orange) are hardly more alike than other pairs of different classes (grey), before the "
+        "projector and after it. So the band of selected pairs, a thin line at the left, holds little of them: "
+        f"{hard.of_band:.2%} of it are difficult, of all pairs {hard.of_all:.2%} are; {same.of_band:.1%} of it are of "
+        f"one class ({same.of_all:.1%} of all)."
+    )
+
+
 @style.styled
 def draw(table: pd.DataFrame) -> Figure:
-    """One panel a space; dashed lines are the means."""
+    """One panel a space; ticks at the top are the means."""
     spaces = [space for space in TITLES if space in set(table.space)]
-    figure = style.figure(3.5)
+    figure = style.figure(4.6)
     for plot, space in zip(figure.subplots(1, len(spaces), squeeze=False)[0], spaces, strict=True):
         rows = table[table.space == space]
-        for group, colour in GROUPS.items():
+        for group, colour in {FLAGGED: palette.BAND, **GROUPS}.items():
             bins = rows[rows.group == group]
             if bins.empty:
                 continue
-            edges = [*bins.low, bins.high.iloc[-1]]
-            plot.stairs(bins.density, edges, color=colour, lw=1.6, label=group, zorder=3)
-            plot.axvline(bins["mean"].iloc[0], color=colour, lw=0.9, ls="--")
+            density, edges = _merged(bins)
+            if group == FLAGGED:
+                plot.stairs(density, edges, color=colour, fill=True, zorder=1, label=group)
+                continue
+            plot.stairs(density, edges, color=colour, lw=2, label=group, zorder=3)
+            plot.axvline(bins["mean"].iloc[0], 0.96, 1, color=colour, lw=2.5)
         for band in rows[rows.group == "band"].itertuples():
-            plot.axvspan(band.low, band.high, color=style.BAND, lw=0, label="the band")
-        plot.set(title=TITLES[space], xlabel="cosine similarity")
-        plot.set_ylim(0)
+            plot.axvspan(band.low, band.high, facecolor=palette.BAND, edgecolor=palette.BAND, lw=1.5)
+            where = plot.get_xaxis_transform()
+            plot.text(band.high + 0.012, 0.9, "the band", transform=where, va="top")
+        plot.set(title=TITLES[space].capitalize(), xlabel="cosine similarity")
+        plot.set_ylim(0, 1.12 * plot.dataLim.ymax)
     figure.axes[0].set_ylabel("density")
-    handles = {
-        label: handle for plot in figure.axes for handle, label in zip(*plot.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5)
-    shares = table.dropna(subset="of_band").groupby("group")[["of_band", "of_all"]].first().reindex(GROUPS).fillna(0)
-    same, hard = shares.loc["same class"], shares.loc["difficult pairs"]
-    figure.suptitle(
-        f"Of the band's pairs {same.of_band:.1%} are of one class and {hard.of_band:.2%} difficult; "
-        f"of all pairs {same.of_all:.1%} and {hard.of_all:.2%}",
-        fontsize="medium",
-    )
+    keys = {label: key for plot in figure.axes for key, label in zip(*plot.get_legend_handles_labels(), strict=True)}
+    order = [label for label in (*GROUPS, FLAGGED) if label in keys]
+    figure.legend([keys[label] for label in order], order, loc="outside lower center", ncols=4)
     return figure
+
+
+def _merged(bins: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Densities and edges with ``MERGED`` bins in one."""
+    density = bins.density.to_numpy()
+    whole = len(density) // MERGED * MERGED
+    edges = np.append(bins.low.to_numpy()[:whole:MERGED], bins.high.to_numpy()[whole - 1])
+    return density[:whole].reshape(-1, MERGED).mean(axis=1), edges
 
 
 def _parser() -> Parser:

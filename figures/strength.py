@@ -11,12 +11,18 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from empirical.findings.claims import CLAIMS
 from empirical.study.parts import PARTS
 from figures import study, style
+from theory import palette
 
-ROLES = {"margin": (style.MARGIN, "margin, σ/σ*"), "temperature": (style.TEMPERATURE, "temperature, log ρ/log ρ*")}
+ROLES = {
+    "margin": (palette.MARGIN, "strength σ/σ*, 1 as derived"),
+    "temperature": (palette.TEMPERATURE, "strength log ρ/log ρ*, 1 as derived"),
+}
 PUBLISHED = {c.larger: float(c.published) for c in CLAIMS if c.larger in ROLES and c.smaller == "baseline"}
 ASIDE = 1.06  # of the strength, so that seeds are seen beside their mean
 
@@ -36,23 +42,37 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
     return chosen.assign(strength=np.where(chosen.arm == "margin", margin, temperature))
 
 
+def caption(runs: pd.DataFrame) -> str:
+    """What to see."""
+    noise = [means.low <= 0 <= means.high for _, means in study.intervals(runs, "change").iterrows()]
+    return (
+        "From a quarter of the derived strength (1) to four times of it, and far beyond for the temperature, "
+        f"{sum(noise)} of {len(noise)} intervals hold 0; the published gains (dashed) are of the size that these "
+        "intervals cannot tell from nothing."
+    )
+
+
 @style.styled
 def draw(runs: pd.DataFrame) -> Figure:
     """One panel a remedy."""
-    figure = style.figure(3.0)
+    figure = style.figure(4.4)
     for plot, (arm, (colour, words)) in zip(figure.subplots(1, 2, sharey=True), ROLES.items(), strict=True):
-        plot.axhline(0, color=style.SHADE, lw=1, zorder=0)
-        plot.axvline(1, color=style.SHADE, lw=1, zorder=0)
-        plot.plot(1 / ASIDE**2, PUBLISHED[arm], "s", color=style.GREY, mfc="white", label=study.PUBLISHED)
+        plot.axvspan(1 / ASIDE, ASIDE, color=palette.SHADE, lw=0, zorder=0)
+        plot.axhline(0, color=palette.BASELINE, lw=1, zorder=1)
+        plot.axhline(PUBLISHED[arm], color=palette.PUBLISHED, lw=1.4, ls="--", zorder=1)
         shown = runs[runs.arm == arm].sort_values("strength")
         means = study.intervals(shown, "change")
         strength = shown.groupby("condition").strength.first()[means.index]
-        study.points(plot, strength, means, color=colour)
-        plot.plot(ASIDE * shown.strength, shown.change, ".", ms=4, color=colour, alpha=0.5)
+        study.points(plot, strength, means, color=colour, elinewidth=1.6)
+        plot.plot(ASIDE * shown.strength, shown.change, ".", ms=6, color=colour, alpha=0.5)
         study.log_axis(plot, strength)
-        plot.set(xlabel=words, ylabel="probe − baseline, points")
+        plot.set(title=arm.capitalize(), xlabel=words, ylabel="probe − baseline, points")
         plot.label_outer()
-    figure.legend(*plot.get_legend_handles_labels(), loc="outside lower center")
+    keys = [
+        Line2D([], [], color=palette.PUBLISHED, ls="--", lw=1.4, label=study.PUBLISHED),
+        Patch(color=palette.SHADE, lw=0, label="the derived strength"),
+    ]
+    figure.legend(handles=keys, loc="outside lower center", ncols=2)
     return figure
 
 

@@ -13,7 +13,7 @@ from empirical.statistics import mean_interval
 from figures import style
 
 TABLE = style.RESULTS / "cifar10_cpu.csv"
-PUBLISHED = "published, at a larger scale: ResNet-18, all of CIFAR-10"  # label of what is only comparable in part
+PUBLISHED = "published (ResNet-18, all of CIFAR-10)"  # label of what is only comparable in part
 
 
 def runs() -> pd.DataFrame:

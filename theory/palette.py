@@ -1,10 +1,98 @@
-"""Okabe and Ito's palette, told apart by the colour-blind: the colours of every picture."""
+"""One colour a meaning, in every picture: figures, reports, notebooks and ``--plot``.
 
-BLACK = "#000000"
+The hues are Okabe and Ito's, told apart by the colour-blind, and a few between them. A meaning has one colour
+everywhere; two meanings share one only where a picture has no use for both. An SVG follows the page around it:
+``adaptive`` gives every colour its twin on a dark ground.
+
+References
+----------
+Okabe, Ito, "Color universal design", 2008.
+"""
+
+from __future__ import annotations
+
+BLACK, PALE = "#000000", "#fefefe"  # on maps, whose colours are the same on both grounds
+INK, GROUND = "#1a1a1a", "#ffffff"  # of text, and what it stands on
+SOFT, LINE, PANEL = "#555555", "#d8d8d8", "#f4f6f8"  # of a page: minor text, rules, boxes
+SHADE = "#e8e8e8"  # of areas: a range, what is not known
+GREY, DARK_GREY = "#767676", "#666666"
 ORANGE = "#E69F00"
 SKY = "#56B4E9"
 GREEN = "#009E73"
 BLUE = "#0072B2"
 VERMILION = "#D55E00"
 PURPLE = "#CC79A7"
-GREY, DARK_GREY = "#767676", "#666666"
+INDIGO, BROWN, OLIVE, WINE, SAND, RUST = "#4B3FA8", "#8C5A2B", "#7F7F1A", "#882255", "#E5D38A", "#a33a00"
+
+BASELINE = CLEAN = MEASURED = INK  # as it is: nothing done, no difficult pairs, what was found
+PREDICTED = BROWN
+PUBLISHED = INDIGO  # what the paper prints, drawn open
+MARGIN, TEMPERATURE, COMBINED, REMOVAL, ORACLE = BLUE, GREEN, PURPLE, ORANGE, WINE
+RANDOM = EASY = GREY  # what chance gives: random controls, easy samples, pairs of no note
+RIVAL = OLIVE  # other methods
+DIFFICULT, SAME_CLASS, BAND = VERMILION, SKY, SAND  # kinds of pairs and samples; the band of selected pairs
+ACCENT, WARNING = BLUE, RUST  # of a page
+TRAINED = ("#7ad151", "#22a884", "#2a788e", "#414487", "#8a3f9c", "#440154")  # the more of it was trained
+SEQUENTIAL, DIVERGING = "viridis", "PuOr_r"  # colour maps: of amounts; of better (purple) and worse (orange)
+
+DARK = {
+    INK: "#e6e6e6",
+    GROUND: "#1e2129",
+    SOFT: "#a8adb3",
+    LINE: "#3a4048",
+    PANEL: "#2a2f38",
+    SHADE: "#363c47",
+    GREY: "#a0a6ae",
+    DARK_GREY: "#b0b6be",
+    ORANGE: "#f2b233",
+    SKY: "#8cd0f7",
+    GREEN: "#2cc79a",
+    BLUE: "#4fa8e8",
+    VERMILION: "#ff7f32",
+    PURPLE: "#e09ac3",
+    INDIGO: "#a99cff",
+    BROWN: "#c99b66",
+    OLIVE: "#bdbb4a",
+    WINE: "#d15a8b",
+    SAND: "#6e6232",
+    RUST: "#ff9d6b",
+    **dict(zip(TRAINED, ("#4a6fa5", "#3f9a9c", "#45b87c", "#8fd04a", "#d3dc3a", "#fff3a0"), strict=True)),
+}
+VARIABLES = {
+    "ink": INK,
+    "ground": GROUND,
+    "soft": SOFT,
+    "line": LINE,
+    "panel": PANEL,
+    "accent": ACCENT,
+    "warn": WARNING,
+}
+
+
+def adaptive(svg: str) -> str:
+    """An SVG file of matplotlib that is dark where the page, or else the reader's system, is.
+
+    A reader of SVG that knows no media queries shows it light, as it was.
+
+    Parameters
+    ----------
+    svg : str
+        Colours as properties of ``style``; black text has to be ``INK``.
+    """
+    rules = "".join(
+        f'[style*="{name}: {light.lower()}"]{{{name}:{dark}!important}}'
+        for light, dark in DARK.items()
+        for name in ("fill", "stroke")
+        if f"{name}: {light.lower()}" in svg
+    )
+    start = svg.index(">", svg.index("<svg")) + 1
+    return f"{svg[:start]}<style>@media (prefers-color-scheme:dark){{{rules}}}</style>{svg[start:]}"
+
+
+def page_style() -> str:
+    """The colours of a page as CSS variables, ``--ink`` to ``--warn``, light and dark."""
+    light, dark = (
+        ":root{" + "".join(f"--{name}:{shade(colour)};" for name, colour in VARIABLES.items()) + "}"
+        for shade in (str, DARK.__getitem__)
+    )
+    return f":root{{color-scheme:light dark}}{light}@media (prefers-color-scheme:dark){{{dark}}}"
