@@ -190,12 +190,15 @@ def caption(changes: pd.DataFrame) -> str:
     """What to see."""
     found = counts(changes).set_index(["noise", "comparison"])
     hurt, points = found.worse.xs("difficult", level="comparison"), found.cells.iloc[0]
+    shown = changes[
+        (changes.comparison == "difficult") & (changes.excess > 0) & changes.significant & (changes.low > 0)
+    ]
     helped = found.better.xs("margin", level="comparison")
     return (
-        f"Orange is a larger error, purple a smaller one. Difficult examples (top row) hurt at {hurt.wishart} of "
-        f"{points} points with Gaussian samples, at {hurt.channel} with sampled augmentations, all with many and very "
-        f"difficult ones; margins (second row) take it back there (better at {helped.wishart} and {helped.channel}). "
-        "Points without a mark hold after correction."
+        "Orange is a larger error, purple a smaller one; without a mark a change holds after correction. Difficult "
+        f"examples (top row) hurt at {hurt.wishart} of {points} points with Gaussian samples and at {hurt.channel} "
+        f"with sampled augmentations, all with {shown.difficult.min()} difficult samples a class or more; margins "
+        f"(second row) take it back (better at {helped.wishart} and {helped.channel})."
     )
 
 
@@ -205,12 +208,12 @@ def draw(changes: pd.DataFrame) -> Figure:
     figure = style.figure(2.15 * len(TITLES) + 1.3)
     axes = figure.subplots(len(TITLES), len(KINDS), squeeze=False, sharey=True, sharex="col")
     changes = changes[changes.excess > 0]
-    for row, (comparison, title) in zip(axes, TITLES.items(), strict=True):
+    for number, (row, (comparison, title)) in enumerate(zip(axes, TITLES.items(), strict=True)):
         shown = changes[changes.comparison == comparison]
         largest = shown.change.abs().max()
         for plot, noise in zip(row, KINDS, strict=True):
             mesh = _panel(plot, shown[shown.noise == noise], largest)
-            plot.set_title(f"{WORDS[noise]}: {title}")
+            plot.set_title(f"{WORDS[noise]}\n{title}" if number == 0 else title)
         figure.colorbar(mesh, ax=list(row), label="change in error", pad=0.01)
         row[0].set_ylabel("$n_d$ / (γ − β)")
     for plot, name in zip(axes[-1], ("natural data $M$, and k", "Gaussian draws $ν$, and k"), strict=True):

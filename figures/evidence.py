@@ -24,7 +24,7 @@ FAMILIES = {
     "scratch": "From scratch, CIFAR-10",
 }
 OURS, PUBLISHED, SMALL = "measured, with its interval", "published", f"smaller than {100 * MARGIN:g} points"
-ROW, HEAD, KEY = 0.34, 0.52, 0.75  # inches: of a claim, of a panel's title, below the panels
+ROW, HEAD, KEY = 0.38, 0.52, 0.75  # inches: of a claim, of a panel's title, below the panels
 
 
 def data() -> dict[str, list[Judged]]:
@@ -67,7 +67,7 @@ def draw(families: dict[str, list[Judged]]) -> Figure:
             word = judgement.word.partition(",")[0]
             edge = plot.get_yaxis_transform()
             plot.text(1.01, row, word, transform=edge, va="center", weight="normal" if word == "undecided" else "bold")
-        words = [textwrap.fill(claim.text, 40) for claim, _, _ in claims]
+        words = [textwrap.fill(claim.text.replace(" %", "\N{NO-BREAK SPACE}%"), 42) for claim, _, _ in claims]
         plot.set_yticks(range(len(claims)), words)
         plot.set_ylim(len(claims) - 0.5, -0.5)
         plot.set_title(FAMILIES[family])

@@ -85,7 +85,7 @@ READINGS_IN_WORDS = {
 }
 NEGLIGIBLE = 1e-12  # difference between two bounds
 HEADING = 11.5  # points
-STEP, TALL, TOP, BOTTOM = 2.0, 1.5, 0.75, 1.5  # inches: from row to row, of a map, above and below all rows
+TALL, GAP, TOP, BOTTOM = 1.5, 0.5, 0.45, 1.45  # inches: of a map, above each, above and below all
 TABLE = ROOT / "figures" / "phase_map.csv"
 CELL = ["pairing", "difficult", "excess", "epsilon", "dim"]
 POINT = [*CELL, "samples_per_class"]
@@ -295,15 +295,16 @@ def caption(changes: pd.DataFrame) -> str:
 @style.styled
 def draw(changes: pd.DataFrame) -> Figure:
     """One row a comparison, the measured change beside the predicted; ε and k along x, the graphs along y."""
-    return rows(changes, tuple(TITLES))
+    return rows(changes, tuple(TITLES), TALL)
 
 
-def rows(changes: pd.DataFrame, comparisons: tuple[str, ...]) -> Figure:
-    """The rows of these comparisons, with what the axes mean below.
+def rows(changes: pd.DataFrame, comparisons: tuple[str, ...], tall: float) -> Figure:
+    """The rows of these comparisons, maps ``tall`` inches high, with what the axes mean below.
 
     Every place is given: a layout that is solved for may differ in the last digit from one run to the next.
     """
-    height = STEP * len(comparisons) + TOP + BOTTOM
+    step = tall + GAP
+    height = step * len(comparisons) + TOP + BOTTOM
     figure = style.figure(height)
     figure.set_layout_engine("none")
     words = "orange: worse   purple: better   shaded: within noise   ×: sign predicted wrong"
@@ -311,11 +312,11 @@ def rows(changes: pd.DataFrame, comparisons: tuple[str, ...]) -> Figure:
     table = signs(changes)
     table = table[table.pairing == "both"].set_index("comparison")
     for number, comparison in enumerate(comparisons):
-        found, bottom = table.loc[comparison], BOTTOM + (len(comparisons) - 1 - number) * STEP
+        found, bottom = table.loc[comparison], BOTTOM + (len(comparisons) - 1 - number) * step
         message = f"sign right at {found.right:,} of {found.significant:,} points (the bound: {found.bound_right:,})"
         title = f"{TITLES[comparison]}: {message}"
-        figure.text(0.015, (bottom + TALL + 0.08) / height, title, fontsize=HEADING)
-        _row(figure, bottom, changes[changes.comparison == comparison], last=number == len(comparisons) - 1)
+        figure.text(0.015, (bottom + tall + 0.08) / height, title, fontsize=HEADING)
+        _row(figure, bottom, tall, changes[changes.comparison == comparison], last=number == len(comparisons) - 1)
     ks, excesses, shares = (
         ", ".join(f"{value:g}" for value in sorted(values.unique()))
         for values in (changes.dim, changes.excess, changes.difficult / changes.samples_per_class)
@@ -323,16 +324,16 @@ def rows(changes: pd.DataFrame, comparisons: tuple[str, ...]) -> Figure:
     figure.text(
         0.015,
         0.1 / height,
-        f"In each box, to the right: k = {ks}. For each pairing, upwards: $n_d/n$ = {shares}, and\n"
-        f"for each of these γ − β = {excesses}, as far as realisable.\n"
+        f"In each box, to the right: k = {ks}. For each pairing, upwards: $n_d/n$ = {shares},\n"
+        f"and for each of these γ − β = {excesses}, as far as realisable.\n"
         "27 to 43 % of the weights are negative: OUTSIDE THE DOMAIN of the paper's bounds.",
         linespacing=1.35,
     )
     return figure
 
 
-def _row(figure: Figure, bottom: float, cells: pd.DataFrame, last: bool) -> None:
-    """Two maps on one scale, ``bottom`` inches up."""
+def _row(figure: Figure, bottom: float, tall: float, cells: pd.DataFrame, last: bool) -> None:
+    """Two maps on one scale, ``bottom`` inches up and ``tall`` inches high."""
     x_levels = sorted(set(zip(cells.epsilon, cells.dim, strict=True)))
     y_levels = sorted(set(zip(cells.pairing, cells.difficult, cells.excess, strict=True)))
     x = [x_levels.index(level) for level in zip(cells.epsilon, cells.dim, strict=True)]
@@ -342,7 +343,7 @@ def _row(figure: Figure, bottom: float, cells: pd.DataFrame, last: bool) -> None
     height = figure.get_figheight()
 
     def place(left: float, width: float) -> Any:
-        return figure.add_axes((left / style.WIDTH, bottom / height, width / style.WIDTH, TALL / height))
+        return figure.add_axes((left / style.WIDTH, bottom / height, width / style.WIDTH, tall / height))
 
     measured, predicted = 100 * cells.change.where(seen), 100 * cells.predicted
     for left, title, values in ((0.85, "measured", measured), (4.2, "predicted", predicted)):

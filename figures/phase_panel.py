@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from figures import phase_map, style
 
 SHOWN = "difficult"
+TALL = 2.2  # inches, of the maps
 
 
 def data() -> pd.DataFrame:
@@ -34,7 +35,7 @@ def caption(changes: pd.DataFrame) -> str:
 @style.styled
 def draw(changes: pd.DataFrame) -> Figure:
     """Measured and predicted side by side."""
-    return phase_map.rows(changes, (SHOWN,))
+    return phase_map.rows(changes, (SHOWN,), TALL)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,11 @@ ROLES = {
     "baseline": palette.BASELINE,
     "other losses": palette.RIVAL,
 }
-NAMED = 9  # conditions of the largest error, whose settings are written beside them
+NAMED = 8  # conditions of the largest error, whose settings are written beside them
+
+
+NEAR, ASIDE = (0.3, 0.06), 0.02  # of the panel: across and up, from name to name; from a point to its name
+SYMBOLS = {"tau-": "τ = ", "omega-": "ω = ", "batch-": "batch ", "temperature-x": "ρ × "}
 
 
 def data() -> pd.DataFrame:
@@ -95,28 +99,22 @@ def draw(runs: pd.DataFrame) -> Figure:
 
 
 def _name(plot: Any, x: pd.Series, errors: pd.Series) -> None:
-    """The settings of the conditions that err most, right of their points, or left where there is no room."""
+    """The settings of the conditions that err most, above their points, or below where another name is near."""
     (left, right), (bottom, top) = plot.get_xlim(), plot.get_ylim()
-    settings = pd.Series(
-        {condition: condition.removesuffix("-baseline").removesuffix("-combined") for condition in errors.index}
-    )
     largest = errors[x.index].nlargest(NAMED).index
-    together = pd.DataFrame({"setting": settings[largest], "x": x[largest], "y": errors[largest]})
-    named = together.groupby("setting", sort=False).agg(least=("x", "min"), most=("x", "max"), y=("y", "mean"))
-    for setting, row in named.iterrows():
-        inwards = (row.most - left) / (right - left) > 0.62
-        plot.annotate(
-            str(setting)
-            .replace("_", " ")
-            .replace("tau-", "τ = ")
-            .replace("batch-", "batch ")
-            .replace("temperature-x", "ρ × "),
-            (row.least if inwards else row.most, row.y),
-            (-8 if inwards else 8, 0),
-            textcoords="offset points",
-            ha="right" if inwards else "left",
-            va="center",
-        )
+    settings = [condition.removesuffix("-baseline").removesuffix("-combined") for condition in largest]
+    together = pd.DataFrame({"setting": settings, "x": x[largest], "y": errors[largest]})
+    written: list[tuple[float, float]] = []
+    for setting, points in together.groupby("setting", sort=False):
+        across = (points.x.mean() - left) / (right - left)
+        high, low = ((end - bottom) / (top - bottom) for end in (points.y.max(), points.y.min()))
+        near = any(abs(across - other) < NEAR[0] and abs(high - up) < NEAR[1] for other, up in written)
+        place, side = (low - ASIDE, "top") if near else (high + ASIDE, "bottom")
+        words = str(setting).replace("_", " ")
+        for name, symbol in SYMBOLS.items():
+            words = words.replace(name, symbol)
+        plot.text(across, place, words, transform=plot.transAxes, ha="center", va=side)
+        written.append((across, high))
     plot.set(xlim=(left, right), ylim=(bottom, top))
 
 

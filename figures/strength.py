@@ -58,7 +58,7 @@ def draw(runs: pd.DataFrame) -> Figure:
     figure = style.figure(4.4)
     for plot, (arm, (colour, words)) in zip(figure.subplots(1, 2, sharey=True), ROLES.items(), strict=True):
         plot.axvspan(1 / ASIDE, ASIDE, color=palette.SHADE, lw=0, zorder=0)
-        plot.axhline(0, color=palette.BASELINE, lw=1, zorder=1)
+        plot.axhline(0, color=palette.GREY, lw=1, zorder=1)
         plot.axhline(PUBLISHED[arm], color=palette.PUBLISHED, lw=1.4, ls="--", zorder=1)
         shown = runs[runs.arm == arm].sort_values("strength")
         means = study.intervals(shown, "change")

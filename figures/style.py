@@ -41,6 +41,7 @@ STYLE: dict[str, Any] = {
     "lines.linewidth": 1.8,
     "lines.markersize": 6,
     "figure.constrained_layout.use": True,
+    **dict.fromkeys(("figure.constrained_layout.h_pad", "figure.constrained_layout.w_pad"), 0.09),
     "savefig.dpi": DPI,
     "svg.hashsalt": "difficult-examples",
 }
