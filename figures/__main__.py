@@ -1,4 +1,7 @@
-"""Draw every figure again, from the closed forms and the committed results: ``python -m figures [NAME ...]``."""
+"""Draw every figure again, from the closed forms and the committed results: ``python -m figures [NAME ...]``.
+
+Each is followed by the caption that pages print below it.
+"""
 
 from __future__ import annotations
 
@@ -53,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 missing.append(f"{name}: {error.filename} is missing, figures/{name}.py tells what writes it")
             else:
                 print(f"{name}:", *save(module.draw(shown), name, args.out), flush=True)
+                print(f"*{module.caption(shown)}*", flush=True)
 
     code = run(parser, command, argv)
     for line in (*missing, *kept):

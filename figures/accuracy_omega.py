@@ -49,10 +49,10 @@ def caption(runs: pd.DataFrame) -> str:
     ratio = gaps.to_numpy() / PUBLISHED_GAP[[findings.MIXED[name] for name in gaps.index]].to_numpy()
     ours = f"{style.signed(last.value, 1)} [{style.signed(last.low, 1)}, {style.signed(last.high, 1)}]"
     return (
-        f"With {max(PUBLISHED.index):.0%} of the images mixed the published accuracy falls by "
+        f"With {100 * max(PUBLISHED.index):.0f} % of the images mixed the published accuracy falls by "
         f"{PUBLISHED.iloc[0] - PUBLISHED.iloc[-1]:.1f} points (open diamonds, upper right); ours changes by {ours}: "
-        f"within noise at this scale. Difficult pairs stand out from other pairs (lower right) by {ratio.min():.0%} to "
-        f"{ratio.max():.0%} of what is published."
+        "within noise at this scale. Difficult pairs stand out from other pairs (lower right) by "
+        f"{100 * ratio.min():.0f} to {100 * ratio.max():.0f} % of what is published."
     )
 
 

@@ -5,7 +5,7 @@
 takes the first pairs of what ``python -m empirical.difficulty`` wrote of the photographs (the commands are in
 docs/howto/own-images.md), writes difficult_pairs.csv and draws it. Photographs with an exact copy in another class are
 mistakes of a label rather than difficult and are left out; none is shown twice. ``python -m figures difficult_pairs``
-draws the committed pairs where the photographs are, which the project does not ship. TrashNet: Thung and Yang, 2016, MIT
+draws the committed pairs where the photographs are: the project does not ship them. TrashNet: Thung and Yang, 2016, MIT
 licence.
 """
 

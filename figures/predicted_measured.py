@@ -23,18 +23,19 @@ PREDICTIONS = {
     "bound_matched": "bound, matched pairs\n(an error is at most 1)",
     "lambda_measured": r"measured $\lambda_{k+1}$",
 }
-ROLES = {
-    "margin": palette.MARGIN,
-    "temperature": palette.TEMPERATURE,
-    "combined": palette.COMBINED,
-    "removal": palette.REMOVAL,
-    "baseline": palette.BASELINE,
-    "other losses": palette.RIVAL,
+ROLES = {  # words in an arm's name, and the name of its colour
+    "random": "random control",
+    "combined": "combined",
+    "margin": "margin",
+    "temperature": "temperature",
+    "removal": "removal",
+    "baseline": "baseline",
 }
+OTHER = "other losses"
 NAMED = 8  # conditions of the largest error, whose settings are written beside them
 
 
-NEAR, ASIDE = (0.3, 0.06), 0.02  # of the panel: across and up, from name to name; from a point to its name
+LETTER, HIGH, MARK = 0.0135, 0.044, (0.016, 0.012)  # of the panel: half a letter, a line, half a point
 SYMBOLS = {"tau-": "τ = ", "omega-": "ω = ", "batch-": "batch ", "temperature-x": "ρ × "}
 
 
@@ -71,8 +72,9 @@ def draw(runs: pd.DataFrame) -> Figure:
     for plot, (column, title) in zip(panels, PREDICTIONS.items(), strict=True):
         shown = runs.dropna(subset=column)
         x, y = study.intervals(shown, column), study.intervals(shown, "error")
-        for role, colour in ROLES.items():
+        for role in (*reversed(ROLES.values()), OTHER):
             of_role = [condition for condition in x.index if _role(arms[condition]) == role]
+            colour = palette.of(role)
             if of_role:
                 options = {
                     "color": colour,
@@ -94,28 +96,39 @@ def draw(runs: pd.DataFrame) -> Figure:
         _name(plot, x.value, errors)
     panels[0].set(ylabel="measured error of the linear probe")
     handles = {label: handle for handle, label in zip(*panels[0].get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(ROLES), columnspacing=1.2)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
     return figure
 
 
 def _name(plot: Any, x: pd.Series, errors: pd.Series) -> None:
-    """The settings of the conditions that err most, above their points, or below where another name is near."""
+    """The settings of the conditions that err most, above their points, or where there is room."""
     (left, right), (bottom, top) = plot.get_xlim(), plot.get_ylim()
     largest = errors[x.index].nlargest(NAMED).index
     settings = [condition.removesuffix("-baseline").removesuffix("-combined") for condition in largest]
-    together = pd.DataFrame({"setting": settings, "x": x[largest], "y": errors[largest]})
-    written: list[tuple[float, float]] = []
+    across, up = (x[largest] - left) / (right - left), (errors[largest] - bottom) / (top - bottom)
+    together = pd.DataFrame({"setting": settings, "x": across, "y": up})
+    taken = [(point.x, point.y, *MARK) for point in together.itertuples()]
     for setting, points in together.groupby("setting", sort=False):
-        across = (points.x.mean() - left) / (right - left)
-        high, low = ((end - bottom) / (top - bottom) for end in (points.y.max(), points.y.min()))
-        near = any(abs(across - other) < NEAR[0] and abs(high - up) < NEAR[1] for other, up in written)
-        place, side = (low - ASIDE, "top") if near else (high + ASIDE, "bottom")
         words = str(setting).replace("_", " ")
         for name, symbol in SYMBOLS.items():
             words = words.replace(name, symbol)
-        plot.text(across, place, words, transform=plot.transAxes, ha="center", va=side)
-        written.append((across, high))
+        middle, wide = points.x.mean(), LETTER * len(words)
+        places = [
+            (middle, points.y.max() + HIGH),
+            (middle, points.y.min() - HIGH),
+            (points.x.max() + MARK[0] + wide, points.y.mean()),
+            (points.x.min() - MARK[0] - wide, points.y.mean()),
+        ]
+        free = [place for place in places if not any(_meet((*place, wide, HIGH / 2), other) for other in taken)]
+        place = (free or places)[0]
+        plot.text(*place, words, transform=plot.transAxes, ha="center", va="center")
+        taken.append((*place, wide, HIGH / 2))
     plot.set(xlim=(left, right), ylim=(bottom, top))
+
+
+def _meet(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Whether two boxes overlap: middle across and up, half a width and half a height."""
+    return abs(one[0] - other[0]) < one[2] + other[2] and abs(one[1] - other[1]) < one[3] + other[3]
 
 
 def _range(values: pd.Series) -> tuple[float, float]:
@@ -126,7 +139,7 @@ def _range(values: pd.Series) -> tuple[float, float]:
 
 
 def _role(arm: str) -> str:
-    return next((role for role in ROLES if role in arm), "other losses")
+    return next((role for word, role in ROLES.items() if word in arm), OTHER)
 
 
 if __name__ == "__main__":

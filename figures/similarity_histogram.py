@@ -108,8 +108,8 @@ def caption(table: pd.DataFrame) -> str:
     return (
         "Difficult pairs (orange) are hardly more alike than other pairs of different classes (grey), before the "
         "projector and after it. So the band of selected pairs, a thin line at the left, holds little of them: "
-        f"{hard.of_band:.2%} of it are difficult, of all pairs {hard.of_all:.2%} are; {same.of_band:.1%} of it are of "
-        f"one class ({same.of_all:.1%} of all)."
+        f"{100 * hard.of_band:.2f} % of it are difficult, of all pairs {100 * hard.of_all:.2f} % are; "
+        f"{100 * same.of_band:.0f} % of it are of one class ({100 * same.of_all:.0f} % of all)."
     )
 
 

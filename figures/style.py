@@ -27,8 +27,8 @@ STYLE: dict[str, Any] = {
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
     "axes.labelsize": 10.5,
-    "xtick.labelsize": 9.5,
-    "ytick.labelsize": 9.5,
+    "xtick.labelsize": 10,  # whose exponents are seven tenths of it
+    "ytick.labelsize": 10,
     "legend.fontsize": 10,
     "legend.frameon": False,
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), palette.INK),

@@ -1,5 +1,6 @@
 """Every figure is drawn from its data, the same each time; the committed numbers follow from the committed data."""
 
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -9,6 +10,8 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.style import context
 
 from empirical.findings.claims import correlation
 from figures import (
@@ -16,6 +19,7 @@ from figures import (
     adjacency,
     bound_gap,
     damage_window,
+    difficult_pairs,
     domain_map,
     phase_map,
     predicted_measured,
@@ -26,6 +30,8 @@ from figures import (
     sweeps,
 )
 from figures.__main__ import NAMES, main
+from tests.pictures import drawn_texts, faults
+from theory import palette
 from theory.bounds import difficult_range, error_bounds
 from theory.params import GraphParameters
 from theory.plan import Plan, plan_from_parameters
@@ -88,6 +94,15 @@ def studied(runs, tmp_path, monkeypatch):
     monkeypatch.setattr(study, "TABLE", path)
 
 
+def read(name):
+    """A figure's module and what it shows."""
+    module = import_module(f"figures.{name}")
+    try:
+        return module, module.data()
+    except style.NotShipped as missing:
+        pytest.skip(f"there is no {missing.filename}")
+
+
 def test_every_script_is_drawn():
     shared = {"__init__", "__main__", "style", "study"}
     assert {path.stem for path in FIGURES.glob("*.py")} - shared == set(NAMES)
@@ -96,12 +111,12 @@ def test_every_script_is_drawn():
 @pytest.mark.usefixtures("studied")
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_files_each_time_whatever_the_users_settings(name, tmp_path):
-    module = import_module(f"figures.{name}")
-    shown = module.data()
+    module, shown = read(name)
     if name == "phase_map":  # enough of it
         shown = shown[(shown.epsilon > 0.5) & (shown.difficult > 4)]
     here = module.draw(shown)
     assert here.get_figwidth() == style.WIDTH
+    assert module.caption(shown)
     paths = style.save(here, name, tmp_path / "here")
     assert [path.name for path in paths] == [f"{name}.svg", f"{name}.png"]
     with mpl.rc_context({"font.size": 20, "axes.spines.top": True, "svg.fonttype": "none", "savefig.dpi": 30}):
@@ -112,10 +127,6 @@ def test_the_same_files_each_time_whatever_the_users_settings(name, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_pictures_are_committed(name):
-    try:
-        import_module(f"figures.{name}").data()
-    except FileNotFoundError as missing:
-        pytest.skip(f"no {missing.filename} yet")
     assert 10_000 < (FIGURES / f"{name}.svg").stat().st_size < 700_000
     assert 10_000 < (FIGURES / f"{name}.png").stat().st_size < 300_000
 
@@ -127,7 +138,19 @@ def test_missing_data_are_named(tmp_path, monkeypatch, capsys):
     assert err.count("\n") == 1
     assert err.startswith("accuracy_omega: ")
     assert "none.csv" in err
-    assert out.split() == ["damage_window:", *(str(tmp_path / f"damage_window.{suffix}") for suffix in ("svg", "png"))]
+    first, caption = out.splitlines()
+    files = [str(tmp_path / f"damage_window.{suffix}") for suffix in ("svg", "png")]
+    assert first.split() == ["damage_window:", *files]
+    assert caption == f"*{damage_window.caption(damage_window.data())}*"
+
+
+def test_a_picture_of_what_is_not_shipped_stays(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(difficult_pairs, "PHOTOGRAPHS", tmp_path / "none.zip")
+    assert main(["difficult_pairs", "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().err == (
+        f"difficult_pairs: {tmp_path / 'none.zip'} is not here, the committed picture stays\n"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_unknown_names_are_refused(capsys):
@@ -146,6 +169,77 @@ def test_spread():
     assert list(np.argsort(found)) == [1, 3, 2, 0]
     assert found[[1, 3, 2, 0]] == pytest.approx([0.01, 0.11, 0.21, 0.5])
     assert style.spread([0.9, 0.95, 0.99], 0.2, 0, 1) == pytest.approx([0.6, 0.8, 1.0])
+
+
+# --- what a reader can read ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_text_is_large_enough_inside_and_free(name):
+    module, shown = read(name)
+    with context(["default", style.STYLE]):
+        assert faults(module.draw(shown)) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_text_can_be_read_in_the_dark(name):
+    """Text has a dark twin, or lies on a map or photograph, whose ground is the same there."""
+    module, shown = read(name)
+    texts, _ = drawn_texts(module.draw(shown))
+    assert {mpl.colors.to_hex(text.get_color()) for text in texts} <= {colour.lower() for colour in palette.DARK}
+
+
+def test_faults_of_a_bad_picture_are_found():
+    figure = Figure(figsize=(2 * style.WIDTH, 4))
+    for x, y, words, points in (
+        (0.2, 0.8, "small", 13.9),
+        (0.2, 0.2, "large", 14),
+        (0.2, 0.5, "$x_i$", 19.9),
+        (0.99, 0.5, "outside", 20),
+        (0.6, 0.5, "one", 20),
+        (0.61, 0.52, "other", 20),
+        (0.6, 0.2, "above", 20),
+        (0.6, 0.8, "below", 20),
+    ):
+        figure.text(x, y, words, fontsize=points)
+    for x in (0.8, 0.82):  # side by side, though the boxes along the axes overlap
+        figure.text(x, 0.6, "turned by much", fontsize=14, rotation=60)
+    figure.text(0.4, 0.5, "hidden", fontsize=1).set_visible(False)
+    figure.text(0.5, 0.5, " ", fontsize=1)
+    assert faults(figure) == [
+        "6.9 pt: 'small'",
+        "7.0 pt: '$x_i$'",
+        "clipped: 'outside'",
+        "'one' lies on 'other'",
+    ]
+
+
+def test_ticks_beyond_the_limits_are_not_drawn():
+    figure = Figure(figsize=(style.WIDTH, 4))
+    plot = figure.subplots()
+    plot.set(xlim=(0, 1), ylim=(0, 1), yticks=[])
+    plot.set_xticks([0.5, 3], ["here", "outside"], fontsize=1, minor=False)
+    plot.set_xlim(0, 1)
+    assert faults(figure) == ["1.0 pt: 'here'"]
+
+
+def shown_in(page):
+    """Name of each figure that a page shows, and the paragraph below it."""
+    parts = (ROOT / "docs" / page).read_text(encoding="utf-8").split("\n\n")
+    for place, part in enumerate(parts):
+        if found := re.search(r"^!\[[^]]+\]\([./]*figures/(\w+)\.(\w+)\)$", part.strip(), re.M):
+            yield found[1], found[2], (*parts, "")[place + 1].strip()
+
+
+PAGES = [path.relative_to(ROOT / "docs").as_posix() for path in ROOT.glob("docs/**/*.md")]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "figures/" in (ROOT / "docs" / page).read_text("utf-8")])
+def test_pages_show_the_picture_of_both_grounds_and_say_what_to_see(page):
+    for name, suffix, below in shown_in(page):
+        if name in NAMES:
+            module, shown = read(name)
+            assert (suffix, below) == ("svg", f"*{module.caption(shown)}*")
 
 
 # --- what the figures show ---------------------------------------------------------------------------
@@ -362,3 +456,16 @@ def test_domain_comparison_of_a_small_table():
     assert changes.high["difficult"] < 0
     assert changes.p["difficult"] == pytest.approx(0.022, abs=0.001)  # t = 3.27 with 5 degrees of freedom
     assert changes.p["removal"] == 1
+
+
+def test_pairs_without_copies_and_each_photograph_once():
+    rows = [("a", "b", 1.0), ("c", "d", 0.9), ("b", "e", 0.8), ("d", "f", 0.7), ("g", "h", 0.6)]
+    columns = ["id_first", "id_second", "similarity"]
+    pairs = pd.DataFrame(rows, columns=columns).assign(class_first="x", class_second="y", first=0)
+    chosen = difficult_pairs.choose(pairs)
+    assert list(chosen.id_first) == ["c", "g"]
+    committed = pd.read_csv(difficult_pairs.TABLE)
+    assert list(chosen) == list(committed)
+    assert len(committed) == difficult_pairs.SHOWN
+    assert committed[["id_first", "id_second"]].stack().is_unique
+    assert (committed.class_first != committed.class_second).all()

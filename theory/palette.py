@@ -58,6 +58,16 @@ DARK = {
     RUST: "#ff9d6b",
     **dict(zip(TRAINED, ("#4a6fa5", "#3f9a9c", "#45b87c", "#8fd04a", "#d3dc3a", "#fff3a0"), strict=True)),
 }
+ARMS = {  # words in names, the first that is there
+    "random": RANDOM,
+    "oracle": ORACLE,
+    "combined": COMBINED,
+    "margin": MARGIN,
+    "temperature": TEMPERATURE,
+    "removal": REMOVAL,
+    "difficult": DIFFICULT,
+    **dict.fromkeys(("baseline", "nothing", "clean", "untrained"), BASELINE),
+}
 VARIABLES = {
     "ink": INK,
     "ground": GROUND,
@@ -69,6 +79,11 @@ VARIABLES = {
 }
 
 
+def of(name: str) -> str:
+    """The colour of an arm, a remedy or a bound by its name: ``paper_combined_random`` is a random control."""
+    return next((colour for word, colour in ARMS.items() if word in name), RIVAL)
+
+
 def adaptive(svg: str) -> str:
     """An SVG file of matplotlib that is dark where the page, or else the reader's system, is.
 
@@ -77,22 +92,32 @@ def adaptive(svg: str) -> str:
     Parameters
     ----------
     svg : str
-        Colours as properties of ``style``; black text has to be ``INK``.
+        Colours as properties of ``style``; text in ``INK``, since of black text nothing is written.
     """
-    rules = "".join(
-        f'[style*="{name}: {light.lower()}"]{{{name}:{dark}!important}}'
-        for light, dark in DARK.items()
-        for name in ("fill", "stroke")
-        if f"{name}: {light.lower()}" in svg
-    )
     start = svg.index(">", svg.index("<svg")) + 1
-    return f"{svg[:start]}<style>@media (prefers-color-scheme:dark){{{rules}}}</style>{svg[start:]}"
+    return f"{svg[:start]}<style>{_in_the_dark(_twins(svg))}</style>{svg[start:]}"
 
 
 def page_style() -> str:
-    """The colours of a page as CSS variables, ``--ink`` to ``--warn``, light and dark."""
+    """The colours of a page as CSS variables, ``--ink`` to ``--warn``, light and dark, and those of its SVG."""
     light, dark = (
         ":root{" + "".join(f"--{name}:{shade(colour)};" for name, colour in VARIABLES.items()) + "}"
         for shade in (str, DARK.__getitem__)
     )
-    return f":root{{color-scheme:light dark}}{light}@media (prefers-color-scheme:dark){{{dark}}}"
+    return f":root{{color-scheme:light dark}}{light}{_in_the_dark(dark + _twins())}"
+
+
+def _in_the_dark(rules: str) -> str:
+    return f"@media (prefers-color-scheme:dark){{{rules}}}"
+
+
+def _twins(svg: str | None = None) -> str:
+    """Rules of CSS from each colour, or each that an SVG has, to its dark twin."""
+    properties = {
+        f"{name}: {light.lower()}": (name, dark) for light, dark in DARK.items() for name in ("fill", "stroke")
+    }
+    return "".join(
+        f'[style*="{written}"]{{{name}:{dark}!important}}'
+        for written, (name, dark) in properties.items()
+        if svg is None or written in svg
+    )

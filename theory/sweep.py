@@ -501,13 +501,13 @@ def excess_figure(table: Table, sweeps: Sequence[Sweep]) -> Figure:
     axes = [sweep for sweep in sweeps if sweep[1].size > 1] or sweeps[:1]
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     plot = figure.add_subplot()
-    plot.set_prop_cycle(color=[palette.BLACK, palette.VERMILION, palette.GREEN, palette.SKY, palette.PURPLE])
     plot.set_xlabel(SYMBOLS[axes[0][0]])
     excess = {name: np.where(table[f"{name}.applies"], table[f"{name}.excess_over_clean"], np.nan) for name in BOUNDS}
     if len(axes) == 1:
         x = axes[0][1]
         for name, values in excess.items():  # margin lies on clean
-            plot.plot(x, values, "--" if name == "margin" else "-", marker="." if x.size < 40 else None, label=name)
+            options: dict[str, Any] = {"marker": "." if x.size < 40 else None, "color": palette.of(name), "label": name}
+            plot.plot(x, values, "--" if name == "margin" else "-", **options)
         sizes = np.abs(np.stack(list(excess.values())))
         sizes = sizes[(sizes > 0) & np.isfinite(sizes)]
         if sizes.size:  # the bounds differ by orders of magnitude
@@ -517,12 +517,12 @@ def excess_figure(table: Table, sweeps: Sequence[Sweep]) -> Figure:
     else:
         (_, x), (y_name, y) = axes
         difficult, removal = (excess[name].reshape(x.size, y.size).T for name in ("difficult", "removal"))
-        plot.set_facecolor("lightgrey")
+        plot.set_facecolor(palette.LINE)
         mesh = plot.pcolormesh(x, y, difficult, shading="nearest", rasterized=True)
         figure.colorbar(mesh, label="difficult bound − clean bound")
         cost = np.ma.masked_invalid(removal - difficult)
         if cost.count() and cost.min() < 0 < cost.max():
-            lines = plot.contour(x, y, cost, levels=[0], colors="white")
+            lines = plot.contour(x, y, cost, levels=[0], colors=palette.PALE)
             plot.clabel(lines, fmt={0: "removal = difficult"})
         plot.set_ylabel(SYMBOLS[y_name])
     drawn = {name for name, _ in axes}

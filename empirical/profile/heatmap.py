@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.checks import ParameterError, printable
-from theory.palette import VERMILION
+from theory.palette import BLACK, DIFFICULT, PALE, SHADE
 from theory.plan import Profile
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ def heat_map(profile: Profile) -> Figure:
     axis = figure.add_subplot()
     most = max(0.5, float(np.nanmax(severity)))
     image = axis.imshow(np.ma.masked_invalid(severity), cmap="cividis", vmin=0, vmax=most)
-    axis.set_facecolor("#dddddd")
+    axis.set_facecolor(SHADE)
     row, column = np.nonzero(flagged)
     if count > WRITTEN:
-        axis.plot(column, row, "o", color=VERMILION, markersize=4)
+        axis.plot(column, row, "o", color=DIFFICULT, markersize=4)
     for i, j in zip(*np.nonzero(np.isfinite(severity)), strict=True) if count <= WRITTEN else ():
-        colour = "black" if severity[i, j] > 0.6 * most else "white"
+        colour = BLACK if severity[i, j] > 0.6 * most else PALE
         weight = "bold" if flagged[i, j] else "normal"
         text = f"{severity[i, j]:.2f}"
         axis.text(j, i, text, ha="center", va="center", fontsize=8, weight=weight, color=colour)

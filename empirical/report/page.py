@@ -22,6 +22,7 @@ from theory.checks import require
 from theory.command import DISTRIBUTION, format_number
 from theory.files import require_writable, write_together
 from theory.pairs import ADVICE, LEAST, Advice, ClassPair
+from theory.palette import page_style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,6 +148,7 @@ def render(
     environment.globals.update(number=format_number)
     probe = found.profile.predicted_probe
     return environment.get_template("page.html.jinja").render(
+        colours=page_style(),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         found=found,
         profile=found.profile,

@@ -20,7 +20,7 @@ from empirical.data.sources import ImageFiles
 from empirical.data.values import plain
 from empirical.report.examination import Examination
 from theory.checks import ParameterError, printable, require
-from theory.palette import BLUE, DARK_GREY, GREEN, PURPLE, SKY, VERMILION
+from theory.palette import BAND, BLACK, DIFFICULT, EASY, PALE, SAME_CLASS, WINE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -127,12 +127,12 @@ def map_figure(found: Examination, laid: Map) -> str:
     axis = figure.add_subplot()
     x, y = laid.points.T
     hard = found.difficulty.difficult[laid.rows]
-    axis.scatter(x[~hard], y[~hard], s=6, c=SKY, alpha=0.5, lw=0, label="others", rasterized=True)
-    axis.scatter(x[hard], y[hard], s=12, c=VERMILION, alpha=0.9, lw=0, label="difficult", rasterized=True)
+    axis.scatter(x[~hard], y[~hard], s=6, c=EASY, alpha=0.5, lw=0, label="others", rasterized=True)
+    axis.scatter(x[hard], y[hard], s=12, c=DIFFICULT, alpha=0.9, lw=0, label="difficult", rasterized=True)
     wrong = found.difficulty.scores.get("mislabelled")
     if wrong is not None and wrong[laid.rows].any():
         there = wrong[laid.rows].astype(bool)
-        axis.scatter(x[there], y[there], s=30, facecolors="none", edgecolors=PURPLE, lw=1.2, label="mislabelled?")
+        axis.scatter(x[there], y[there], s=30, facecolors="none", edgecolors=WINE, lw=1.2, label="mislabelled?")
     labels = found.samples.labels
     for label in _few_classes(found):
         assert labels is not None
@@ -140,9 +140,9 @@ def map_figure(found: Examination, laid: Map) -> str:
         if members.any():
             across, up = np.median(laid.points[members], axis=0)
             name = shortest(found.samples.names[label] if found.samples.names else str(label))
-            box = {"facecolor": "#ffffff", "alpha": 0.75, "edgecolor": "none", "pad": 1.0}
+            box = {"facecolor": PALE, "alpha": 0.75, "edgecolor": "none", "pad": 1.0}
             words: dict[str, Any] = {"parse_math": False, "bbox": box}
-            axis.text(across, up, name, color="black", fontsize=8, ha="center", va="center", **words)
+            axis.text(across, up, name, color=BLACK, fontsize=8, ha="center", va="center", **words)
     axis.set_xticks([])
     axis.set_yticks([])
     figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=3)
@@ -178,7 +178,7 @@ def histogram_figure(found: Examination) -> tuple[str, str]:
     else:
         same = labels[rows][first] == labels[rows][second]
         kinds = {"one class": same, "different classes": ~same & ~both, "different, both difficult": ~same & both}
-    colours = dict(zip(kinds, (GREEN, BLUE, VERMILION) if len(kinds) == 3 else (VERMILION, BLUE), strict=True))
+    colours = dict(zip(kinds, (SAME_CLASS, EASY, DIFFICULT) if len(kinds) == 3 else (DIFFICULT, EASY), strict=True))
     high, low = np.quantile(similarities, [1 - found.plan.pos_high, 1 - found.plan.pos_low])
     bins = np.linspace(float(np.quantile(similarities, 5e-4)), float(similarities.max()), 80).tolist()
     figure = Figure(figsize=(7.2, 3.4), layout="constrained")
@@ -188,7 +188,7 @@ def histogram_figure(found: Examination) -> tuple[str, str]:
         if members.any() and bins[0] < bins[-1]:
             part = similarities[members]
             axis.hist(part, bins=bins, density=True, histtype="step", color=colours[name], lw=1.6, label=name)
-    axis.axvspan(low, high, color=DARK_GREY, alpha=0.3, lw=0, label="band of the plan")
+    axis.axvspan(low, high, color=BAND, alpha=0.7, lw=0, label="band of the plan")
     axis.set_xlabel("cosine similarity")
     axis.set_ylabel("density")
     axis.legend(frameon=False, fontsize=8)

@@ -95,8 +95,9 @@ def accuracy_figure(table: Table, sweeps: Sequence[Sweep], remedy: str) -> Figur
             plot.plot(values, lines[index], label=f"{SYMBOLS[name]} = {outer[index]:g}")
     else:
         label = "with difficult pairs" if remedy == "nothing" else remedy.replace("_", " ")
-        plot.plot(values, lines[0], color=palette.VERMILION, label=label)
-        plot.plot(values, table["clean_accuracy"], "--", color=palette.BLUE, label="without difficult pairs")
+        colour = palette.DIFFICULT if remedy == "nothing" else palette.of(remedy)
+        plot.plot(values, lines[0], color=colour, label=label)
+        plot.plot(values, table["clean_accuracy"], "--", color=palette.CLEAN, label="without difficult pairs")
     low, high = plot.get_ylim()
     spare = max(0.0, SHORTEST - (high - low)) / 2  # so that an effect of nothing looks like nothing
     plot.set(xlabel=SYMBOLS[inner], ylabel="predicted accuracy of the probe", ylim=(low - spare, high + spare))
