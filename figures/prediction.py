@@ -27,14 +27,14 @@ PREDICTION = "gaussian_two"
 TABLES = {"CIFAR-10": "contest_cifar10", "digits": "contest_digits"}
 MARKERS = {"CIFAR-10": "o", "digits": "^"}
 FAMILIES = {
-    "pixels": (palette.TRAINED[0], "pixels and their principal components"),
-    "pca": (palette.TRAINED[0], "pixels and their principal components"),
-    "random": (palette.TRAINED[1], "untrained networks"),
-    "patches": (palette.TRAINED[2], "k-means patches"),
-    "simclr": (palette.TRAINED[3], "SimCLR"),
-    "checkpoint": (palette.TRAINED[3], "SimCLR"),
-    "supervised": (palette.TRAINED[4], "supervised on other images"),
-    "pretrained": (palette.TRAINED[5], "pretrained on ImageNet"),
+    "pixels": (palette.RAMP[0], "pixels and their principal components"),
+    "pca": (palette.RAMP[0], "pixels and their principal components"),
+    "random": (palette.RAMP[1], "untrained networks"),
+    "patches": (palette.RAMP[2], "k-means patches"),
+    "simclr": (palette.RAMP[3], "SimCLR"),
+    "checkpoint": (palette.RAMP[3], "SimCLR"),
+    "supervised": (palette.RAMP[4], "supervised on other images"),
+    "pretrained": (palette.RAMP[5], "pretrained on ImageNet"),
     "seen": (palette.INK, "trained on the probe's own labels"),
 }
 BAND = 2  # points

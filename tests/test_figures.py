@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -103,6 +104,13 @@ def read(name):
         pytest.skip(f"there is no {missing.filename}")
 
 
+@cache
+def drawn(name):
+    """The committed figure, and the caption below it."""
+    module, shown = read(name)
+    return module.draw(shown), module.caption(shown)
+
+
 def test_every_script_is_drawn():
     shared = {"__init__", "__main__", "style", "study"}
     assert {path.stem for path in FIGURES.glob("*.py")} - shared == set(NAMES)
@@ -176,16 +184,14 @@ def test_spread():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_text_is_large_enough_inside_and_free(name):
-    module, shown = read(name)
     with context(["default", style.STYLE]):
-        assert faults(module.draw(shown)) == []
+        assert faults(drawn(name)[0]) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_text_can_be_read_in_the_dark(name):
     """Text has a dark twin, or lies on a map or photograph, whose ground is the same there."""
-    module, shown = read(name)
-    texts, _ = drawn_texts(module.draw(shown))
+    texts, _ = drawn_texts(drawn(name)[0])
     assert {mpl.colors.to_hex(text.get_color()) for text in texts} <= {colour.lower() for colour in palette.DARK}
 
 
@@ -238,8 +244,7 @@ PAGES = [path.relative_to(ROOT / "docs").as_posix() for path in ROOT.glob("docs/
 def test_pages_show_the_picture_of_both_grounds_and_say_what_to_see(page):
     for name, suffix, below in shown_in(page):
         if name in NAMES:
-            module, shown = read(name)
-            assert (suffix, below) == ("svg", f"*{module.caption(shown)}*")
+            assert (suffix, below) == ("svg", f"*{drawn(name)[1]}*")
 
 
 # --- what the figures show ---------------------------------------------------------------------------

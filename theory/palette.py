@@ -32,7 +32,7 @@ RANDOM = EASY = GREY  # what chance gives: random controls, easy samples, pairs 
 RIVAL = OLIVE  # other methods
 DIFFICULT, SAME_CLASS, BAND = VERMILION, SKY, SAND  # kinds of pairs and samples; the band of selected pairs
 ACCENT, WARNING = BLUE, RUST  # of a page
-TRAINED = ("#7ad151", "#22a884", "#2a788e", "#414487", "#8a3f9c", "#440154")  # the more of it was trained
+RAMP = ("#7ad151", "#22a884", "#2a788e", "#414487", "#8a3f9c", "#440154")  # kinds in an order, from little to much
 SEQUENTIAL, DIVERGING = "viridis", "PuOr_r"  # colour maps: of amounts; of better (purple) and worse (orange)
 
 DARK = {
@@ -56,7 +56,7 @@ DARK = {
     WINE: "#d15a8b",
     SAND: "#6e6232",
     RUST: "#ff9d6b",
-    **dict(zip(TRAINED, ("#4a6fa5", "#3f9a9c", "#45b87c", "#8fd04a", "#d3dc3a", "#fff3a0"), strict=True)),
+    **dict(zip(RAMP, ("#4a6fa5", "#3f9a9c", "#45b87c", "#8fd04a", "#d3dc3a", "#fff3a0"), strict=True)),
 }
 ARMS = {  # words in names, the first that is there
     "random": RANDOM,

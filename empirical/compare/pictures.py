@@ -13,7 +13,7 @@ from empirical.arms import ARMS, Given, band_shares
 from empirical.compare.presets import Experiment
 from empirical.compare.results import Condition
 from theory.checks import ParameterError
-from theory.palette import BLUE, DARK_GREY, GREEN, PURPLE, VERMILION
+from theory.palette import BAND, DARK_GREY, DIFFICULT, EASY, MEASURED, PREDICTED, RAMP, SAME_CLASS, of
 from theory.params import SixLevels
 from theory.plan import Profile
 from theory.spectrum import spectrum
@@ -59,8 +59,8 @@ def difference_figure(experiment: Experiment, summary: dict[str, Any]) -> str:
                 continue
             d = row["difference"]
             if d["low"] is not None:
-                axis.plot([100 * d["low"], 100 * d["high"]], [y, y], color=BLUE, lw=2)
-            axis.plot(100 * d["value"], y, "o", color=BLUE)
+                axis.plot([100 * d["low"], 100 * d["high"]], [y, y], color=of(arm), lw=2)
+            axis.plot(100 * d["value"], y, "o", color=of(arm))
         axis.axvline(0, color=DARK_GREY, lw=1, ls="--")
         axis.set_yticks(range(len(arms)), [arm.replace("_", " ") for arm in arms])
         axis.set_ylim(len(arms) - 0.5, -0.5)
@@ -89,10 +89,10 @@ def spectrum_figure(condition: Condition, similarities: NDArray[np.float64]) -> 
     figure, (axis,) = _figure(6.4, 3.4)
     profile = condition.profiles["warmup"]
     note = f"On {len(degrees)} training images."
-    spectra = {"measured similarities": (measured, "o", BLUE)}
+    spectra = {"measured similarities": (measured, "o", MEASURED)}
     try:
         model = model_eigenvalues(profile, np.bincount(condition.evidence["labels"]))
-        spectra["six-level model"] = (model, "x", VERMILION)
+        spectra["six-level model"] = (model, "x", PREDICTED)
         note += " " + _spectrum_note(measured, model, profile)
     except ParameterError as error:
         note += f" The measured levels make no graph: {error}."
@@ -163,12 +163,12 @@ def histogram_figure(
     figure, (axis,) = _figure(6.4, 3.2)
     values = similarities[groups["other classes"] | groups["same class"] | groups["difficult pairs"]]
     bins = np.linspace(float(np.quantile(values, 0.0005)), float(values.max()), 80)
-    colours = {"same class": GREEN, "other classes": BLUE, "difficult pairs": VERMILION}
+    colours = {"same class": SAME_CLASS, "other classes": EASY, "difficult pairs": DIFFICULT}
     for name, colour in colours.items():
         if groups[name].any():
             share = similarities[groups[name]]
             axis.hist(share, bins=bins, density=True, histtype="step", color=colour, lw=1.6, label=name)
-    axis.axvspan(low, high, color=PURPLE, alpha=0.25, lw=0, label=f"band ({name})")
+    axis.axvspan(low, high, color=BAND, alpha=0.7, lw=0, label=f"band ({name})")
     axis.set_xlabel("cosine similarity before the projector")
     axis.set_ylabel("density")
     axis.legend(frameon=False, fontsize=9)
@@ -234,7 +234,7 @@ def scatter_figure(summary: dict[str, Any]) -> str | None:
         return None
     figure, (axis,) = _figure(6.4, 3.6)
     markers = dict(zip([name for name, arm in ARMS.items() if arm.theorem], "osD^v", strict=False))
-    colours = dict(zip(sorted({r["omega"] for r in rows}), (BLUE, VERMILION, GREEN, PURPLE, DARK_GREY), strict=False))
+    colours = dict(zip(sorted({r["omega"] for r in rows}), RAMP, strict=False))
     for r in rows:
         colour = colours.get(r["omega"], DARK_GREY)
         label = f"{r['arm'].replace('_', ' ')}, ω = {r['omega']:g}"
