@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.pictures import faults
 from tests.theory.graphs import REFERENCE, graphs
 from tests.theory.test_kinds import six_levels
 from theory import sweep
@@ -442,6 +443,7 @@ def test_csv_and_json_hold_the_table(edges, monkeypatch):
 def test_plot_of_one_parameter():
     table = sweep.sweep_table(FIXED, [("gamma", np.array([0.1, 0.2, 0.3]))])
     figure = sweep.excess_figure(table, [("gamma", np.array([0.1, 0.2, 0.3]))])
+    assert faults(figure) == []
     (axis,) = figure.axes
     assert axis.get_xlabel() == "γ"
     assert [line.get_label() for line in axis.lines] == list(sweep.BOUNDS)
@@ -456,6 +458,7 @@ def test_map_of_two_parameters_shows_where_removal_starts_to_lose(last, lines):
     sweeps = [("gamma", gamma), ("difficult", difficult)]
     table = sweep.sweep_table({**EDGES, "beta": 0.1}, sweeps)
     figure = sweep.excess_figure(table, sweeps)
+    assert faults(figure) == []
     axis = figure.axes[0]
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("γ", "n_d")
     mesh = axis.collections[0].get_array()
