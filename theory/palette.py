@@ -11,6 +11,8 @@ Okabe, Ito, "Color universal design", 2008.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 BLACK, PALE = "#000000", "#fefefe"  # on maps, whose colours are the same on both grounds
 INK, GROUND = "#1a1a1a", "#ffffff"  # of text, and what it stands on
 SOFT, LINE, PANEL = "#555555", "#d8d8d8", "#f4f6f8"  # of a page: minor text, rules, boxes
@@ -98,10 +100,14 @@ def adaptive(svg: str) -> str:
     return f"{svg[:start]}<style>{_in_the_dark(_twins(svg))}</style>{svg[start:]}"
 
 
-def page_style() -> str:
-    """The colours of a page as CSS variables, ``--ink`` to ``--warn``, light and dark, and those of its SVG."""
+def page_style(colours: Mapping[str, str] | None = None) -> str:
+    """The colours of a page as CSS variables, light and dark: ``--ink`` to ``--warn``, and others by name.
+
+    SVG elements that matplotlib wrote into the page have their dark colours, too.
+    """
+    variables = VARIABLES | dict(colours or {})
     light, dark = (
-        ":root{" + "".join(f"--{name}:{shade(colour)};" for name, colour in VARIABLES.items()) + "}"
+        ":root{" + "".join(f"--{name}:{shade(colour)};" for name, colour in variables.items()) + "}"
         for shade in (str, DARK.__getitem__)
     )
     return f":root{{color-scheme:light dark}}{light}{_in_the_dark(dark + _twins())}"

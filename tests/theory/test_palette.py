@@ -90,8 +90,9 @@ def test_colours_on_maps_stay():
 
 
 def test_a_page_has_every_variable_in_both_styles():
-    light, dark = palette.page_style().split("@media (prefers-color-scheme:dark)")
-    for name, colour in palette.VARIABLES.items():
+    own = {"margin": palette.MARGIN}
+    light, dark = palette.page_style(own).split("@media (prefers-color-scheme:dark)")
+    for name, colour in (palette.VARIABLES | own).items():
         assert f"--{name}:{colour};" in light
         assert f"--{name}:{palette.DARK[colour]};" in dark
 
@@ -109,6 +110,11 @@ def test_no_other_module_has_a_colour_of_its_own(folder):
     assert [found for found in literals(folder, "*.py") if found != stands_for_ink] == []
 
 
-def test_the_page_of_a_report_takes_its_colours_from_here():
-    assert literals("empirical/report", "*.css") == literals("empirical/report", "*.jinja") == []
-    assert literals("tests/theory", "test_palette.py")  # the pattern finds what there is
+@pytest.mark.parametrize("folder", ["empirical/report", "theory/explore"])
+@pytest.mark.parametrize("pattern", ["*.css", "*.html", "*.jinja", "*.js"])
+def test_pages_take_their_colours_from_here(folder, pattern):
+    assert literals(folder, pattern) == []
+
+
+def test_colours_elsewhere_would_be_found():
+    assert "#777777" in " ".join(literals("tests/theory", "test_palette.py"))

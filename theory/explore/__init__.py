@@ -19,12 +19,12 @@ HERE = Path(__file__).parent
 SCRIPTS = ("numbers.js", "prediction.js", "model.js", "page.js")
 MOST_SAMPLES, MOST_CLASSES = 100_000, 1000  # beyond, small eigenvalues have few digits left beside 1
 COLOURS = {
-    "nothing": palette.VERMILION,
-    "difficult": palette.VERMILION,
-    "margin": palette.BLUE,
-    "temperature_unweighted": palette.GREEN,
-    "removal": palette.ORANGE,
-    "random_removal": palette.GREY,
+    "nothing": palette.DIFFICULT,
+    "difficult": palette.DIFFICULT,
+    "margin": palette.MARGIN,
+    "temperature_unweighted": palette.TEMPERATURE,
+    "removal": palette.REMOVAL,
+    "random_removal": palette.RANDOM,
 }
 
 
@@ -32,10 +32,9 @@ def page() -> str:
     """The page as HTML; takes about a second."""
     from theory.explore.generated import javascript
 
-    colours = "; ".join(f"--{name}: {colour}" for name, colour in COLOURS.items())
     constants = f"const constants = {json.dumps(_constants())};\n"
     parts = {
-        "/*style*/": f":root {{ {colours}; }}\n{_text('page.css')}",
+        "/*style*/": f"{palette.page_style(COLOURS)}\n{_text('page.css')}",
         "/*script*/": '"use strict";\n' + "\n".join([constants, javascript(), *map(_text, SCRIPTS)]),
     }
     found = _text("page.html")
