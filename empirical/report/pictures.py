@@ -127,7 +127,7 @@ def map_figure(found: Examination, laid: Map) -> str:
     axis = figure.add_subplot()
     x, y = laid.points.T
     hard = found.difficulty.difficult[laid.rows]
-    axis.scatter(x[~hard], y[~hard], s=6, c=EASY, alpha=0.5, lw=0, label="others", rasterized=True)
+    axis.scatter(x[~hard], y[~hard], s=6, c=EASY, alpha=0.8, lw=0, label="others", rasterized=True)
     axis.scatter(x[hard], y[hard], s=12, c=DIFFICULT, alpha=0.9, lw=0, label="difficult", rasterized=True)
     wrong = found.difficulty.scores.get("mislabelled")
     if wrong is not None and wrong[laid.rows].any():
