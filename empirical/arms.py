@@ -5,8 +5,10 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, replace
 
+from empirical.choices import LOSS_NAMES
 from empirical.paper import STATED, stated
 from theory.checks import ParameterError, is_finite, nearest, require, require_known
+from theory.code import OpenNames, attribute
 from theory.plan import SPACES, Plan
 from theory.sizes import NAMES
 
@@ -14,6 +16,7 @@ BANDS = ("theory", "paper", "wide", "auto", "HIGH,LOW")
 SELECTIONS = ("rank", "row", "auto", "all", "random", "known", "threshold", "label")
 OF_ITSELF = ("threshold", "label")  # selections that take neither a plan nor a band, and rank nothing
 RANKINGS = ("batch", "row")
+DROPS = ("difficult", "random", "mixed")
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,11 @@ class Arm:
         In which form the loss changes flagged pairs, see ``PairRemedy``.
     theorem : str or None
         The bound of ``theory.bounds`` that predicts the arm's error.
+
+    Raises
+    ------
+    ParameterError
+        If a name is unknown, or removed pairs are to have a margin or temperature.
     """
 
     sigma: bool = False
@@ -46,6 +54,15 @@ class Arm:
     as_printed: bool = False
     rescale: bool = False
     theorem: str | None = None
+
+    def __post_init__(self) -> None:
+        require_known("select", self.select, SELECTIONS)
+        require_known("space", self.space, SPACES)
+        if self.drop is not None:
+            require_known("drop", self.drop, DROPS)
+        if self.loss is not None:
+            require_known("loss", self.loss, LOSS_NAMES)
+        require(not (self.remove_pairs and (self.sigma or self.rho)), "remove_pairs", True, "neither sigma nor rho")
 
     @property
     def selects(self) -> bool:
@@ -97,6 +114,24 @@ ARMS = {
     "paper_temperature_all": Arm(rho=True, select="all", as_printed=True),
     "oracle": Arm(remove_pairs=True, select="label"),
 }
+ARM_NAMES = OpenNames((*ARMS, "MODULE:NAME"))
+
+
+def arm_named(name: str) -> Arm:
+    """The arm of this name: one of ``ARMS``, or ``MODULE:NAME`` of one's own, which is imported.
+
+    Raises
+    ------
+    ParameterError
+        If there is none.
+    """
+    require_known("arm", name, ARM_NAMES)
+    if name in ARMS:
+        return ARMS[name]
+    found = attribute("arm", name)
+    if not isinstance(found, Arm):
+        raise ParameterError("arm", name, f"an empirical.arms.Arm (found {type(found).__name__})")
+    return found
 
 
 @dataclass(frozen=True)
@@ -232,7 +267,7 @@ def pair_remedy(
     Parameters
     ----------
     name : str
-        A key of ``ARMS``.
+        A key of ``ARMS``, or ``MODULE:NAME`` of one's own.
     plan : Plan or None
         Its values are those of our arms. Arms that drop difficult samples need it too.
     given : Given
@@ -249,8 +284,7 @@ def pair_remedy(
     NotApplicable
         If the plan's entry for the arm is null.
     """
-    require_known("arm", name, ARMS)
-    arm = ARMS[name]
+    arm = arm_named(name)
     if arm.drop in ("difficult", "random"):
         _planned(name, plan, "removal_fraction", loss)
     if not arm.selects:
@@ -272,12 +306,11 @@ def pair_remedy(
         form = replace(form, rho=value(given.rho, entries[1]))
     if form.rho > 1:
         warnings.warn(f"rho = {form.rho:g} is above 1: it weakens the repulsion of difficult pairs", stacklevel=2)
-    return _with_band(name, form, plan, given, data)
+    return _with_band(name, arm.select, form, plan, given, data)
 
 
-def _with_band(name: str, form: PairRemedy, plan: Plan | None, given: Given, data: str) -> PairRemedy:
+def _with_band(name: str, select: str, form: PairRemedy, plan: Plan | None, given: Given, data: str) -> PairRemedy:
     """The remedy with the selection of its arm."""
-    select = ARMS[name].select
     if select == "all":
         return replace(form, select=select)
     if select == "rank" and given.ranking == "row":
@@ -295,7 +328,7 @@ def _with_band(name: str, form: PairRemedy, plan: Plan | None, given: Given, dat
 
 def taken(name: str) -> tuple[str, ...]:
     """The fields of ``Given`` that make a difference to an arm."""
-    arm = ARMS[name]
+    arm = arm_named(name)
     banded = arm.selects and arm.select in ("rank", "random", "known")
     fields = {"sigma": arm.sigma, "rho": arm.rho, "band": banded, "ranking": arm.selects and arm.select == "rank"}
     return tuple(field for field, takes in {**fields, "stated": banded or arm.as_printed}.items() if takes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from theory.checks import Range
+from theory.code import OpenNames
 
 LOSSES = (
     "nt_xent",
@@ -16,6 +17,7 @@ LOSSES = (
     "spectral",
     "spectral_opposite",
 )
+LOSS_NAMES = OpenNames((*LOSSES, "MODULE:FUNCTION"))
 SPECTRAL = ("spectral", "spectral_opposite")
 OPPOSITE = ("adnce_sentence", "adnce_graph", "spectral_opposite")  # compare first views with second ones alone
 ENCODERS = ("convnet", "resnet10", "resnet18", "resnet50", "vit", "adapter")

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from empirical.arms import ARMS, NotApplicable
+from empirical.arms import NotApplicable, arm_named
 from empirical.choices import BEST, BEST_UNLABELLED, SHARE
 from empirical.data import some, take, without
 from empirical.data.arrays import read_integers
@@ -223,7 +223,7 @@ def run_tasks(tasks: Sequence[Task], pool: Pool, description: str) -> None:
 
 def dropped(arm: str, settings: Settings, warmup: Path, seed: int) -> tuple[int, ...]:
     """Training images that an arm leaves out, after the warm-up in the folder ``warmup``."""
-    kind = ARMS[arm].drop
+    kind = arm_named(arm).drop
     if kind is None:
         return ()
     if kind == "mixed":

@@ -95,7 +95,7 @@ def sound(what: str) -> Iterator[None]:
 
 def require_known(name: str, value: object, known: Iterable[str]) -> None:
     """Raise ParameterError, suggesting the nearest name, unless ``value`` is one of ``known``."""
-    names = list(known)
+    names = known if isinstance(known, tuple) else tuple(known)
     if value not in names:
         raise ParameterError(name, value, "one of " + ", ".join(names) + nearest(str(value), names))
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from theory.arrays import read_array, read_npz
 from theory.checks import ParameterError, require, require_share
+from theory.code import attribute, reason_of
 from theory.params import GraphParameters
 from theory.spectrum import require_augmentation_graph
 
@@ -57,6 +58,11 @@ class World:
         Which classes are confused.
     structure : str
         The world's name.
+
+    Raises
+    ------
+    ParameterError
+        If a shape is not that of the labels, or s or the name of a class lies outside its range.
     """
 
     parameters: GraphParameters
@@ -64,7 +70,25 @@ class World:
     samples: Indices
     closeness: Array
     confused: Mask
-    structure: Structure
+    structure: str
+
+    def __post_init__(self) -> None:
+        shape, classes = np.shape(self.labels), self.parameters.classes
+        for name in ("samples", "closeness"):
+            found = np.shape(getattr(self, name))
+            require(len(shape) == 1 and found == shape, f"{name} shape", found, f"(N,), as of the labels {shape}")
+        require(
+            np.shape(self.confused) == (classes, classes),
+            "confused shape",
+            np.shape(self.confused),
+            f"({classes}, {classes})",
+        )
+        require(
+            bool(np.isin(self.labels, range(classes)).all()), "labels", "given", f"integers from 0 to {classes - 1}"
+        )
+        require(
+            bool(((self.closeness >= 0) & (self.closeness <= 1)).all()), "closeness", "given", "0 <= closeness <= 1"
+        )
 
     @property
     def nodes(self) -> int:
@@ -188,6 +212,27 @@ def synthetic(p: GraphParameters, structure: Structure = "three_level") -> World
     if structure != "three_level":
         _require_positive_semidefinite(world)
     return world
+
+
+def own_world(p: GraphParameters, spec: str) -> World:
+    """A world of one's own: what the function that ``MODULE:FUNCTION`` names makes of a graph's parameters.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such function, it makes no ``World``, or no augmentation produces it.
+    """
+    function: Any = attribute("world", spec)
+    try:
+        found = function(p)
+    except ParameterError:
+        raise
+    except Exception as error:  # code of one's own can raise anything
+        raise ParameterError("world", spec, f"a function of a graph's parameters ({reason_of(error)})") from error
+    require(isinstance(found, World), "world", spec, f"a function that makes a World (found {type(found).__name__})")
+    require(found.structure not in STRUCTURES, "structure", found.structure, f"a name of its own in the world {spec}")
+    _require_positive_semidefinite(found)
+    return found  # type: ignore[no-any-return]
 
 
 def measured(features: Array, labels: Array) -> MeasuredWorld:

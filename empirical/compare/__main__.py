@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from empirical.arms import ARMS
+from empirical.arms import ARM_NAMES
 from empirical.choices import BEST, BEST_UNLABELLED, PROTOCOLS, SCORES
 from empirical.compare.presets import DEFAULT, PRESETS, preset_for
 from empirical.options import add_given, chosen_given
@@ -42,7 +42,7 @@ def parser(prog: str) -> Parser:
     add("--preset", choices=list(PRESETS), help=f"{shown} ({DEFAULT}; adapter for data views:PATH)")
     recipes = f"settings for a data set at full size, see docs/recipes.md: {', '.join(RECIPES)}"
     add("--recipe", choices=list(RECIPES), help=recipes)
-    add("--arms", metavar="LIST", help=f"comma-separated: {', '.join(ARMS)} ({','.join(preset.arms)})")
+    add("--arms", metavar="LIST", help=f"comma-separated: {', '.join(ARM_NAMES)} ({','.join(preset.arms)})")
     add("--seeds", type=int, help=f"runs per arm, >= 1 ({preset.seeds})")
     add("--omegas", metavar="LIST", help=f"comma-separated shares of mixed images, 0 to 1 ({_listed(preset.omegas)})")
     pairing = f"the three-level reading behind the plan: {', '.join(THREE_LEVEL)} ({preset.pairing})"

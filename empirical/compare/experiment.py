@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from empirical.arms import ARMS, NotApplicable, pair_remedy
+from empirical.arms import NotApplicable, arm_named, pair_remedy
 from empirical.choices import FEWEST_ROWS
 from empirical.compare.presets import Experiment
 from empirical.compare.report import write_report
@@ -106,7 +106,7 @@ def planned(
         inapplicable[omega] = {}
         for seed in range(experiment.seeds):
             for arm in experiment.arms:
-                loss = ARMS[arm].loss or experiment.base.loss
+                loss = arm_named(arm).loss or experiment.base.loss
                 try:
                     remedy = pair_remedy(arm, plan, experiment.given, loss, experiment.base.data)
                     drop = dropped(arm, replace(experiment.base, omega=omega), place / "warmup", seed)
@@ -119,7 +119,7 @@ def planned(
                 settings = replace(
                     experiment.base, omega=omega, arm=arm, seed=seed, loss=loss, remedy=remedy, drop=drop
                 )
-                tasks.append(task(experiment, "arm", settings, place / f"{arm}-{seed}", running))
+                tasks.append(task(experiment, "arm", settings, place / f"{arm.replace(':', '.')}-{seed}", running))
     return tasks, inapplicable
 
 
@@ -128,7 +128,10 @@ def check_data(experiment: Experiment, running: Running) -> None:
     from empirical.profile.measurement import require_measurable
     from empirical.train.parts import make_fabric, require_fit
 
+    experiment.require_arms(experiment.arms)
     s = experiment.base
+    for arm in experiment.arms:
+        _ = replace(s, loss=arm_named(arm).loss or s.loss).objective
     images = s.images()
     require_fit(s, images)
     if reason := s.kind.unevaluated(s, images):

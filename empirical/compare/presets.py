@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 from warnings import catch_warnings, simplefilter
 
-from empirical.arms import ARMS, Given, pair_remedy
+from empirical.arms import ARM_NAMES, ARMS, Given, arm_named, pair_remedy
 from empirical.choices import NOT_NEGATIVE, SCORES
 from empirical.evaluate.protocol import Protocol
 from empirical.train.settings import Settings
@@ -27,7 +28,7 @@ class Experiment:
     base : Settings
         Settings that all runs share.
     arms : tuple of str
-        Keys of ``empirical.arms.ARMS``; ``baseline`` is always among them.
+        Keys of ``empirical.arms.ARMS``, or ``MODULE:NAME`` of one's own; ``baseline`` is always among them.
     seeds : int
         Runs per arm, with seeds 0, 1, …
     omegas : tuple of float
@@ -68,7 +69,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         for arm in self.arms:
-            require_known("arms", arm, ARMS)
+            require_known("arms", arm, ARM_NAMES)
         require(len(set(self.arms)) == len(self.arms), "arms", ",".join(self.arms), "no arm twice")
         if "baseline" not in self.arms:
             raise ParameterError(
@@ -80,19 +81,19 @@ class Experiment:
         for omega in self.omegas:
             require_share("omega", omega)
             replace(self.base, omega=omega)  # which cached views refuse
-        self._require_arms()
+        self.require_arms([arm for arm in self.arms if arm in ARMS])  # a document may name code: that is not run
         if self.scores is not None:
             require_known("scores", self.scores, SCORES)
         NOT_NEGATIVE.require("redundancy", self.redundancy)
         require(self.scores == "sas" or self.redundancy == 0, "redundancy", self.redundancy, "0 unless scores = sas")
         self.protocol_of(self.base)
 
-    def _require_arms(self) -> None:
-        """Refuse values with which an arm could not be trained, whatever the plan will be."""
+    def require_arms(self, arms: Sequence[str]) -> None:
+        """Refuse values with which one of these arms could not be trained, whatever the plan will be."""
         with catch_warnings():
             simplefilter("ignore")
-            for arm in self.arms:
-                pair_remedy(arm, ANY_PLAN, self.given, ARMS[arm].loss or self.base.loss, self.base.data)
+            for arm in arms:
+                pair_remedy(arm, ANY_PLAN, self.given, arm_named(arm).loss or self.base.loss, self.base.data)
 
     @property
     def given(self) -> Given:

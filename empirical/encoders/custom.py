@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import inspect
-from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from empirical.encoders.architectures import Encoder
 from theory.checks import ParameterError, require
+from theory.code import attribute, reason_of
 
 
 def custom(spec: str, channels: int, width: int, size: tuple[int, int] | None = None) -> Encoder:
@@ -27,7 +27,7 @@ def custom(spec: str, channels: int, width: int, size: tuple[int, int] | None = 
     ParameterError
         If there is no such module or attribute, or it is not such a factory.
     """
-    factory = attribute("encoder", spec)
+    factory: Any = attribute("encoder", spec)
     offered = {"channels": channels, "width": width}
     try:
         signature = inspect.signature(factory)
@@ -48,25 +48,6 @@ def custom(spec: str, channels: int, width: int, size: tuple[int, int] | None = 
     if len(shape) == 4:
         encoder = nn.Sequential(encoder, nn.AdaptiveAvgPool2d(1), nn.Flatten())
     return encoder, shape[1]
-
-
-def attribute(what: str, spec: str) -> Callable[..., object]:
-    """What ``MODULE:NAME`` names, which is imported; ``what`` is the setting that names it, for errors."""
-    module_name, _, name = spec.partition(":")
-    dotted = all(part.isidentifier() for part in module_name.split("."))
-    require(dotted and name.isidentifier(), what, spec, "MODULE:NAME, such as package.module:function")
-    try:
-        module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # a module can raise anything
-        raise ParameterError(what, spec, f"a module that can be imported ({reason_of(error)})") from error
-    require(hasattr(module, name), what, spec, f"an attribute {name} of {module_name}")
-    found: Callable[..., object] = getattr(module, name)
-    return found
-
-
-def reason_of(error: BaseException) -> str:
-    """An error's message on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def output_shape(spec: str, encoder: nn.Module, channels: int, size: tuple[int, int] | None) -> tuple[int, ...]:

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from empirical.encoders.architectures import Encoder
-from empirical.encoders.custom import output_shape, reason_of
+from empirical.encoders.custom import output_shape
 from theory.checks import ParameterError, nearest, require
+from theory.code import reason_of
 
 
 class LibraryEncoder(nn.Module):

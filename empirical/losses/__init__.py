@@ -13,6 +13,7 @@ from empirical.losses.mixing import Mixture, draw_mixture, mixed_negatives, with
 from empirical.losses.module import ContrastiveLoss
 from empirical.losses.nce import debiased, hard_negative, info_nce
 from empirical.losses.objective import Objective
+from empirical.losses.own import own_loss
 from empirical.losses.pairs import (
     PairCosines,
     cosine_similarities,
@@ -42,6 +43,7 @@ __all__ = [
     "info_nce",
     "mixed_negatives",
     "opposite_pairs",
+    "own_loss",
     "pair_logits",
     "queue_pairs",
     "spectral",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
 from empirical.arms import PairRemedy
-from empirical.choices import LOSSES, OBJECTIVE, OPPOSITE, SPECTRAL
+from empirical.choices import LOSS_NAMES, OBJECTIVE, OPPOSITE, SPECTRAL
 from empirical.losses.adnce import adnce, adnce_graph, adnce_sentence, equal_radius_temperature
 from empirical.losses.logits import NO_REMEDY, pair_logits
 from empirical.losses.nce import debiased, hard_negative, info_nce
+from empirical.losses.own import own_loss
 from empirical.losses.spectral import spectral
 from theory.checks import require_known
+from theory.code import is_spec
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Objective:
     Parameters
     ----------
     loss : str
-        One of ``empirical.choices.LOSSES``; docs/losses.md has their formulas.
+        One of ``empirical.choices.LOSSES``, whose formulas docs/losses.md has, or ``MODULE:FUNCTION`` of one's own
+        (``empirical.losses.own_loss``), which is imported.
     tau : float
         Temperature, > 0. For ``spectral`` 1/μ, the inverse square of the embeddings' (largest) length. For
         ``equal_radius`` that of the ADNCE whose radius InfoNCE takes.
@@ -56,11 +60,14 @@ class Objective:
     adnce_mu: float = 0.7
     adnce_sigma: float = 0.5
     mochi_share: float = 1 / 16
+    _own: Callable[[Tensor, Tensor], Tensor] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        require_known("loss", self.loss, LOSSES)
+        require_known("loss", self.loss, LOSS_NAMES)
         for name, within in OBJECTIVE.items():
             within.require(name, getattr(self, name))
+        own = own_loss(self.loss) if is_spec(self.loss) else None
+        object.__setattr__(self, "_own", own)
 
     @property
     def opposite(self) -> bool:
@@ -107,6 +114,8 @@ class Objective:
             return adnce_sentence(p, n, (positive, negative), *weights)
         if self.loss == "adnce_graph":
             return adnce_graph(p, n, negative, *weights)
+        if self._own is not None:
+            return self._own(p, n)
         if not rectify:
             return spectral(p, n, self.tau)
         return info_nce(p, n)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from empirical.choices import is_code
 from theory.checks import ParameterError, require_known
+from theory.code import attribute, reason_of
 
 if TYPE_CHECKING:
     from empirical.modalities.contract import Modality
@@ -28,12 +29,11 @@ def modality(name: str) -> Modality:
     ParameterError
         If there is none.
     """
-    from empirical.encoders.custom import attribute, reason_of
     from empirical.modalities.contract import Modality
 
     if not is_code(name):
         require_known("modality", name, (*NAMES, "MODULE:CLASS"))
-    made = attribute("modality", name if is_code(name) else f"empirical.modalities.{name}:{_OURS[name]}")
+    made: Any = attribute("modality", name if is_code(name) else f"empirical.modalities.{name}:{_OURS[name]}")
     try:
         found = made()
     except ParameterError:

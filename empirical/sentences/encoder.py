@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from empirical.encoders.architectures import Encoder
-from empirical.encoders.custom import reason_of
 from empirical.sentences.hub import library, load
 from empirical.sentences.tokens import Tokenizer, Vocabulary
 from theory.checks import ParameterError, Range, require, require_integer, require_known
+from theory.code import reason_of
 
 MEAN, FIRST = "mean", "first"
 POOLINGS = (MEAN, FIRST)

@@ -8,10 +8,10 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from empirical.encoders.custom import reason_of
 from empirical.encoders.libraries import impatient, silent
 from empirical.sentences.tokens import EXTRA
 from theory.checks import ParameterError, require
+from theory.code import reason_of
 from theory.files import missing
 
 PREFIX = "hf:"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from empirical.arms import ARMS, Given, NotApplicable, pair_remedy
+from empirical.arms import ARM_NAMES, Given, NotApplicable, arm_named, pair_remedy
 from empirical.choices import PROTOCOLS
 from empirical.compare.presets import PRESETS, preset_for
 from empirical.options import add_given, chosen_given, require_taken
@@ -44,7 +44,7 @@ def parser(prog: str) -> Parser:
         "--drop", type=Path, help=".npy of indices of training images to leave out (from empirical.difficulty)"
     )
     add = found.group("loss and remedy").add_argument
-    add("--arm", choices=list(ARMS), default="baseline", help="the remedy: " + ", ".join(ARMS))
+    add("--arm", choices=ARM_NAMES, default="baseline", help="the remedy: " + ", ".join(ARM_NAMES))
     add("--plan", type=Path, help="JSON file with the remedy's values (from theory.bounds)")
     add_given(found)
     found.group("optimisation").add_argument("--seed", type=int, default=0, help="of weights, views and batches, >= 0")
@@ -98,7 +98,7 @@ def _settings(args: Namespace) -> Settings:
     if args.recipe is not None:
         base = replace(base, **recipe(args.recipe))
     settings = replace(settings_from_arguments(args, base), arm=args.arm, seed=args.seed)
-    arm = ARMS[args.arm]
+    arm = arm_named(args.arm)
     require_taken(args)
     if arm.loss is not None:
         if args.loss not in (None, arm.loss):

@@ -98,8 +98,10 @@ def launched(fabric: Fabric, settings: Settings) -> Fabric:
 
 
 def require_fit(settings: Settings, data: DataSet) -> Network:
-    """The settings' network; ParameterError if it does not take samples of this shape, or the views of them."""
+    """The settings' network; ParameterError if it does not take samples of this shape or views of them, or the loss
+    is one of one's own that is none."""
     shape = tuple(data.x_train.shape[1:])
+    _ = settings.objective  # a loss of one's own is tried before anything is written
     network = settings.network(*shape)
     if settings.devices > 1:
         require_plain(settings, network)

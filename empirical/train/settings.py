@@ -9,12 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from empirical.arms import ARMS, PairRemedy
+from empirical.arms import ARM_NAMES, PairRemedy
 from empirical.choices import (
     COUNT,
     ENCODERS,
     FRACTION,
-    LOSSES,
+    LOSS_NAMES,
     NOT_NEGATIVE,
     OBJECTIVE,
     POSITIVE,
@@ -122,7 +122,7 @@ class Settings:
     dim: int = option(
         128, int, "encoder and projector", "k, the projector's output width: the theory's dimension", COUNT
     )
-    loss: str = option("nt_xent", str, "loss and remedy", "the loss", names=LOSSES)
+    loss: str = option("nt_xent", str, "loss and remedy", "the loss", names=LOSS_NAMES)
     tau: float = option(0.5, float, "loss and remedy", "temperature", OBJECTIVE["tau"])
     prior: float = option(
         0.1,
@@ -185,7 +185,7 @@ class Settings:
     drop: tuple[int, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        require_known("arm", self.arm, ARMS)
+        require_known("arm", self.arm, ARM_NAMES)
         require_integer("seed", self.seed, 0, 2**63 - 1)
         check_options(self)
         phases(self.resolutions)

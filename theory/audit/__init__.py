@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 from theory.audit import appendix, assumptions, statements
-from theory.audit.evidence import Verdict, Words
+from theory.audit.evidence import WORDS, Verdict, Words
 from theory.checks import ParameterError
+from theory.code import OpenNames, attribute, reason_of
 
 PAPER = "Zhang, Cui, Li, Wang, ICLR 2026, arXiv 2501.01317v2"
 
@@ -59,10 +61,17 @@ ASSUMED: dict[Callable[[], Verdict], Words] = {
 }
 RECORDED = STATED | ASSUMED
 THEOREMS = {function.__name__: function for function in RECORDED}
+NAMES = OpenNames((*THEOREMS, "MODULE:FUNCTION"))
 
 
 def audit(names: Sequence[str] = ()) -> list[Verdict]:
-    """Verdicts on the named statements, by default all.
+    """Verdicts on the named statements, by default all of the paper's.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Keys of ``THEOREMS``, or ``MODULE:FUNCTION`` of statements of one's own: functions without parameters that
+        return a ``Verdict``, which are imported and called.
 
     Raises
     ------
@@ -70,18 +79,32 @@ def audit(names: Sequence[str] = ()) -> list[Verdict]:
         If a name is unknown; the message suggests the nearest.
     """
     for name in names:
-        if name not in THEOREMS:
+        if name not in NAMES:
             near = get_close_matches(name.lower(), THEOREMS, 1)
-            hint = f"did you mean {near[0]}?" if near else "one of " + ", ".join(THEOREMS)
+            hint = f"did you mean {near[0]}?" if near else "one of " + ", ".join(NAMES)
             raise ParameterError(f"theorem = {name} violates a known name; {hint}")
-    return [THEOREMS[name]() for name in names or THEOREMS]
+    return [THEOREMS[name]() if name in THEOREMS else _own(name) for name in names or THEOREMS]
+
+
+def _own(spec: str) -> Verdict:
+    """The verdict of a function that ``MODULE:FUNCTION`` names."""
+    function: Any = attribute("theorem", spec)
+    try:
+        found = function()
+    except Exception as error:  # code of one's own can raise anything
+        raise ParameterError("theorem", spec, f"a function without parameters ({reason_of(error)})") from error
+    if not isinstance(found, Verdict) or not set(found.verdict) <= set(WORDS):
+        raise ParameterError("theorem", spec, f"a Verdict with words among {', '.join(WORDS)}")
+    if found.name in THEOREMS:
+        raise ParameterError("theorem", spec, f"a name of its own, not the paper's {found.name}")
+    return found
 
 
 def is_assumption(name: str) -> bool:
     """Whether the paper takes this for granted rather than states it."""
-    return THEOREMS[name] in ASSUMED
+    return THEOREMS.get(name) in ASSUMED
 
 
 def matches_record(verdicts: Sequence[Verdict]) -> bool:
-    """Whether all verdicts are the recorded ones."""
-    return all(verdict.verdict == RECORDED[THEOREMS[verdict.name]] for verdict in verdicts)
+    """Whether the verdicts on the paper are the recorded ones; none is recorded of statements of one's own."""
+    return all(verdict.verdict == RECORDED[THEOREMS[verdict.name]] for verdict in verdicts if verdict.name in THEOREMS)

@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from theory.audit import PAPER, THEOREMS, audit, is_assumption, matches_record
+from theory.audit import NAMES, PAPER, audit, is_assumption, matches_record
 from theory.audit.evidence import WORDS, Verdict
 from theory.command import Parser, run
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m theory.audit"
 def parser(prog: str) -> Parser:
     """The command's options."""
     found = Parser(prog, __doc__, "[STATEMENT ...] [options]", ("--brief", "removal_condition"))
-    listed = "statements to audit (all): " + ", ".join(THEOREMS)
+    listed = "statements to audit (all of the paper's): " + ", ".join(NAMES)
     found.group("statements").add_argument("theorem", nargs="*", metavar="STATEMENT", help=listed)
     form = found.group("output").add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")

@@ -34,12 +34,15 @@ def problem(world: World, epsilon: Any, correlated: Any = 0.0) -> Grouped:
     Raises
     ------
     ParameterError
-        For matched pairs in the worlds confusable and imbalanced: their bridges are of many kinds.
+        For matched pairs in worlds whose classes differ: their bridges are of many kinds; and for a world of one's own
+        with weights of its own, or with closeness other than 0 and 1.
     """
     if world.structure in ("three_level", "graded"):
         return Grouped(_alike(world, epsilon, correlated), None)
     pairing = world.parameters.pairing
     require(pairing != "matched", "pairing", pairing, f"block, any or clean to predict the world {world.structure}")
+    known = type(world) is World and bool(np.isin(world.closeness, (0, 1)).all())
+    require(known, "world", world.structure, "closeness 0 or 1, and the weights of theory.worlds")
     return _apart(world, epsilon, correlated)
 
 

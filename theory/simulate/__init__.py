@@ -39,6 +39,7 @@ import numpy as np
 
 from theory import formulas
 from theory.checks import RUNS, ParameterError, is_finite, require, require_integer, require_share
+from theory.code import OpenNames, is_spec
 from theory.draws import (
     NOISES,
     ROWS,
@@ -57,7 +58,7 @@ from theory.params import GraphParameters
 from theory.spectrum import NotRealisable, nth_mode, spectrum
 from theory.tables import csv_text
 from theory.workers import workers
-from theory.worlds import STRUCTURES, AnyWorld, Array, Indices, Mask, load_measured, synthetic
+from theory.worlds import STRUCTURES, AnyWorld, Array, Indices, Mask, load_measured, own_world, synthetic
 
 GRAPH_KEYS = ("pairing", "alpha", "beta", "gamma", "samples_per_class", "classes", "difficult")
 USUAL_REMEDIES = ("nothing", "clean", "margin", "temperature", "removal", "random_removal")
@@ -458,6 +459,8 @@ class Cell:
             return load_measured(features)
         graph: Any = {name: getattr(self, name) for name in GRAPH_KEYS}
         structure: Any = self.world
+        if is_spec(self.world):
+            return own_world(GraphParameters(**graph), self.world)
         return synthetic(GraphParameters(**graph), structure)
 
 
@@ -600,7 +603,7 @@ class Experiment:
 
     @classmethod
     def load(cls, path: Path) -> Experiment:
-        """Read a TOML file; ParameterError names what is wrong in it."""
+        """Read a TOML file, which may name no code; ParameterError names what is wrong in it."""
         document = read_toml(path)
         known = {field.name: field for field in fields(cls)}
         unknown = sorted(set(document) - set(known))
@@ -612,6 +615,9 @@ class Experiment:
             require(many or not isinstance(value, list | dict), name, value, "a single value")
             values[name] = (tuple(value) if isinstance(value, list) else (value,)) if many else value
         require("dim" in values, "dim", "missing", f"a value in {path}")
+        for name in values.get("world", ()):
+            code = f"one of {', '.join((*STRUCTURES, 'measured'))}; code of your own is named as --world"
+            require(not is_spec(str(name)), "world", name, code)
         if values.get("features") is not None:
             require(isinstance(values["features"], str), "features", values["features"], "a file name")
             values["features"] = str(Path(path).parent / values["features"])
@@ -637,7 +643,7 @@ class Experiment:
         for entry in self.correlated:
             require_share("correlated", entry)
         for name, allowed in (
-            ("world", (*STRUCTURES, "measured")),
+            ("world", OpenNames((*STRUCTURES, "measured"))),
             ("pairing", PAIRINGS),
             ("noise", NOISES),
             ("remedies", REMEDIES),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from theory.checks import require
+from theory.code import is_spec
 from theory.command import Parser, add_workers, chosen_workers, output, run
 from theory.simulate import Experiment, run_experiment, summary
 
@@ -25,6 +28,8 @@ def parser(prog: str) -> Parser:
     )
     add = found.group("experiment").add_argument
     add("experiment", type=Path, metavar="EXPERIMENT", help="a TOML file, see docs/simulation.md")
+    own = "a world of your own, a function of theory.params.GraphParameters, in place of the file's (docs/extend.md)"
+    add("--world", metavar="MODULE:FUNCTION", help=own)
     add_workers(found)
     add = found.group("output").add_argument
     add("--out", type=output, metavar="FOLDER", required=True, help="folder for the results; a finished cell is kept")
@@ -32,7 +37,11 @@ def parser(prog: str) -> Parser:
 
 
 def _command(args: Namespace) -> None:
-    table = run_experiment(Experiment.load(args.experiment), args.out, **chosen_workers(args))
+    experiment = Experiment.load(args.experiment)
+    if args.world is not None:
+        require(is_spec(args.world), "world", args.world, "MODULE:FUNCTION; worlds of ours are named in the file")
+        experiment = replace(experiment, world=(args.world,))
+    table = run_experiment(experiment, args.out, **chosen_workers(args))
     means = summary(table)
     shown = means[["world", "pairing", "difficult", "gamma", "epsilon", "dim", "remedy"]].copy()
     for name in ("error", "predicted", "error_shared", "change", "predicted_change", "change_error", "bound"):

@@ -42,11 +42,11 @@ def expected_errors(
 ) -> dict[int, dict[str, Expected]]:
     """The error of least squares by k and remedy.
 
-    There are numbers for the synthetic worlds with Wigner noise, correlated or not; for k from the number of classes
-    to two fewer than the labels, of which every class has two. There are none for matched pairs in the worlds
-    confusable and imbalanced, none where the equations' iteration does not converge, and none for the temperature
-    with its theorem's weights: where γ is several times β these lower the error further than the prediction of
-    ``temperature_unweighted`` has it.
+    There are numbers for the synthetic worlds (those of one's own whose closeness is 0 or 1) with Wigner noise,
+    correlated or not; for k from the number of classes to two fewer than the labels, of which every class has two.
+    There are none for matched pairs in worlds whose classes differ, none where the equations' iteration does not
+    converge, and none for the temperature with its theorem's weights: where γ is several times β these lower the error
+    further than the prediction of ``temperature_unweighted`` has it.
 
     Parameters
     ----------
