@@ -36,13 +36,14 @@ if TYPE_CHECKING:
 EVIDENCE_ROWS = 2_000
 SAVED_EIGENVALUES = 256
 REFERENCES = ("raw_pixels", "untrained")
+PILOT = "pilot"
 
 
 @dataclass(frozen=True)
 class Task:
-    """One run: a warm-up, an arm with a seed, or a reference row."""
+    """One run: a pilot, an arm with a seed, or a reference row."""
 
-    kind: str  # "warmup", "arm", or one of REFERENCES
+    kind: str  # "pilot", "arm", or one of REFERENCES
     settings: Settings
     out: Path
     protocol: Protocol = field(default_factory=Protocol)  # how its encoder is probed
@@ -65,6 +66,12 @@ class Task:
         except ParameterError:
             return False
         return True
+
+
+def pilot_folder(place: Path) -> Path:
+    """The folder of the run that is measured before the plan: ``pilot``, or ``warmup`` where it was begun as such."""
+    earlier = place / "warmup"
+    return earlier if earlier.exists() else place / PILOT
 
 
 # --- what a worker does ----------------------------------------------------------------------------
@@ -101,7 +108,7 @@ def execute(task: Task) -> None:
         metrics = s.kind.evaluate(network, s, original, protocol, view)
         if task.measured:
             _measure_run(task, network)
-        elif task.kind == "warmup" or (task.kind == "untrained" and s.seed == 0):
+        elif task.kind == PILOT or (task.kind == "untrained" and s.seed == 0):
             _profile_network(task, network)
     write_result(task.out, task.kind, s, metrics, protocol, time.perf_counter() - started, device)
 
@@ -129,7 +136,7 @@ def _profile_network(task: Task, network: Any) -> None:
     s = task.settings
     found = measure_network(network, images, source, view, tau=s.temperature, batch=s.batch)
     _save_profile(task, found.profile)
-    if task.kind == "warmup":
+    if task.kind == PILOT:
         labels = images.y_train.numpy() if images.labelled else found.labels
         names = images.class_names if images.labelled else [f"cluster {number}" for number in np.unique(labels)]
         labelled = np.flatnonzero(labels >= 0)
@@ -221,8 +228,8 @@ def run_tasks(tasks: Sequence[Task], pool: Pool, description: str) -> None:
         pool.run(execute, unfinished, [task.epochs for task in unfinished], desc=description, unit="epoch")
 
 
-def dropped(arm: str, settings: Settings, warmup: Path, seed: int) -> tuple[int, ...]:
-    """Training images that an arm leaves out, after the warm-up in the folder ``warmup``."""
+def dropped(arm: str, settings: Settings, pilot: Path, seed: int) -> tuple[int, ...]:
+    """Training images that an arm leaves out, after the pilot in the folder ``pilot``."""
     kind = arm_named(arm).drop
     if kind is None:
         return ()
@@ -231,7 +238,7 @@ def dropped(arm: str, settings: Settings, warmup: Path, seed: int) -> tuple[int,
         if not mixed:
             raise NotApplicable("no image is mixed at ω = 0")
         return tuple(mixed)
-    difficult = read_integers("difficult", warmup / "difficult.npy")
+    difficult = read_integers("difficult", pilot / "difficult.npy")
     if kind == "difficult":
         return tuple(int(i) for i in difficult)
     # As many of each class as the difficult ones, drawn anew for every seed.

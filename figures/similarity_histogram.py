@@ -1,8 +1,8 @@
 """Cosine similarities of same-class, difficult and other pairs before and after the projector, with the band.
 
-    python -m figures.similarity_histogram --warmup runs/study/warmup
+    python -m figures.similarity_histogram --pilot runs/study/pilot
 
-measures the pairs of a warm-up folder of empirical.study or empirical.compare, writes
+measures the pairs of a pilot folder of empirical.study or empirical.compare, writes
 results/similarity_histogram.csv and draws it; ``python -m figures similarity_histogram`` draws the committed one.
 """
 
@@ -41,7 +41,7 @@ def measure(evidence: Path, plan: Path, checkpoint: Path | None = None) -> pd.Da
     Parameters
     ----------
     evidence, plan : Path
-        evidence.npz and plan.json of a warm-up folder.
+        evidence.npz and plan.json of a pilot folder.
     checkpoint : Path, optional
         checkpoint.pt of the same folder, for the projector's similarities.
 
@@ -56,7 +56,7 @@ def measure(evidence: Path, plan: Path, checkpoint: Path | None = None) -> pd.Da
 
     with np.load(evidence) as file:
         arrays = {name: file[name] for name in ("features", "labels", "difficult")}
-    condition = Condition(0.0, {}, {"warmup": Plan.load(plan)}, {}, arrays)
+    condition = Condition(0.0, {}, {"pilot": Plan.load(plan)}, {}, arrays)
     groups, similarities = pair_groups(condition), cosine_matrix(condition)
     high, low = band_of(condition, similarities, Given("theory"), "")
     flagged = np.logical_or.reduce(list(groups.values())) & (similarities > low) & (similarities <= high)
@@ -153,12 +153,12 @@ def _merged(bins: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 def _parser() -> Parser:
     parser = Parser("python -m figures.similarity_histogram", description="Measure and draw similarities.")
-    parser.add_argument("--warmup", type=Path, required=True, help="folder of a finished warm-up run")
+    parser.add_argument("--pilot", type=Path, required=True, help="folder of a finished pilot run")
     return parser
 
 
 def _command(args: Namespace) -> None:
-    folder = args.warmup
+    folder = args.pilot
     table = measure(folder / "evidence.npz", folder / "plan.json", folder / "checkpoint.pt")
     write_text(TABLE, table.to_csv(index=False, float_format="%.6g"))
     print(TABLE, *style.save(draw(data()), "similarity_histogram"), sep="\n")

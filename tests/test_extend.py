@@ -20,9 +20,7 @@ from theory.spectrum import spectrum
 PAGE = Path(__file__).parents[1] / "docs" / "extend.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 FILES = re.findall(r"^```(?:python|toml)\n# (\w+\.(?:py|toml))\n(.*?)^```$", TEXT, flags=re.M | re.S)
-COMMANDS = [
-    line for block in re.findall(r"^```sh\n(.*?)^```$", TEXT, flags=re.M | re.S) for line in block.splitlines()
-]
+COMMANDS = [line for block in re.findall(r"^```sh\n(.*?)^```$", TEXT, flags=re.M | re.S) for line in block.splitlines()]
 MODULES = [name.removesuffix(".py") for name, _ in FILES if name.endswith(".py")]
 
 
@@ -102,8 +100,6 @@ def test_arm(folder, capsys, monkeypatch):
     assert (found.arm == "controls:MARGIN_RANDOM").sum() == 2
     assert load_network(Path("runs/one/checkpoint.pt"))[0].arm == "controls:MARGIN_RANDOM"
     assert not set(MODULES) & set(sys.modules)
-
-
 
 
 def test_loss(folder, capsys):
@@ -203,7 +199,12 @@ def test_an_experiment_names_no_code(folder, capsys):
 
 @pytest.mark.parametrize(
     ("fields", "name"),
-    [({"select": "best"}, "select"), ({"space": "pixels"}, "space"), ({"drop": "all"}, "drop"), ({"loss": "l"}, "loss")],
+    [
+        ({"select": "best"}, "select"),
+        ({"space": "pixels"}, "space"),
+        ({"drop": "all"}, "drop"),
+        ({"loss": "l"}, "loss"),
+    ],
 )
 def test_an_arms_names_are_checked(fields, name):
     from empirical.arms import Arm

@@ -102,7 +102,7 @@ def require_walked(folder, capsys, images):
     card = Path("models/trashnet/README.md").read_text(encoding="utf-8")
     assert f"{images:,} samples" in card
     assert "linear probe" in card
-    assert "runs/trashnet/omega-0.0/warmup/checkpoint.pt" in card
+    assert "runs/trashnet/omega-0.0/pilot/checkpoint.pt" in card
 
 
 def test_there_are_commands():

@@ -1,6 +1,6 @@
 """Arms × seeds × ω on real images, and the report: ``python -m empirical.compare``.
 
-For every ω: a warm-up run → its profile → the theory's plan → one run per arm and seed with that plan.
+For every ω: a pilot run → its profile → the theory's plan → one run per arm and seed with that plan.
 Every finished run is kept; the same command goes on where it was interrupted.
 """
 
@@ -20,13 +20,13 @@ from empirical.compare.saved import claim, folder, write_reasons
 from empirical.data import sample_copies
 from empirical.data.copies import first_copies
 from empirical.modalities.registry import IMAGES
-from empirical.runs import Task, dropped, run_tasks
+from empirical.runs import PILOT, Task, dropped, pilot_folder, run_tasks
 from empirical.train.settings import ALONE, Running, Settings
 from theory.checks import ParameterError, require, require_integer
 from theory.plan import Plan
 from theory.workers import workers
 
-WARMUP_SEED = 10_000  # of no compared run, so that the plan is not fitted to one of them
+PILOT_SEED = 10_000  # of no compared run, so that the plan is not fitted to one of them
 LARGEST_RAW = 1 << 28  # pixels times channels of all training images: a probe on more costs more than the runs
 
 
@@ -61,7 +61,7 @@ def compare(
     with workers(jobs, scheduler, out) as pool:
         claim(experiment, out)
         experiment.base.original_images().reading.tell(out)
-        run_tasks(first_tasks(experiment, out, running), pool, "warm-up, references")
+        run_tasks(first_tasks(experiment, out, running), pool, "pilots, references")
         tasks, inapplicable = planned(experiment, out, running)
         for omega, reasons in inapplicable.items():
             write_reasons(out, omega, reasons)
@@ -79,11 +79,11 @@ def task(
 
 
 def first_tasks(experiment: Experiment, out: Path, running: Running = ALONE) -> list[Task]:
-    """For each ω the warm-up and the reference rows."""
+    """For each ω the pilot and the reference rows."""
     tasks: list[Task] = []
     for omega in experiment.omegas:
         base, place = replace(experiment.base, omega=omega), folder(out, omega)
-        tasks.append(task(experiment, "warmup", replace(base, seed=WARMUP_SEED), place / "warmup", running))
+        tasks.append(task(experiment, PILOT, replace(base, seed=PILOT_SEED), pilot_folder(place), running))
         probed = not experiment.protocol_of(base).on_views  # through a network, which raw pixels have not
         pixels = base.modality == IMAGES and math.prod(base.original_images().x_train.shape) <= LARGEST_RAW
         if probed and pixels:
@@ -97,19 +97,19 @@ def first_tasks(experiment: Experiment, out: Path, running: Running = ALONE) -> 
 def planned(
     experiment: Experiment, out: Path, running: Running = ALONE
 ) -> tuple[list[Task], dict[float, dict[str, str]]]:
-    """The arms' tasks after the warm-ups, seed by seed, and why some arms are not applicable, by ω."""
+    """The arms' tasks after the pilots, seed by seed, and why some arms are not applicable, by ω."""
     tasks: list[Task] = []
     inapplicable: dict[float, dict[str, str]] = {}
     for omega in experiment.omegas:
         place = folder(out, omega)
-        plan = Plan.load(place / "warmup" / "plan.json")
+        plan = Plan.load(pilot_folder(place) / "plan.json")
         inapplicable[omega] = {}
         for seed in range(experiment.seeds):
             for arm in experiment.arms:
                 loss = arm_named(arm).loss or experiment.base.loss
                 try:
                     remedy = pair_remedy(arm, plan, experiment.given, loss, experiment.base.data)
-                    drop = dropped(arm, replace(experiment.base, omega=omega), place / "warmup", seed)
+                    drop = dropped(arm, replace(experiment.base, omega=omega), pilot_folder(place), seed)
                     left = len(experiment.base.images().y_train) - len(drop)
                     if left < experiment.base.batch:
                         raise NotApplicable(f"removal leaves {left} images, fewer than a batch")

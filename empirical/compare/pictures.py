@@ -87,7 +87,7 @@ def spectrum_figure(condition: Condition, similarities: NDArray[np.float64]) -> 
     scale = 1 / np.sqrt(degrees)
     measured = np.linalg.eigvalsh(similarities * scale[:, None] * scale)[::-1]
     figure, (axis,) = _figure(6.4, 3.4)
-    profile = condition.profiles["warmup"]
+    profile = condition.profiles["pilot"]
     note = f"On {len(degrees)} training images."
     spectra = {"measured similarities": (measured, "o", MEASURED)}
     try:
@@ -149,7 +149,7 @@ def band_of(condition: Condition, similarities: NDArray[np.float64], given: Give
 
         low, high = (end.item() for end in self_set_band(torch.from_numpy(values)[None]))
         return high, min(low, high)
-    shares = band_shares("of the report", condition.plans["warmup"], given, data)
+    shares = band_shares("of the report", condition.plans["pilot"], given, data)
     high, low = np.quantile(values, [1 - share for share in shares])
     return float(high), float(low)
 

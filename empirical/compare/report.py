@@ -34,7 +34,7 @@ from empirical.compare.saved import load_experiment
 from empirical.evaluate.protocol import Protocol
 from empirical.modalities.registry import IMAGES, NAMES
 from empirical.profile.reading import verdict
-from empirical.runs import REFERENCES
+from empirical.runs import PILOT, REFERENCES
 from empirical.statistics import (
     NO_VERDICT,
     WITHIN_NOISE,
@@ -192,15 +192,15 @@ def render(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Cond
         sections.append(
             {
                 "omega": condition.omega,
-                "verdict": verdict(condition.profiles["warmup"], condition.plans["warmup"]),
+                "verdict": verdict(condition.profiles["pilot"], condition.plans["pilot"]),
                 "profile_rows": _profile_rows(condition),
-                "delta": condition.profiles["warmup"].delta,
-                "warnings": condition.profiles["warmup"].warnings,
-                "plan": condition.plans["warmup"],
+                "delta": condition.profiles["pilot"].delta,
+                "warnings": condition.profiles["pilot"].warnings,
+                "plan": condition.plans["pilot"],
                 "size_reasons": grouped(
                     {
                         k: why
-                        for k, why in condition.plans["warmup"].reasons.items()
+                        for k, why in condition.plans["pilot"].reasons.items()
                         if k.partition(".")[0] in SIZE_LABELS
                     }
                 ),
@@ -208,7 +208,7 @@ def render(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Cond
                 "bound_reasons": {
                     pairing: reason
                     for pairing in (MEASURED, *THREE_LEVEL)
-                    if (reason := condition.plans["warmup"].reasons.get(f"{pairing} bounds"))
+                    if (reason := condition.plans["pilot"].reasons.get(f"{pairing} bounds"))
                 },
                 "spectrum": spectrum_picture,
                 "spectrum_note": spectrum_note,
@@ -223,7 +223,7 @@ def render(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Cond
     environment.globals.update(percent=percent, points=points, number=format_number)
     environment.globals.update(size_labels=SIZE_LABELS, size_names=SIZE_NAMES)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    arms = runs[~runs.arm.isin([*REFERENCES, "warmup"])]
+    arms = runs[~runs.arm.isin([*REFERENCES, PILOT])]
     protocol = experiment.protocol_of(experiment.base)
     shown = dict(
         experiment=experiment,
@@ -240,7 +240,7 @@ def render(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Cond
         count=len(arms),
         minutes=runs.seconds.sum() / 60,
         levels=LEVELS,
-        classes=conditions[0].profiles["warmup"].classes,
+        classes=conditions[0].profiles["pilot"].classes,
     )
     try:
         return template.render(shown)
@@ -268,7 +268,7 @@ def _row_name(profile: str, space: str) -> str:
     """What a reader calls a feature space of one of the profiles."""
     if profile == "raw_pixels":
         return "raw pixels"
-    return f"{'trained' if profile == 'warmup' else 'untrained'} {space}"
+    return f"{'trained' if profile == 'pilot' else 'untrained'} {space}"
 
 
 def _bound_rows(condition: Condition, pairing: str) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from empirical.arms import ARMS
 from empirical.compare.presets import Experiment
 from empirical.compare.saved import folder, read_reasons
 from empirical.data.arrays import require_arrays
-from empirical.runs import REFERENCES
+from empirical.runs import REFERENCES, pilot_folder
 from empirical.statistics import detectable_difference, mean_interval, paired, rank_correlation
 from empirical.train.logs import read_result
 from theory.arrays import read_npz
@@ -33,7 +33,7 @@ class Condition:
     """Everything measured and predicted at one ω."""
 
     omega: float
-    profiles: dict[str, Profile]  # raw_pixels, untrained, warmup
+    profiles: dict[str, Profile]  # raw_pixels, untrained, pilot
     plans: dict[str, Plan]
     inapplicable: dict[str, str]
     evidence: dict[str, NDArray[Any]]
@@ -42,10 +42,11 @@ class Condition:
 def read_condition(out: Path, omega: float) -> Condition:
     """What an experiment left in its folder about one ω; ParameterError unless all of it is there."""
     place = folder(out, omega)
-    folders = {"raw_pixels": "raw_pixels", "untrained": "untrained-0", "warmup": "warmup"}
+    folders = {"raw_pixels": "raw_pixels", "untrained": "untrained-0", "pilot": pilot_folder(place).name}
     folders = {name: where for name, where in folders.items() if (place / where).exists()}  # large images: no raw ones
-    evidence = read_npz(place / "warmup" / "evidence.npz")
-    require_arrays(place / "warmup" / "evidence.npz", evidence, EVIDENCE)
+    path = pilot_folder(place) / "evidence.npz"
+    evidence = read_npz(path)
+    require_arrays(path, evidence, EVIDENCE)
     return Condition(
         omega,
         {name: Profile.load(place / where / "profile.json") for name, where in folders.items()},
@@ -127,7 +128,7 @@ def summarise(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[C
 
 def predicted(condition: Condition, theorem: str | None) -> dict[str, Any]:
     """The bound that the theory gives an arm, or why there is none."""
-    plan = condition.plans["warmup"]
+    plan = condition.plans["pilot"]
     pairing = plan.parameters["pairing"]
     if theorem is None:
         return {"bound": None, "why": "no theorem"}

@@ -26,6 +26,7 @@ from empirical.evidence.choices import Choices
 from empirical.evidence.design import BENCHES, OWN, REMOVED, Bench, Entry
 from empirical.prediction import predict
 from empirical.profile.measurement import measure_network, probe_gaps, smallest_gaps
+from empirical.runs import pilot_folder
 from empirical.train.loop import train
 from empirical.train.settings import Settings
 from theory.arrays import read_array
@@ -36,7 +37,7 @@ from theory.temporary import in_temporary_folder
 
 STEPS = 95  # at least, of every run: five epochs of 5,000 images
 TUNING = -1  # number of the tuning set
-WARMUP_SEED = 1_000  # of the run behind plans and SAS scores; no compared run has it
+PILOT_SEED = 1_000  # of the run behind plans and SAS scores; no compared run has it
 LAST_EPOCH = ("loss", "flagged_share", "flagged_across", "negatives_across")  # columns of metrics.csv
 MEMORY = Path("/dev/shm")  # where a run's checkpoints need not survive it
 Rows = NDArray[np.int64]
@@ -169,7 +170,7 @@ def remedy_of(task: Task) -> PairRemedy | None:
     given = replace(entry.given, stated=BENCHES[task.bench].stated)
     if entry.sizes == "derived":
         # With the paper's band, as what is stated and tuned: they differ by σ and ρ alone.
-        plan, given = Plan.load(warmup(task) / "plan.json"), Given("paper", stated=given.stated)
+        plan, given = Plan.load(pilot(task) / "plan.json"), Given("paper", stated=given.stated)
     elif entry.sizes == "tuned":
         found = getattr(task.choices, entry.arm)
         assert isinstance(found, Given)
@@ -198,7 +199,7 @@ def dropped(task: Task, s: Settings, seed: int) -> tuple[int, ...]:
     """Training images that an entry leaves out, as many of each class whichever the rule (but for mixed images).
 
     ``hardest`` and ``easiest`` by the paper's gap between a probe's two largest outputs, each image's by a probe on the
-    frozen features of the other half; ``sas`` the images least like their class after the projector of the warm-up
+    frozen features of the other half; ``sas`` the images least like their class after the projector of the pilot
     run; ``random`` are drawn anew for each seed.
     """
     rule = task.entry.drop
@@ -210,27 +211,27 @@ def dropped(task: Task, s: Settings, seed: int) -> tuple[int, ...]:
         return tuple(images.mixed.nonzero().flatten().tolist())
     share = bench.omega or REMOVED
     if rule == "random":
-        scores = np.random.default_rng([seed, WARMUP_SEED]).random(len(labels))
+        scores = np.random.default_rng([seed, PILOT_SEED]).random(len(labels))
     else:
-        scores = read_array(warmup(task) / ("gaps.npy" if rule in ("hardest", "easiest") else f"{rule}.npy"), None)
+        scores = read_array(pilot(task) / ("gaps.npy" if rule in ("hardest", "easiest") else f"{rule}.npy"), None)
     chosen = smallest_gaps(-scores if rule == "easiest" else scores, labels, share)
     return tuple(np.flatnonzero(chosen).tolist())
 
 
-# --- warm-up ---------------------------------------------------------------------------------------
+# --- pilot ---------------------------------------------------------------------------------------
 
 
-def warmup(task: Task) -> Path:
+def pilot(task: Task) -> Path:
     """The folder of the run behind plans and scores of a training set."""
-    return task.out / "warmup" / f"{task.bench}-{task.number}"
+    return pilot_folder(task.out) / f"{task.bench}-{task.number}"
 
 
 def prepare(task: Task) -> None:
-    """Train a training set's warm-up run, whose seed no compared run has, and write its plan and the images' scores."""
-    folder = warmup(task)
+    """Train a training set's pilot run, whose seed no compared run has, and write its plan and the images' scores."""
+    folder = pilot(task)
     if (folder / "plan.json").exists():
         return
-    s = replace(base_settings(BENCHES[task.bench], task.views, BENCHES[task.bench].tau), seed=WARMUP_SEED)
+    s = replace(base_settings(BENCHES[task.bench], task.views, BENCHES[task.bench].tau), seed=PILOT_SEED)
     images = s.images()
     labels = images.y_train.numpy()
     network, _ = trained(s)

@@ -20,7 +20,7 @@ from empirical.data import take
 from empirical.data.arrays import require_arrays
 from empirical.data.features import Features
 from empirical.encoders import extract
-from empirical.evidence.adapters import WARMUP_SEED, Task, settings_of, trained
+from empirical.evidence.adapters import PILOT_SEED, Task, settings_of, trained
 from empirical.evidence.choices import Choices
 from empirical.evidence.design import BENCHES, Entry
 from empirical.evidence.epochs import epochs_of
@@ -441,7 +441,7 @@ def look_from_scratch(evidence: Path, people: Path, out: Path) -> None:
     judged = read_people(people)
     for path in sorted((evidence / "scratch").glob("*/[0-9]*/snapshots.npz")):
         name, seed = path.parent.parent.name, int(path.parent.name)
-        if int(read_npz(path)["epochs"][-1]) != SNAPSHOTS[-1] or seed == WARMUP_SEED:
+        if int(read_npz(path)["epochs"][-1]) != SNAPSHOTS[-1] or seed == PILOT_SEED:
             continue
         rows = [{"entry": name, "seed": seed, **row} for row in anatomy_of_snapshots(path, judged)]
         write_json(out / "people" / "scratch" / f"{name}-{seed}.json", {"scratch": rows})

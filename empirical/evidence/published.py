@@ -16,6 +16,7 @@ from empirical.data.arrays import require_arrays
 from empirical.evidence.crossed import Effect, Paired, crossed_effect
 from empirical.evidence.design import CHECKS, IDENTITY, Claim, families, planned
 from empirical.published import read_published
+from empirical.runs import pilot_folder
 from theory.arrays import read_npz
 from theory.checks import ParameterError, require
 from theory.files import json_text, read_json, write_together
@@ -111,9 +112,9 @@ def publish(out: Path, stem: Path) -> list[Path]:
         "identity": _needed(results, IDENTITY),
         "claims": {name: [_needed(results, claim) for claim in claims] for name, claims in families().items()},
     }
-    warmup = out / "scratch" / "warmup" / "c.json"
-    if warmup.exists():
-        document["scratch"] = read_json(warmup) | {"environment": read_json(out / "scratch" / ENVIRONMENT)}
+    pilot = pilot_folder(out / "scratch") / "c.json"
+    if pilot.exists():
+        document["scratch"] = read_json(pilot) | {"environment": read_json(out / "scratch" / ENVIRONMENT)}
     table, summary = stem.with_suffix(".csv"), stem.with_suffix(".json")
     write_together({table: csv_text(runs, "%.6g"), summary: json_text(document)})
     written = [table, summary]

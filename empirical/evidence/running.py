@@ -1,4 +1,4 @@
-"""Run the parts of the protocol that are not finished: caches, warm-up runs, tasks."""
+"""Run the parts of the protocol that are not finished: caches, pilot runs, tasks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from empirical.arms import NotApplicable
 from empirical.evidence import tuning
-from empirical.evidence.adapters import Task, execute, prepare, remedy_of, warmup
+from empirical.evidence.adapters import Task, execute, pilot, prepare, remedy_of
 from empirical.evidence.caches import cache, tuning_cache
 from empirical.evidence.choices import FILE, read_choices
 from empirical.evidence.design import BENCHES, CHUNK, PARTS, Entry, Part
@@ -59,9 +59,9 @@ def run_part(name: str, sources: Sources, out: Path, pool: Pool, bar: Bar, sets:
         views = cache(bench, sources[bench.data], out / "caches", sets, progress)
     _note_environment(out)
     views = views[: part.sets]
-    ready = [Task(part.bench, "warmup", Entry(), i, path, (), choices, out) for i, path in enumerate(views)]
-    todo = [task for task in ready if not (warmup(task) / "plan.json").exists()]
-    pool.run(prepare, todo, [1] * len(todo), desc="warm-up", unit="run")
+    ready = [Task(part.bench, "pilot", Entry(), i, path, (), choices, out) for i, path in enumerate(views)]
+    todo = [task for task in ready if not (pilot(task) / "plan.json").exists()]
+    pool.run(prepare, todo, [1] * len(todo), desc="pilot", unit="run")
     tasks = [task for task in _tasks(part, ready) if not task.path.exists()]
     pool.run(execute, tasks, [len(task.seeds) for task in tasks], desc=name, unit="run")
 
@@ -90,8 +90,8 @@ def run_scratch(data: str, out: Path, pool: Pool) -> None:
     _note_environment(out)
     _note_environment(out / "scratch", on_gpu=True)
     epochs = scratch.BASE.epochs
-    first = [task for task in [scratch.warm_up(data, out)] if not scratch.prepared(task)]
-    pool.run(scratch.prepare, first, [epochs] * len(first), desc="warm-up", unit="epoch")
+    first = [task for task in [scratch.pilot_task(data, out)] if not scratch.prepared(task)]
+    pool.run(scratch.prepare, first, [epochs] * len(first), desc="pilot", unit="epoch")
     todo = [task for task in scratch.tasks(data, out) if not task.path.exists()]
     pool.run(scratch.execute, todo, [epochs] * len(todo), desc="from scratch", unit="epoch")
 

@@ -16,11 +16,12 @@ from empirical.data.features import Features
 from empirical.data.sources import balanced_order
 from empirical.encoders import Network, extract
 from empirical.evaluate.probes import choose_c, probe
-from empirical.evidence.adapters import LAST_EPOCH, WARMUP_SEED, Outcome, save_outcomes
+from empirical.evidence.adapters import LAST_EPOCH, PILOT_SEED, Outcome, save_outcomes
 from empirical.evidence.design import REMOVED, SCRATCH, SCRATCH_SEEDS, Entry
 from empirical.paper import STATED
 from empirical.prediction import predict
 from empirical.profile.measurement import probe_gaps, smallest_gaps
+from empirical.runs import pilot_folder
 from empirical.train.loop import train
 from empirical.train.observers import Snapshots
 from empirical.train.settings import Settings
@@ -65,9 +66,9 @@ class ScratchTask:
         return self.out / "runs" / "scratch" / self.name / f"0-{self.seed}.npz"
 
     @property
-    def warmup(self) -> Path:
+    def pilot(self) -> Path:
         """The folder of the run that chooses C and the hardest images."""
-        return self.out / "scratch" / "warmup"
+        return pilot_folder(self.out / "scratch")
 
     @property
     def settings(self) -> Settings:
@@ -87,8 +88,8 @@ class ScratchTask:
         if rule == "mixed":
             return tuple(images.mixed.nonzero().flatten().tolist())
         labels = images.y_train.numpy()
-        drawn = np.random.default_rng([self.seed, WARMUP_SEED])
-        scores = drawn.random(len(labels)) if rule == "random" else read_array(self.warmup / "gaps.npy", None)
+        drawn = np.random.default_rng([self.seed, PILOT_SEED])
+        scores = drawn.random(len(labels)) if rule == "random" else read_array(self.pilot / "gaps.npy", None)
         return tuple(np.flatnonzero(smallest_gaps(scores, labels, REMOVED)).tolist())
 
 
@@ -99,24 +100,24 @@ def tasks(data: str, out: Path) -> Iterator[ScratchTask]:
             yield ScratchTask(name, entry, seed, data, out)
 
 
-def warm_up(data: str, out: Path) -> ScratchTask:
+def pilot_task(data: str, out: Path) -> ScratchTask:
     """The task of ``prepare``."""
-    return ScratchTask("baseline", SCRATCH["baseline"], WARMUP_SEED, data, out)
+    return ScratchTask("baseline", SCRATCH["baseline"], PILOT_SEED, data, out)
 
 
 def prepared(task: ScratchTask) -> bool:
     """Whether ``prepare`` has been done."""
-    return (task.warmup / "c.json").exists()
+    return (task.pilot / "c.json").exists()
 
 
 def prepare(task: ScratchTask) -> None:
-    """Train the warm-up run, whose seed no compared run has; write its choice of C and the gaps of the images."""
+    """Train the pilot run, whose seed no compared run has; write its choice of C and the gaps of the images."""
     if prepared(task):
         return
     images, network = _trained(task)
     features, labels = extract(network, images.x_train)[0].numpy(), images.y_train.numpy()
-    save_array(task.warmup / "gaps.npy", probe_gaps(Features(features), labels))
-    write_json(task.warmup / "c.json", {"c": choose_c(features, labels)})
+    save_array(task.pilot / "gaps.npy", probe_gaps(Features(features), labels))
+    write_json(task.pilot / "c.json", {"c": choose_c(features, labels)})
 
 
 def execute(task: ScratchTask) -> None:
@@ -124,7 +125,7 @@ def execute(task: ScratchTask) -> None:
     if task.path.exists():
         return
     images, network = _trained(task)
-    c = float(read_json(task.warmup / "c.json", "c")["c"])
+    c = float(read_json(task.pilot / "c.json", "c")["c"])
     h, labels = extract(network, images.x_train)[0].numpy(), images.y_train.numpy()
     correct = probe(h, labels, c).predict(extract(network, images.x_test)[0].numpy()) == images.y_test.numpy()
     last = read_table(task.folder / "metrics.csv").iloc[-1]

@@ -18,7 +18,7 @@ from empirical.data.features import Features
 from empirical.data.sources import balanced_order
 from empirical.encoders import extract
 from empirical.evaluate.probes import probe
-from empirical.evidence.adapters import Task, prepare, settings_of, trained, warmup
+from empirical.evidence.adapters import Task, pilot, prepare, settings_of, trained
 from empirical.evidence.choices import Choices
 from empirical.evidence.design import PARTS, Entry
 from empirical.evidence.epochs import epochs_of
@@ -248,14 +248,14 @@ def run_theory(
         Cached views of the training sets 0, 1, …
     choices : Choices
     out : Path
-        Folder of results; those of ``empirical.evidence`` may be there too, whose warm-up runs are then used.
+        Folder of results; those of ``empirical.evidence`` may be there too, whose pilot runs are then used.
     pool : Pool
     entries : mapping of Entry
     bench : str
     """
-    ready = [Task(bench, "warmup", Entry(), i, path, (), choices, out) for i, path in enumerate(views)]
-    unready = [task for task in ready if not (warmup(task) / "plan.json").exists()]
-    pool.run(prepare, unready, [1] * len(unready), desc="warm-up", unit="run")
+    ready = [Task(bench, "pilot", Entry(), i, path, (), choices, out) for i, path in enumerate(views)]
+    unready = [task for task in ready if not (pilot(task) / "plan.json").exists()]
+    pool.run(prepare, unready, [1] * len(unready), desc="pilot", unit="run")
     found = [task for task in _tasks(ready, entries) if not result(task).exists()]
     pool.run(examine, found, [1] * len(found), desc="theory", unit="run")
     chosen = [task for task in _tasks(ready[:1], {name: entries[name] for name in FOLLOWED if name in entries})]

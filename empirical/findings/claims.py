@@ -288,7 +288,7 @@ def setup(runs: pd.DataFrame, summary: dict[str, Any]) -> str:
 
 
 def derived(_: pd.DataFrame, summary: dict[str, Any]) -> str:
-    """What the theory derived from the warm-up run, and the measurement behind it."""
+    """What the theory derived from the pilot run, and the measurement behind it."""
     plan, profile = summary["plan"], summary["profile"]
     rows = []
     for space, levels in profile["spaces"].items():

@@ -1,6 +1,6 @@
 """The study behind docs/study.md: every claim of the paper as conditions × seeds: ``python -m empirical.study PART``.
 
-One warm-up run → its profile → the theory's plan → one run per condition and seed, nothing tuned. Each run's final
+One pilot run → its profile → the theory's plan → one run per condition and seed, nothing tuned. Each run's final
 encoder is profiled too, so that every condition has its own α̂, β̂, γ̂, λ_{k+1} and bound beside its accuracy. Parts share
 runs: a finished one is never repeated, and the same command goes on where it was interrupted.
 """
@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 
 from empirical.arms import NotApplicable
-from empirical.compare.experiment import WARMUP_SEED, check_data, task
+from empirical.compare.experiment import PILOT_SEED, check_data, task
 from empirical.compare.presets import Experiment
 from empirical.compare.saved import claim, load_experiment
 from empirical.data.arrays import require_arrays
 from empirical.evaluate.protocol import Protocol
-from empirical.runs import Task, dropped, run_tasks
+from empirical.runs import PILOT, Task, dropped, pilot_folder, run_tasks
 from empirical.study.parts import PARTS, Condition, Part
 from empirical.train.logs import read_result
 from empirical.train.settings import ALONE, Running, Settings
@@ -68,15 +68,15 @@ class Study:
         return replace(one, protocol=self.protocol, knn_k=self.knn_k, knn_tau=self.knn_tau)
 
     @property
-    def warmup(self) -> Task:
+    def pilot(self) -> Task:
         """The run that is profiled for the plan; its seed is no other run's."""
-        settings = replace(self.base, seed=WARMUP_SEED)
-        return task(self.experiment, "warmup", settings, self.out / "warmup", self.running)
+        settings = replace(self.base, seed=PILOT_SEED)
+        return task(self.experiment, PILOT, settings, pilot_folder(self.out), self.running)
 
     @property
     def plan(self) -> Plan:
-        """The theory's plan, after the warm-up."""
-        return Plan.load(self.warmup.out / "plan.json")
+        """The theory's plan, after the pilot."""
+        return Plan.load(self.pilot.out / "plan.json")
 
     def folder(self, condition: Condition, seed: int) -> Path:
         """Where a run is."""
@@ -92,7 +92,7 @@ class Study:
 
         loss = ARMS[condition.arm].loss or base.loss
         remedy = condition.remedy(self.plan, loss)
-        drop = dropped(condition.arm, base, self.warmup.out, seed)
+        drop = dropped(condition.arm, base, self.pilot.out, seed)
         settings = replace(base, arm=condition.arm, loss=loss, remedy=remedy, drop=drop)
         return task(self.experiment, "arm", settings, place, self.running, measured=True)
 
@@ -127,7 +127,7 @@ def run_part(study: Study, name: str, seeds: int | None = None, pool: Pool = HER
     part, seeds = PARTS[name], check_part(study, name, seeds)
     claim(study.experiment, study.out)
     study.base.original_images().reading.tell(study.out)
-    run_tasks([study.warmup], pool, "warm-up")
+    run_tasks([study.pilot], pool, "pilot")
     run_tasks(list(study.tasks(part, seeds)), pool, name)
 
 
@@ -256,7 +256,7 @@ def selection_stability(features: Any, pos_high: float, pos_low: float, seed: in
 
 def summary(study: Study) -> dict[str, Any]:
     """The study's plan, profile, settings and environment, and which runs exist, as plain data."""
-    plan, place = study.plan, study.warmup.out
+    plan, place = study.plan, study.pilot.out
     evidence = read_npz(place / "evidence.npz")
     require_arrays(place / "evidence.npz", evidence, ("features",))
     data = study.base.data
@@ -270,7 +270,7 @@ def summary(study: Study) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "settings": study.base.to_json() | {"data": Path(data.partition(":")[2]).name or data},
-        "protocol": study.warmup.protocol.to_json(),
+        "protocol": study.pilot.protocol.to_json(),
         "environment": read_json(place / "environment.json"),
         "parts": {
             name: {"question": p.question, "seeds": p.seeds, "conditions": [c.name for c in p.conditions]}

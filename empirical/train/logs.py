@@ -18,6 +18,7 @@ from theory.files import read_json, write_json, write_text
 
 RESULT_SCHEMA = "difficult-examples/result/2"
 EARLIER_SCHEMA = "difficult-examples/result/1"  # whose protocols had other settings by the same names
+EARLIER_NAMES = {"warmup": "pilot"}  # of what is no arm
 PACKAGES = ("difficult-examples", "torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn")
 Progress = Callable[[int, int, int], None]
 
@@ -49,7 +50,7 @@ def write_result(
     out : Path
         The run's folder.
     kind : str
-        ``arm``, ``warmup`` or the name of a reference row.
+        ``arm``, ``pilot`` or the name of a reference row.
     settings : Settings
     metrics : dict of float
         Accuracies by name.
@@ -96,7 +97,8 @@ def read_result(path: Path) -> dict[str, Any]:
     require(isinstance(result.get("arm"), str), f"arm of {path}", result.get("arm"), "a name")
     for name, value in result["metrics"].items():
         require(value is None or is_finite(value), f"{name} of {path}", value, "a number")
-    return {**result, "protocol": Protocol.from_json(result.get("protocol"))}
+    arm = EARLIER_NAMES.get(result["arm"], result["arm"])
+    return {**result, "arm": arm, "protocol": Protocol.from_json(result.get("protocol"))}
 
 
 def write_csv(path: Path, rows: list[dict[str, float]]) -> None:

@@ -11,7 +11,7 @@ from empirical.compare.presets import Experiment
 from empirical.compare.saved import claim
 from empirical.data import load
 from empirical.evaluate.protocol import Protocol
-from empirical.runs import Task, run_tasks
+from empirical.runs import Task, pilot_folder, run_tasks
 from empirical.train.logs import read_result, write_result
 from empirical.train.settings import Settings
 from theory.checks import ParameterError
@@ -93,3 +93,9 @@ def test_an_experiment_is_not_continued_on_other_data(tmp_path):
     del document["data_digests"]  # as earlier versions wrote it
     (out / "experiment.json").write_text(json.dumps(document))
     claim(experiment, out)
+
+
+def test_the_pilot_of_an_earlier_folder_is_found(tmp_path):
+    assert pilot_folder(tmp_path) == tmp_path / "pilot"
+    (tmp_path / "warmup").mkdir()
+    assert pilot_folder(tmp_path) == tmp_path / "warmup"

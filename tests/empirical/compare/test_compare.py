@@ -13,7 +13,7 @@ import pytest
 from empirical import runs as module
 from empirical.arms import ARMS, Given
 from empirical.compare.__main__ import main
-from empirical.compare.experiment import WARMUP_SEED, compare, first_tasks, planned
+from empirical.compare.experiment import PILOT_SEED, compare, first_tasks, planned
 from empirical.compare.presets import PRESETS, Experiment
 from empirical.compare.saved import claim, load_experiment
 from empirical.data import load
@@ -52,22 +52,22 @@ def test_every_run_is_recorded_with_settings_and_versions(finished):
     out, _ = finished
     found = results(out)
     tasks, inapplicable = planned(SMALL, out)
-    references = 2 * (1 + 1 + 2)  # warm-up, raw pixels, two untrained encoders, for each ω
+    references = 2 * (1 + 1 + 2)  # pilot, raw pixels, two untrained encoders, for each ω
     assert len(found) == len(tasks) + references
     for path, result in found.items():
         assert result["settings"]["omega"] == result["omega"]
         assert "torch" in result["versions"]
         assert (result["protocol"]["labels_per_class"], result["protocol"]["k"]) == (2, 200)
-        assert (result["seed"] == WARMUP_SEED) == (path.name == "warmup")
+        assert (result["seed"] == PILOT_SEED) == (path.name == "pilot")
     assert inapplicable[0.0]["mixed_removal"] == "no image is mixed at ω = 0"
     assert "mixed_removal" not in inapplicable[0.5]
 
 
-def test_arms_use_the_plan_of_their_own_warm_up(finished):
+def test_arms_use_the_plan_of_their_own_pilot(finished):
     out, _ = finished
     tasks, _ = planned(SMALL, out)
     for task in tasks:
-        plan = Plan.load(out / f"omega-{task.settings.omega!r}" / "warmup" / "plan.json")
+        plan = Plan.load(out / f"omega-{task.settings.omega!r}" / "pilot" / "plan.json")
         arm = ARMS[task.settings.arm]
         if arm.sigma:
             sizes = plan.sizes(task.settings.loss)
@@ -96,7 +96,7 @@ def test_by_default_the_most_doubtful_of_each_class_are_left_out(finished):
     from empirical.train.checkpoint import load_network
 
     out, _ = finished
-    settings, network = load_network(out / "omega-0.0" / "warmup" / "checkpoint.pt")
+    settings, network = load_network(out / "omega-0.0" / "pilot" / "checkpoint.pt")
     images = settings.images()
     labels = images.y_train.numpy()
     found = doubts(Features(extract(network, images.x_train)[0].numpy()), labels)
@@ -233,7 +233,7 @@ def test_an_experiment_may_name_another_protocol(tmp_path, capsys):
     with pytest.raises(ParameterError, match="protocol = lbfgs violates protocol = paper of the experiment in"):
         compare(replace(few, protocol="lbfgs", knn_k=7), tmp_path)
     tasks = first_tasks(replace(few, protocol="adnce"), tmp_path)
-    assert {task.kind for task in tasks} == {"warmup", "untrained"}  # pixels have no network to see views through
+    assert {task.kind for task in tasks} == {"pilot", "untrained"}  # pixels have no network to see views through
     assert main(["--preset", "digits-demo", "--protocol", "sgd", "--out", str(tmp_path / "new")]) == 2
     assert "protocol = sgd violates lbfgs or lbfgs-c1, where labels_per_class is given" in capsys.readouterr().err
 
@@ -245,7 +245,10 @@ def test_runs_from_before_the_prediction_are_reported_without(finished, tmp_path
     for path in (tmp_path / "old").glob("*/*/result.json"):
         result = json.loads(path.read_text()) | {"protocol": earlier, "schema": "difficult-examples/result/1"}
         kept = {k: v for k, v in result["metrics"].items() if "predicted" not in k and not k.endswith("_c")}
-        path.write_text(json.dumps(result | {"metrics": kept}))
+        called = {"pilot": "warmup"}.get(result["arm"], result["arm"])
+        path.write_text(json.dumps(result | {"metrics": kept, "arm": called}))
+    for pilot in list((tmp_path / "old").glob("*/pilot")):
+        pilot.rename(pilot.with_name("warmup"))
     path = tmp_path / "old" / "experiment.json"
     document = json.loads(path.read_text()) | {"schema": "difficult-examples/experiment/1", "band": "theory"}
     path.write_text(json.dumps({k: v for k, v in document.items() if k not in ADDED}))
@@ -258,6 +261,8 @@ def test_runs_from_before_the_prediction_are_reported_without(finished, tmp_path
     table = pd.read_csv(tmp_path / "old" / "results.csv")
     assert table.encoder_predicted_probe.isna().all()
     assert set(table.protocol) == {"lbfgs-c1"}
+    assert "pilot" in set(table.arm)
+    assert "warmup" not in set(table.arm)
     page = (tmp_path / "old" / "report.html").read_text()
     assert "2 labels per class, 2 draws, C = 1, the same draws for every row. kNN: 20 neighbours" in page
     assert "nan" not in (tmp_path / "old" / "report.html").read_text().partition("</style>")[2].partition("<img")[0]
@@ -279,8 +284,8 @@ def without_data(tmp_path_factory):
 
 def test_a_report_has_the_sharper_bounds(without_data):
     out, files = without_data
-    warmup = out / "omega-0.0" / "warmup"
-    profile, plan = Profile.load(warmup / "profile.json"), Plan.load(warmup / "plan.json")
+    pilot = out / "omega-0.0" / "pilot"
+    profile, plan = Profile.load(pilot / "profile.json"), Plan.load(pilot / "plan.json")
     labels = flipped_labels(plan.parameters["delta"])
     found = sharper_bounds(profile.graph("encoder", "block"), plan.parameters["dim"], labels)
     values = [format_number(value, ".4f") for value in (found.squared, found.plug_in, found.error)]
@@ -376,7 +381,7 @@ def test_a_miniature_of_the_main_job_on_photographs(tmp_path):
     arguments += ["--seeds", "2", "--width", "4", "--epochs", "1", "--batch", "100", "--out", str(tmp_path / "out")]
     assert main(arguments) == 0
     table = pd.read_csv(tmp_path / "out" / "results.csv")
-    assert {"baseline", "raw_pixels", "untrained", "warmup"} <= set(table.arm)
+    assert {"baseline", "raw_pixels", "untrained", "pilot"} <= set(table.arm)
     assert (tmp_path / "out" / "report.html").exists()
 
 
@@ -398,7 +403,7 @@ def test_sas_leaves_out_the_least_similar_and_its_control_as_many(tmp_path, redu
     experiment = replace(SMALL, arms=arms, seeds=1, omegas=(0.0,), scores="sas", redundancy=redundancy)
     compare(experiment, tmp_path)
     tasks = {task.settings.arm: task.settings for task in planned(experiment, tmp_path)[0]}
-    settings, network = load_network(tmp_path / "omega-0.0" / "warmup" / "checkpoint.pt")
+    settings, network = load_network(tmp_path / "omega-0.0" / "pilot" / "checkpoint.pt")
     images = settings.images()
     _, z = extract(network, images.x_train)  # unaugmented images, after the projector
     scores, labels = sas_scores(Features(z.numpy()), images.y_train.numpy(), redundancy), images.y_train.numpy()
@@ -439,9 +444,9 @@ def test_flags_and_a_band_that_sets_itself(tmp_path):
     report = compare(experiment, tmp_path)
     assert "The band holds cosines" in report.read_text()
     tasks = {task.settings.arm: task.settings for task in planned(experiment, tmp_path)[0]}
-    warmup = tmp_path / "omega-0.0" / "warmup"
-    settings, network = load_network(warmup / "checkpoint.pt")
-    plan = Plan.load(warmup / "plan.json")
+    pilot = tmp_path / "omega-0.0" / "pilot"
+    settings, network = load_network(pilot / "checkpoint.pt")
+    plan = Plan.load(pilot / "plan.json")
     h, _ = extract(network, settings.images().x_train)
     shares = flag_shares(Features(h.numpy()), plan.pos_high, plan.pos_low, settings.batch)
     assert list(tasks["sample_removal"].drop) == np.flatnonzero(largest(shares, 0.1)).tolist()  # 1 of 10

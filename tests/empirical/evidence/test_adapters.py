@@ -10,16 +10,16 @@ from empirical.arms import NotApplicable
 from empirical.evaluate.probes import probe
 from empirical.evidence import adapters
 from empirical.evidence.adapters import (
+    PILOT_SEED,
     TUNING,
-    WARMUP_SEED,
     base_settings,
     dropped,
     execute,
     outcome,
+    pilot,
     prepare,
     remedy_of,
     settings_of,
-    warmup,
 )
 from empirical.evidence.design import BENCHES, PARTS, REMOVED, SAS, SPLITS, Entry, Split
 from empirical.paper import STATED
@@ -104,7 +104,7 @@ def test_entries_that_take_other_losses_and_frameworks(ready):
 
 
 def test_tuned_derived_and_stated_differ_by_sigma_and_rho_alone(ready):
-    plan = Plan.load(warmup(ready) / "plan.json")
+    plan = Plan.load(pilot(ready) / "plan.json")
     for arm in ("margin", "temperature", "combined"):
         stated = remedy_of(replace(ready, entry=TABLES[f"{arm}-stated"]))
         tuned = remedy_of(replace(ready, entry=PARTS["sizes"].entries[f"{arm}-tuned"]))
@@ -219,11 +219,11 @@ def test_an_interrupted_task_leaves_nothing(monkeypatch, tmp_path):
     assert not base.path.exists()
 
 
-# --- warm-up and left-out images -------------------------------------------------------------------
+# --- pilot and left-out images -------------------------------------------------------------------
 
 
-def test_the_warm_up_is_done_once_and_with_a_seed_of_its_own(ready, monkeypatch):
-    folder = warmup(ready)
+def test_the_pilot_is_done_once_and_with_a_seed_of_its_own(ready, monkeypatch):
+    folder = pilot(ready)
     names = {"gaps.npy", "sas0.npy", "sas1.npy", "sas2.npy", "plan.json", "profile.json"}
     assert {path.name for path in folder.iterdir()} == names
     for name in names:
@@ -231,7 +231,7 @@ def test_the_warm_up_is_done_once_and_with_a_seed_of_its_own(ready, monkeypatch)
             assert np.load(folder / name).shape == (IMAGES,)
     monkeypatch.setattr(adapters, "trained", lambda s: pytest.fail("trained"))
     prepare(ready)
-    assert all(WARMUP_SEED not in part.seeds for part in PARTS.values())
+    assert all(PILOT_SEED not in part.seeds for part in PARTS.values())
 
 
 @pytest.mark.parametrize("rule", ["hardest", "easiest", "random", *SAS])
@@ -246,12 +246,12 @@ def test_a_fifth_of_each_class_is_left_out(rule, ready):
 
 def test_the_hardest_have_the_smallest_gaps(ready):
     s = settings_of(replace(ready, entry=Entry()), 10)
-    labels, gaps = s.images().y_train.numpy(), np.load(warmup(ready) / "gaps.npy")
+    labels, gaps = s.images().y_train.numpy(), np.load(pilot(ready) / "gaps.npy")
     left_out = {
         rule: np.isin(np.arange(IMAGES), dropped(replace(ready, entry=Entry(drop=rule)), s, 10))
         for rule in ("hardest", "easiest", "sas0")
     }
-    sas = np.load(warmup(ready) / "sas0.npy")
+    sas = np.load(pilot(ready) / "sas0.npy")
     for c in range(CLASSES):
         mine = labels == c
         assert gaps[mine & left_out["hardest"]].max() <= gaps[mine & ~left_out["hardest"]].min()
@@ -276,7 +276,7 @@ def test_mixed_images_are_left_out_and_as_many_random_ones(tmp_path):
     assert len(random) == round(0.3 * IMAGES)
 
 
-def test_the_gaps_are_of_the_frozen_features_and_the_scores_of_the_warm_up(monkeypatch, tmp_path):
+def test_the_gaps_are_of_the_frozen_features_and_the_scores_of_the_pilot(monkeypatch, tmp_path):
     seen = {}
 
     def spy(s):
@@ -287,7 +287,7 @@ def test_the_gaps_are_of_the_frozen_features_and_the_scores_of_the_warm_up(monke
     monkeypatch.setattr(adapters, "trained", spy)
     base = task(tmp_path)
     prepare(base)
-    assert seen == {"seed": WARMUP_SEED, "tau": 0.5, "drop": ()}
+    assert seen == {"seed": PILOT_SEED, "tau": 0.5, "drop": ()}
     from empirical.data.features import Features
     from empirical.difficulty.scores import sas_scores
     from empirical.encoders import extract
@@ -295,9 +295,9 @@ def test_the_gaps_are_of_the_frozen_features_and_the_scores_of_the_warm_up(monke
 
     with np.load(base.views) as file:
         x, y = file["x_train"], file["y_train"]
-    assert np.load(warmup(base) / "gaps.npy") == pytest.approx(probe_gaps(Features(x), y))
-    s = replace(base_settings(BENCHES["cifar10"], base.views, 0.5), seed=WARMUP_SEED)
+    assert np.load(pilot(base) / "gaps.npy") == pytest.approx(probe_gaps(Features(x), y))
+    s = replace(base_settings(BENCHES["cifar10"], base.views, 0.5), seed=PILOT_SEED)
     z = extract(s.network(8, 1, 1).eval(), torch.from_numpy(x)[:, :, None, None])[1].numpy()
     for penalty in range(3):
         scores = sas_scores(Features(z), y, penalty)
-        assert np.load(warmup(base) / f"sas{penalty}.npy") == pytest.approx(scores)
+        assert np.load(pilot(base) / f"sas{penalty}.npy") == pytest.approx(scores)

@@ -59,7 +59,7 @@ def test_a_claims_entries_are_trained_with_enough_seeds(family, claim):
     else:
         assert len(shared) >= (len(SEEDS) if min(map(sets, benches)) == 7 else len(MORE_SEEDS))
     assert not shared & set(TUNING_SEEDS) or family == "scratch"
-    assert adapters.WARMUP_SEED not in shared
+    assert adapters.PILOT_SEED not in shared
 
 
 @every_claim
@@ -167,7 +167,7 @@ def test_the_pages_numbers_are_the_codes():
         f"{more[0]}–{more[-1]} where a bench has fewer than {pool.sets} sets",
         f"of all pairs, of {grid};",
         f"the best σ of {sigmas}, the best ρ of {rhos}, and the best pair of both",
-        f"a warm-up run (seed {adapters.WARMUP_SEED})",
+        f"a pilot run (seed {adapters.PILOT_SEED})",
         f"by Holm's rule at {100 * LEVEL:g} %",
         f"{100 * MARGIN:g} points or more in either direction".replace("0.", "."),
         f"by more than {100 * LEAST_ORACLE:g} points".replace("0.", "."),

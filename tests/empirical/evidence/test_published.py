@@ -120,7 +120,7 @@ def test_a_part_is_resumed(out, monkeypatch):
 def test_seeds_are_run_ten_at_a_time(out, monkeypatch):
     shrink(monkeypatch, out)
     part = replace(PARTS["primary"], seeds=range(10, 35))
-    ready = [adapters.Task("cifar10", "warmup", PARTS["primary"].entries["baseline"], 0, out, (), TUNED, out)]
+    ready = [adapters.Task("cifar10", "pilot", PARTS["primary"].entries["baseline"], 0, out, (), TUNED, out)]
     chunks = [task.seeds for task in running._tasks(part, ready) if task.name == "oracle"]
     assert [len(chunk) for chunk in chunks] == [10, 10, 5]
     assert sum(chunks, ()) == tuple(range(10, 35))
@@ -137,7 +137,7 @@ def test_what_a_plan_has_no_value_for_is_left_out(out, monkeypatch):
 
     monkeypatch.setattr(running, "remedy_of", without)
     base = PARTS["primary"].entries["baseline"]
-    ready = [adapters.Task("cifar10", "warmup", base, i, out, (), TUNED, out) for i in range(2)]
+    ready = [adapters.Task("cifar10", "pilot", base, i, out, (), TUNED, out) for i in range(2)]
     found = [(task.name, task.number) for task in running._tasks(PARTS["sizes"], ready)]
     assert found == [("margin-derived", 0), ("combined-tuned", 0), ("combined-tuned", 1)]
 

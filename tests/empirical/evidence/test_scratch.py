@@ -8,10 +8,10 @@ import pytest
 
 from empirical.arms import ARMS
 from empirical.evidence import running, scratch
-from empirical.evidence.adapters import WARMUP_SEED
+from empirical.evidence.adapters import PILOT_SEED
 from empirical.evidence.design import REMOVED, SCRATCH, SCRATCH_SEEDS
 from empirical.evidence.published import Results, _right
-from empirical.evidence.scratch import BASE, ScratchTask, execute, prepare, prepared, tasks, warm_up
+from empirical.evidence.scratch import BASE, ScratchTask, execute, pilot_task, prepare, prepared, tasks
 from empirical.paper import STATED
 from theory.engine import HERE
 
@@ -77,8 +77,8 @@ def test_every_entry_has_a_seed_before_one_has_two(tmp_path):
     assert [task.seed for task in found] == sorted(task.seed for task in found)
     assert {(task.name, task.seed) for task in found} == {(n, s) for n in SCRATCH for s in SCRATCH_SEEDS}
     assert len({task.path for task in found}) == len({task.folder for task in found}) == len(found)
-    assert warm_up("cifar10", tmp_path).seed == WARMUP_SEED not in SCRATCH_SEEDS
-    assert warm_up("cifar10", tmp_path).folder not in {task.folder for task in found}
+    assert pilot_task("cifar10", tmp_path).seed == PILOT_SEED not in SCRATCH_SEEDS
+    assert pilot_task("cifar10", tmp_path).folder not in {task.folder for task in found}
 
 
 @pytest.fixture
@@ -92,10 +92,10 @@ def test_from_scratch_end_to_end(source, tmp_path, small, only_some, monkeypatch
     _right.cache_clear()
     running.run_scratch(source, tmp_path, HERE)
     assert f"read {source}: " in capsys.readouterr().err
-    first = warm_up(source, tmp_path)
+    first = pilot_task(source, tmp_path)
     assert prepared(first)
-    gaps = np.load(first.warmup / "gaps.npy")
-    c = json.loads((first.warmup / "c.json").read_text())["c"]
+    gaps = np.load(first.pilot / "gaps.npy")
+    c = json.loads((first.pilot / "c.json").read_text())["c"]
     assert gaps.shape == (IMAGES,)
     runs = Results(tmp_path).runs()
     assert set(runs.entry) == set(NAMES)

@@ -160,11 +160,11 @@ def test_a_profile_compares_different_views(tmp_path):
 
 
 def test_tasks_of_a_comparison(tmp_path, settings):
-    """The warm-up's profile and plan; and the frozen features themselves, as they are."""
+    """The pilot's profile and plan; and the frozen features themselves, as they are."""
     protocol = Protocol("lbfgs-c1", k=5)
-    execute(Task("warmup", settings, tmp_path / "warmup", protocol))
+    execute(Task("pilot", settings, tmp_path / "pilot", protocol))
     execute(Task("raw_pixels", settings, tmp_path / "raw", protocol))
-    assert all((tmp_path / "warmup" / name).exists() for name in ("plan.json", "profile.json", "evidence.npz"))
+    assert all((tmp_path / "pilot" / name).exists() for name in ("plan.json", "profile.json", "evidence.npz"))
     profile = Profile.load(tmp_path / "raw" / "profile.json")
     x = settings.images().x_train.take(torch.arange(60)).flatten(1).numpy().astype(float)
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
