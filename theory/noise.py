@@ -248,7 +248,7 @@ def _atoms(p: GraphParameters) -> _Atoms:
 
 
 def _spread(p: GraphParameters, epsilon: float) -> float:
-    """σ = ε√N/c2 (c1 if all samples are difficult): the semicircle of the normalised noise ends at ±2σ."""
+    """ε√N/c2 (c1 if all samples are difficult): the semicircle of the normalised noise ends at ± twice that."""
     c2, c1 = p.degrees
     return epsilon * math.sqrt(p.nodes) / float(c1 if p.n_d == p.n else c2)
 
@@ -257,11 +257,11 @@ def noisy_eigenvalue(p: GraphParameters, j: int, epsilon: float) -> float:
     """Asymptotic j-th largest eigenvalue of D^{-1/2}(A + εW)D^{-1/2}: a prediction, not a bound.
 
     It is the quantile (j − ½)/N of the free additive convolution of the population's spectrum, N atoms
-    x_i of weight w_i, with the semicircle of variance σ² = ε²N/c2². That law has the density v(u)/(πσ²) at
-    u + σ²·Re G(u + iv(u)), where G(ω) = Σ w_i/(ω − x_i) and v(u) >= 0 is the least with
-    Σ w_i/((u − x_i)² + v²) <= 1/σ². Above that point lies the mass
+    x_i of weight w_i, with the semicircle of variance s² = ε²N/c2². That law has the density v(u)/(πs²) at
+    u + s²·Re G(u + iv(u)), where G(ω) = Σ w_i/(ω − x_i) and v(u) >= 0 is the least with
+    Σ w_i/((u − x_i)² + v²) <= 1/s². Above that point lies the mass
 
-        (1/π)·(Σ w_i·arg(ω − x_i) + σ²·Im G(ω)²/2),   ω = u + iv(u),
+        (1/π)·(Σ w_i·arg(ω − x_i) + s²·Im G(ω)²/2),   ω = u + iv(u),
 
     the integral of the law's Stieltjes transform. For a single atom this is Kepler's equation.
 
@@ -354,8 +354,8 @@ def detection_limits(p: GraphParameters) -> dict[str, float]:
     """The ε below which each mode above the bulk is separated from the noise bulk.
 
     A mode is separated if the support of the noisy law (``noisy_eigenvalue``) has a gap between it and the
-    bulk, that is if Σ w_i/(v − x_i)² < 1/σ² for some v between the two, over *all* population eigenvalues x_i
-    with their shares w_i of N, σ = ε√N/c2. With the strengths c2(x − x_bulk), which for large n are
+    bulk, that is if Σ w_i/(v − x_i)² < 1/s² for some v between the two, over *all* population eigenvalues x_i
+    with their shares w_i of N, s = ε√N/c2. With the strengths c2(x − x_bulk), which for large n are
 
         bridge r·g,   contrast (n_e/n)·m·r·g,   class modes n·a,
 
@@ -398,7 +398,7 @@ class Separation(NamedTuple):
     Attributes
     ----------
     gap : array, shape (draws,)
-        Largest gap between consecutive eigenvalues from the mode down to the bulk, in units of σ = ε√N/c2.
+        Largest gap between consecutive eigenvalues from the mode down to the bulk, in units of ε√N/c2.
     overlap : array, shape (draws,)
         Share of the mode's eigenspace that lies in the span of the noisy graph's leading eigenvectors, as
         many as the population has down to the mode; between 0 and 1.
@@ -413,7 +413,7 @@ def simulate_detection(
 ) -> Separation:
     """Draw noisy graphs and measure whether a mode separates from the noise bulk.
 
-    Below the mode's limit (``detection_limits``) the gap is a fixed number of σ, beyond it a spacing of
+    Below the mode's limit (``detection_limits``) the gap is a fixed number of spreads, beyond it a spacing of
     order N^{-2/3}.
 
     Parameters

@@ -57,7 +57,7 @@ def parser(prog: str) -> Parser:
     add("--protocol", choices=PROTOCOLS, help=named)
     add("--labels-per-class", type=int, help="labels per class that the probe sees, >= 1 (all)")
     add("--draws", type=int, help=f"label draws, >= 1 ({preset.draws})")
-    add("--knn-k", type=int, help=f"neighbours, >= 1 ({preset.knn_k})")
+    add("--knn-neighbours", type=int, help=f"neighbours, >= 1 ({preset.knn_k})")
     add("--knn-tau", type=float, help="temperature of their votes, > 0 (0.1; under adnce each run's own τ)")
     add_given(found)
     add_arguments(found, preset.base, needed=["data"])
@@ -98,10 +98,12 @@ def _command(args: Namespace) -> None:
         except ValueError as error:
             raise ParameterError(f"--omegas {args.omegas}: not numbers separated by commas") from error
     chosen |= chosen_given(args)
-    plain = ("seeds", "pairing", "scores", "redundancy", "labels_per_class", "draws", "protocol", "knn_k", "knn_tau")
+    plain = ("seeds", "pairing", "scores", "redundancy", "labels_per_class", "draws", "protocol", "knn_tau")
     for name in plain:
         if getattr(args, name) is not None:
             chosen[name] = getattr(args, name)
+    if args.knn_neighbours is not None:
+        chosen["knn_k"] = args.knn_neighbours
     from empirical.compare.experiment import compare
 
     running = Running(**given(args, Running))

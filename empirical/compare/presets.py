@@ -46,7 +46,7 @@ class Experiment:
         Labels per class that the probe sees, over ``draws`` draws; None for all of them.
     draws : int
     protocol, knn_k, knn_tau : str, int, float or None
-        How probe and kNN are done, see ``empirical.evaluate.Protocol``.
+        How probe and kNN, with ``knn_k`` neighbours, are done, see ``empirical.evaluate.Protocol``.
     """
 
     base: Settings

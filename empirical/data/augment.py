@@ -309,7 +309,7 @@ OPERATIONS = (_brightness, _contrast, _saturation, _hue)
 
 
 def _blur(x: Tensor, uniform: Sampler, share: float) -> Tensor:
-    """Gaussian blur of a share of the images, σ uniform in [0.1, 2] pixels, kernel a tenth of the side."""
+    """Gaussian blur of a share of the images, deviation uniform in [0.1, 2] pixels, kernel a tenth of the side."""
     height, width = x.shape[2:]
     short = min(height, width)
     reach = min(max(3, short // 10 | 1) // 2, short - 1)  # of a kernel of odd size; one reflection serves

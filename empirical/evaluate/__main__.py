@@ -62,14 +62,14 @@ def parser(prog: str) -> Parser:
     add("--labels-per-class", type=int, help="train on so few labels, >= 1, averaged over draws (all labels)")
     add("--draws", type=int, default=Protocol.draws, help="label draws, >= 1")
     add = found.group("nearest neighbours").add_argument
-    add("--knn-k", type=int, default=Protocol.k, help="neighbours, >= 1, all images where there are fewer")
+    add("--knn-neighbours", type=int, default=Protocol.k, help="neighbours, >= 1, all images where there are fewer")
     add("--knn-tau", type=float, help="temperature of their votes, > 0 (0.1; under adnce the run's own τ)")
     found.group("output").add_argument("--json", action="store_true", help="print JSON")
     return found
 
 
 def _command(args: Namespace) -> None:
-    counted = args.labels_per_class, args.draws, args.knn_k, args.knn_tau
+    counted = args.labels_per_class, args.draws, args.knn_neighbours, args.knn_tau
     Protocol.named(args.protocol, "", Protocol.tau, *counted)  # before anything is loaded
     _require_source(args)
     if args.features is None:

@@ -27,7 +27,7 @@ class Protocol:
         Labels per class that an L-BFGS probe sees, over ``draws`` draws; None for all of them.
     draws : int
     k, tau : int, float
-        Neighbours of kNN, and the temperature of their votes.
+        Neighbours of kNN (``k`` in documents; no dimension), and the temperature of their votes.
     settings_of : str or None
         The paper's data set whose settings ``paper`` has; None for CIFAR-10's.
 
@@ -47,7 +47,7 @@ class Protocol:
     def __post_init__(self) -> None:
         require_known("protocol", self.probe, PROTOCOLS)
         RUNS.require("draws", self.draws)
-        COUNT.require("knn_k", self.k)
+        COUNT.require("knn_neighbours", self.k)
         POSITIVE.require("knn_tau", self.tau)
         if self.labels_per_class is not None:
             fitted = self.probe.startswith("lbfgs")

@@ -27,7 +27,7 @@ NEWTON_STEPS = 30
 SHARPEST = 1e9  # 1/τ is looked for between its inverse and this
 
 
-def adnce(positive: Tensor, negative: Tensor, cosines: Tensor, mu: float, sigma: float) -> Tensor:
+def adnce(positive: Tensor, negative: Tensor, cosines: Tensor, mu: float, width: float) -> Tensor:
     """ADNCE for images: negatives weighed with mean 1 for each anchor, the positive unweighed.
 
     Parameters
@@ -36,25 +36,25 @@ def adnce(positive: Tensor, negative: Tensor, cosines: Tensor, mu: float, sigma:
         Logits from ``pair_logits``.
     cosines : Tensor
         Of the negatives, shape (A, M).
-    mu, sigma : float
-        Centre and width (> 0) of the Gaussian; σ → ∞ is NT-Xent.
+    mu, width : float
+        Centre and width (> 0) of the Gaussian; σₐ → ∞ is NT-Xent.
 
     Raises
     ------
     ParameterError
-        If sigma is not positive.
+        If width is not positive.
     """
-    return info_nce(positive, negative + log_weights(cosines, negative, mu, sigma))
+    return info_nce(positive, negative + log_weights(cosines, negative, mu, width))
 
 
 def adnce_sentence(
-    positive: Tensor, negative: Tensor, cosines: tuple[Tensor, Tensor], mu: float, sigma: float
+    positive: Tensor, negative: Tensor, cosines: tuple[Tensor, Tensor], mu: float, width: float
 ) -> Tensor:
     """ADNCE for sentences: all candidates weighed with mean 1 for each anchor, the positive among them.
 
     Parameters
     ----------
-    positive, negative, mu, sigma
+    positive, negative, mu, width
         As in ``adnce``.
     cosines : tuple of Tensor
         Of the positives, shape (A,), and of the negatives, (A, M).
@@ -62,32 +62,32 @@ def adnce_sentence(
     Raises
     ------
     ParameterError
-        If sigma is not positive.
+        If width is not positive.
     """
     raw, logits = (torch.cat([p[:, None], n], dim=1) for p, n in (cosines, (positive, negative)))
-    return (log_sum_exp(logits + log_weights(raw, logits, mu, sigma)) - positive).mean()
+    return (log_sum_exp(logits + log_weights(raw, logits, mu, width)) - positive).mean()
 
 
-def adnce_graph(positive: Tensor, negative: Tensor, cosines: Tensor, mu: float, sigma: float) -> Tensor:
+def adnce_graph(positive: Tensor, negative: Tensor, cosines: Tensor, mu: float, width: float) -> Tensor:
     """ADNCE for graphs: the negatives' weighed mean alone, so that the loss can be negative.
 
     Parameters
     ----------
-    positive, negative, cosines, mu, sigma
+    positive, negative, cosines, mu, width
         As in ``adnce``; an anchor without negatives has no loss.
 
     Raises
     ------
     ParameterError
-        If sigma is not positive.
+        If width is not positive.
     """
     number = counts(negative)
-    log_sum = log_sum_exp(negative + log_weights(cosines, negative, mu, sigma))
+    log_sum = log_sum_exp(negative + log_weights(cosines, negative, mu, width))
     return torch.where(number > 0, log_sum - number.clamp(min=1).log() - positive, 0.0).mean()
 
 
 @torch.no_grad()
-def log_weights(cosines: Tensor, there: Tensor, mu: float, sigma: float) -> Tensor:
+def log_weights(cosines: Tensor, there: Tensor, mu: float, width: float) -> Tensor:
     """Log of the weights of each anchor, shape (A, M): their mean is 1 over the pairs that are there, else −∞.
 
     Parameters
@@ -96,23 +96,23 @@ def log_weights(cosines: Tensor, there: Tensor, mu: float, sigma: float) -> Tens
         Shape (A, M).
     there : Tensor
         −∞ where there is no pair, shape (A, M).
-    mu, sigma : float
+    mu, width : float
         Centre and width (> 0) of the Gaussian.
 
     Raises
     ------
     ParameterError
-        If sigma is not positive.
+        If width is not positive.
     """
-    require_positive("sigma", sigma)
-    found = (cosines - mu).square_().div_(-2 * sigma**2)
+    require_positive("width", width)
+    found = (cosines - mu).square_().div_(-2 * width**2)
     found.masked_fill_(there == -torch.inf, -torch.inf)
     found -= found.logsumexp(dim=1, keepdim=True) - counts(there).log()[:, None]
     return found.nan_to_num_(nan=-torch.inf, neginf=-torch.inf)  # an anchor without negatives
 
 
 @torch.no_grad()
-def equal_radius_temperature(cosines: Tensor, tau: float, mu: float, sigma: float) -> Tensor:
+def equal_radius_temperature(cosines: Tensor, tau: float, mu: float, width: float) -> Tensor:
     """The temperature at which InfoNCE goes as far from uniform as ADNCE does on the same cosines, a scalar.
 
     Both are compared by the mean over anchors of KL(q‖uniform), q the distribution that the loss gives an anchor's
@@ -124,19 +124,19 @@ def equal_radius_temperature(cosines: Tensor, tau: float, mu: float, sigma: floa
     cosines : Tensor
         Of the negatives, shape (A, M), −∞ where there is none; of more than 128 anchors as many, evenly spaced, are
         used.
-    tau, mu, sigma : float
+    tau, mu, width : float
         ADNCE's.
 
     Raises
     ------
     ParameterError
-        If tau or sigma is not positive.
+        If tau or width is not positive.
     """
     require_positive("tau", tau)
     rows = torch.linspace(0, len(cosines) - 1, min(len(cosines), RADIUS_ROWS), device=cosines.device).round().long()
     # Differences of similar cosines decide: with seven digits they can be lost. Apple's GPUs have no more.
     f = cosines[rows].to(torch.float32 if cosines.device.type == "mps" else torch.float64)
-    wanted = _radius(f / tau + log_weights(f, f, mu, sigma))
+    wanted = _radius(f / tau + log_weights(f, f, mu, width))
     # Newton's steps in log 1/τ; a bracket keeps them where the radius, which grows with it, must be.
     log_sharpness = torch.full_like(wanted, 1 / tau).log()
     low, high = torch.full_like(wanted, 1 / SHARPEST).log(), torch.full_like(wanted, SHARPEST).log()

@@ -33,9 +33,9 @@ class Objective:
     prior : float
         τ⁺ of ``debiased`` and ``hcl``, 0 <= prior < 1.
     concentration : float
-        β of ``hcl``, >= 0.
+        βₕ of ``hcl``, >= 0: how much the most alike negatives weigh; its authors' β.
     adnce_mu, adnce_sigma : float
-        Centre and width (> 0) of ADNCE's weights.
+        Centre μ and width σₐ (> 0) of ADNCE's weights; its authors' μ and σ.
     mochi_share : float
         Share of the negatives that ``mochi`` mixes, 0 < mochi_share <= .5.
 

@@ -60,7 +60,7 @@ def _papers(data: str) -> Recipe:
     return Recipe(found.side, settings, f"{OURS}{'' if data in PAPER_EPOCHS else ', epochs'}.")
 
 
-ADNCE_LOSS = {"cifar10": (0.4, 0.7, 0.5), "cifar100": (0.3, 0.5, 1.0), "stl10": (0.2, 0.8, 1.0)}  # τ, μ, σ
+ADNCE_LOSS = {"cifar10": (0.4, 0.7, 0.5), "cifar100": (0.3, 0.5, 1.0), "stl10": (0.2, 0.8, 1.0)}  # τ, μ, σₐ
 
 
 def _adnces(data: str) -> Recipe:
@@ -74,8 +74,8 @@ def _adnces(data: str) -> Recipe:
     if data == "stl10":  # 96 pixels, of which the authors train on crops resized to 32
         side, views, size = 96, {**views, "resolutions": "0.3334"}, " Images are encoded at 96 pixels, as there."
     source = (
-        "junkangwu/ADNCE, image/main.py, model.py, utils.py, and τ, μ, σ from its README: all numbers. It normalises "
-        "pixels by the data set's mean and spread, ours centres them."
+        "junkangwu/ADNCE, image/main.py, model.py, utils.py, and τ, μ, σₐ (its σ) from its README: all numbers. "
+        "It normalises pixels by the data set's mean and spread, ours centres them."
     )
     return Recipe(side, {"data": data} | loss | shape | optimisation | views, source + size)
 

@@ -40,7 +40,7 @@ def parser(prog: str) -> Parser:
     add("--seeds", type=int, help="runs per condition, >= 1 (each part's own number)")
     named = f"how runs are evaluated, see docs/evaluation.md: {', '.join(PROTOCOLS)}"
     add("--protocol", choices=PROTOCOLS, default=PROTOCOLS[0], help=named)
-    add("--knn-k", type=int, default=200, help="neighbours of kNN, >= 1")
+    add("--knn-neighbours", type=int, default=200, help="neighbours of kNN, >= 1")
     add("--knn-tau", type=float, help="temperature of their votes, > 0 (0.1; under adnce each run's own τ)")
     add_arguments(found, SCALES["cpu"], needed=["data"])
     add_arguments(found, Running())
@@ -70,7 +70,7 @@ def _command(args: Namespace) -> None:
     settings, running = settings_from_arguments(args, SCALES[args.scale]), Running(**given(args, Running))
     from empirical.study.study import Study, check_part, publish, run_part
 
-    study = Study(settings, args.out, running, args.protocol, args.knn_k, args.knn_tau)
+    study = Study(settings, args.out, running, args.protocol, args.knn_neighbours, args.knn_tau)
     for part in args.parts:  # before the first one runs for hours
         check_part(study, part, args.seeds)
     with workers(**chosen_workers(args), out=args.out) as pool:

@@ -131,9 +131,11 @@ class Settings:
         "τ⁺ of debiased and hcl: probability that a negative is of the anchor's class",
         OBJECTIVE["prior"],
     )
-    concentration: float = option(1.0, float, "loss and remedy", "β of hcl", OBJECTIVE["concentration"])
-    adnce_mu: float = option(0.7, float, "loss and remedy", "centre of adnce's weights", OBJECTIVE["adnce_mu"])
-    adnce_sigma: float = option(0.5, float, "loss and remedy", "width of adnce's weights", OBJECTIVE["adnce_sigma"])
+    concentration: float = option(
+        1.0, float, "loss and remedy", "βₕ of hcl: how much the most alike negatives weigh", OBJECTIVE["concentration"]
+    )
+    adnce_mu: float = option(0.7, float, "loss and remedy", "μ, centre of adnce's weights", OBJECTIVE["adnce_mu"])
+    adnce_sigma: float = option(0.5, float, "loss and remedy", "σₐ, width of adnce's weights", OBJECTIVE["adnce_sigma"])
     mochi_share: float = option(
         1 / 16, float, "loss and remedy", "share of the negatives that mochi mixes", OBJECTIVE["mochi_share"]
     )

@@ -423,7 +423,7 @@ def test_command(run, capsys):
     said = "protocol lbfgs: L-BFGS on standardised frozen features, 3 labels per class, 2 draws, C by cross-validation"
     assert said in out
     assert "kNN: 200 neighbours, weights e^(cos/0.1)" in out
-    assert main(["--checkpoint", str(path), "--json", "--protocol", "paper", "--knn-k", "20"]) == 0
+    assert main(["--checkpoint", str(path), "--json", "--protocol", "paper", "--knn-neighbours", "20"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert 0 < found["encoder_probe"] <= 1
     assert "encoder_c" not in found
@@ -440,7 +440,7 @@ def test_command(run, capsys):
         (["--protocol", "sgdd"], "did you mean sgd?"),
         (["--protocol", "adnce", "--labels-per-class", "3"], "protocol = adnce violates lbfgs or lbfgs-c1, where"),
         (["--protocol", "sgd", "--labels-per-class", "3"], "protocol = sgd"),
-        (["--knn-k", "0"], "knn_k = 0"),
+        (["--knn-neighbours", "0"], "knn_neighbours = 0"),
         (["--knn-tau", "0"], "knn_tau = 0"),
         (["--data", "npz:none.npz"], "cannot read none.npz"),
     ],
@@ -516,7 +516,7 @@ def test_the_command_scores_features(tmp_path, capsys):
     (x, y), (t, z) = clusters(60, spread=1.0), clusters(40, spread=1.0, seed=1)
     for name, array in {"x": x, "y": y, "t": t, "z": z}.items():
         np.save(tmp_path / f"{name}.npy", array)
-    own = ["--features", str(tmp_path / "x.npy"), "--labels", str(tmp_path / "y.npy"), "--knn-k", "5"]
+    own = ["--features", str(tmp_path / "x.npy"), "--labels", str(tmp_path / "y.npy"), "--knn-neighbours", "5"]
     tested = ["--test-features", str(tmp_path / "t.npy"), "--test-labels", str(tmp_path / "z.npy")]
     assert main([*own, *tested, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)

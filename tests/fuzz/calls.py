@@ -35,7 +35,7 @@ RIGHT = {
     "theory.certificates": [""],
     "theory.dro": [
         "--similarities similarities.npy --tau .5 --positive positives.npy",
-        "--similarities similarities.npy --eta .1 --joint --mu .7 --sigma .5 --json",
+        "--similarities similarities.npy --eta .1 --joint --mu .7 --width .5 --json",
     ],
     "theory.explore": ["--out new.html"],
     "theory.predict": [
@@ -66,9 +66,9 @@ RIGHT = {
     ],
     "empirical.evaluate": [
         "--checkpoint runs/one/checkpoint.pt --json",
-        "--checkpoint runs/one/checkpoint.pt --data folder:photos --labels-per-class 2 --draws 2 --knn-k 3",
+        "--checkpoint runs/one/checkpoint.pt --data folder:photos --labels-per-class 2 --draws 2 --knn-neighbours 3",
         f"{FEATURES} --test-features features.npy --test-labels labels.npy --json",
-        f"{FEATURES} --protocol sgd --knn-k 3",
+        f"{FEATURES} --protocol sgd --knn-neighbours 3",
     ],
     "empirical.evidence": [
         "primary --cifar10 npz:images.npz --sets 1 --out new",

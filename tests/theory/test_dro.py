@@ -465,7 +465,7 @@ def test_adnce_tends_to_infonce_for_wide_weights_and_to_one_negative_for_narrow_
         (lambda: kl_worst_case(REAL, -0.1), "eta = -0.1 violates a finite number >= 0"),
         (lambda: chi2_worst_case(REAL, math.inf), "eta = inf violates a finite number >= 0"),
         (lambda: adnce(REAL, 0, 0, 1), "tau = 0 violates"),
-        (lambda: adnce(REAL, 1, 0, 0), "sigma = 0 violates sigma > 0"),
+        (lambda: adnce(REAL, 1, 0, 0), "width = 0 violates width > 0"),
         (lambda: adnce(REAL, 1, math.nan, 1), "mu = nan violates"),
     ],
 )
@@ -496,10 +496,10 @@ def output(capsys, *arguments):
 
 
 def test_report_summarises_the_anchors(matrix, capsys):
-    report = output(capsys, "--tau", ".5", "--mu", ".7", "--sigma", ".5")
+    report = output(capsys, "--tau", ".5", "--mu", ".7", "--width", ".5")
     assert set(report) == {"schema", "parameters", "similarities", "anchors", "summary", "warnings", "adnce"}
-    assert report["schema"] == "difficult-examples/dro/1"
-    assert report["parameters"] == {"tau": 0.5, "eta": None, "mu": 0.7, "sigma": 0.5}
+    assert report["schema"] == "difficult-examples/dro/2"
+    assert report["parameters"] == {"tau": 0.5, "eta": None, "mu": 0.7, "width": 0.5}
     assert (report["anchors"], report["warnings"]) == (12, [])
     rows = [row[~np.isnan(row)] for row in matrix]
     expected = {
@@ -543,10 +543,10 @@ def test_both_directions_agree(matrix, capsys):
 
 
 def test_text_has_a_line_for_every_number_of_the_report(matrix, capsys):
-    report = output(capsys, "--eta", ".2", "--mu", "-.1", "--sigma", "1")
-    assert main(["--similarities", "F.npy", "--eta", ".2", "--mu", "-.1", "--sigma", "1"]) == 0
+    report = output(capsys, "--eta", ".2", "--mu", "-.1", "--width", "1")
+    assert main(["--similarities", "F.npy", "--eta", ".2", "--mu", "-.1", "--width", "1"]) == 0
     out = capsys.readouterr().out
-    assert "anchors = 12   eta = 0.2   mu = -0.1   sigma = 1" in out
+    assert "anchors = 12   eta = 0.2   mu = -0.1   width = 1" in out
     for summary in report["summary"].values():
         assert "".join(f"{value:>11.4g}" for value in summary.values()) in out
 
@@ -614,12 +614,12 @@ def test_positives_by_file_and_by_column(rows, capsys):
 
 
 def test_control_arm_of_adnce(rows, capsys):
-    report = output(capsys, "--tau", ".4", "--mu", ".7", "--sigma", ".5")
+    report = output(capsys, "--tau", ".4", "--mu", ".7", "--width", ".5")
     assert report["adnce"] == {
         "eta": pytest.approx(report["summary"]["adnce_divergence"]["mean"]),
         "equal_radius_tau": pytest.approx(equal_radius_temperature(rows, 0.4, 0.7, 0.5)),
     }
-    narrow = ["--tau", ".4", "--mu", "0", "--sigma", "1e-4"]
+    narrow = ["--tau", ".4", "--mu", "0", "--width", "1e-4"]
     np.save("F.npy", np.array([[0.5, 0.5, 0.0], [0.4, 0.4, 0.0]]))
     assert output(capsys, *narrow)["adnce"]["equal_radius_tau"] is None
     assert main(["--similarities", "F.npy", *narrow]) == 0
@@ -628,7 +628,7 @@ def test_control_arm_of_adnce(rows, capsys):
 
 def test_text_of_the_joint_ball_has_every_number(matrix, capsys):
     np.save("P.npy", np.full(12, 0.8))
-    options = ["--eta", ".2", "--joint", "--positive", "P.npy", "--mu", ".7", "--sigma", ".5"]
+    options = ["--eta", ".2", "--joint", "--positive", "P.npy", "--mu", ".7", "--width", ".5"]
     report = output(capsys, *options)
     assert main(["--similarities", "F.npy", *options]) == 0
     out = capsys.readouterr().out
@@ -680,9 +680,9 @@ def test_extreme_temperatures_are_reported(matrix, capsys):
     [
         (REAL, [], "exactly one of --tau and --eta is required"),
         (REAL, ["--tau", ".5", "--eta", ".1"], "exactly one of --tau and --eta is required"),
-        (REAL, ["--tau", ".5", "--mu", ".1"], "--mu and --sigma come together"),
-        (REAL, ["--tau", ".5", "--mu", ".1", "--sigma", "0"], "sigma = 0.0 violates sigma > 0"),
-        (REAL, ["--tau", ".5", "--mu", "nan", "--sigma", "1"], "mu = nan violates a finite number"),
+        (REAL, ["--tau", ".5", "--mu", ".1"], "--mu and --width come together"),
+        (REAL, ["--tau", ".5", "--mu", ".1", "--width", "0"], "width = 0.0 violates width > 0"),
+        (REAL, ["--tau", ".5", "--mu", "nan", "--width", "1"], "mu = nan violates a finite number"),
         (REAL, ["--tau", "x"], "--tau x: not a number"),
         (REAL, ["--tau", "0"], "tau = 0.0 violates tau > 0"),
         (REAL, ["--tau", "-1"], "tau = -1.0 violates tau > 0"),

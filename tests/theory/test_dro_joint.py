@@ -324,7 +324,7 @@ def test_control_arm_has_adnces_radius():
         (lambda: dro.local_temperature([math.nan], 1, 0, 1), r"cosines = \[nan\] violates finite numbers"),
         (lambda: dro.local_temperature([1], 0, 0, 1), "tau = 0 violates"),
         (lambda: dro.adnce_peak(1, math.inf, 1), "mu = inf violates a finite number"),
-        (lambda: dro.equal_radius_temperature([[1, 2]], 1, 0, 0), "sigma = 0 violates sigma > 0"),
+        (lambda: dro.equal_radius_temperature([[1, 2]], 1, 0, 0), "width = 0 violates width > 0"),
         (lambda: dro.equal_radius_temperature([[0.5, 0.5, 0]], 1, 0, 0.01), "no temperature has this radius"),
     ],
 )

@@ -32,7 +32,7 @@ from theory.dro.expansions import temperature_terms
 from theory.dro.reference import reference
 from theory.dro.weighting import effective
 
-SCHEMA = "difficult-examples/dro/1"
+SCHEMA = "difficult-examples/dro/2"
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m theory.dro") -> int:
@@ -48,7 +48,7 @@ def parser(prog: str) -> Parser:
         "--similarities FILE (--tau X | --eta X) [options]",
         (
             "--similarities similarities.npy --tau .5",
-            "--similarities similarities.npy --eta .1 --joint --mu .7 --sigma .5 --json",
+            "--similarities similarities.npy --eta .1 --joint --mu .7 --width .5 --json",
         ),
     )
     add = found.group("similarities").add_argument
@@ -69,8 +69,8 @@ def parser(prog: str) -> Parser:
     add("--eta", type=float, help="robust radius in nats, >= 0; gives every anchor's temperature")
     add("--joint", action="store_true", help="one temperature for all anchors: the radius is that of their mean KL")
     add = found.group("ADNCE").add_argument
-    add("--mu", type=float, help="centre of its weights, a cosine")
-    add("--sigma", type=float, help="width of its weights, > 0")
+    add("--mu", type=float, help="μ, centre of its weights, a cosine")
+    add("--width", type=float, help="σₐ, width of its weights, > 0")
     found.group("output").add_argument("--json", action="store_true", help="print JSON")
     return found
 
@@ -78,8 +78,8 @@ def parser(prog: str) -> Parser:
 def _command(args: Namespace) -> None:
     if (args.tau is None) == (args.eta is None):
         raise ParameterError("exactly one of --tau and --eta is required")
-    if (args.mu is None) != (args.sigma is None):
-        raise ParameterError("--mu and --sigma come together")
+    if (args.mu is None) != (args.width is None):
+        raise ParameterError("--mu and --width come together")
     similarities = _read("similarities", args.similarities)
     anchors, positives = _anchors(similarities, args.positive)
     one = similarities.ndim == 1
@@ -92,7 +92,7 @@ def _command(args: Namespace) -> None:
             raise error if one else ParameterError(f"row {index}: {error}") from None
     report = {
         "schema": SCHEMA,
-        "parameters": {name: getattr(args, name) for name in ("tau", "eta", "mu", "sigma")},
+        "parameters": {name: getattr(args, name) for name in ("tau", "eta", "mu", "width")},
         "similarities": str(args.similarities),
         "anchors": len(anchors),
         "summary": {name: _summary([row[name] for row in rows]) for name in rows[0]},
@@ -172,7 +172,7 @@ def _anchor(f: NDArray[Any], positive: float | None, tau: float | None, args: An
         row["eta_with_positive"] = both.all
         row["effective_with_positive"] = (len(f) + 1) * math.exp(-both.all)
     if args.mu is not None:
-        implied = adnce(f, tau, args.mu, args.sigma)
+        implied = adnce(f, tau, args.mu, args.width)
         row["adnce_divergence"] = implied.divergence
         row["adnce_effective_negatives"] = implied.effective
         row["adnce_mean"] = negatives.top + float(implied.distribution @ negatives.below)
@@ -234,7 +234,7 @@ LABELS = {
     "adnce_divergence": "ADNCE: KL from uniform",
     "adnce_effective_negatives": "  effective number of negatives",
     "adnce_mean": "  mean similarity",
-    "adnce_peak": "  favoured cosine μ + σ²/τ",
+    "adnce_peak": "  favoured cosine μ + σₐ²/τ",
 }
 
 ONCE = {

@@ -29,7 +29,7 @@ class NegativeDistribution(NamedTuple):
     effective : float
         Effective number of negatives, the exponential of the distribution's entropy.
     peak : float
-        The cosine that the distribution favours most, μ + σ²/τ.
+        The cosine that the distribution favours most, μ + σₐ²/τ.
     """
 
     weights: Array
@@ -39,10 +39,10 @@ class NegativeDistribution(NamedTuple):
     peak: float
 
 
-def adnce(cosines: ArrayLike, tau: float, mu: float, sigma: float) -> NegativeDistribution:
-    """ADNCE's distribution over negatives, ∝ exp(−(f − μ)²/(2σ²))·e^{f/τ}.
+def adnce(cosines: ArrayLike, tau: float, mu: float, width: float) -> NegativeDistribution:
+    """ADNCE's distribution over negatives, ∝ exp(−(f − μ)²/(2σₐ²))·e^{f/τ}.
 
-    Completing the square, this is a Gaussian weight around μ + σ²/τ: where that is above the largest cosine,
+    Completing the square, this is a Gaussian weight around μ + σₐ²/τ: where that is above the largest cosine,
     larger cosines still weigh more, as in InfoNCE.
 
     Parameters
@@ -51,8 +51,8 @@ def adnce(cosines: ArrayLike, tau: float, mu: float, sigma: float) -> NegativeDi
         The raw cosines f of an anchor's negatives (not f/τ), shape (K,).
     tau : float
         Temperature, > 0.
-    mu, sigma : float
-        Centre and width of the weights, σ > 0, in cosine units.
+    mu, width : float
+        Centre and width of the weights, σₐ > 0, in cosine units.
 
     Raises
     ------
@@ -66,9 +66,9 @@ def adnce(cosines: ArrayLike, tau: float, mu: float, sigma: float) -> NegativeDi
     """
     from scipy.special import softmax  # slow to import
 
-    peak = adnce_peak(tau, mu, sigma)
+    peak = adnce_peak(tau, mu, width)
     negatives = reference(cosines)
-    log_weights = -(((negatives.top - mu + negatives.below) / sigma) ** 2) / 2
+    log_weights = -(((negatives.top - mu + negatives.below) / width) ** 2) / 2
     distribution = softmax(log_weights + negatives.below / tau)
     count = len(distribution)
     with np.errstate(divide="ignore"):  # a weight of 0 has log ratio −∞
@@ -83,28 +83,28 @@ def effective(distribution: Array) -> float:
     return math.exp(entr(distribution).sum())
 
 
-def adnce_peak(tau: float, mu: float, sigma: float) -> float:
-    """μ + σ²/τ, the cosine that ADNCE favours most; arguments as for ``adnce``.
+def adnce_peak(tau: float, mu: float, width: float) -> float:
+    """μ + σₐ²/τ, the cosine that ADNCE favours most; arguments as for ``adnce``.
 
     At the authors' settings for images it is above 1, so that no cosine reaches it.
     """
     require_scale("tau", tau)
-    require_scale("sigma", sigma)
+    require_scale("width", width)
     require(abs(mu) <= LARGEST, "mu", mu, "a finite number")
-    return mu + sigma * sigma / tau
+    return mu + width * width / tau
 
 
-def local_temperature(cosines: ArrayLike, tau: float, mu: float, sigma: float) -> Array:
-    """1/(1/τ + (μ − f)/σ²): around each cosine f, ADNCE weighs negatives as InfoNCE with this temperature does.
+def local_temperature(cosines: ArrayLike, tau: float, mu: float, width: float) -> Array:
+    """1/(1/τ + (μ − f)/σₐ²): around each cosine f, ADNCE weighs negatives as InfoNCE with this temperature does.
 
-    It is the inverse slope of the log weight −(f − μ)²/(2σ²) + f/τ. It is τ at f = μ, lower below and higher above;
-    infinite at the peak μ + σ²/τ, and negative beyond, where more similar negatives weigh less.
+    It is the inverse slope of the log weight −(f − μ)²/(2σₐ²) + f/τ. It is τ at f = μ, lower below and higher above;
+    infinite at the peak μ + σₐ²/τ, and negative beyond, where more similar negatives weigh less.
 
     Parameters
     ----------
     cosines : array_like
         f, of any shape, finite.
-    tau, mu, sigma : float
+    tau, mu, width : float
         As for ``adnce``.
 
     Returns
@@ -117,16 +117,16 @@ def local_temperature(cosines: ArrayLike, tau: float, mu: float, sigma: float) -
     ParameterError
         If an argument is outside its range.
     """
-    peak = adnce_peak(tau, mu, sigma)
+    peak = adnce_peak(tau, mu, width)
     f = np.asarray(cosines, dtype=np.float64)
     bad = ~(np.abs(f) <= LARGEST)
     require(not bad.any(), "cosines", f[bad][:1], f"finite numbers (up to {LARGEST:g})")
     with np.errstate(divide="ignore"):
-        temperature: Array = np.divide(sigma * sigma, peak - f)
+        temperature: Array = np.divide(width * width, peak - f)
     return temperature
 
 
-def equal_radius_temperature(rows: Sequence[ArrayLike], tau: float, mu: float, sigma: float) -> float:
+def equal_radius_temperature(rows: Sequence[ArrayLike], tau: float, mu: float, width: float) -> float:
     """The temperature of the InfoNCE that goes as far from uniform as ADNCE: the control arm of a comparison.
 
     A loss has one temperature, so the radius is the mean over anchors of the divergences, as in ``joint_radius``.
@@ -135,7 +135,7 @@ def equal_radius_temperature(rows: Sequence[ArrayLike], tau: float, mu: float, s
     ----------
     rows : sequence of array_like
         Raw cosines, one vector an anchor; a single vector is one anchor.
-    tau, mu, sigma : float
+    tau, mu, width : float
         As for ``adnce``.
 
     Raises
@@ -146,4 +146,4 @@ def equal_radius_temperature(rows: Sequence[ArrayLike], tau: float, mu: float, s
     """
     anchors, p = references(rows, None, None)
     cosines = [negatives.top + negatives.below for negatives in anchors]
-    return joint_temperature(cosines, float(p @ [adnce(f, tau, mu, sigma).divergence for f in cosines]))
+    return joint_temperature(cosines, float(p @ [adnce(f, tau, mu, width).divergence for f in cosines]))

@@ -3,10 +3,10 @@
 For the normalised noisy adjacency D^{-1/2}(A + noise)D^{-1/2} and z in the upper half plane, the mean of
 (zD − A − noise)⁻¹ is (zD − A − h)⁻¹, with one self-energy h for each type of node that solves
 
-    h_t = Σ_u σ²_tu·g_u,    g_u = trace of (zD − A − h)⁻¹ over the nodes of type u,    Im h < 0,
+    h_t = Σ_u ε²_tu·g_u,    g_u = trace of (zD − A − h)⁻¹ over the nodes of type u,    Im h < 0,
 
-σ² the variance of the noise. Integrated around the spectrum above a cut λ it gives the projector on the
-eigenvectors above λ, and its trace counts them.
+ε²_tu the variance of the noise between two types. Integrated around the spectrum above a cut λ it gives the projector on
+the eigenvectors above λ, and its trace counts them.
 """
 
 from __future__ import annotations

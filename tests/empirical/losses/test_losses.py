@@ -422,7 +422,7 @@ def test_parameters_of_functions_are_checked():
         (lambda: debiased(positive, negative, 0.5, 1.0), "^prior = 1.0"),
         (lambda: debiased(positive, negative, 0, 0.1), "^tau = 0"),
         (lambda: hard_negative(positive, negative, 0.5, 0.1, -1), "^concentration = -1"),
-        (lambda: adnce(positive, negative, negative, 0.5, 0), "^sigma = 0"),
+        (lambda: adnce(positive, negative, negative, 0.5, 0), "^width = 0"),
         (lambda: spectral(positive, negative, -1), "^tau = -1"),
         (lambda: ContrastiveLoss(rho=2), "^rho = 2"),
         (lambda: ContrastiveLoss(sigma=-1), "^sigma = -1"),
