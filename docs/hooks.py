@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from griffe import DocstringParameter, DocstringSectionKind, Extension
-from mathml import to_mathml
+from mathml import to_mathml, with_scripts
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File
 
@@ -20,6 +20,7 @@ from theory.explore import page
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("theory", "empirical")
 LATEX_OUTPUT = re.compile(r'(data-mime-type="text/latex"[^>]*>)\s*\$+(.*?)\$+\s*(?=</div>)', re.S)
+MATH = re.compile(r"^```math\n(.*?)^```$", re.S | re.M)
 OUTSIDE_LINK = re.compile(r"\]\(([^)#\s]*\.\./[^)#\s]+)")
 
 
@@ -50,18 +51,19 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """In the site, what lies beside ``docs/`` lies inside of it: such links lose one level."""
+    """In the site, what lies beside ``docs/`` lies inside of it: such links lose one level. Formulas in MathML."""
     up = "../" * page.file.src_uri.count("/")
+    markdown = MATH.sub(lambda formula: f'<div class="formula">{to_mathml(formula[1])}</div>', markdown)
     return markdown.replace(f"](../{up}", f"]({up}")
 
 
 def on_page_content(html, page, config, files):
-    """Notebooks: nothing from the network, so formulas in MathML; links to pages lead to the pages."""
+    """Indices and powers as such; notebooks: nothing from the network, so formulas in MathML; links lead to the pages."""
     if not page.file.src_uri.endswith(".ipynb"):
-        return html
+        return with_scripts(html)
     html = re.sub(r"<script\s.*?</script>", "", html, flags=re.S)
     html = LATEX_OUTPUT.sub(lambda output: output[1] + to_mathml(unescape(output[2])), html)
-    return re.sub(r'href="\.\./docs/([^"#]+)\.md', r'href="../\1.html', html)
+    return with_scripts(re.sub(r'href="\.\./docs/([^"#]+)\.md', r'href="../\1.html', html))
 
 
 def _linked_from(page):

@@ -1,4 +1,8 @@
-"""LaTeX as sympy writes it, to MathML, which browsers draw by themselves: the site loads no MathJax."""
+"""Formulas as browsers draw them by themselves: LaTeX to MathML, indices and powers in text to sub and sup.
+
+The site loads no MathJax. Pages and docstrings write λₖ₊₁ where Unicode has the letters, otherwise n_d and D^(−1/2): so
+they read in a terminal and in a file as they stand.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,31 @@ SPACES = {r"\quad": 1, r"\qquad": 2, r"\,": 0.2, r"\;": 0.3, r"\ ": 0.3}  # in e
 def to_mathml(latex: str) -> str:
     """A formula on a line of its own; a command that is not known stays as it is written."""
     return f'<math display="block">{_row(deque(TOKEN.findall(latex)))}</math>'
+
+
+# A letter, perhaps with accent and prime, or an operator's name; not within a longer word such as a file's name.
+BASE = r"(?:(?<![A-Za-z0-9_])(?:min|max|sup|mean|own|[A-Za-z])|(?<!\\)[Α-ωϑφ√Σ∂‖])[\u0300-\u036f]?[′*²³]?"
+WITHIN = r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
+INDEX = re.compile(rf"({BASE})_(?:\{{([^{{}}]*)\}}|({WITHIN})|([A-Za-z0-9]+′?(?![A-Za-z0-9_(])|[Α-ωφϑ]))")
+POWER = re.compile(rf"(?<=[\w)\]′‖>])\^(?:\{{([^{{}}]*)\}}|({WITHIN})|([A-Za-z0-9]+))")
+SKIPPED = re.compile(r"(<(code|pre|script|style|math|svg|title)\b.*?</\2>|<[^>]*>)", re.S)
+
+
+def with_scripts(html: str) -> str:
+    """A page with the indices and powers of its text, not of its code, as sub and sup."""
+    parts = SKIPPED.split(html)  # text, what is skipped, its tag; and so on
+    return "".join(part if at % 3 else _scripts(part) for at, part in enumerate(parts) if at % 3 != 2)
+
+
+def _scripts(text: str) -> str:
+    text = INDEX.sub(lambda found: f"{found[1]}<sub>{_scripts(_inner(found.groups()[1:]))}</sub>", text)
+    return POWER.sub(lambda found: f"<sup>{_scripts(_inner(found.groups()))}</sup>", text)
+
+
+def _inner(found):
+    """What was written in braces, in parentheses, which are not shown, or bare."""
+    braces, parentheses, bare = found
+    return braces or (parentheses and parentheses[1:-1]) or bare
 
 
 def _row(tokens, *ends):

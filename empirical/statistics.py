@@ -83,7 +83,7 @@ def judge(low: ArrayLike | None, high: ArrayLike | None, above: ArrayLike, below
 def detectable_difference(differences: Sequence[float], seeds: int | None = None) -> float | None:
     """Smallest true difference that a paired two-sided 5 % t-test finds with probability about .8.
 
-    (t_{.975} + t_{.8})·s/√seeds with s estimated from the differences at hand; None for one difference.
+    (t_.975 + t_.8)·s/√seeds with s estimated from the differences at hand; None for one difference.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where difficult examples raise λ_{k+1}: exact eigenvalues with and without difficult pairs, and eq. 4's, over k.
+"""Where difficult examples raise λₖ₊₁: exact eigenvalues with and without difficult pairs, and eq. 4's, over k.
 
     python -m figures.damage_window
 
@@ -34,7 +34,7 @@ def eigenvalues(parameters: GraphParameters) -> np.ndarray:
 
 
 def data() -> pd.DataFrame:
-    """One row a pairing and k: λ_{k+1} of both graphs."""
+    """One row a pairing and k: λₖ₊₁ of both graphs."""
     parts = []
     for pairing in PAIRINGS:
         difficult, k = graph(pairing), np.arange(1, graph(pairing).nodes)

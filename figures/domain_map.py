@@ -54,10 +54,10 @@ LEVEL = 0.05
 
 
 def compare(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a cell, k and comparison: paired change with its 95 % interval, p, and what λ_{k+1} says.
+    """One row a cell, k and comparison: paired change with its 95 % interval, p, and what λₖ₊₁ says.
 
     ``bound`` and ``eigenvalue`` are the differences of the bounds (exact λ of the population, δ fixed) and of the
-    sampled graphs' mean λ_{k+1}; ``significant`` says whether p survives Holm's correction over all cells of the
+    sampled graphs' mean λₖ₊₁; ``significant`` says whether p survives Holm's correction over all cells of the
     noise and comparison. ``before`` is the mean error without the arm, ``in_domain`` the share of drawn graphs.
     """
     from scipy.stats import t
@@ -95,11 +95,11 @@ def holm(p: pd.Series) -> pd.Series:
 
 
 def counts(changes: pd.DataFrame) -> pd.DataFrame:
-    """By noise and comparison, over the cells with γ > β: signs of the change, and how λ_{k+1} and the bound rank it.
+    """By noise and comparison, over the cells with γ > β: signs of the change, and how λₖ₊₁ and the bound rank it.
 
     ``worse`` and ``better`` count the cells that survive Holm's correction, ``worse_alone`` and ``better_alone``
     those whose own interval excludes 0. ``rank_bound`` and ``rank_eigenvalue`` are Spearman's correlations of the
-    change with the difference of the bounds and of the sampled λ_{k+1}.
+    change with the difference of the bounds and of the sampled λₖ₊₁.
     """
     from scipy.stats import spearmanr
 

@@ -244,7 +244,7 @@ def mean_changes(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def smaller_eigenvalue_share(table: pd.DataFrame) -> float:
-    """How often the noisy difficult graph's sampled λ_{k+1} is below the noisy clean one's."""
+    """How often the noisy difficult graph's sampled λₖ₊₁ is below the noisy clean one's."""
     table = table.assign(excess=(table.gamma - table.beta).round(12))
     wide = table.pivot(index=[*CELL, "seed"], columns="remedy", values="eigenvalue_next")
     return float((wide["nothing"] < wide["clean"]).mean())
@@ -258,7 +258,7 @@ def from_runs(table: pd.DataFrame, changes: pd.DataFrame) -> str:
     parts.append("Change in error, mean over the points ± standard error over the seeds, and range over the points")
     parts.append(mean_changes(table).to_string(index=False, float_format="{:+.4f}".format))
     share = smaller_eigenvalue_share(table)
-    parts.append(f"λ_{{k+1}} of the noisy difficult graph is below the noisy clean graph's in {share:.1%} of the draws")
+    parts.append(f"λₖ₊₁ of the noisy difficult graph is below the noisy clean graph's in {share:.1%} of the draws")
     return "\n\n".join(parts) + "\n\n"
 
 

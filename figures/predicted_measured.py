@@ -1,4 +1,4 @@
-"""Predicted against measured: the bound and λ_{k+1} of each condition's own measured graph, and its probe error.
+"""Predicted against measured: the bound and λₖ₊₁ of each condition's own measured graph, and its probe error.
 
     python -m figures.predicted_measured
 

@@ -118,12 +118,12 @@ def difficult_degree(p: Any) -> Number:
 
 
 def clean_bulk(p: Any) -> Number:
-    """(1 − α)/c2: λ_{k+1} without difficult examples, k >= r + 1 (theorem 3.3, eq. 3)."""
+    """(1 − α)/c2: λₖ₊₁ without difficult examples, k >= r + 1 (theorem 3.3, eq. 3)."""
     return (1 - p.alpha) / easy_degree(p)
 
 
 def clean_class(p: Any) -> Number:
-    """((1 − α) + n·a)/c2: the clean graph's class modes, its λ_2 to λ_{r+1}."""
+    """((1 − α) + n·a)/c2: the clean graph's class modes, its λ₂ to λᵣ₊₁."""
     return ((1 - p.alpha) + p.n * (p.alpha - p.beta)) / easy_degree(p)
 
 

@@ -39,7 +39,7 @@ class SimilarityGraph:
         return self.parameters.weights.matrix(self.parameters)
 
     def normalized_adjacency(self) -> Array:
-        """Dense D^{-1/2} A D^{-1/2}, shape (N, N)."""
+        """Dense D^(−1/2) A D^(−1/2), shape (N, N)."""
         scale = 1 / np.sqrt(self.degrees())
         return self.weights() * scale[:, None] * scale
 

@@ -3,7 +3,7 @@
 Removal gives another graph. Margin and temperature leave the data alone and change the matrix that the
 features factorise: the spectral loss with margins M and temperatures T is, up to a constant,
 
-    Σ (1/T²)(F·Fᵀ − (T∘Ā − M̄))²,    M̄ = D^{1/2} M D^{1/2},
+    Σ (1/T²)(F·Fᵀ − (T∘Ā − M̄))²,    M̄ = D^(1/2) M D^(1/2),
 
 with Ā the normalised adjacency. Such a target is constant on each kind of pair, so permuting classes, or
 difficult or easy samples, leaves it unchanged, and its spectrum is read off blocks of size two at most,

@@ -1,13 +1,13 @@
 """Random noise on the similarities: noisy spectrum and bounds, and which modes still stand out.
 
 The noisy graph has weights Ã = A + εW with W symmetric, zero on the diagonal, and independent entries of
-mean 0 and variance 1 above it. Everything said about D^{-1/2} Ã D^{-1/2} here takes D from the *population*
+mean 0 and variance 1 above it. Everything said about D^(−1/2) Ã D^(−1/2) here takes D from the *population*
 graph A; ``noisy_adjacency`` can sample both conventions.
 
 - Asymptotic (N → ∞): ``semicircle_quantile``, ``noisy_eigenvalue``, ``detection_constant``,
   ``detection_limits``. They take all degrees for equal; on positive semidefinite graphs with a fixed share
   of easy samples, or with none, c1/c2 = 1 + O(1/n) or c1 is the only degree.
-- A guarantee at finite N, for the sampled W: λ_{k+1}(A) + ε‖W‖/c2 with ‖W‖ from ``operator_norm``.
+- A guarantee at finite N, for the sampled W: λₖ₊₁(A) + ε‖W‖/c2 with ‖W‖ from ``operator_norm``.
 
 Both come together in ``noisy_bounds``. Sampling needs numpy and scipy, the rest the standard library only.
 """
@@ -117,7 +117,7 @@ def noisy_weights(p: GraphParameters, epsilon: float, noise: Array) -> Array:
 
 
 def noisy_adjacency(p: GraphParameters, epsilon: float, noise: Array, degrees: DegreesOf = "population") -> Array:
-    """D^{-1/2} Ã D^{-1/2}, shape (N, N), with the degrees of the population or of the noisy graph.
+    """D^(−1/2) Ã D^(−1/2), shape (N, N), with the degrees of the population or of the noisy graph.
 
     Parameters
     ----------
@@ -254,7 +254,7 @@ def _spread(p: GraphParameters, epsilon: float) -> float:
 
 
 def noisy_eigenvalue(p: GraphParameters, j: int, epsilon: float) -> float:
-    """Asymptotic j-th largest eigenvalue of D^{-1/2}(A + εW)D^{-1/2}: a prediction, not a bound.
+    """Asymptotic j-th largest eigenvalue of D^(−1/2)(A + εW)D^(−1/2): a prediction, not a bound.
 
     It is the quantile (j − ½)/N of the free additive convolution of the population's spectrum, N atoms
     x_i of weight w_i, with the semicircle of variance s² = ε²N/c2². That law has the density v(u)/(πs²) at
@@ -361,7 +361,7 @@ def detection_limits(p: GraphParameters) -> dict[str, float]:
 
     the limit is strength/(κ√N). For bridges κ is ``detection_constant``. For contrast and class modes, whose
     multiplicities 1 and r do not grow, κ → 1 as N → ∞; at finite N their shares give about
-    ((1−s)^{1/3} + s^{1/3})^{3/2} with s = 1/N or r/N. A contrast mode (matched) lies just below the bridges
+    ((1−s)^(1/3) + s^(1/3))^(3/2) with s = 1/N or r/N. A contrast mode (matched) lies just below the bridges
     and separates from the bulk together with them.
 
     Asymptotic: no guarantee at finite N. Beyond the limit a mode's eigenvectors fade gradually and may stay
@@ -414,7 +414,7 @@ def simulate_detection(
     """Draw noisy graphs and measure whether a mode separates from the noise bulk.
 
     Below the mode's limit (``detection_limits``) the gap is a fixed number of spreads, beyond it a spacing of
-    order N^{-2/3}.
+    order N^(−2/3).
 
     Parameters
     ----------
@@ -477,11 +477,11 @@ class NoisyBound:
         As printed, with ε√N in place of ε: eq. 3's or 4's λ plus x0·ε√N/c2, x0 from ``printed_quantile``; None for
         k < r + 1.
     eigenvalue_asymptotic, bound_asymptotic : float or None
-        λ_{r+2} of the graph plus x0·ε/c2; None for k < r + 1.
+        λᵣ₊₂ of the graph plus x0·ε/c2; None for k < r + 1.
     eigenvalue_guaranteed, bound_guaranteed : float or None
-        λ_{k+1}(A) + ε‖W‖/c2 with the sampled norm; None if no norm was given.
+        λₖ₊₁(A) + ε‖W‖/c2 with the sampled norm; None if no norm was given.
     eigenvalue_predicted : float
-        Where λ_{k+1} of the noisy graph is to be expected (``noisy_eigenvalue``), not a bound.
+        Where λₖ₊₁ of the noisy graph is to be expected (``noisy_eigenvalue``), not a bound.
     positive_semidefinite : bool
         Whether the smallest predicted eigenvalue is nonnegative. If not, no augmentation produces the noisy
         graph, and the bound's own premise fails.
@@ -550,13 +550,13 @@ def noisy_bounds(
 ) -> NoisyBounds:
     """The noisy clean and noisy difficult bound, asymptotic and, with a sampled norm, guaranteed.
 
-    Weyl: λ_{k+1}(X + Y) <= λ_{r+2}(X) + λ_{k−r}(Y) with X = D^{-1/2} A D^{-1/2}, Y = ε·D^{-1/2} W D^{-1/2} and
+    Weyl: λₖ₊₁(X + Y) <= λᵣ₊₂(X) + λₖ₋ᵣ(Y) with X = D^(−1/2) A D^(−1/2), Y = ε·D^(−1/2) W D^(−1/2) and
     D the population's degrees. By Ostrowski's theorem
     λ_j(Y) lies between ελ_j(W)/c1 and ελ_j(W)/c2, so λ gains x0·ε/c2 for x0 >= 0 and x0·ε/c1 otherwise, x0
     the ``semicircle_quantile`` of index k − r: asymptotic, and an estimate rather than a bound, for the sampled
-    λ_{k−r}(W) exceeds even the cautious x0 at a quarter of the indices.
+    λₖ₋ᵣ(W) exceeds even the cautious x0 at a quarter of the indices.
 
-    The guarantee λ_{k+1}(X) + ε‖W‖/c2 holds for the graph whose noise W was sampled, at every k.
+    The guarantee λₖ₊₁(X) + ε‖W‖/c2 holds for the graph whose noise W was sampled, at every k.
 
     Parameters
     ----------

@@ -9,9 +9,9 @@ With p(x) = P(y | x) for the label y of a view x, the views distributed as the d
 the linear probe of width k that fits one-hot labels by least squares, with its largest output as its answer, errs
 at most with the probability
 
-    min{ 2·[G + Dir/(1 − λ_{k+1})], δ + √(2·Dir/(1 − λ_{k+1})) }
+    min{ 2·[G + Dir/(1 − λₖ₊₁)], δ + √(2·Dir/(1 − λₖ₊₁)) }
 
-(docs/theory.md has the proof). Negative λ_{k+1} count as 0, for the minimiser of the spectral loss does not use
+(docs/theory.md has the proof). Negative λₖ₊₁ count as 0, for the minimiser of the spectral loss does not use
 them. *The probe's error* is computed as well: its features are the eigenvectors of the k leading positive
 eigenvalues over √degree, views weigh as they occur, and ties are drawn evenly. An intercept changes nothing:
 the trivial mode is a constant feature.
@@ -49,7 +49,7 @@ class Spread(NamedTuple):
     dirichlet: Number
 
     def bounds(self, eigenvalue: Number, sqrt: Sqrt = math.sqrt) -> tuple[Number, Number]:
-        """2·[G + Dir/(1 − λ)] and δ + √(2·Dir/(1 − λ)) for λ = max(λ_{k+1}, 0) < 1."""
+        """2·[G + Dir/(1 − λ)] and δ + √(2·Dir/(1 − λ)) for λ = max(λₖ₊₁, 0) < 1."""
         distance = self.dirichlet / (1 - eigenvalue)
         return 2 * (self.noise + distance), self.delta + sqrt(2 * distance)
 
@@ -167,14 +167,14 @@ def _step(p: Graph, t: Labels) -> tuple[Number, Number]:
 
 
 class SharperBounds(NamedTuple):
-    """The bounds and the error of one graph with labels of one error. Without a bound, for λ_{k+1} = 1, None.
+    """The bounds and the error of one graph with labels of one error. Without a bound, for λₖ₊₁ = 1, None.
 
     Attributes
     ----------
     delta : number
         δ, the labels' error.
     eigenvalue : number
-        The graph's exact λ_{k+1}.
+        The graph's exact λₖ₊₁.
     printed, tight : number or None
         4δ/(1 − λ) + 8δ, which holds for φ <= 2δ, and 2φ/(1 − λ) + 8δ, which it comes from.
     squared, plug_in : number or None
@@ -307,9 +307,9 @@ class DenseProbe(NamedTuple):
     error : float
         Expected error of its largest output, ties drawn evenly.
     eigenvalue : float
-        max(λ_{k+1}, 0), for the bounds.
+        max(λₖ₊₁, 0), for the bounds.
     gap : float
-        λ_k − λ_{k+1}; near 0 the features are not unique, nor is the error.
+        λ_k − λₖ₊₁; near 0 the features are not unique, nor is the error.
     """
 
     outputs: Array

@@ -132,7 +132,7 @@ def present(found: Iterable[tuple[str, Any, Any]]) -> tuple[Mode, ...]:
 
 
 def spectrum(p: GraphParameters | SixLevels, sqrt: Sqrt | None = None) -> tuple[Mode, ...]:
-    """All eigenvalues of D^{-1/2} A D^{-1/2}, largest first.
+    """All eigenvalues of D^(−1/2) A D^(−1/2), largest first.
 
     Parameters
     ----------

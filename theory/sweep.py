@@ -193,7 +193,7 @@ def evaluate_six(
     dict of arrays, each of the broadcast shape
         The columns of ``evaluate``: as in ``theory.bounds.error_bounds`` the printed bounds see the paper's α, β and γ.
         They are NaN where that has no clean bound, the sharper ones where weights are negative. And ``lambda_exact``,
-        λ_{k+1} of the graph.
+        λₖ₊₁ of the graph.
 
     Raises
     ------

@@ -101,7 +101,7 @@ def spectrum_figure(condition: Condition, similarities: NDArray[np.float64]) -> 
         axis.plot(range(1, len(shown) + 1), shown, marker, color=colour, ms=4.5, label=label)
     axis.set_yscale("log")
     axis.set_xlabel("index j")
-    axis.set_ylabel("eigenvalue λ_j")
+    axis.set_ylabel(r"eigenvalue $\lambda_j$")
     axis.legend(frameon=False, fontsize=9)
     return _embed(figure), note
 

@@ -311,7 +311,7 @@ def alignment(first: Tensor, second: Tensor, power: float = 2.0) -> float:
 
 
 def uniformity(features: Tensor, t: float = 2.0) -> float:
-    """log of the mean of e^{−t‖u − v‖²} over pairs of different rows' unit vectors, in [−4t, 0]; lower is better.
+    """log of the mean of e^(−t‖u − v‖²) over pairs of different rows' unit vectors, in [−4t, 0]; lower is better.
 
     Parameters
     ----------
@@ -338,7 +338,7 @@ def knn(
     k: int = DEFAULT.k,
     tau: float = DEFAULT.tau,
 ) -> float:
-    """Test accuracy of a cosine-weighted vote of the k nearest training samples, weights e^{cos/τ}.
+    """Test accuracy of a cosine-weighted vote of the k nearest training samples, weights e^(cos/τ).
 
     Parameters
     ----------
@@ -358,7 +358,7 @@ def knn(
     ):
         cosines, nearest = (functional.normalize(part, dim=1) @ bank.T).topk(min(k, len(bank)))
         votes = torch.zeros(len(part), int(labels.max()) + 1)
-        # Against the nearest: the same vote, but e^{1/τ} overflows below τ = .0113.
+        # Against the nearest: the same vote, but e^(1/τ) overflows below τ = .0113.
         votes.scatter_add_(1, bank_labels[nearest], ((cosines - cosines[:, :1]) / tau).exp())
         correct += int((votes.argmax(dim=1) == truth).sum())
     return correct / len(test_labels)

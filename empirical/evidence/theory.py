@@ -134,7 +134,7 @@ def network_of(entry: Entry, s: Settings) -> Any:
 def measured(profile: Profile) -> dict[str, Any]:
     """A profile as columns, with the printed bound of difficult examples.
 
-    ``printed`` is equation 4 with the paper's α̂, β̂, γ̂ in its λ_{k+1}, ``printed_exact`` with the exact one of the
+    ``printed`` is equation 4 with the paper's α̂, β̂, γ̂ in its λₖ₊₁, ``printed_exact`` with the exact one of the
     graph of six levels. ``three_levels`` says why the paper's graph of three does not exist, where it does not.
     """
     assert profile.delta is not None
@@ -179,7 +179,7 @@ def clipped(features: NDArray[np.float32], labels: NDArray[np.int64], dim: int) 
     Returns
     -------
     dict
-        ``lambda_clipped``, λ_{k+1}; ``cross``, the weight between classes; ``squared`` and ``plug_in``
+        ``lambda_clipped``, λₖ₊₁; ``cross``, the weight between classes; ``squared`` and ``plug_in``
         (``theory.sharper``), with labels that are sure, δ = G = 0.
     """
     from scipy.sparse.linalg import eigsh

@@ -36,8 +36,8 @@ PAPER_MIXED = (88.3, 88.0, 87.7, 86.2)  # ω = 0, 10, 20, 30 % (P, Table 10)
 PREDICTORS = {
     "bound_matched": "difficult bound of the run's own graph, matched",
     "bound_block": "the same, block",
-    "lambda_matched": "λ_{k+1} of its three-level model, matched",
-    "lambda_measured": "λ_{k+1} of its measured similarities",
+    "lambda_matched": "λₖ₊₁ of its three-level model, matched",
+    "lambda_measured": "λₖ₊₁ of its measured similarities",
     "delta": "labelling error δ̂ alone",
     "gap": "γ̂ − β̂ before the projector",
 }
@@ -73,7 +73,7 @@ CLAIMS = (
     Claim("mixed images lower the accuracy (ω = 30 % against 0)", "baseline", "omega-0.3", "2.1"),
     Claim("removing the mixed images raises it again (ω = 30 %)", "omega-0.3-mixed_removal", "omega-0.3"),
     Claim("mixed images raise γ̂ − β̂", "omega-0.3", "baseline", value="gap"),
-    Claim("mixed images raise λ_{k+1} of the measured similarities", "omega-0.3", "baseline", value="lambda_measured"),
+    Claim("mixed images raise λₖ₊₁ of the measured similarities", "omega-0.3", "baseline", value="lambda_measured"),
     Claim("the margin helps", "margin", "baseline", "0.90"),
     Claim("the temperature helps", "temperature", "baseline", "0.98"),
     Claim("margin and temperature together help", "combined", "baseline", "1.42"),
@@ -252,7 +252,7 @@ def mixed(runs: pd.DataFrame, _: dict[str, Any]) -> str:
         eigenvalue = interval(by_seed(runs, name, "lambda_measured"), 1000, 3)
         delta = interval(by_seed(runs, name, "delta"), 1, 3)
         rows.append((f"{omega:.0%}", interval(by_seed(runs, name)), *levels, gap, eigenvalue, delta, f"{paper}"))
-    header = ("ω", "encoder probe, %", "α̂", "β̂", "γ̂", "γ̂ − β̂", "10³·λ_{k+1} measured", "δ̂", "published, %")
+    header = ("ω", "encoder probe, %", "α̂", "β̂", "γ̂", "γ̂ − β̂", "10³·λₖ₊₁ measured", "δ̂", "published, %")
     return markdown_table(header, rows)
 
 

@@ -27,7 +27,7 @@ def info_nce(positive: Tensor, negative: Tensor) -> Tensor:
 def debiased(positive: Tensor, negative: Tensor, tau: float, prior: float) -> Tensor:
     """The debiased loss: negatives of the anchor's own class are subtracted in expectation (Chuang et al. 2020).
 
-    N = max{(Σ e^negative − τ⁺·N⁻·P)/(1 − τ⁺), N⁻·e^{−1/τ}} with N⁻ negatives.
+    N = max{(Σ e^negative − τ⁺·N⁻·P)/(1 − τ⁺), N⁻·e^(−1/τ)} with N⁻ negatives.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def _debiased(positive: Tensor, log_sum: Tensor, negative: Tensor, tau: float, p
     require_positive("tau", tau)
     require(0 <= prior < 1, "prior", prior, "0 <= prior < 1")
     if prior == 0:
-        return negative_log_share(positive, log_sum)  # e^{−1/τ} is the smallest term of a sum
+        return negative_log_share(positive, log_sum)  # e^(−1/τ) is the smallest term of a sum
     number = counts(negative)
     expected = math.log(prior) + number.log() + positive
     # log(e^a − e^b) where a > b; elsewhere the floor holds, and a constant keeps NaN out of the gradient

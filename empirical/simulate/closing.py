@@ -60,7 +60,7 @@ class Population:
         require(bool(self.reference.any()), "difficult", graph.difficult, some)
 
     def loss(self, cosines: Array, sigma: float = 0.0, rho: float = 1.0) -> tuple[float, Array]:
-        """E_π log E_π e^{s/τ} − E s⁺/τ, with the remedy on difficult negatives, and its gradient by the cosines.
+        """E_π log E_π e^(s/τ) − E s⁺/τ, with the remedy on difficult negatives, and its gradient by the cosines.
 
         As in ``losses.pair_logits`` a margin is added to the cosine, and the temperature acts where that is positive.
         """

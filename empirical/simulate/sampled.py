@@ -133,7 +133,7 @@ class World:
     def population_loss(self, table: Tensor) -> Tensor:
         """The loss over the channel's exact distribution of pairs.
 
-        For InfoNCE and ADNCE the limit of infinitely many negatives, E_π log E_π e^{s/τ} − E s⁺/τ.
+        For InfoNCE and ADNCE the limit of infinitely many negatives, E_π log E_π e^(s/τ) − E s⁺/τ.
         """
         f = self.embeddings(table)
         similarities = f @ f.T

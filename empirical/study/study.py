@@ -1,7 +1,7 @@
 """The study behind docs/study.md: every claim of the paper as conditions × seeds: ``python -m empirical.study PART``.
 
 One pilot run → its profile → the theory's plan → one run per condition and seed, nothing tuned. Each run's final
-encoder is profiled too, so that every condition has its own α̂, β̂, γ̂, λ_{k+1} and bound beside its accuracy. Parts share
+encoder is profiled too, so that every condition has its own α̂, β̂, γ̂, λₖ₊₁ and bound beside its accuracy. Parts share
 runs: a finished one is never repeated, and the same command goes on where it was interrupted.
 """
 
@@ -191,7 +191,7 @@ def _training(place: Path) -> dict[str, float]:
 
 
 def _graph(place: Path, dim: int) -> dict[str, float | None]:
-    """The measured graph of a run's final encoder: levels, λ_{k+1} measured and of the model, bounds."""
+    """The measured graph of a run's final encoder: levels, λₖ₊₁ measured and of the model, bounds."""
     path = place / "profile.json"
     if not path.exists():
         return {}

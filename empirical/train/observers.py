@@ -276,7 +276,7 @@ class Diagnostics(Means):
         positive, negative = batch.pairs.positive, batch.pairs.negative
         alignment = (2 - 2 * positive).mean()  # ‖u − v‖² of unit vectors
         count = (negative > -torch.inf).sum()
-        uniformity = (4 * negative - 4).logsumexp(dim=(0, 1)) - count.log()  # log mean e^{−2‖u − v‖²}
+        uniformity = (4 * negative - 4).logsumexp(dim=(0, 1)) - count.log()  # log mean e^(−2‖u − v‖²)
         tau = self.objective.temperature(negative)
         found = tau if isinstance(tau, Tensor) else None
         self.add(*diagnostics(negative / tau), alignment, uniformity, *([] if found is None else [found]))

@@ -184,7 +184,7 @@ def test_with_the_theorems_margins_the_difficult_worlds_loss_is_the_clean_ones_u
 def predicted_sine(s, goal, seed=0):
     """Root mean square sine of the largest angle that the gradient's noise leaves after training, to first order.
 
-    Across the leading space the spectral loss has curvature at least 4(λ_k − λ_{k+1}), and every column of the
+    Across the leading space the spectral loss has curvature at least 4(λ_k − λₖ₊₁), and every column of the
     minimiser at least the length √λ_k. The noise is measured at the minimiser.
     """
     world, values = World(s, torch.float64), np.linalg.eigvalsh(goal)[::-1]

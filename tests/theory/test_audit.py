@@ -163,7 +163,7 @@ def test_a_wrong_condition_costs_the_verdict(monkeypatch, name):
 @pytest.mark.parametrize(
     ("name", "graph"),
     [
-        ("difficult", "α = 2/5, β = 0, γ = 1/5, n = 3, r = 1, n_d = 2, k = 2: λ_{k+1} = 37/99, printed 4/11"),
+        ("difficult", "α = 2/5, β = 0, γ = 1/5, n = 3, r = 1, n_d = 2, k = 2: λₖ₊₁ = 37/99, printed 4/11"),
         ("strictly_worse", "α = 1/3, β = 0, γ = 1/6, n = 4, r = 1, n_d = 3"),  # equal there
         ("removal_condition", "α = 1/2, β = 0, γ = 1/3, n = 3, r = 1, n_d = 1, k = 2"),
         ("margin_cases", "α = 2/3, β = 0, γ = 1/3, n = 2, r = 2, n_d = 1"),
@@ -199,7 +199,7 @@ def test_the_difficult_eigenvalue_is_exceeded_on_the_papers_graph(p, computed, p
 
 
 def test_the_printed_value_may_lie_between_both_modes():
-    """The contrast exceeds eq. 4's λ, the upper class mode does not: λ_{r+2} is the class mode, the printed λ holds."""
+    """The contrast exceeds eq. 4's λ, the upper class mode does not: λᵣ₊₂ is the class mode, the printed λ holds."""
     p = statements.BETWEEN
     assert is_positive_semidefinite(p)
     assert formulas.contrast(p) > formulas.difficult(p) > theorems.class_upper(p) == theorems.kth_eigenvalue(p, p.r + 1)

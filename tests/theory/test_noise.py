@@ -180,7 +180,7 @@ def test_predictions_at_2000_nodes_are_within_2_percent_of_the_bulk_s_width(epsi
 
 
 def test_the_paper_s_noisy_difficult_bound_is_no_prediction():
-    """Bridges inside the noise move λ_{k+1} by a tenth of a per cent of the width, λ_{r+2} by 7 %."""
+    """Bridges inside the noise move λₖ₊₁ by a tenth of a per cent of the width, λᵣ₊₂ by 7 %."""
     width, k = 4 * spread(LARGE, 0.1), 128
     bounds = noisy_bounds(LARGE, k, 0.01, 0.1, estimate="median")
     moved = bounds.difficult.eigenvalue_predicted - bounds.clean.eigenvalue_predicted

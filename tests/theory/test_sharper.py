@@ -285,7 +285,7 @@ def test_printed_and_tight_bound_have_the_exact_eigenvalue_and_phi(p, number):
 
 @given(graphs().filter(lambda p: p.n > 1 and is_positive_semidefinite(p)), st.data())
 def test_the_first_term_without_delta_bounds_the_classes_distance_from_the_features(p, data):
-    """The spectral argument: one-hot classes lie within φ/(1−λ_{k+1}) of the k leading eigenvectors."""
+    """The spectral argument: one-hot classes lie within φ/(1−λₖ₊₁) of the k leading eigenvectors."""
     dim = data.draw(st.integers(p.classes, p.nodes - 1))
     graph, bounds = SimilarityGraph(p), sharper_bounds(p, dim)
     assume(bounds.tight is not None)

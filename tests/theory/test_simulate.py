@@ -282,7 +282,7 @@ def test_with_every_direction_of_a_sample_the_probe_is_right():
 def test_without_noise_every_remedy_is_right():
     rows = simulate_cell(replace(CELL, epsilon=0.0), [4], REMEDIES, [0])
     assert {row["remedy"]: row["error"] for row in rows} == dict.fromkeys(REMEDIES, 0.0)
-    # λ_{k+1} is where the closed forms put it.
+    # λₖ₊₁ is where the closed forms put it.
     found = {row["remedy"]: row["eigenvalue_next"] for row in rows}
     assert found["nothing"] == pytest.approx(float(nth_mode(spectrum(SMALL), 5).eigenvalue), rel=1e-5)
     assert found["removal"] == pytest.approx(float(formulas.removal(SMALL)), rel=1e-5)

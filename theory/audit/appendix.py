@@ -38,8 +38,8 @@ def weighted_probing(printed: Formula = theorems.probing_two_nodes) -> Verdict:
     return Verdict(
         "weighted_probing",
         "lemma B.1, eqs. 42, 44",
-        "for a minimiser of the loss with any temperatures E‖y−Bf‖² ≤ φ̃/(1−λ_{k+1}) + 4Δ and the error is at most "
-        "2φ̃/(1−λ_{k+1}) + 8Δ",
+        "for a minimiser of the loss with any temperatures E‖y−Bf‖² ≤ φ̃/(1−λₖ₊₁) + 4Δ and the error is at most "
+        "2φ̃/(1−λₖ₊₁) + 8Δ",
         Words("refuted" if fails else "undecided", "undecided", "gap" if slip else "undecided"),
         f"{TWO_NODES}, classes 0 and 1, weight β = {beta} across, τ = {tau} across and 1 on the diagonal: "
         f"squared distance {squared.left} > {squared.right}, error {error.left} > {error.right}; likewise at k = r+1 "
@@ -60,7 +60,7 @@ def weighted_rayleigh(printed: Formula = theorems.rayleigh_two_nodes) -> Verdict
     return Verdict(
         "weighted_rayleigh",
         "lemma B.2, eq. 45",
-        "some b with |b| ≤ |u| has ‖u−Σ_{i≤k} b_i·v_i‖²_w ≤ R̃(u)|u|²/(1−λ_{k+1})",
+        "some b with |b| ≤ |u| has ‖u−Σ bᵢ·vᵢ‖²_w ≤ R̃(u)|u|²/(1−λₖ₊₁), i ≤ k",
         Words("refuted", "refuted", "gap") if fails else Words("undecided", "undecided", "undecided"),
         f"{TWO_NODES}, temperatures (1, {tau}), u = (1, {tau})/√2 = τ∘v_1: the smallest left side is {found.left}, the "
         f"right side {found.right}",
@@ -120,7 +120,7 @@ def noisy_clean(printed: Callable[[float], float] = noise.printed_quantile) -> V
         "thm B.4",
         "with noise ε on the similarities the clean bound's λ gains x0·ε/c2, x0 from ½x0√(4−x0²)+2asin(x0/2) = "
         "(1−2n_d/N)π",
-        "a clean graph has no n_d: for a given k the quantile is that of k−r, at k = r+1 it is ν_1 = 2",
+        "a clean graph has no n_d: for a given k the quantile is that of k−r, at k = r+1 it is ν₁ = 2",
         True,
         printed,
     )
@@ -132,7 +132,7 @@ def noisy_difficult(printed: Callable[[float], float] = noise.printed_quantile) 
         "noisy_difficult",
         "thm B.5",
         "with noise ε the difficult bound's λ gains x0·ε/c2 for r+1 ≤ k < n_d+r+1",
-        "at k = r+1 it is ν_1 = 2, and λ_{r+2} is not below eq. 4's λ (row difficult)",
+        "at k = r+1 it is ν₁ = 2, and λᵣ₊₂ is not below eq. 4's λ (row difficult)",
         False,
         printed,
     )
@@ -158,7 +158,7 @@ def _noisy(
             "gap" if at_end_only else "undecided",
         ),
         f"α = .5, β = .1, {'clean' if clean else 'γ = .15'}, n = {p.n}, r = {p.r}, n_d = {p.n_d}, normal noise: "
-        f"(λ'_{{k+1}}−λ printed)c2/ε is {last * p.nodes**0.5:.0f} at k = n_d+r and {first * p.nodes**0.5:.0f} at k = "
+        f"(λ′ₖ₊₁−λ printed)c2/ε is {last * p.nodes**0.5:.0f} at k = n_d+r and {first * p.nodes**0.5:.0f} at k = "
         f"r+1, x0 = {x0:.2f}",
         f"ε√N for ε: entries of variance 1 have their edge at 2√N; ν_{{n_d}} bounds only k ≥ n_d+r (i = r+2, j = k−r); "
         f"{corrected}. The noisy graph must stay positive semidefinite, about 2ε√N ≤ 1−α, for the error bound itself",
@@ -319,7 +319,7 @@ def bound_trend(printed: Formula = formulas.difficult) -> Verdict:
         f"the eigenvalues are eq. 4's formula at one n, so computed, it seems, not measured; {share:.0%} of their rise "
         f"comes from α and β alone (eq. 3 rises as well); from 0 to 30 % the bound rises by {bound:.0e} of itself at "
         "equal δ, the error by 18 %; the three-level graph of these numbers is not positive semidefinite, and its "
-        f"λ_{{r+2}} is {exact[0] / stated[0]:.0f} to {exact[3] / stated[3]:.0f} times the printed one. Four rising "
+        f"λᵣ₊₂ is {exact[0] / stated[0]:.0f} to {exact[3] / stated[3]:.0f} times the printed one. Four rising "
         "points are no test of 3.4",
         f"eq. 4 with n = {theorems.TABLE_10_SIZE} (not printed), 8 % difficult: within "
         f"{max(abs(ratio - 1) for ratio in ratios):.2%} of all four",
@@ -363,7 +363,7 @@ def loss_factorisation(printed: Callable[..., theorems.PairTerm] = theorems.loss
 def shared_minimum(printed: Formula | None = None) -> Verdict:
     """The sentence before eq. 2, and A.5's on other paradigms.
 
-    ``printed``: from a pair's density ratio w/(w_x·w_x′) to e^{s/τ} at InfoNCE's free optimum.
+    ``printed``: from a pair's density ratio w/(w_x·w_x′) to e^(s/τ) at InfoNCE's free optimum.
     """
     exponential = printed or (lambda density: density)
     p = EXCEEDED

@@ -103,8 +103,8 @@ def difficult(printed: Formula = formulas.difficult) -> Verdict:
             "conditional" if probes.clean and not theorems.labels_survive(LOST, LOST.classes) else "undecided",
             "gap" if _decomposition_differs() else "true",
         ),
-        above.example and f"{above.example}: λ_{{k+1}} = {_at(above)}, printed {printed(_graph(above))}",
-        "k = r+1: λ_{k+1} = min(contrast, upper class mode), above the printed one exactly if "
+        above.example and f"{above.example}: λₖ₊₁ = {_at(above)}, printed {printed(_graph(above))}",
+        "k = r+1: λₖ₊₁ = min(contrast, upper class mode), above the printed one exactly if "
         "b[(n_e−1)(n_d−1)−1]+(n_d−1)(1−α) > 0 and a[n_d·r·S+(n_d+r)n_e·c1] > (n_d+r)r·g·S (or S = c2−n_d(1−α) ≤ 0); "
         "k ≥ r+2: at most the clean λ; n_d = n: (1−α)/c1. The error inequality itself holds where the k leading modes "
         "hold the class modes (k ≥ r+2, or upper class mode > contrast): the best linear probe then errs only where "
@@ -183,7 +183,7 @@ def gap_hurts(printed: Formula = formulas.difficult) -> Verdict:
         always.example,
         "printed: with α, β, n, n_d fixed, exactly if c2 > n_d(1−α); on the graph: only at k = r+1, while the contrast "
         "is below the class modes",
-        f"certificates printed_rises, contrast_rises; exact on {condition.cases} graphs, λ_{{r+2}} on {first.cases}",
+        f"certificates printed_rises, contrast_rises; exact on {condition.cases} graphs, λᵣ₊₂ on {first.cases}",
     )
 
 
@@ -283,7 +283,7 @@ def margin_loss(printed: Callable[..., theorems.PairTerm] = theorems.loss_identi
         "the loss with margins M is ‖(Ā−M̄)−FFᵀ‖² up to a constant",
         Words("true", "true", "true") if holds else Words("refuted", "refuted", "gap"),
         None,
-        "M̄ = D^{1/2} M D^{1/2} (said in the proof)",
+        "M̄ = D^(1/2) M D^(1/2) (said in the proof)",
         "symbolic, pair by pair",
     )
 

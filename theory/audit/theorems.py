@@ -19,7 +19,7 @@ from theory.spectrum import nth_mode, spectrum
 
 
 def kth_eigenvalue(p: GraphParameters, dim: int) -> Any:
-    """λ_{k+1} of a graph with fractions, exactly."""
+    """λₖ₊₁ of a graph with fractions, exactly."""
     return nth_mode(spectrum(p, exact.sqrt), dim + 1).eigenvalue
 
 
@@ -29,7 +29,7 @@ def class_upper(p: GraphParameters) -> Any:
 
 
 def exceeds_printed(p: GraphParameters) -> bool:
-    """Whether λ_{r+2} exceeds eq. 4's λ, by the certified polynomials; 1 <= n_d < n and γ > β."""
+    """Whether λᵣ₊₂ exceeds eq. 4's λ, by the certified polynomials; 1 <= n_d < n and γ > β."""
     above = formulas.class_over_printed(p) > 0 or formulas.strictly_worse(p) <= 0
     return bool(formulas.contrast_over_printed(p) > 0 and above)
 
@@ -233,7 +233,7 @@ def probe_misses(p: GraphParameters, dim: int) -> float:
 
 
 def noisy_gain(p: GraphParameters, dim: int, epsilon: float, seed: int) -> float:
-    """(λ_{k+1} of a sampled noisy graph − eq. 3's or eq. 4's λ)·c2/ε: what x0 is said to bound."""
+    """(λₖ₊₁ of a sampled noisy graph − eq. 3's or eq. 4's λ)·c2/ε: what x0 is said to bound."""
     import numpy as np
 
     from theory import noise
@@ -289,5 +289,5 @@ def pair_test_rejections(draws: int = 40, samples: int = 80, difficult: int = 8,
 
 
 def infonce_gradient(weight: Any, degrees: tuple[Any, Any], exponential: Any, normaliser: Any) -> Any:
-    """Derivative of the population InfoNCE in τ times one pair's similarity: −w + d·d'·e^{s/τ}/Z, Z of the anchor."""
+    """Derivative of the population InfoNCE in τ times one pair's similarity: −w + d·d'·e^(s/τ)/Z, Z of the anchor."""
     return -weight + degrees[0] * degrees[1] * exponential / normaliser

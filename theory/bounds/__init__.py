@@ -27,7 +27,7 @@ class Bound(NamedTuple):
     source : str
         Number of its equation in the paper's second version.
     eigenvalue : float or None
-        λ_{k+1} as printed; None where the bound does not exist.
+        λₖ₊₁ as printed; None where the bound does not exist.
     eigenvalue_exact : float or None
         The (k+1)-th eigenvalue of the graph that the bound is about.
     bound : float or None
@@ -114,7 +114,7 @@ def rules(p: Any, dim: Any, delta: Any, exact: Any, by: Arithmetic) -> dict[str,
     dim, delta : number or array
         k and the labelling error.
     exact : number or array
-        λ_{k+1} of the graph.
+        λₖ₊₁ of the graph.
     by : Arithmetic
         Of these numbers.
     """

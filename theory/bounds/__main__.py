@@ -303,7 +303,7 @@ def _realisable(report: dict[str, Any]) -> str:
 
 
 def _bound_lines(bounds: dict[str, Any]) -> list[str]:
-    lines = ["", "Linear-probing error bounds, 4δ/(1−λ) + 8δ: with λ as printed, and with the graph's exact λ_{k+1}"]
+    lines = ["", "Linear-probing error bounds, 4δ/(1−λ) + 8δ: with λ as printed, and with the graph's exact λₖ₊₁"]
     lines += [_row("bound", "printed", "λ printed", "value", "λ exact", "value", "over clean", "k in range")]
     for name, bound in bounds.items():
         lines.append(

@@ -124,7 +124,7 @@ def _temperature_difference(p: Any, eigenvalue: Any) -> Any:
 ALL_DIFFICULT = (1 + u, FIELD.zero, 1 + t)
 
 _BLOCK = (
-    # the graph's order: λ_{r+2} = min(contrast, class_upper), and λ_{k+1} <= bulk for k >= r + 2
+    # the graph's order: λᵣ₊₂ = min(contrast, class_upper), and λₖ₊₁ <= bulk for k >= r + 2
     Claim("contrast_above_bulk", "contrast > bulk", lambda p: formulas.contrast(p) - formulas.bulk(p)),
     Claim(
         "bulk_above_within",
@@ -144,7 +144,7 @@ _BLOCK = (
     ),
     Claim(
         "printed_above_within",
-        "eq. 4's λ > within-difficult, which is λ_{r+2} for n_d = n",
+        "eq. 4's λ > within-difficult, which is λᵣ₊₂ for n_d = n",
         lambda p: formulas.difficult(p) - formulas.within_difficult(p),
         sizes=ALL_DIFFICULT,
     ),

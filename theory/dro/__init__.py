@@ -3,7 +3,7 @@
 Run as ``python -m theory.dro``. With f the similarities of the negatives, Q0 their distribution and τ the
 temperature,
 
-    sup {E_Q f : KL(Q‖Q0) <= η} = min_{τ>0} τη + τ·log E_{Q0} e^{f/τ},
+    sup {E_Q f : KL(Q‖Q0) <= η} = min_(τ>0) τη + τ·log E_Q0 e^(f/τ),
 
 so the temperature of InfoNCE is the multiplier of a robust radius η. One τ for all anchors is one ball for the mean
 divergence (``joint``); other divergences make other losses (``divergences``); and ADNCE is InfoNCE with a temperature

@@ -224,7 +224,7 @@ LABELS = {
     "temperature_leading_relative_error": "√(V/2η)/τ − 1",
     "temperature_expansion": "√(V/2η) + κ3/(3V)",
     "temperature_expansion_error": "  minus the exact τ",
-    "soft_maximum": "τ·log E e^{f/τ}",
+    "soft_maximum": "τ·log E e^(f/τ)",
     "soft_maximum_expansion": "E f + V/(2τ) + κ3/(6τ²)",
     "soft_maximum_expansion_error": "  minus the exact value",
     "positive": "positive",

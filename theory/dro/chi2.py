@@ -11,9 +11,9 @@ from theory.dro.reference import WorstCase, extreme, reference, require_radius
 
 
 def chi2_worst_case(similarities: ArrayLike, eta: float, weights: ArrayLike | None = None) -> WorstCase:
-    """sup {E_Q f : χ²(Q‖Q0) <= η}, χ² = E_{Q0}(dQ/dQ0 − 1)², in closed form.
+    """sup {E_Q f : χ²(Q‖Q0) <= η}, χ² = E_Q0(dQ/dQ0 − 1)², in closed form.
 
-    The dual is min_{τ,ν} τη/2 + ν + (τ/2)·E_{Q0}[(1 + (f − ν)/τ)₊² − 1], and the worst case
+    The dual is min_(τ,ν) τη/2 + ν + (τ/2)·E_Q0[(1 + (f − ν)/τ)₊² − 1], and the worst case
     dQ*/dQ0 = (1 + (f − ν)/τ)₊. While no weight is cut off at 0, that is for
     η <= V/(E f − min f)², the value is E f + √(ηV) and τ* = √(V/η). As χ² ≈ 2·KL for small radii,
     this τ is comparable with the KL ball's at half the radius.

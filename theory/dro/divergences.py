@@ -1,6 +1,6 @@
-"""Balls of any φ-divergence D(Q‖Q0) = E_{Q0} φ(dQ/dQ0) around the distribution of an anchor's negatives.
+"""Balls of any φ-divergence D(Q‖Q0) = E_Q0 φ(dQ/dQ0) around the distribution of an anchor's negatives.
 
-sup {E_Q f : D(Q‖Q0) <= η} = min_{τ>0,λ} λ + τη + τ·E_{Q0} φ*((f − λ)/τ), with the worst case dQ*/dQ0 = φ*′((f − λ)/τ).
+sup {E_Q f : D(Q‖Q0) <= η} = min_(τ>0,λ) λ + τη + τ·E_Q0 φ*((f − λ)/τ), with the worst case dQ*/dQ0 = φ*′((f − λ)/τ).
 Both minimisations are root searches along monotone functions: for a temperature, the density ratio at max f that
 makes Q* a distribution; then the temperature at which its divergence is η.
 """
@@ -233,7 +233,7 @@ def _temperature(negatives: Reference, eta: float, phi: Divergence) -> float | N
 
 
 def phi_soft_maximum(similarities: ArrayLike, tau: float, divergence: str, weights: ArrayLike | None = None) -> float:
-    """max_Q E_Q f − τ·D(Q‖Q0) = min_λ λ + τ·E_{Q0} φ*((f − λ)/τ), between the mean and the maximum.
+    """max_Q E_Q f − τ·D(Q‖Q0) = min_λ λ + τ·E_Q0 φ*((f − λ)/τ), between the mean and the maximum.
 
     For ``kl`` it is ``soft_maximum``.
 

@@ -57,7 +57,7 @@ def temperature_expansion(similarities: ArrayLike, eta: float, weights: ArrayLik
 
 
 def soft_maximum_expansion(similarities: ArrayLike, tau: float, weights: ArrayLike | None = None) -> Expansion:
-    """τ·log E e^{f/τ} = E f + V/(2τ) + κ3/(6τ²) + O(τ⁻³), beside the exact value; arguments as for ``tilted``."""
+    """τ·log E e^(f/τ) = E f + V/(2τ) + κ3/(6τ²) + O(τ⁻³), beside the exact value; arguments as for ``tilted``."""
     exact = soft_maximum(similarities, tau, weights)
     negatives = reference(similarities, weights)
     variance, third = negatives.cumulants

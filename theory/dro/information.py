@@ -26,7 +26,7 @@ def gaussian_infonce(
 
     x and y are standard normal in d dimensions, coordinates of equal index correlated by ρ, and the critic is
     f(x, y) = log p(y|x)/p(y). A batch of K pairs gives the estimate log K minus the InfoNCE loss,
-    log K − (1/K)·Σ_i log Σ_j e^{f(x_i,y_j) − f(x_i,y_i)}, at most log K and on average at most the mutual
+    log K − (1/K)·Σ_i log Σ_j e^(f(x_i,y_j) − f(x_i,y_i)), at most log K and on average at most the mutual
     information −(d/2)·log(1 − ρ²).
 
     Parameters

@@ -1,6 +1,6 @@
 """One temperature for all anchors: one ball for the mean over anchors of the divergences.
 
-sup {mean_x E_{Q_x} f : mean_x KL(Q_x‖Q0_x) <= η} = min_{τ>0} τη + mean_x τ·log E_{Q0_x} e^{f/τ}. A loss has one τ for
+sup {mean_x E_Qx f : mean_x KL(Qx‖Q0x) <= η} = min_(τ>0) τη + mean_x τ·log E_Q0x e^(f/τ). A loss has one τ for
 all its anchors, so this is the ball that it stands for; a ball of the same radius around every anchor's own negatives
 has a multiplier of its own for each.
 """
@@ -25,7 +25,7 @@ class JointWorstCase(NamedTuple):
     Attributes
     ----------
     value : float
-        sup mean_x E_{Q_x} f.
+        sup mean_x E_Qx f.
     tau : float
         The minimising multiplier; inf for η = 0, and 0 where the ball holds distributions on the maxima.
     distributions : list of array
@@ -91,7 +91,7 @@ def joint_temperature(
     weights: Sequence[ArrayLike] | None = None,
     anchor_weights: ArrayLike | None = None,
 ) -> float:
-    """τ*(η), the minimiser of τη + mean_x τ·log E e^{f/τ}: the inverse of ``joint_radius``.
+    """τ*(η), the minimiser of τη + mean_x τ·log E e^(f/τ): the inverse of ``joint_radius``.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def joint_worst_case(
     weights: Sequence[ArrayLike] | None = None,
     anchor_weights: ArrayLike | None = None,
 ) -> JointWorstCase:
-    """sup {mean_x E_{Q_x} f : mean_x KL(Q_x‖Q0_x) <= η} and where it is attained.
+    """sup {mean_x E_Qx f : mean_x KL(Qx‖Q0x) <= η} and where it is attained.
 
     At least the mean of the worst cases in balls of radius η around every anchor, because the product of those lies
     in this ball. For one anchor it is ``kl_worst_case``.

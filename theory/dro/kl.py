@@ -1,6 +1,6 @@
 """The Kullback–Leibler ball around the distribution of an anchor's negatives.
 
-sup {E_Q f : KL(Q‖Q0) <= η} = min_{τ>0} τη + τ·log E_{Q0} e^{f/τ}: the temperature of InfoNCE is the multiplier of a
+sup {E_Q f : KL(Q‖Q0) <= η} = min_(τ>0) τη + τ·log E_Q0 e^(f/τ): the temperature of InfoNCE is the multiplier of a
 robust radius η. Divergences are sums of non-negative terms, so none cancels.
 """
 
@@ -30,7 +30,7 @@ NO_WEIGHT = -740.0  # its exponential is the smallest float
 
 
 def log_mean(negatives: Reference, tau: float) -> float:
-    """log E_{Q0} e^{(f − max f)/τ}, accurate for all temperatures."""
+    """log E_Q0 e^((f − max f)/τ), accurate for all temperatures."""
     exponents = negatives.below / tau
     shrinkage = float(negatives.weights @ np.expm1(exponents))
     if shrinkage > -0.5:
@@ -39,13 +39,13 @@ def log_mean(negatives: Reference, tau: float) -> float:
 
 
 def log_ratio(negatives: Reference, tau: float) -> Array:
-    """log dQ/dQ0 of the tilted distribution Q ∝ Q0·e^{f/τ}."""
+    """log dQ/dQ0 of the tilted distribution Q ∝ Q0·e^(f/τ)."""
     ratio: Array = negatives.below / tau - log_mean(negatives, tau)
     return ratio
 
 
 def kl_integrand(log_ratio: Array) -> Array:
-    """φ(x) = e^x(x − 1) + 1 = ½x²·₁F₁(2; 3; x) >= 0, of which KL(Q‖Q0) = E_{Q0} φ(log dQ/dQ0)."""
+    """φ(x) = e^x(x − 1) + 1 = ½x²·₁F₁(2; 3; x) >= 0, of which KL(Q‖Q0) = E_Q0 φ(log dQ/dQ0)."""
     return half_square(np.maximum(log_ratio, NO_WEIGHT), 2)
 
 
@@ -89,7 +89,7 @@ def radius_limit(similarities: ArrayLike, weights: ArrayLike | None = None) -> f
 
 
 def tilted(similarities: ArrayLike, tau: float, weights: ArrayLike | None = None) -> Array:
-    """The distribution Q ∝ Q0·e^{f/τ} with which InfoNCE weighs the negatives, shape (K,).
+    """The distribution Q ∝ Q0·e^(f/τ) with which InfoNCE weighs the negatives, shape (K,).
 
     Parameters
     ----------
@@ -110,14 +110,14 @@ def tilted(similarities: ArrayLike, tau: float, weights: ArrayLike | None = None
 
 
 def soft_maximum(similarities: ArrayLike, tau: float, weights: ArrayLike | None = None) -> float:
-    """τ·log E_{Q0} e^{f/τ}, between the mean (τ → ∞) and the maximum (τ → 0); arguments as for ``tilted``."""
+    """τ·log E_Q0 e^(f/τ), between the mean (τ → ∞) and the maximum (τ → 0); arguments as for ``tilted``."""
     require_scale("tau", tau)
     negatives = reference(similarities, weights)
     return negatives.top + tau * log_mean(negatives, tau)
 
 
 def robust_radius(similarities: ArrayLike, tau: float, weights: ArrayLike | None = None) -> float:
-    """η(τ) = KL(Q*‖Q0), Q* ∝ Q0·e^{f/τ}: the radius whose multiplier is the temperature τ.
+    """η(τ) = KL(Q*‖Q0), Q* ∝ Q0·e^(f/τ): the radius whose multiplier is the temperature τ.
 
     It falls from −log Q0(f = max f) at τ → 0 to 0 at τ → ∞.
 
@@ -147,7 +147,7 @@ def robust_radius(similarities: ArrayLike, tau: float, weights: ArrayLike | None
 
 
 def robust_temperature(similarities: ArrayLike, eta: float, weights: ArrayLike | None = None) -> float:
-    """τ*(η), the minimiser of τη + τ·log E_{Q0} e^{f/τ}: the inverse of ``robust_radius``.
+    """τ*(η), the minimiser of τη + τ·log E_Q0 e^(f/τ): the inverse of ``robust_radius``.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def kl_worst_case(similarities: ArrayLike, eta: float, weights: ArrayLike | None
     Returns
     -------
     WorstCase
-        For 0 < η < limit, Q* ∝ Q0·e^{f/τ*}; from the limit on Q0 conditioned on f = max f, with tau 0
+        For 0 < η < limit, Q* ∝ Q0·e^(f/τ*); from the limit on Q0 conditioned on f = max f, with tau 0
         (constant similarities have limit 0).
 
     Raises
@@ -233,7 +233,7 @@ class WithPositive(NamedTuple):
 def radius_with_positive(similarities: ArrayLike, positive: float, tau: float) -> WithPositive:
     """The robust radius without and with the positive among the samples of Q0.
 
-    NT-Xent has the positive in its denominator: −log softmax is log(K + 1) + log E_{Q0} e^{f/τ} − f⁺/τ with Q0
+    NT-Xent has the positive in its denominator: −log softmax is log(K + 1) + log E_Q0 e^(f/τ) − f⁺/τ with Q0
     uniform on the positive and the K negatives. With share s of the positive, the two radii are related by
     η_all = KL(s‖1/(K + 1)) + (1 − s)·η_negatives, the first divergence being that of two coins.
 

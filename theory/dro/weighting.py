@@ -23,7 +23,7 @@ class NegativeDistribution(NamedTuple):
     weights : array
         The factors on the negatives' exponentials, mean 1, shape (K,).
     distribution : array
-        Weights times e^{f/τ}, normalised, shape (K,).
+        Weights times e^(f/τ), normalised, shape (K,).
     divergence : float
         KL from the uniform distribution: the radius that is used.
     effective : float
@@ -40,7 +40,7 @@ class NegativeDistribution(NamedTuple):
 
 
 def adnce(cosines: ArrayLike, tau: float, mu: float, width: float) -> NegativeDistribution:
-    """ADNCE's distribution over negatives, ∝ exp(−(f − μ)²/(2σₐ²))·e^{f/τ}.
+    """ADNCE's distribution over negatives, ∝ exp(−(f − μ)²/(2σₐ²))·e^(f/τ).
 
     Completing the square, this is a Gaussian weight around μ + σₐ²/τ: where that is above the largest cosine,
     larger cosines still weigh more, as in InfoNCE.

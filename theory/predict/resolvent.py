@@ -1,12 +1,12 @@
 """What the leading eigenvectors of a noisy graph hold, by Dyson's equation.
 
-For the normalised noisy adjacency D^{-1/2}(A + noise)D^{-1/2} and z in the upper half plane, the mean of
+For the normalised noisy adjacency D^(−1/2)(A + noise)D^(−1/2) and z in the upper half plane, the mean of
 (zD − A − noise)⁻¹ is (zD − A − h)⁻¹, with one self-energy h for each type of node that solves
 
     h_t = Σ_u ε²_tu·g_u,    g_u = trace of (zD − A − h)⁻¹ over the nodes of type u,    Im h < 0,
 
-ε²_tu the variance of the noise between two types. Integrated around the spectrum above a cut λ it gives the projector on
-the eigenvectors above λ, and its trace counts them.
+ε²_tu the variance of the noise between two types. Integrated around the spectrum above a cut λ it gives the projector
+on the eigenvectors above λ, and its trace counts them.
 """
 
 from __future__ import annotations
@@ -242,7 +242,7 @@ class Modes(NamedTuple):
 
 
 def modes(s: Structure) -> Modes:
-    """Eigenvalues and eigenvectors of D^{-1/2}·A·D^{-1/2}."""
+    """Eigenvalues and eigenvectors of D^(−1/2)·A·D^(−1/2)."""
     roots, batch = np.sqrt(s.degrees)[:, None], len(s.counts)
     diagonal = s.own[..., None] * np.eye(s.counts.shape[1])
     values, vectors = np.linalg.eigh((s.blocks + diagonal) / (roots[..., :, None] * roots[..., None, :]))

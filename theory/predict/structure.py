@@ -39,7 +39,7 @@ class Structure:
     levels : array, shape (B, S, T, T)
         Weights between groups, summed over the classes with the space's signs.
     degrees : array, shape (B, T)
-        Of the normalisation D^{-1/2}(A + noise)D^{-1/2}.
+        Of the normalisation D^(−1/2)(A + noise)D^(−1/2).
     row_degrees : array, shape (B, T)
         By whose roots the rows of the eigenvectors are divided.
     variance : array, shape (B, T, T)

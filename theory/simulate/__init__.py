@@ -2,7 +2,7 @@
 
 One cell of an experiment is one world at one noise level. For every seed it draws the noise and a train/test
 split once, and for each remedy takes the k leading eigenvectors V of the normalised adjacency (with Wigner noise,
-degrees of the population; of a sampled graph, its own), the features D^{-1/2}·V·√λ, and fits a linear probe on the
+degrees of the population; of a sampled graph, its own), the features D^(−1/2)·V·√λ, and fits a linear probe on the
 train nodes:
 
     nothing          the noisy graph as it is
@@ -367,7 +367,7 @@ class Bounded(NamedTuple):
     bound_own : float
         With the φ of the graph that the remedy leaves as its δ, the largest that its augmentations have.
     bound_noisy : float
-        Like ``bound``, with λ_{k+1} where it is to be expected under noise (``theory.noise.noisy_eigenvalue``).
+        Like ``bound``, with λₖ₊₁ where it is to be expected under noise (``theory.noise.noisy_eigenvalue``).
     """
 
     bound: float
@@ -492,8 +492,8 @@ def simulate_cell(
     list of dict
         The cell's fields, ``dim, seed, remedy``, ``nodes`` (N after the remedy), ``error`` and, over the easy and
         the difficult test nodes alone, ``error_easy`` and ``error_difficult``; ``error_shared``, ``shared`` (the
-        number of nodes it is over), ``eigenvalue_next`` (λ_{k+1} of the noisy matrix), ``gap``
-        ((λ_k − λ_{k+1})/λ_k: near 0 where k cuts through a multiple eigenvalue, so that the features are not
+        number of nodes it is over), ``eigenvalue_next`` (λₖ₊₁ of the noisy matrix), ``gap``
+        ((λ_k − λₖ₊₁)/λ_k: near 0 where k cuts through a multiple eigenvalue, so that the features are not
         unique), ``negative_share``, ``positive_semidefinite`` and ``in_domain`` of the drawn graph (see
         ``Target``) and the fields of ``Bounded`` and ``theory.simulate.expected.Expected``.
 
