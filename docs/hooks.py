@@ -58,7 +58,7 @@ def on_page_markdown(markdown, page, config, files):
 
 
 def on_page_content(html, page, config, files):
-    """Indices and powers as such; notebooks: nothing from the network, so formulas in MathML; links lead to the pages."""
+    """Indices and powers as such; notebooks: nothing from the network, so formulas in MathML; links lead to pages."""
     if not page.file.src_uri.endswith(".ipynb"):
         return with_scripts(html)
     html = re.sub(r"<script\s.*?</script>", "", html, flags=re.S)

@@ -23,7 +23,7 @@ def to_mathml(latex: str) -> str:
 # A letter, perhaps with accent and prime, or an operator's name; not within a longer word such as a file's name.
 BASE = r"(?:(?<![A-Za-z0-9_])(?:min|max|sup|mean|own|[A-Za-z])|(?<!\\)[Α-ωϑφ√Σ∂‖])[\u0300-\u036f]?[′*²³]?"
 WITHIN = r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
-INDEX = re.compile(rf"({BASE})_(?:\{{([^{{}}]*)\}}|({WITHIN})|([A-Za-z0-9]+′?(?![A-Za-z0-9_(])|[Α-ωφϑ]))")
+INDEX = re.compile(rf"({BASE})_(?:\{{([^{{}}]*)\}}|({WITHIN})|([A-Za-z0-9]+′?(?![A-Za-z0-9_]|\.\w)|[Α-ωφϑℓ]))")
 POWER = re.compile(rf"(?<=[\w)\]′‖>])\^(?:\{{([^{{}}]*)\}}|({WITHIN})|([A-Za-z0-9]+))")
 SKIPPED = re.compile(r"(<(code|pre|script|style|math|svg|title)\b.*?</\2>|<[^>]*>)", re.S)
 

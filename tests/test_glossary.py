@@ -1,4 +1,4 @@
-"""The glossary: one meaning a symbol, every link and every name of code leads somewhere, no double meaning elsewhere."""
+"""The glossary: one meaning a symbol, every link and name of code leads somewhere, no double meaning elsewhere."""
 
 import importlib
 import re
@@ -17,7 +17,20 @@ PAGES = [path for path in (ROOT / "docs").rglob("*.md") if path.name != "glossar
 
 def test_the_terms_of_the_issue_are_there():
     text = "\n".join(TERMS)
-    for word in ("delta", "lambda", "k", "omega", "Band", "Arm", "Pairing", "Bridge", "sigma", "beta", "Warm-up", "Pilot"):
+    for word in (
+        "delta",
+        "lambda",
+        "k",
+        "omega",
+        "Band",
+        "Arm",
+        "Pairing",
+        "Bridge",
+        "sigma",
+        "beta",
+        "Warm-up",
+        "Pilot",
+    ):
         assert re.search(rf"(?<!\w){word}(?!\w)", text), word
     assert len(TERMS) == len({term.lower() for term in TERMS}) > 50
 

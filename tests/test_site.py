@@ -1,9 +1,11 @@
 """Every page is in the nav, every relative link leads to a file and a heading, every formula is drawn."""
 
+import ast
 import importlib.util
 import json
 import posixpath
 import re
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -54,11 +56,16 @@ def test_broken_links_are_found():
 
 
 @pytest.fixture(scope="module")
-def to_mathml():
+def mathml():
     spec = importlib.util.spec_from_file_location("mathml", ROOT / "docs" / "mathml.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.to_mathml
+    return module
+
+
+@pytest.fixture(scope="module")
+def to_mathml(mathml):
+    return mathml.to_mathml
 
 
 def test_formulas(to_mathml):
@@ -75,3 +82,53 @@ def test_formulas_of_the_notebooks(to_mathml):
             for output in cell.get("outputs", ()):
                 formula = "".join(output.get("data", {}).get("text/latex", ""))
                 assert "\\" not in to_mathml(formula), f"{path.name}: {formula}"
+
+
+# --- indices and powers ----------------------------------------------------------------------------
+
+RAW = re.compile(r"[_^]\{|(?<![\w/.`])[A-Za-zΑ-ω][\u0300-\u036f]?′?²?_[\w(]|[\w)]\^[\w(]")
+
+
+@pytest.mark.parametrize(
+    ("written", "drawn"),
+    [
+        ("n_d of λₖ₊₁", "n<sub>d</sub> of λₖ₊₁"),
+        ("√(n_e n_d/(c_e c_d))·w′_ed", "√(n<sub>e</sub> n<sub>d</sub>/(c<sub>e</sub> c<sub>d</sub>))·w′<sub>ed</sub>"),
+        ("γ̂_z − β̂_z", "γ̂<sub>z</sub> − β̂<sub>z</sub>"),
+        ("Σ_bΣ_w, ω_j²", "Σ<sub>b</sub>Σ<sub>w</sub>, ω<sub>j</sub>²"),
+        ("E_π e^(s/τ)", "E<sub>π</sub> e<sup>s/τ</sup>"),
+        ("e^(−(s−μ)²/2σₐ²)", "e<sup>−(s−μ)²/2σₐ²</sup>"),
+        ("min_(λ,τ) du)^r", "min<sub>λ,τ</sub> du)<sup>r</sup>"),
+        ("Σ_(j&gt;k)", "Σ<sub>j&gt;k</sub>"),
+        ("λ_{k+1}, c_1^2", "λ<sub>k+1</sub>, c<sub>1</sub><sup>2</sup>"),
+        ("<code>n_d</code><pre>e^x <b>n_d</b></pre><a href='n_d'>x</a>",) * 2,
+        ("train_test, evidence_levels.csv, ^2, a_b.py",) * 2,
+    ],
+)
+def test_indices_and_powers(mathml, written, drawn):
+    assert mathml.with_scripts(written) == drawn
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_formula_of_a_page_stays_raw(mathml, page):
+    text = CODE.sub("", (ROOT / page).read_text(encoding="utf-8"))
+    text = re.sub(r"\]\([^)\s]*\)|<!--.*?-->", "", text, flags=re.S)
+    drawn = re.sub(r"<su[bp]>|</su[bp]>", "", mathml.with_scripts(escape(text)))
+    assert not (found := RAW.search(drawn)), drawn[max(0, found.start() - 40) : found.end() + 20]
+
+
+@pytest.mark.parametrize("page", ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", *PAGES])
+def test_pages_read_without_the_site_too(page):
+    """No braces of TeX outside of fences that GitHub draws: indices in Unicode, or n_d, and D^(−1/2)."""
+    text = re.sub(r"^```math\n.*?^```$", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.S | re.M)
+    assert not re.findall(r".{20}[_^]\{.{10}", text)
+
+
+@pytest.mark.parametrize("package", ["theory", "empirical"])
+def test_no_text_of_the_code_has_braces_of_tex(package):
+    """Docstrings are pages and help, other texts are printed; mathtext of pictures stands between dollars."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                text = re.sub(r"\$[^$]*\$", "", node.value)
+                assert not (found := re.search(r"\w[_^]\{", text)), f"{path.name}:{node.lineno}: {found and found[0]}"

@@ -160,8 +160,9 @@ def _noisy(
         f"α = .5, β = .1, {'clean' if clean else 'γ = .15'}, n = {p.n}, r = {p.r}, n_d = {p.n_d}, normal noise: "
         f"(λ′ₖ₊₁−λ printed)c2/ε is {last * p.nodes**0.5:.0f} at k = n_d+r and {first * p.nodes**0.5:.0f} at k = "
         f"r+1, x0 = {x0:.2f}",
-        f"ε√N for ε: entries of variance 1 have their edge at 2√N; ν_{{n_d}} bounds only k ≥ n_d+r (i = r+2, j = k−r); "
-        f"{corrected}. The noisy graph must stay positive semidefinite, about 2ε√N ≤ 1−α, for the error bound itself",
+        f"ε√N for ε: entries of variance 1 have their edge at 2√N; ν of index n_d bounds only k ≥ n_d+r (i = "
+        f"r+2, j = k−r); {corrected}. The noisy graph must stay positive semidefinite, about 2ε√N ≤ 1−α, for the error "
+        "bound itself",
         f"sampled at N = {p.nodes}, {NOISY_DRAWS} draws: in units of ε√N/c2 the gain is {last:.2f} at k = n_d+r, "
         f"{first:.2f} at k = r+1 (N = {_noisy_graph(small, clean).nodes}: {_gain(small, clean, True):.2f}, "
         f"{_gain(small, clean, False):.2f}), x0 = {x0:.2f}",
