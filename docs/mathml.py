@@ -21,11 +21,17 @@ def to_mathml(latex: str) -> str:
 
 
 # A letter, perhaps with accent and prime, or an operator's name; not within a longer word such as a file's name.
-BASE = r"(?:(?<![A-Za-z0-9_])(?:min|max|sup|mean|own|[A-Za-z])|(?<!\\)[Α-ωϑφ√Σ∂‖])[\u0300-\u036f]?[′*²³]?"
+BASE = r"(?:(?<![A-Za-z0-9_])(?:min|max|sup|mean|own|[A-Za-zÀ-ɏ])|(?<!\\)[Α-ωϑφ√Σ∂‖])[\u0300-\u036f]?[′*²³]?"
 WITHIN = r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
-INDEX = re.compile(rf"({BASE})_(?:\{{([^{{}}]*)\}}|({WITHIN})|([A-Za-z0-9]+′?(?![A-Za-z0-9_]|\.\w)|[Α-ωφϑℓ]))")
-POWER = re.compile(rf"(?<=[\w)\]′‖>])\^(?:\{{([^{{}}]*)\}}|({WITHIN})|([A-Za-z0-9]+))")
-SKIPPED = re.compile(r"(<(code|pre|script|style|math|svg|title)\b.*?</\2>|<[^>]*>)", re.S)
+BARE = r"w\.[do]\.|[A-Za-z0-9]+′?(?![A-Za-z0-9_]|\.\w)|[Α-ωφϑℓ]"
+INDEX = re.compile(rf"({BASE})_(?:\{{([^{{}}]*)\}}|({WITHIN})|({BARE}))")
+POWER = re.compile(rf"(?<=[\w)\]′‖>])\^(?:\{{([^{{}}]*)\}}|({WITHIN})|([A-Za-z0-9½]+))")
+NAMED = r'<span class="doc doc-object-name[^>]*>[^<]*</span>'  # of the API
+SKIPPED = re.compile(rf"({NAMED}|<(code|pre|script|style|math|svg|title)\b.*?</\2>|<[^>]*>)", re.S)
+
+
+LOW = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", "0123456789+−aehijklmnoprstuvx")
+SMALL = re.compile(f"[{''.join(map(chr, LOW))}]+")  # letters that few fonts draw well
 
 
 def with_scripts(html: str) -> str:
@@ -36,6 +42,7 @@ def with_scripts(html: str) -> str:
 
 def _scripts(text: str) -> str:
     text = INDEX.sub(lambda found: f"{found[1]}<sub>{_scripts(_inner(found.groups()[1:]))}</sub>", text)
+    text = SMALL.sub(lambda found: f"<sub>{found[0].translate(LOW)}</sub>", text)
     return POWER.sub(lambda found: f"<sup>{_scripts(_inner(found.groups()))}</sup>", text)
 
 

@@ -20,7 +20,8 @@ from theory.spectrum import spectrum
 PAGE = Path(__file__).parents[1] / "docs" / "extend.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 FILES = re.findall(r"^```(?:python|toml)\n# (\w+\.(?:py|toml))\n(.*?)^```$", TEXT, flags=re.M | re.S)
-COMMANDS = [line for block in re.findall(r"^```sh\n(.*?)^```$", TEXT, flags=re.M | re.S) for line in block.splitlines()]
+BLOCKS = re.findall(r"^```sh\n(.*?)^```$", TEXT, flags=re.M | re.S)
+COMMANDS = [line for block in BLOCKS for line in block.replace("\\\n", "").splitlines()]
 MODULES = [name.removesuffix(".py") for name, _ in FILES if name.endswith(".py")]
 
 
@@ -58,10 +59,10 @@ def test_the_page_has_an_example_of_each():
     rows = re.findall(r"^\| \[([a-z ]+)\]", TEXT, flags=re.M)
     assert rows == ["level structure", "world", "arm", "loss", "modality", "theorem"]
     assert MODULES == ["halfway", "ring", "controls", "decoupled", "statements"]
-    assert len(COMMANDS) == 5
+    assert len(COMMANDS) == 6
 
 
-def test_level_structure(folder, monkeypatch):
+def test_level_structure(folder, monkeypatch, capsys):
     monkeypatch.syspath_prepend(folder)
     found = doctest.testfile(str(PAGE), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert found.attempted > 5
@@ -70,6 +71,8 @@ def test_level_structure(folder, monkeypatch):
     dense = np.linalg.eigvalsh(SimilarityGraph(p).normalized_adjacency())
     stated = np.repeat([float(mode.eigenvalue) for mode in spectrum(p)], [mode.multiplicity for mode in spectrum(p)])
     assert np.sort(stated) == pytest.approx(dense)
+    assert call(*command("theory.bounds")) == 0
+    assert "contrast" in capsys.readouterr().out
 
 
 def test_world(folder, capsys):

@@ -86,18 +86,18 @@ def test_formulas_of_the_notebooks(to_mathml):
 
 # --- indices and powers ----------------------------------------------------------------------------
 
-RAW = re.compile(r"[_^]\{|(?<![\w/.`])[A-Za-zΑ-ω][\u0300-\u036f]?′?²?_[\w(]|[\w)]\^[\w(]")
+RAW = re.compile(r"[_^]\{|(?<![\w/.`])[A-Za-zÀ-ɏΑ-ω][\u0300-\u036f]?′?²?_[\w(]|[\w)]\^[\w(]")
 
 
 @pytest.mark.parametrize(
     ("written", "drawn"),
     [
-        ("n_d of λₖ₊₁", "n<sub>d</sub> of λₖ₊₁"),
+        ("n_d of λₖ₊₁, Ā_clean", "n<sub>d</sub> of λ<sub>k+1</sub>, Ā<sub>clean</sub>"),
         ("√(n_e n_d/(c_e c_d))·w′_ed", "√(n<sub>e</sub> n<sub>d</sub>/(c<sub>e</sub> c<sub>d</sub>))·w′<sub>ed</sub>"),
         ("γ̂_z − β̂_z", "γ̂<sub>z</sub> − β̂<sub>z</sub>"),
         ("Σ_bΣ_w, ω_j²", "Σ<sub>b</sub>Σ<sub>w</sub>, ω<sub>j</sub>²"),
         ("E_π e^(s/τ)", "E<sub>π</sub> e<sup>s/τ</sup>"),
-        ("e^(−(s−μ)²/2σₐ²)", "e<sup>−(s−μ)²/2σₐ²</sup>"),
+        ("e^(−(s−μ)²/2σₐ²)", "e<sup>−(s−μ)²/2σ<sub>a</sub>²</sup>"),
         ("min_(λ,τ) du)^r", "min<sub>λ,τ</sub> du)<sup>r</sup>"),
         ("Σ_(j&gt;k)", "Σ<sub>j&gt;k</sub>"),
         ("λ_{k+1}, c_1^2", "λ<sub>k+1</sub>, c<sub>1</sub><sup>2</sup>"),

@@ -86,7 +86,7 @@ def load(
     spec : str
         ``digits`` (scikit-learn's handwritten digits); ``cifar10``, ``cifar100`` or ``stl10`` (torchvision's,
         with STL-10's unlabelled images; in ./data, or ``cifar10:FOLDER``, and downloaded if missing);
-        ``npz:PATH`` (arrays x_train, y_train, x_test, y_test; images (N, H, W) or (N, H, W, C));
+        ``npz:PATH`` (arrays ``x_train``, ``y_train``, ``x_test``, ``y_test``; images (N, H, W) or (N, H, W, C));
         ``views:PATH`` (features of images and their views, written by ``python -m empirical.embed``) or
         ``folder:PATH`` (PATH/train/CLASS/IMAGE and PATH/test/CLASS/IMAGE (or training; testing, val, valid,
         validation, in any case; also Tiny-ImageNet's val); without these, PATH/CLASS/IMAGE, of which every fifth is

@@ -241,7 +241,7 @@ def from_torchvision(kind: str, root: Path) -> Source:
 
 
 def npz(path: Path) -> Source:
-    """Arrays x_train, y_train, x_test, y_test, or as MedMNIST calls them, and class_names if there are any."""
+    """``x_train``, ``y_train``, ``x_test``, ``y_test``, or as MedMNIST calls them, and class_names if there are any."""
     arrays = read_npz(path)
     used = next((names for names in OTHER_ARRAYS if set(names) <= set(arrays)), ARRAYS)
     if not set(ARRAYS) <= set(arrays) and used != ARRAYS:
