@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("theory", "empirical")
 LATEX_OUTPUT = re.compile(r'(data-mime-type="text/latex"[^>]*>)\s*\$+(.*?)\$+\s*(?=</div>)', re.S)
 MATH = re.compile(r"^```math\n(.*?)^```$", re.S | re.M)
+FOUND = {"glossary.md": 20, "api": 0.2}  # how far up in the search; other pages 1
 OUTSIDE_LINK = re.compile(r"\]\(([^)#\s]*\.\./[^)#\s]+)")
 
 
@@ -52,6 +53,7 @@ def on_files(files, config):
 
 def on_page_markdown(markdown, page, config, files):
     """In the site, what lies beside ``docs/`` lies inside of it: such links lose one level. Formulas in MathML."""
+    page.meta.setdefault("search", {"boost": FOUND.get(page.file.src_uri.partition("/")[0], 1)})
     up = "../" * page.file.src_uri.count("/")
     markdown = MATH.sub(lambda formula: f'<div class="formula">{to_mathml(formula[1])}</div>', markdown)
     return markdown.replace(f"](../{up}", f"]({up}")
