@@ -1,7 +1,8 @@
 """Arms on graphs, by the settings of ADNCE's authors: MUTAG, PROTEINS, IMDB-BINARY, NCI1 without isomorphic copies.
 
-Run as ``python benchmarks/graphs.py --folder FOLDER --out runs/graphs --jobs 2 [--csv results/graphs.csv]``, where
-FOLDER has the data sets in raw format, as folders or .zip. The same command goes on where it stood.
+Run as ``python benchmarks/graphs.py --folder FOLDER --out runs/graphs --jobs 2 [--csv results/graphs.csv]
+[--levels results/graphs_levels.csv]``, where FOLDER has the data sets in raw format, as folders or .zip. The same
+command goes on where it stood.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # before this file's folder, whose theory.py is no package
@@ -21,13 +23,14 @@ import pandas as pd
 
 from empirical.compare.experiment import compare
 from empirical.compare.presets import Experiment
-from empirical.compare.results import PRIMARY
+from empirical.compare.results import PRIMARY, read_condition
 from empirical.graphs import read_graphs
 from empirical.statistics import mean_interval
 from empirical.train.settings import usual
 from theory.checks import require_known
 from theory.command import Parser, add_workers, chosen_workers, markdown_table, output, run
 from theory.files import write_text
+from theory.plan import Estimate
 
 ARMS = (
     *("baseline", "margin", "temperature", "combined", "combined_random", "pair_removal", "sample_removal"),
@@ -35,6 +38,7 @@ ARMS = (
 )
 SEEDS, EPOCHS, BATCH = 5, 20, 128  # the authors'
 UNTRAINED = "untrained"
+PARTS = ("easy", "mixed", "difficult")
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", metavar="NAME", help=f"one of {', '.join(DATA)} (all)")
     parser.add_argument("--out", type=output, metavar="FOLDER", required=True, help="folder of the runs")
     parser.add_argument("--csv", type=output, metavar="FILE", help="write the accuracies to this table")
+    parser.add_argument("--levels", type=output, metavar="FILE", help="write what was profiled to this table")
     add_workers(parser)
     return run(parser, _command, argv, resumable=True)
 
@@ -74,18 +79,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(args: Namespace) -> None:
     if args.only is not None:
         require_known("only", args.only, DATA)
-    tables = []
+    tables, profiled = [], []
     for name in [args.only] if args.only else DATA:
         compare(experiment(name, args.folder), args.out / name, **chosen_workers(args))
         found = pd.read_csv(args.out / name / "results.csv")
         found = found[found.arm.isin([*ARMS, UNTRAINED])]
         tables.append(found.assign(data=name)[["data", "arm", "seed", PRIMARY, "seconds"]])
+        profiled += levels(name, args.out / name)
     table = pd.concat(tables).rename(columns={PRIMARY: "accuracy"}).sort_values(["data", "arm", "seed"])
     print(summary(table))
-    if args.csv:
-        text = io.StringIO()
-        table.round({"accuracy": 6, "seconds": 2}).to_csv(text, index=False)
-        write_text(args.csv, text.getvalue())
+    print(level_table(pd.DataFrame(profiled)))
+    for path, rows in ((args.csv, table.round({"accuracy": 6, "seconds": 2})), (args.levels, pd.DataFrame(profiled))):
+        if path:
+            text = io.StringIO()
+            rows.to_csv(text, index=False)
+            write_text(path, text.getvalue())
 
 
 def experiment(name: str, folder: Path) -> Experiment:
@@ -106,6 +114,44 @@ def experiment(name: str, folder: Path) -> Experiment:
         adnce_sigma=1.0,
     )
     return Experiment(base=base, arms=ARMS, seeds=SEEDS)
+
+
+def levels(name: str, out: Path) -> list[dict[str, Any]]:
+    """The six levels, the severest pair of classes and the predicted accuracy, untrained and after the pilot run."""
+    condition = read_condition(out, 0.0)
+    rows = []
+    for encoder in (UNTRAINED, "pilot"):
+        profile, plan = condition.profiles[encoder], condition.plans[encoder]
+        space, probe, worst = profile.spaces["encoder"], profile.predicted_probe, profile.pairs[0]
+        row: dict[str, Any] = {"data": name, "encoder": encoder}
+        for side in ("within", "across"):
+            triple = getattr(space, side)
+            row |= {f"{side}_{part}": getattr(triple, part).value for part in PARTS}
+        row |= _estimate("gap", space.gap) | {"epsilon": space.epsilon.value}
+        row |= {"severity": worst.severity, "severity_low": worst.interval[0], "severity_high": worst.interval[1]}
+        row |= _estimate("predicted", probe.accuracy if probe is not None else None)
+        rows.append(row | {"band_high": plan.pos_high, "band_low": plan.pos_low})
+    return rows
+
+
+def _estimate(name: str, found: Estimate | None) -> dict[str, float | None]:
+    parts = (None, None, None) if found is None else (found.value, found.low, found.high)
+    return dict(zip((name, f"{name}_low", f"{name}_high"), parts, strict=True))
+
+
+def level_table(rows: pd.DataFrame) -> str:
+    """``levels`` as a table: similarities are cosines, accuracies %."""
+    lines = []
+    for row in rows.to_dict("records"):
+        cosines = [f"{row[f'{side}_{part}']:.2f}" for side in ("within", "across") for part in PARTS]
+        gap = f"{row['gap']:+.2f} [{row['gap_low']:.2f}, {row['gap_high']:.2f}]"
+        severity = f"{row['severity']:.2f} [{row['severity_low']:.2f}, {row['severity_high']:.2f}]"
+        accuracy = [100 * row[name] for name in ("predicted", "predicted_low", "predicted_high")]
+        predicted = "—" if pd.isna(row["predicted"]) else "{:.1f} [{:.1f}, {:.1f}]".format(*accuracy)
+        band = f"{100 * row['band_high']:.1f}–{100 * row['band_low']:.1f}"
+        lines.append([row["data"], row["encoder"], *cosines, gap, f"{row['epsilon']:.2f}", severity, predicted, band])
+    header = ["data", "encoder", *(f"{side} {pair}" for side in ("within", "across") for pair in ("EE", "ED", "DD"))]
+    return markdown_table([*header, "γ̂ − β̂", "ε̂", "severity", "predicted, %", "band, %"], lines)
 
 
 def summary(table: pd.DataFrame) -> str:

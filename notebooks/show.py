@@ -15,6 +15,8 @@ from theory import palette
 from theory.audit import audit
 
 BLUE, ORANGE, GREEN, PINK, GREY = palette.BLUE, palette.VERMILION, palette.GREEN, palette.PURPLE, palette.DARK_GREY
+CLEAN, DIFFICULT, EASY, REMOVAL = palette.CLEAN, palette.DIFFICULT, palette.EASY, palette.REMOVAL
+MEASURED, PREDICTED, PUBLISHED = palette.MEASURED, palette.PREDICTED, palette.PUBLISHED
 COLOURS = BLUE, ORANGE, GREEN, PINK, GREY
 GREEK = {
     "alpha": "α",
