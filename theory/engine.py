@@ -148,12 +148,12 @@ class Pool(ABC):
         finished : int
             What had been done before.
         **bar
-            Of tqdm: ``desc``, ``unit``.
+            Of ``theory.bars.Bar``: ``desc``, ``unit``.
         """
-        from tqdm import tqdm
+        from theory.bars import Bar
 
         done: list[float] = [0] * len(items)
-        with tqdm(total=sum(sizes) + finished, initial=finished, **bar) as shown:
+        with Bar(total=sum(sizes) + finished, initial=finished, **bar) as shown:
 
             def advance(index: int, amount: float) -> None:
                 done[index] = max(amount, done[index])  # a task that begins again has been counted

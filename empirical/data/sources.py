@@ -217,6 +217,9 @@ def from_torchvision(kind: str, root: Path) -> Source:
     """
     from torchvision import datasets
 
+    from theory.bars import Bar
+
+    datasets.utils.tqdm = Bar  # of downloads: a log takes its lines
     which = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100, "stl10": datasets.STL10}[kind]
     choices = (
         ({"split": "train+unlabeled"}, {"split": "test"}) if kind == "stl10" else ({"train": True}, {"train": False})

@@ -13,9 +13,9 @@ T = TypeVar("T")
 
 def bar(items: Iterable[T], words: str, total: int, unit: str = "part") -> Iterator[T]:
     """The items, with a bar on the error stream once they have taken five seconds."""
-    from tqdm import tqdm
+    from theory.bars import Bar
 
-    return iter(tqdm(items, words, total, unit=unit, delay=SECONDS, leave=False))
+    return iter(Bar(items, words, total, unit=unit, delay=SECONDS, leave=False))
 
 
 def shown(mapper: Mapper, words: str) -> Mapper:

@@ -97,10 +97,10 @@ def _command(args: Namespace) -> None:
     embedding = Embedding(settings, **chosen, trusted=tuple(args.trust_encoder))
     if not table:
         embedding.paths(args.out)
-    from tqdm import tqdm
+    from theory.bars import Bar
 
     embedding = embedding.at_own_size(views=not table)
-    with tqdm(desc="embed", unit="image", smoothing=0.05, delay=1e-3) as bar:  # delayed: nothing before an error
+    with Bar(desc="embed", unit="image", smoothing=0.05, delay=1e-3) as bar:  # delayed: nothing before an error
 
         def show(done: int, total: int) -> None:
             if bar.total is None:

@@ -91,9 +91,9 @@ def _command(args: Namespace) -> None:
 @contextmanager
 def _bar(words: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar that appears with the first image."""
-    from tqdm import tqdm
+    from theory.bars import Bar
 
-    with tqdm(desc=words, unit="image", smoothing=0.05, delay=1) as bar:
+    with Bar(desc=words, unit="image", smoothing=0.05, delay=1) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total

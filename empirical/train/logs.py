@@ -133,10 +133,10 @@ class StepBar:
 
     def __call__(self, done: int, steps: int, epoch: int) -> None:
         """Move to ``done`` of ``steps``."""
-        from tqdm import tqdm
+        from theory.bars import Bar
 
         if self._bar is None:
-            self._bar = tqdm(total=steps, initial=done, desc=self.description, unit="step")
+            self._bar = Bar(total=steps, initial=done, desc=self.description, unit="step")
         self._bar.update(done - self._bar.n)
         rate = self._bar.format_dict["rate"]
         shown = {"epoch": epoch, "views/s": round(rate * self.views) if rate else "–"}

@@ -100,12 +100,12 @@ def test_help_and_errors_need_no_character_that_an_output_lacks(monkeypatch, roo
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-16", "utf-8"])
 def test_warnings_and_bars_too(monkeypatch, encoding):
-    from tqdm import tqdm
+    from theory.bars import Bar
 
     def noisy(_):
         print(warnings.formatwarning("γ < β", UserWarning, "", 1), end="", file=sys.stderr)  # pytest keeps warnings
         print("α̂", "→", "木")
-        with tqdm(total=2, desc="λ", unit="µ") as bar:
+        with Bar(total=2, desc="λ", unit="µ") as bar:
             bar.update()
 
     shown = encoded(monkeypatch, encoding)
@@ -145,10 +145,11 @@ def test_any_width_of_a_terminal_will_do(monkeypatch, capsys, room, columns):
 
 
 def test_a_narrow_terminal_shows_a_bar(monkeypatch, capsys):
-    from tqdm import tqdm
+    from theory.bars import Bar
 
     monkeypatch.setenv("COLUMNS", "20")
-    assert run(Parser("x"), lambda _: list(tqdm(range(3), desc="a long description of it")), []) == 0
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert run(Parser("x"), lambda _: list(Bar(range(3), desc="a long description of it")), []) == 0
     assert "a long desc" in capsys.readouterr().err
 
 
