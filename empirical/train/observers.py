@@ -509,6 +509,10 @@ def make_observers(
             found.append(EmptyBand(settings.remedy))
         if running.tensorboard:
             found.append(Events(out, settings.epochs, per_epoch))
+        if running.wandb:
+            from empirical.train.dashboard import Dashboard
+
+            found.append(Dashboard(settings, out, per_epoch))
         if running.track:
             found.append(Levels(out, running.track, settings.epochs, network, images))
     names = [observer.name for observer in found]

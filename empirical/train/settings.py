@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -330,9 +331,12 @@ class Running:
     track: int = option(0, int, "output", "epochs between measurements of α̂, β̂, γ̂, ε̂; 0 for none", WHOLE)
     online_probe: bool = option(False, bool, "output", "train a linear probe along; for curves only")
     tensorboard: bool = option(False, bool, "output", "write TensorBoard's event files too")
+    wandb: bool = option(False, bool, "output", "write a run of Weights & Biases too; offline unless WANDB_MODE=online")
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.wandb and find_spec("wandb") is None:
+            raise ParameterError("--wandb needs wandb: pip install 'difficult-examples[wandb]'")
 
 
 ALONE = Running()  # one process, nothing but checkpoints

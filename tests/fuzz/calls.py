@@ -113,7 +113,17 @@ RIGHT = {
 }
 
 # What comes from a command that runs on what it is given, costs minutes or starts processes, and is tested elsewhere.
-SPARED = ("--scheduler", "--devices", "--nodes", "--compile", "--accelerator", "--jobs", "--store", "--tensorboard")
+SPARED = (
+    "--scheduler",
+    "--devices",
+    "--nodes",
+    "--compile",
+    "--accelerator",
+    "--jobs",
+    "--store",
+    "--tensorboard",
+    "--wandb",
+)
 NONSENSE = (
     "", " ", "--", "-", "\n", "a\nb", "\t", "\x00", "\x1b[31m", "0", "-1", "-0", "1", "2", "3", "0.5", "1.5", "-0.5",
     "1e308", "-1e308", "1e309", "1e-308", "1e-400", "nan", "NaN", "inf", "-inf", "9" * 40, "-" + "9" * 40, "9" * 5000,

@@ -636,6 +636,7 @@ def test_command_leaves_out_given_images(tmp_path):
 
 def test_an_error_has_a_line_of_its_own_below_the_bar(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(loop, "batch_loss", lambda *_: (_ for _ in ()).throw(ParameterError("no such pair")))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert main([*ARGUMENTS, "--out", str(tmp_path)]) == 2
     read, bar, message, rest = capsys.readouterr().err.split("\n")
     assert read.startswith("read digits: 10 classes")
