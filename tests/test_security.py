@@ -219,9 +219,10 @@ def test_templates_escape_all_and_mark_nothing_as_safe():
     environments = [keywords for _, name, keywords in calls() if name.endswith("Environment")]
     assert environments
     assert all(keywords.get("autoescape") == "True" for keywords in environments)
-    # Figures of the page about embeddings: matplotlib writes their names, which tests/empirical/report attacks.
+    # Figures, whose names matplotlib writes, which tests/empirical/report attacks; and the pages' own colours.
     assert [place for place, name, _ in calls() if name.endswith(("Markup", "mark_safe"))] == [
-        "empirical/report/page.py"
+        "empirical/pages/pictures.py",
+        "empirical/pages/templates.py",
     ]
 
 

@@ -16,13 +16,13 @@ from urllib.parse import quote
 
 import numpy as np
 
+from empirical.pages import environment, style, svg
 from empirical.report.examination import Examination
-from empirical.report.pictures import gallery, histogram_figure, lay_out, map_figure, style, svg
+from empirical.report.pictures import gallery, histogram_figure, lay_out, map_figure
 from theory.checks import require
-from theory.command import DISTRIBUTION, format_number
+from theory.command import DISTRIBUTION
 from theory.files import require_writable, write_together
 from theory.pairs import ADVICE, LEAST, Advice, ClassPair
-from theory.palette import page_style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,29 +126,24 @@ def render(
     table : DataFrame, optional
         ``found.frame()``, if it is at hand.
     """
-    import jinja2
-
     table = found.frame() if table is None else table
     figures: dict[str, Any] = {"heat_map": None}
     if found.profile.pairs:
         from empirical.profile.heatmap import heat_map
 
         with style("heat map"):
-            figures["heat_map"] = drawn(svg(heat_map(found.profile)))
+            figures["heat_map"] = svg(heat_map(found.profile))
     laid = lay_out(found)
     with style("map"):
-        figures["map"] = drawn(map_figure(found, laid))
+        figures["map"] = map_figure(found, laid)
     with style("similarities"):
         histogram, band = histogram_figure(found)
-    figures["similarities"] = drawn(histogram)
+    figures["similarities"] = histogram
     couples, failed = gallery(found)
-    loader = jinja2.FileSystemLoader(HERE)
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    script = environment.get_template("page.js").render()  # as it is included: its hash is in the page
-    environment.globals.update(number=format_number)
+    templates = environment(HERE)
+    script = templates.get_template("page.js").render()  # as it is included: its hash is in the page
     probe = found.profile.predicted_probe
-    return environment.get_template("page.html.jinja").render(
-        colours=page_style(),
+    return templates.get_template("page.html.jinja").render(
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         found=found,
         profile=found.profile,
@@ -180,13 +175,6 @@ def _listed(pairs: Sequence[ClassPair]) -> Sequence[ClassPair]:
 def _settings(settings: Mapping[str, Any]) -> str:
     """Settings as they are shown; numpy's numbers are numbers too."""
     return json.dumps(settings, indent=2, ensure_ascii=False, default=lambda value: value.item())
-
-
-def drawn(figure: str) -> Any:
-    """An SVG element that matplotlib wrote, for the page as it is: it has written names as text."""
-    from markupsafe import Markup
-
-    return Markup(figure)
 
 
 def what_to_do(found: Examination) -> list[str]:

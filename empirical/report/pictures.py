@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import re
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from empirical.data.labels import UNLABELLED
-from empirical.data.pixels import USUAL, read_pixels
 from empirical.data.sources import ImageFiles
-from empirical.data.values import plain
+from empirical.pages import svg, thumbnail
 from empirical.report.examination import Examination
-from theory.checks import ParameterError, printable, require
+from theory.checks import ParameterError, printable
 from theory.palette import BAND, BLACK, DIFFICULT, EASY, PALE, SAME_CLASS, WINE
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-INK = "#010203"  # stands for the page's colour of text, which no picture else uses
 MAP_POINTS = 4_000
 NAMED_CLASSES = 20  # whose names are written into the map
 HISTOGRAM_ROWS = 2_000  # whose pairs are counted
-PAIRS, SIDE, QUALITY = 24, 112, 80  # of the gallery: pairs, pixels, of JPEG
+PAIRS = 24  # of the gallery
 LONGEST = 24  # signs of a name in a figure
-STYLE: dict[str, Any] = {
-    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
-    **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor", "legend.facecolor"), "none"),
-    "svg.fonttype": "none",  # letters of any script by the reader's fonts
-    "font.family": "sans-serif",
-}
 
 
 class Map(NamedTuple):
@@ -55,27 +39,6 @@ class Map(NamedTuple):
     rows: NDArray[np.int64]
     points: NDArray[np.float64]
     method: str
-
-
-@contextmanager
-def style(name: str) -> Iterator[None]:
-    """Within it figures take the page's colours; ``name`` keeps the names inside of two of them apart."""
-    import matplotlib as mpl
-
-    settings: Any = {**STYLE, "svg.hashsalt": name}
-    with mpl.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # which the reader's fonts have
-        yield
-
-
-def svg(figure: Figure) -> str:
-    """A figure drawn within ``style`` as an SVG element, in which text has the colour of the text around it."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :].replace(INK, "currentColor")
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    return re.sub(r'<g id="[^"]*"', "<g", text)  # the same in all figures, and nothing refers to them
 
 
 def shortest(name: str) -> str:
@@ -262,40 +225,3 @@ def _caption(found: Examination, row: int) -> str:
     caption = found.items.caption(row)
     name = found.items.columns(np.array([row])).get("id", found.samples.rows[[row]])[0]
     return caption if caption == str(name) else f"{caption} · {name}"
-
-
-def thumbnail(image: Any) -> str:
-    """A picture as a small JPEG in a data address.
-
-    Parameters
-    ----------
-    image : Path, str or array_like
-        A file, or values of 8 bits, shape (H, W), (H, W, C) or (C, H, W) with C = 1 or 3.
-
-    Raises
-    ------
-    ParameterError
-        Naming the file, if it cannot be read, or if it is no picture of 8 bits.
-    """
-    from PIL import Image
-
-    if isinstance(image, str | Path):
-        picture = Image.fromarray(read_pixels(Path(image), SIDE, USUAL)[0])
-    else:
-        pixels = np.asarray(plain(image))
-        if pixels.ndim == 3 and pixels.shape[0] in (1, 3) and pixels.shape[2] not in (1, 3):
-            pixels = pixels.transpose(1, 2, 0)
-        good = (
-            pixels.dtype == np.uint8
-            and pixels.size
-            and (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (1, 3)))
-        )
-        require(bool(good), "images", f"{pixels.dtype} {pixels.shape}", "files, or 8 bits of shape (H, W) or (H, W, 3)")
-        picture = Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
-        small = max(picture.size) <= SIDE // 2
-        scale = SIDE / max(picture.size)
-        width, height = (max(1, round(scale * length)) for length in picture.size)
-        picture = picture.resize((width, height), Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    picture.convert("RGB").save(buffer, format="JPEG", quality=QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

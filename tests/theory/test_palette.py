@@ -106,11 +106,11 @@ def literals(folder, pattern):
 
 @pytest.mark.parametrize("folder", ["theory", "empirical", "figures", "benchmarks"])
 def test_no_other_module_has_a_colour_of_its_own(folder):
-    stands_for_ink = "empirical/report/pictures.py: #010203"
+    stands_for_ink = "empirical/pages/pictures.py: #010203"
     assert [found for found in literals(folder, "*.py") if found != stands_for_ink] == []
 
 
-@pytest.mark.parametrize("folder", ["empirical/report", "theory/explore"])
+@pytest.mark.parametrize("folder", ["empirical", "theory"])
 @pytest.mark.parametrize("pattern", ["*.css", "*.html", "*.jinja", "*.js"])
 def test_pages_take_their_colours_from_here(folder, pattern):
     assert literals(folder, pattern) == []

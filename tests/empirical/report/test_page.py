@@ -12,16 +12,14 @@ from urllib.parse import unquote
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from empirical.data.samples import read_samples
 from empirical.report import write_report
 from empirical.report.__main__ import main
 from empirical.report.examination import examine
 from empirical.report.page import TOP, beside, link, render, what_to_do
-from empirical.report.pictures import MAP_POINTS, gallery, lay_out, thumbnail
+from empirical.report.pictures import MAP_POINTS, gallery, lay_out
 from tests.empirical.report.examples import HOSTILE, NAMES, large, samples, small, with_pictures
-from theory.checks import ParameterError
 
 
 class Page(HTMLParser):
@@ -184,24 +182,6 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path):
     assert str(broken) in failed[0]
     assert len(couples) >= 20
     assert f"not shown: {failed[0]}" in Page(render(found)).text
-
-
-@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 1), (5, 7, 3), (3, 5, 7), (1, 5, 7)])
-def test_thumbnails_of_arrays(shape, tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
-    address = thumbnail(pixels)
-    (tmp_path / "t.jpg").write_bytes(base64.b64decode(address.partition(",")[2]))
-    with Image.open(tmp_path / "t.jpg") as image:
-        assert image.size == (112, 80)
-        shown = np.asarray(image.resize((7, 5), Image.Resampling.BOX).convert("L"), dtype=float)
-    grey = pixels.reshape(5, 7) if 1 in shape or len(shape) == 2 else None
-    assert grey is None or np.abs(shown - grey).mean() < 8
-
-
-@pytest.mark.parametrize("bad", [np.zeros((5, 7)), np.zeros((2, 5, 7, 3), np.uint8), np.zeros((5, 7, 4), np.uint8)])
-def test_what_is_no_picture_is_refused(bad):
-    with pytest.raises(ParameterError, match="images = "):
-        thumbnail(bad)
 
 
 def test_the_map_is_of_the_first_two_components():
