@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 EVIDENCE_ROWS = 2_000
 SAVED_EIGENVALUES = 256
+LONGEST_TEXT = 300  # signs of a sample that is a text
 REFERENCES = ("raw_pixels", "untrained")
 PILOT = "pilot"
 
@@ -144,6 +145,7 @@ def _profile_network(task: Task, network: Any) -> None:
         shown = some(images.x_train, torch.from_numpy(rows))
         h, _ = extract(network, shown)
         save_array(task.out / "difficult.npy", np.flatnonzero(_difficult(task, network, images, found)))
+        texts = [] if isinstance(shown, torch.Tensor) else [text[:LONGEST_TEXT] for text in s.kind.texts(shown)]
         content = io.BytesIO()
         np.savez_compressed(
             content,
@@ -153,6 +155,7 @@ def _profile_network(task: Task, network: Any) -> None:
             difficult=found.difficult[rows],  # by the probe: the report's pairs
             images=shown.numpy() if isinstance(shown, torch.Tensor) else np.empty((len(rows), 0)),
             class_names=np.array(names),
+            texts=np.array(texts, dtype=str),
         )
         write_bytes(task.out / "evidence.npz", content.getvalue())
 

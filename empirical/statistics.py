@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 WITHIN_NOISE, NO_VERDICT = "within noise", "no verdict"
 FEWEST_PREDICTIONS = 8
+FEWEST_SEEDS = 3  # with an interval on a page: Student's factor of two values is 12.7
+LEVEL = 0.05
 PERMUTATIONS, RESAMPLES = 4999, 2000
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over seeds with its 95 % t-interval; None where one seed leaves it undefined."""
+    """A mean over seeds with its 95 % t-interval; None where too few seeds leave it undefined."""
 
     value: float
     low: float | None
@@ -33,10 +35,10 @@ class Mean:
         return asdict(self)
 
 
-def mean_interval(values: Sequence[float]) -> Mean:
-    """Mean and 95 % t-interval of independent values (at least one)."""
+def mean_interval(values: Sequence[float], fewest: int = 2) -> Mean:
+    """Mean and 95 % t-interval of independent values (at least one); no interval of less than ``fewest``."""
     x = np.asarray(values, dtype=float)
-    if len(x) < 2:
+    if len(x) < max(2, fewest):
         return Mean(float(x.mean()), None, None, len(x))
     half = float(half_width(x.std(ddof=1), len(x)))
     return Mean(float(x.mean()), float(x.mean()) - half, float(x.mean()) + half, len(x))
@@ -80,22 +82,55 @@ def judge(low: ArrayLike | None, high: ArrayLike | None, above: ArrayLike, below
     return words if words.ndim else str(words)
 
 
-def detectable_difference(differences: Sequence[float], seeds: int | None = None) -> float | None:
-    """Smallest true difference that a paired two-sided 5 % t-test finds with probability about .8.
+def p_value(differences: Sequence[float]) -> float | None:
+    """Of a two-sided t-test that the mean is zero; None of one value, or of equal ones, which show no spread."""
+    x = np.asarray(differences, dtype=float)
+    spread = float(x.std(ddof=1)) if len(x) > 1 else 0.0
+    if spread <= 1e-12 * np.abs(x).max(initial=0):
+        return None
+    return float(2 * stats.t.sf(abs(x.mean()) * math.sqrt(len(x)) / spread, len(x) - 1))
 
-    (t_.975 + t_.8)·s/√seeds with s estimated from the differences at hand; None for one difference.
+
+def holm(p_values: ArrayLike, size: int | None = None) -> NDArray[np.float64]:
+    """p-values adjusted for their number: all hypotheses below α are rejected with at most α of any error.
+
+    Parameters
+    ----------
+    p_values : array_like
+        Shape (m,).
+    size : int, optional
+        Hypotheses of the family, >= m; those without a p-value are not rejected. By default m.
+
+    References
+    ----------
+    Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 1979.
+    """
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p)
+    adjusted = np.empty_like(p)
+    most = len(p) if size is None else size
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * (most - np.arange(len(p)))), 1)
+    return adjusted
+
+
+def detectable_difference(differences: Sequence[float], seeds: int | None = None, level: float = LEVEL) -> float | None:
+    """Smallest true difference that a paired two-sided t-test at a level finds with probability about .8.
+
+    (t_(1−level/2) + t_.8)·s/√seeds with s estimated from the differences at hand; None for one difference.
 
     Parameters
     ----------
     differences : sequence of float
     seeds : int, optional
         Of a study to be planned, >= 2; by default as many as there are differences.
+    level : float
+        Of the test, in (0, 1); that of one among m, level/m, finds it at this level of all.
     """
     x = np.asarray(differences, dtype=float)
     if len(x) < 2:
         return None
     planned = len(x) if seeds is None else seeds
-    t = stats.t.ppf([0.975, 0.8], planned - 1).sum()
+    t = stats.t.ppf([1 - level / 2, 0.8], planned - 1).sum()
     return float(t * x.std(ddof=1) / math.sqrt(planned))
 
 

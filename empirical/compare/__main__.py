@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +18,10 @@ from empirical.train.options import add_arguments, given, require_alone
 from empirical.train.settings import Running, settings_from_arguments, usual
 from theory.checks import ParameterError
 from theory.command import Parser, add_workers, chosen_workers, output, run
+from theory.files import read_json
 from theory.plan import THREE_LEVEL
+
+WIDTH = 100  # of the sentences that end a comparison
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m empirical.compare") -> int:
@@ -79,7 +83,7 @@ def _command(args: Namespace) -> None:
         require_alone(parser(""), args, "report")
         from empirical.compare.report import write_report
 
-        print(write_report(args.report))
+        _tell(write_report(args.report))
         return
     preset = PRESETS[args.preset or preset_for(args.data)]
     if args.modality is not None and args.preset is None:
@@ -107,7 +111,15 @@ def _command(args: Namespace) -> None:
     from empirical.compare.experiment import compare
 
     running = Running(**given(args, Running))
-    print(compare(replace(preset, **chosen), args.out, running=running, **chosen_workers(args)))
+    _tell(compare(replace(preset, **chosen), args.out, running=running, **chosen_workers(args)))
+
+
+def _tell(report: Path) -> None:
+    """Print the answer, what limits it, and where the page is, which is the last line."""
+    found = read_json(report.with_name("results.json"), "answer", "cautions")
+    for sentence in (found["answer"], *found["cautions"]):
+        print(textwrap.fill(sentence, WIDTH, break_long_words=False, break_on_hyphens=False))
+    print(report)
 
 
 if __name__ == "__main__":

@@ -1,72 +1,80 @@
-"""The pictures of a report."""
+"""The pictures of a report, in the colours of its style."""
 
 from __future__ import annotations
 
-import base64
-import io
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from empirical.arms import ARMS, Given, band_shares
+from empirical.arms import Given, band_shares
+from empirical.compare.answer import stands_out
 from empirical.compare.presets import Experiment
 from empirical.compare.results import Condition
+from empirical.pages import style, svg, thumbnail
 from theory.checks import ParameterError
-from theory.palette import BAND, DARK_GREY, DIFFICULT, EASY, MEASURED, PREDICTED, RAMP, SAME_CLASS, of
+from theory.palette import BAND, DARK_GREY, DIFFICULT, EASY, GROUND, MEASURED, PREDICTED, SAME_CLASS, of
 from theory.params import SixLevels
 from theory.plan import Profile
 from theory.spectrum import spectrum
 from theory.worlds import unit_rows
 
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
 GALLERY = 12
 SHOWN_EIGENVALUES = 40
 
-# --- pictures --------------------------------------------------------------------------------------
+# --- figures ---------------------------------------------------------------------------------------
 
 
-def _figure(width: float, height: float, columns: int = 1) -> tuple[Any, list[Any]]:
+def _figure(width: float, height: float) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    axes = [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
-    for axis in axes:
-        axis.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+    axis = figure.add_subplot()
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure, axis
 
 
-def _embed(figure: Any) -> str:
-    """The figure as SVG in a data address, so that the page needs no other file."""
-    import matplotlib as mpl
-
-    buffer = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "report"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def difference_figure(experiment: Experiment, summary: dict[str, Any]) -> str:
-    """Paired differences to the baseline with their intervals."""
-    omegas = experiment.omegas
+def difference_figures(experiment: Experiment, summary: dict[str, Any]) -> dict[float, Markup]:
+    """By ω, the differences to the baseline with their intervals, or each of one or two; filled beyond chance."""
     arms = [arm for arm in experiment.arms if arm != "baseline"]
-    figure, axes = _figure(4.4 * len(omegas) + 1, 0.42 * len(arms) + 1.3, len(omegas))
     rows = {(row["omega"], row["arm"]): row for row in summary["table"]}
-    for axis, omega in zip(axes, omegas, strict=True):
-        for y, arm in enumerate(arms):
-            row = rows[omega, arm]
-            if row["not_applicable"] or row["difference"] is None:
-                axis.text(0, y, "not applicable", ha="center", va="center", color=DARK_GREY, fontsize=8)
-                continue
-            d = row["difference"]
-            if d["low"] is not None:
-                axis.plot([100 * d["low"], 100 * d["high"]], [y, y], color=of(arm), lw=2)
-            axis.plot(100 * d["value"], y, "o", color=of(arm))
-        axis.axvline(0, color=DARK_GREY, lw=1, ls="--")
-        axis.set_yticks(range(len(arms)), [arm.replace("_", " ") for arm in arms])
-        axis.set_ylim(len(arms) - 0.5, -0.5)
-        axis.set_title(f"ω = {omega:g}", fontsize=10)
-        axis.set_xlabel("accuracy minus baseline, points")
-    return _embed(figure)
+    seen = [row for row in rows.values() if row.get("difference")]
+    ends = [end for row in seen for end in (row["difference"]["low"], row["difference"]["high"]) if end is not None]
+    ends += [value for row in seen for value in row["differences"] if row["difference"]["low"] is None]
+    reach = 110 * max(map(abs, ends), default=0.01) or 1
+    found = {}
+    for omega in experiment.omegas:
+        with style(f"differences {omega!r}"):
+            figure, axis = _figure(4.4, 0.34 * len(arms) + 0.9)
+            for y, arm in enumerate(arms):
+                row = rows[omega, arm]
+                if not row.get("difference"):
+                    axis.text(0.03 * reach, y, "not applicable", va="center", color=DARK_GREY, fontsize=9)
+                    continue
+                _draw_difference(axis, y, row, of(arm))
+            axis.axvline(0, color=DARK_GREY, lw=1, ls="--", zorder=0)
+            axis.set_yticks(range(len(arms)), [arm.replace("_", " ") for arm in arms])
+            axis.set_ylim(len(arms) - 0.5, -0.5)
+            axis.set_xlim(-reach, reach)
+            if len(experiment.omegas) > 1:
+                axis.set_title(f"ω = {omega:g}", fontsize=10)
+            axis.set_xlabel("accuracy minus baseline, points")
+            found[omega] = svg(figure)
+    return found
+
+
+def _draw_difference(axis: Any, y: int, row: dict[str, Any], colour: str) -> None:
+    mean = row["difference"]
+    filled = {"color": colour, "markerfacecolor": colour if stands_out(row) else GROUND}
+    if mean["low"] is None:
+        axis.plot([100 * value for value in row["differences"]], [y] * len(row["differences"]), "o", **filled)
+        return
+    axis.plot([100 * mean["low"], 100 * mean["high"]], [y, y], color=colour, lw=2)
+    axis.plot(100 * mean["value"], y, "o", ms=7, mew=1.6, **filled)
 
 
 def cosine_matrix(condition: Condition) -> NDArray[np.float64]:
@@ -76,7 +84,7 @@ def cosine_matrix(condition: Condition) -> NDArray[np.float64]:
     return np.asarray(unit @ unit.T)
 
 
-def spectrum_figure(condition: Condition, similarities: NDArray[np.float64]) -> tuple[str | None, str]:
+def spectrum_figure(condition: Condition, similarities: NDArray[np.float64]) -> tuple[Markup | None, str]:
     """Leading eigenvalues of the measured normalised similarity matrix beside the model's."""
     degrees = similarities.sum(axis=1)
     if degrees.min() <= 0:
@@ -86,7 +94,6 @@ def spectrum_figure(condition: Condition, similarities: NDArray[np.float64]) -> 
         )
     scale = 1 / np.sqrt(degrees)
     measured = np.linalg.eigvalsh(similarities * scale[:, None] * scale)[::-1]
-    figure, (axis,) = _figure(6.4, 3.4)
     profile = condition.profiles["pilot"]
     note = f"On {len(degrees)} training images."
     spectra = {"measured similarities": (measured, "o", MEASURED)}
@@ -96,14 +103,16 @@ def spectrum_figure(condition: Condition, similarities: NDArray[np.float64]) -> 
         note += " " + _spectrum_note(measured, model, profile)
     except ParameterError as error:
         note += f" The measured levels make no graph: {error}."
-    for label, (values, marker, colour) in spectra.items():
-        shown = np.clip(values[:SHOWN_EIGENVALUES], 1e-8, None)
-        axis.plot(range(1, len(shown) + 1), shown, marker, color=colour, ms=4.5, label=label)
-    axis.set_yscale("log")
-    axis.set_xlabel("index j")
-    axis.set_ylabel(r"eigenvalue $\lambda_j$")
-    axis.legend(frameon=False, fontsize=9)
-    return _embed(figure), note
+    with style(f"spectrum {condition.omega!r}"):
+        figure, axis = _figure(6.4, 3.4)
+        for label, (values, marker, colour) in spectra.items():
+            shown = np.clip(values[:SHOWN_EIGENVALUES], 1e-8, None)
+            axis.plot(range(1, len(shown) + 1), shown, marker, color=colour, ms=4.5, label=label)
+        axis.set_yscale("log")
+        axis.set_xlabel("index j")
+        axis.set_ylabel(r"eigenvalue $\lambda_j$")
+        axis.legend(frameon=False, fontsize=9)
+        return svg(figure), note
 
 
 def model_eigenvalues(profile: Profile, sizes: NDArray[Any]) -> NDArray[np.float64]:
@@ -156,22 +165,24 @@ def band_of(condition: Condition, similarities: NDArray[np.float64], given: Give
 
 def histogram_figure(
     condition: Condition, similarities: NDArray[np.float64], band: tuple[float, float], name: str
-) -> tuple[str, str]:
+) -> tuple[Markup, str]:
     """Similarity histograms of the three groups with the selected band; what the band contains."""
     groups = pair_groups(condition)
     high, low = band
-    figure, (axis,) = _figure(6.4, 3.2)
     values = similarities[groups["other classes"] | groups["same class"] | groups["difficult pairs"]]
     bins = np.linspace(float(np.quantile(values, 0.0005)), float(values.max()), 80)
     colours = {"same class": SAME_CLASS, "other classes": EASY, "difficult pairs": DIFFICULT}
-    for name, colour in colours.items():
-        if groups[name].any():
-            share = similarities[groups[name]]
-            axis.hist(share, bins=bins, density=True, histtype="step", color=colour, lw=1.6, label=name)
-    axis.axvspan(low, high, color=BAND, alpha=0.7, lw=0, label=f"band ({name})")
-    axis.set_xlabel("cosine similarity before the projector")
-    axis.set_ylabel("density")
-    axis.legend(frameon=False, fontsize=9)
+    with style(f"similarities {condition.omega!r}"):
+        figure, axis = _figure(6.4, 3.2)
+        for kind, colour in colours.items():
+            if groups[kind].any():
+                share = similarities[groups[kind]]
+                axis.hist(share, bins=bins, density=True, histtype="step", color=colour, lw=1.6, label=kind)
+        axis.axvspan(low, high, color=BAND, alpha=0.7, lw=0, label=f"band ({name})")
+        axis.set_xlabel("cosine similarity before the projector")
+        axis.set_ylabel("density")
+        axis.legend(frameon=False, fontsize=9)
+        drawn = svg(figure)
     flagged = (similarities <= high) & (similarities > low)
     inside = {name: int((flagged & mask).sum()) for name, mask in groups.items()}
     total = max(1, sum(inside.values()))
@@ -181,66 +192,135 @@ def histogram_figure(
         f"The band holds cosines from {low:.3f} to {high:.3f}: {inside['same class'] / total:.1%} of its pairs are of "
         f"one class, {inside['difficult pairs'] / total:.1%} are difficult by the probe ({base:.1%} of all pairs are)."
     )
-    return _embed(figure), note
+    return drawn, note
 
 
-def gallery(condition: Condition, similarities: NDArray[np.float64], band: tuple[float, float]) -> list[dict[str, str]]:
-    """The most similar pairs of different classes, no image twice."""
-    labels, images = condition.evidence["labels"], condition.evidence["images"]
-    names = condition.evidence["class_names"]
-    if images.dtype != np.uint8:
-        return []  # features, of which there is no picture
-    high, low = band
-    rows, columns = np.nonzero(np.triu(labels[:, None] != labels, 1))
-    values = similarities[rows, columns]
-    candidates = np.argsort(-values)[: 200 * GALLERY]
-    used: set[int] = set()
-    shown = []
-    for index in candidates:
-        i, j = int(rows[index]), int(columns[index])
-        if i in used or j in used:
-            continue
-        used |= {i, j}
-        cosine = float(values[index])
-        where = "taken for one class" if cosine > high else ("in the band" if cosine > low else "below the band")
-        shown.append(
-            {
-                "left": _image(images[i]),
-                "right": _image(images[j]),
-                "names": f"{names[labels[i]]} / {names[labels[j]]}",
-                "cosine": f"{cosine:.3f}",
-                "where": where,
-            }
+# --- pairs -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A pair of samples as the page shows it.
+
+    Parameters
+    ----------
+    left, right : str or None
+        Images in data addresses; None where there are none.
+    texts : tuple of str
+        Both samples, if they are texts.
+    names : str
+        The classes.
+    cosine : float
+    rank : float
+        Share of all pairs that are more alike.
+    across, difficult, touched : bool
+        Whether the classes differ; whether they do and both samples are difficult by the probe; whether the pair lies
+        in the band.
+    """
+
+    left: str | None
+    right: str | None
+    texts: tuple[str, ...]
+    names: str
+    cosine: float
+    rank: float
+    across: bool
+    difficult: bool
+    touched: bool
+
+
+class Gallery:
+    """Pairs of an experiment's evidence by their rank of similarity.
+
+    Parameters
+    ----------
+    condition : Condition
+    similarities : ndarray
+        Cosines of its samples, shape (n, n).
+    band : tuple of float
+        Cosines at which the band of selected pairs begins and ends, from high to low.
+    """
+
+    def __init__(self, condition: Condition, similarities: NDArray[np.float64], band: tuple[float, float]) -> None:
+        self.evidence, self.similarities, self.band = condition.evidence, similarities, band
+        self.first, self.second = np.triu_indices(len(similarities), 1)
+        self.values = similarities[self.first, self.second]
+        self.sorted = np.sort(self.values)
+        labels = self.evidence["labels"]
+        self.across = labels[self.first] != labels[self.second]
+
+    @property
+    def shows(self) -> str | None:
+        """What there is to show of a sample: its image, its text, or nothing."""
+        if self.evidence["images"].dtype == np.uint8:
+            return "image"
+        texts = self.evidence.get("texts")  # of earlier experiments none
+        return "text" if texts is not None and len(texts) else None
+
+    def in_band(self) -> list[Shown]:
+        """Pairs of the band, evenly by rank, none of whose samples is in two of them."""
+        high, low = self.band
+        inside = np.flatnonzero((self.values <= high) & (self.values > low))
+        order = inside[np.argsort(-self.values[inside], kind="stable")]
+        parts = np.array_split(order, min(GALLERY, len(order)) or 1)
+        return self._chosen([part[np.argsort(abs(np.arange(len(part)) - len(part) // 2))] for part in parts])
+
+    def most_alike(self) -> list[Shown]:
+        """The most alike pairs of different classes, none of whose samples is in two of them."""
+        across = np.flatnonzero(self.across)
+        order = across[np.argsort(-self.values[across], kind="stable")]
+        return self._chosen([order[: 200 * GALLERY]] * GALLERY)
+
+    def _chosen(self, parts: list[NDArray[Any]]) -> list[Shown]:
+        """Of each part the first pair whose samples are new."""
+        used: set[int] = set()
+        found = []
+        for part in parts:
+            for place in part.tolist():
+                ends = {int(self.first[place]), int(self.second[place])}
+                if not used & ends:
+                    used |= ends
+                    found.append(self._shown(place))
+                    break
+        return found
+
+    def _shown(self, place: int) -> Shown:
+        evidence, (high, low) = self.evidence, self.band
+        i, j = int(self.first[place]), int(self.second[place])
+        cosine, across = float(self.values[place]), bool(self.across[place])
+        left, right = (thumbnail(evidence["images"][row]) if self.shows == "image" else None for row in (i, j))
+        above = len(self.sorted) - np.searchsorted(self.sorted, cosine, side="right")
+        names = evidence["class_names"][evidence["labels"][[i, j]]]
+        return Shown(
+            left,
+            right,
+            tuple(str(evidence["texts"][row]) for row in (i, j)) if self.shows == "text" else (),
+            " / ".join(map(str, names)),
+            cosine,
+            float(above / len(self.sorted)),
+            across,
+            across and bool(evidence["difficult"][i] and evidence["difficult"][j]),
+            low < cosine <= high,
         )
-        if len(shown) == GALLERY:
-            break
-    return shown
 
 
-def _image(pixels: NDArray[np.uint8]) -> str:
-    from PIL import Image
-
-    array = pixels.transpose(1, 2, 0)
-    picture = Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
-    buffer = io.BytesIO()
-    picture.resize((64, 64), Image.Resampling.NEAREST).save(buffer, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+# --- bounds ----------------------------------------------------------------------------------------
 
 
-def scatter_figure(summary: dict[str, Any]) -> str | None:
-    """Measured error against the excess of the predicted bound over its clean value."""
+def scatter_figure(summary: dict[str, Any]) -> Markup | None:
+    """Measured error against the predicted bound."""
     rows = [r for r in summary["predicted_against_measured"] if None not in (r["bound"], r["measured_error"])]
     if not rows:
         return None
-    figure, (axis,) = _figure(6.4, 3.6)
-    markers = dict(zip([name for name, arm in ARMS.items() if arm.theorem], "osD^v", strict=False))
-    colours = dict(zip(sorted({r["omega"] for r in rows}), RAMP, strict=False))
-    for r in rows:
-        colour = colours.get(r["omega"], DARK_GREY)
-        label = f"{r['arm'].replace('_', ' ')}, ω = {r['omega']:g}"
-        axis.plot(r["bound"], r["measured_error"], markers[r["arm"]], color=colour, label=label, alpha=0.85)
-    axis.set_xlabel("predicted bound (not clipped)")
-    axis.set_ylabel("measured probe error")
-    axis.ticklabel_format(axis="x", useOffset=False)
-    axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return _embed(figure)
+    markers = dict(zip(sorted({r["omega"] for r in rows}), "osD^vP*X<>", strict=False))
+    with style("scatter"):
+        figure, axis = _figure(6.4, 3.6)
+        for r in rows:
+            label = f"{r['arm'].replace('_', ' ')}, ω = {r['omega']:g}"
+            shape = {"marker": markers.get(r["omega"], "."), "color": of(r["arm"]), "alpha": 0.85}
+            axis.plot(r["bound"], r["measured_error"], ls="", label=label, **shape)
+        axis.set_xlabel("predicted bound (not clipped)")
+        axis.set_ylabel("measured probe error")
+        axis.ticklabel_format(axis="x", useOffset=False)
+        axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        return svg(figure)

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
 
 from empirical.arms import ARMS
+from empirical.compare.answer import (
+    answer,
+    called,
+    cautions,
+    compared,
+    detectable,
+    named,
+    points,
+    score,
+    stands_out,
+)
 from empirical.compare.pictures import (
+    Gallery,
+    Shown,
     band_of,
     cosine_matrix,
-    difference_figure,
-    gallery,
+    difference_figures,
     histogram_figure,
     scatter_figure,
     spectrum_figure,
@@ -33,14 +46,15 @@ from empirical.compare.results import (
 from empirical.compare.saved import load_experiment
 from empirical.evaluate.protocol import Protocol
 from empirical.modalities.registry import IMAGES, NAMES
+from empirical.pages import environment
 from empirical.profile.reading import verdict
 from empirical.runs import PILOT, REFERENCES
 from empirical.statistics import (
+    FEWEST_SEEDS,
     NO_VERDICT,
     WITHIN_NOISE,
     Mean,
     RankCorrelation,
-    detectable_difference,
     judge,
     mean_interval,
     paired,
@@ -56,8 +70,8 @@ from theory.sizes import LABELS as SIZE_LABELS
 from theory.sizes import NAMES as SIZE_NAMES
 from theory.tables import csv_text
 
-UNDECIDED = {WITHIN_NOISE: ": within noise, neither confirmed nor refuted", NO_VERDICT: " (one seed: no verdict)"}
-TEMPLATE = Path(__file__).with_name("report.html.jinja")
+UNDECIDED = {WITHIN_NOISE: ": within noise, neither confirmed nor refuted", NO_VERDICT: " (too few seeds: no verdict)"}
+HERE = Path(__file__).parent
 
 
 def write_report(out: Path) -> Path:
@@ -85,6 +99,7 @@ def write_report(out: Path) -> Path:
         runs = load_runs(out, experiment)
         require_finished(out, experiment, conditions, runs)
         summary = summarise(runs, experiment, conditions)
+        summary |= {"answer": answer(summary, experiment), "cautions": cautions(summary)}
         table, page = csv_text(runs), render(runs, experiment, conditions, summary)
     write_together({out / "results.csv": table, out / "results.json": json_text(summary), out / "report.html": page})
     return out / "report.html"
@@ -93,55 +108,18 @@ def write_report(out: Path) -> Path:
 # --- sentences -------------------------------------------------------------------------------------
 
 
-def points(value: float | None, sign: bool = True) -> str:
-    """A difference of accuracies in percentage points."""
-    return format_number(None if value is None else 100 * value, "+.2f" if sign else ".2f")
+@dataclass(frozen=True)
+class Verdicts:
+    """What measured differences say of the predicted order of arms, a sentence each."""
+
+    disagree: list[str]
+    agree: list[str]
+    undecided: list[str]
 
 
-def headline_arm(experiment: Experiment, conditions: Sequence[Condition]) -> str | None:
-    """The arm that the report opens with: combined if it ran, else the first remedy that did."""
-    order = ["combined", *(arm for arm in experiment.arms if arm not in ("baseline", "combined"))]
-    for arm in order:
-        if arm in experiment.arms and any(arm not in c.inapplicable for c in conditions):
-            return arm
-    return None
-
-
-def headlines(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Condition]) -> list[str]:
-    """Effect size, interval and smallest detectable difference, one sentence per comparison."""
-    sentences = []
-    arm = headline_arm(experiment, conditions)
-    for condition in conditions:
-        if arm is None or arm in condition.inapplicable:
-            if arm is not None:
-                sentences.append(f"ω = {condition.omega:g}: {arm} is not applicable ({condition.inapplicable[arm]}).")
-            continue
-        differences = paired_differences(runs, condition.omega, arm)
-        sentences.append(f"ω = {condition.omega:g}: {_effect(f'{arm} − baseline', differences)}")
-    if len(conditions) > 1:
-        low, high = min(experiment.omegas), max(experiment.omegas)
-        change = paired(accuracies(runs, high, "baseline"), accuracies(runs, low, "baseline"))
-        sentences.append(f"Mixed images: {_effect(f'the baseline at ω = {high:g} − at ω = {low:g}', change)}")
-    return sentences or ["No remedy was compared with the baseline."]
-
-
-def _effect(name: str, differences: Sequence[float]) -> str:
-    mean, smallest = mean_interval(differences), detectable_difference(differences)
-    if mean.low is None or mean.high is None:
-        return f"{name} = {points(mean.value)} points; one seed gives no interval."
-    word = judge(mean.low, mean.high, "better", "worse")
-    return (
-        f"{name} = {points(mean.value)} points, 95 % interval [{points(mean.low)}, {points(mean.high)}] over "
-        f"{mean.seeds} seeds: {word}. The smallest difference this design could detect is about "
-        f"{points(smallest, sign=False)} points."
-    )
-
-
-def disagreements(
-    runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Condition], correlation: RankCorrelation
-) -> list[str]:
+def verdicts(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Condition]) -> Verdicts:
     """Where the predicted order and the measured one agree, disagree, or cannot be told apart."""
-    sentences = []
+    found = Verdicts([], [], [])
     for condition in conditions:
         baseline = predicted(condition, "difficult")["bound"]
         for arm in experiment.arms:
@@ -151,7 +129,7 @@ def disagreements(
             bound = predicted(condition, theorem)["bound"]
             if bound is None or baseline is None:
                 continue
-            mean = mean_interval(paired_differences(runs, condition.omega, arm))
+            mean = mean_interval(paired_differences(runs, condition.omega, arm), FEWEST_SEEDS)
             expected = "a smaller" if bound < baseline else ("a larger" if bound > baseline else "the same")
             name = arm.replace("_", " ")
             text = f"ω = {condition.omega:g}, {name}: the bound predicts {expected} error than the baseline's "
@@ -159,10 +137,70 @@ def disagreements(
             signs = (bound < baseline, bound > baseline)
             above, below = (": agreement in sign" if agrees else ": DISAGREEMENT" for agrees in signs)
             word = judge(mean.low, mean.high, above, below)
-            sentences.append(f"{text}{UNDECIDED.get(word, word)}.")
+            lists = {": agreement in sign": found.agree, ": DISAGREEMENT": found.disagree}
+            lists.get(word, found.undecided).append(f"{text}{UNDECIDED.get(word, word)}.")
+    return found
+
+
+def unseen(summary: dict[str, Any], experiment: Experiment, conditions: Sequence[Condition]) -> list[str]:
+    """What so many seeds could not have shown, beside single comparisons, a sentence each."""
+    rows, sentences = compared(summary), []
+    if rows and experiment.seeds < FEWEST_SEEDS:
+        runs = "One run of each arm has" if experiment.seeds == 1 else "Two runs of each arm have"
+        why = (
+            ""
+            if experiment.seeds == 1
+            else ": the 95 % interval of two values is nearly 13 times as wide as they are apart"
+        )
+        sentences.append(f"{runs} no interval to judge by{why}. Three seeds or more give one.")
+    elif (alone := detectable(rows, 1)) and (together := detectable(rows, len(rows))):
+        text = f"A true difference of {_range(alone)} points is found four times in five by one comparison alone"
+        sentences.append(f"{text}; by each of all {len(rows)}, corrected for their number, one of {_range(together)}.")
+    bounds = [
+        abs(row["bound"] - base["bound"])
+        for row in summary["predicted_against_measured"]
+        for base in summary["predicted_against_measured"]
+        if base["arm"] == "baseline" and base["omega"] == row["omega"] and row["arm"] != "baseline"
+        if None not in (row["bound"], base["bound"])
+    ]
+    if bounds:
+        most = format_number(100 * max(bounds), ".2g")
+        sentences.append(f"The paper's bounds differ from the baseline's by at most {most} points of error.")
+    gone: dict[str, list[str]] = {}
+    for condition in conditions:
+        for arm in condition.inapplicable:
+            gone.setdefault(arm, []).append(f"{condition.omega:g}")
+    if gone:
+        names = "; ".join(f"{arm.replace('_', ' ')} at ω = {', '.join(where)}" for arm, where in gone.items())
+        sentences.append(f"Not applicable and so not trained, for the reasons in the tables below: {names}.")
+    correlation = RankCorrelation(**summary["rank_correlation"])
     if correlation.rho is None:
         sentences.append(f"Rank correlation of predicted and measured error: {correlation.reason}.")
     return sentences
+
+
+def _range(ends: tuple[float, float]) -> str:
+    low, high = (format_number(100 * end, ".2g") for end in ends)
+    return low if low == high else f"{low} to {high}"
+
+
+def mixing(runs: pd.DataFrame, experiment: Experiment) -> str | None:
+    """What mixed images did to the baseline; None where ω has one value."""
+    if len(experiment.omegas) < 2:
+        return None
+    low, high = min(experiment.omegas), max(experiment.omegas)
+    differences = paired(accuracies(runs, high, "baseline"), accuracies(runs, low, "baseline"))
+    return f"Mixed images: the baseline at ω = {high:g} minus at ω = {low:g} is {effect(differences)}."
+
+
+def effect(differences: Sequence[float]) -> str:
+    """Differences in points: mean, interval and the word for it, or each where they are too few for an interval."""
+    mean = mean_interval(differences, FEWEST_SEEDS)
+    if mean.low is None or mean.high is None:
+        return " and ".join(map(points, differences)) + f" points ({mean.seeds} seed{'s' * (mean.seeds > 1)})"
+    word = judge(mean.low, mean.high, "better", "worse")
+    interval = f"95 % interval [{points(mean.low)}, {points(mean.high)}] over {mean.seeds} seeds"
+    return f"{points(mean.value)} points, {interval}: {word}"
 
 
 # --- the page --------------------------------------------------------------------------------------
@@ -182,70 +220,114 @@ def render(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Cond
     """The page as HTML."""
     import jinja2
 
-    correlation = RankCorrelation(**summary["rank_correlation"])
-    sections = []
-    for condition in conditions:
-        similarities = cosine_matrix(condition)
-        spectrum_picture, spectrum_note = spectrum_figure(condition, similarities)
-        band = band_of(condition, similarities, experiment.given, experiment.base.data)
-        histogram, histogram_note = histogram_figure(condition, similarities, band, experiment.band or "theory")
-        sections.append(
-            {
-                "omega": condition.omega,
-                "verdict": verdict(condition.profiles["pilot"], condition.plans["pilot"]),
-                "profile_rows": _profile_rows(condition),
-                "delta": condition.profiles["pilot"].delta,
-                "warnings": condition.profiles["pilot"].warnings,
-                "plan": condition.plans["pilot"],
-                "size_reasons": grouped(
-                    {
-                        k: why
-                        for k, why in condition.plans["pilot"].reasons.items()
-                        if k.partition(".")[0] in SIZE_LABELS
-                    }
-                ),
-                "bounds": {which: _bound_rows(condition, which) for which in (MEASURED, *THREE_LEVEL)},
-                "bound_reasons": {
-                    pairing: reason
-                    for pairing in (MEASURED, *THREE_LEVEL)
-                    if (reason := condition.plans["pilot"].reasons.get(f"{pairing} bounds"))
-                },
-                "spectrum": spectrum_picture,
-                "spectrum_note": spectrum_note,
-                "histogram": histogram,
-                "histogram_note": histogram_note,
-                "gallery": gallery(condition, similarities, band),
-                "rows": [row for row in summary["table"] if row["omega"] == condition.omega],
-                "predictions": [r for r in summary["predicted_against_measured"] if r["omega"] == condition.omega],
-            }
-        )
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.globals.update(percent=percent, points=points, number=format_number)
-    environment.globals.update(size_labels=SIZE_LABELS, size_names=SIZE_NAMES)
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    several = len(experiment.arms) > 1
+    differences = difference_figures(experiment, summary) if several else {}
+    sections = [_section(condition, experiment, summary) for condition in conditions]
+    templates = environment(HERE, percent=percent, points=points, size_labels=SIZE_LABELS, size_names=SIZE_NAMES)
+    templates.globals.update(stands_out=stands_out, called=called)
     arms = runs[~runs.arm.isin([*REFERENCES, PILOT])]
     protocol = experiment.protocol_of(experiment.base)
     shown = dict(
+        name=named(experiment),
+        score=score(experiment),
         experiment=experiment,
         protocol=protocol,
         words=_words(experiment.base, protocol),
         images=experiment.base.modality == IMAGES,
         settings=json.dumps(summary["experiment"], indent=2, ensure_ascii=False),
-        headlines=headlines(runs, experiment, conditions),
-        disagreements=disagreements(runs, experiment, conditions, correlation),
+        summary=summary,
+        few=experiment.seeds < FEWEST_SEEDS,
+        references=[row for row in summary["table"] if row["omega"] == experiment.omegas[0]],
+        comparisons=compared(summary),
+        verdicts=verdicts(runs, experiment, conditions),
+        unseen=unseen(summary, experiment, conditions),
+        mixing=mixing(runs, experiment),
         sections=sections,
-        differences=difference_figure(experiment, summary) if len(experiment.arms) > 1 else None,
+        differences=differences,
         scatter=scatter_figure(summary),
-        correlation=correlation,
+        correlation=RankCorrelation(**summary["rank_correlation"]),
         count=len(arms),
         minutes=runs.seconds.sum() / 60,
         levels=LEVELS,
-        classes=conditions[0].profiles["pilot"].classes,
     )
     try:
-        return template.render(shown)
+        return templates.get_template("report.html.jinja").render(shown)
     except jinja2.UndefinedError as error:  # an attribute that damaged results have not, as the template sees it
         raise AttributeError(error.message) from error
+
+
+def _section(condition: Condition, experiment: Experiment, summary: dict[str, Any]) -> dict[str, Any]:
+    """What the page says about one ω."""
+    similarities = cosine_matrix(condition)
+    spectrum_picture, spectrum_note = spectrum_figure(condition, similarities)
+    band = band_of(condition, similarities, experiment.given, experiment.base.data)
+    histogram, histogram_note = histogram_figure(condition, similarities, band, experiment.band or "theory")
+    profile, plan = condition.profiles["pilot"], condition.plans["pilot"]
+    sizes = {name: why for name, why in plan.reasons.items() if name.partition(".")[0] in SIZE_LABELS}
+    pairings = (MEASURED, *THREE_LEVEL)
+    pairs = Gallery(condition, similarities, band)
+    inside, alike = pairs.in_band(), pairs.most_alike()
+    return {
+        "omega": condition.omega,
+        "verdict": verdict(profile, plan),
+        "profile_rows": _profile_rows(condition),
+        "delta": profile.delta,
+        "warnings": profile.warnings,
+        "plan": plan,
+        "size_reasons": grouped(sizes),
+        "bounds": {which: _bound_rows(condition, which) for which in pairings},
+        "spectrum": spectrum_picture,
+        "spectrum_note": spectrum_note,
+        "histogram": histogram,
+        "histogram_note": histogram_note,
+        "shows": pairs.shows,
+        "inside": inside,
+        "alike": alike,
+        "touching": touching(experiment, condition),
+        "touched": touched(experiment, condition, inside, alike, band),
+        "rows": [row for row in summary["table"] if row["omega"] == condition.omega],
+        "predictions": [row for row in summary["predicted_against_measured"] if row["omega"] == condition.omega],
+    }
+
+
+def touching(experiment: Experiment, condition: Condition) -> list[str]:
+    """The arms that treat the pairs of the plan's band: by rank of the encoder's similarity, and as the plan says."""
+    return [
+        name
+        for name in experiment.arms
+        if (arm := ARMS.get(name)) and arm.selects and arm.select in ("rank", "auto") and arm.space == "encoder"
+        if name not in condition.inapplicable and not arm.as_printed
+    ]
+
+
+def touched(
+    experiment: Experiment,
+    condition: Condition,
+    inside: Sequence[Shown],
+    alike: Sequence[Shown],
+    band: tuple[float, float],
+) -> list[str]:
+    """How many of the pairs that are shown the remedies touch, in sentences."""
+    arms = touching(experiment, condition)
+    who = f"the remedies ({', '.join(arms).replace('_', ' ')})" if arms else "a remedy of pairs, had one been trained,"
+    if not inside:
+        sentences = ["No pair of these samples lies in the band."]
+    else:
+        across, hard = sum(pair.across for pair in inside), sum(pair.difficult for pair in inside) or "none"
+        sentences = [
+            f"Shown are {len(inside)} pairs, evenly over the band by their rank of similarity: {who} touch"
+            f"{'' if arms else 'es'} all of them, as all pairs whose rank within a batch is in the band. {across} of "
+            f"the {len(inside)} are of different classes, as is meant, {hard} of these difficult at both ends; "
+            f"{len(inside) - across or 'none'} of one class, and treated like the others."
+        ]
+    if alike:
+        there, above = sum(pair.touched for pair in alike), sum(pair.cosine > band[0] for pair in alike)
+        sentences.append(
+            f"Of the {len(alike)} most alike pairs of different classes {there or 'none'} are in the band, so that the "
+            f"remedies touch them; {above or 'none'} are above it, where pairs are taken for one class and left alone, "
+            f"and {len(alike) - there - above or 'none'} below."
+        )
+    return sentences
 
 
 def _words(base: Settings, protocol: Protocol) -> tuple[str, str]:

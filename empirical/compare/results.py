@@ -15,7 +15,15 @@ from empirical.compare.presets import Experiment
 from empirical.compare.saved import folder, read_reasons
 from empirical.data.arrays import require_arrays
 from empirical.runs import REFERENCES, pilot_folder
-from empirical.statistics import detectable_difference, mean_interval, paired, rank_correlation
+from empirical.statistics import (
+    FEWEST_SEEDS,
+    detectable_difference,
+    holm,
+    mean_interval,
+    p_value,
+    paired,
+    rank_correlation,
+)
 from empirical.train.logs import read_result
 from theory.arrays import read_npz
 from theory.checks import require
@@ -101,17 +109,17 @@ def summarise(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[C
             if reason is None:
                 for metric in METRICS:
                     values = accuracies(runs, omega, arm, metric)
-                    row[metric] = mean_interval(values.tolist()).to_json() if len(values) else None
+                    row[metric] = mean_interval(values.tolist(), FEWEST_SEEDS).to_json() if len(values) else None
                 differences = paired_differences(runs, omega, arm)
                 comparable = arm not in (*REFERENCES, "baseline") and len(differences) > 0
-                row["difference"] = mean_interval(differences).to_json() if comparable else None
-                row["detectable"] = detectable_difference(differences) if comparable else None
+                row |= _difference(differences) if comparable else dict.fromkeys(_difference([0.0]))
             table.append(row)
             theorem = ARMS[arm].theorem if arm in ARMS else None
             predictions.append({"omega": omega, "arm": arm, "theorem": theorem, **predicted(condition, theorem)})
             error = None if reason else 1 - float(accuracies(runs, omega, arm).mean())
             predictions[-1]["measured_error"] = error
     rows = [row for row in predictions if None not in (row["bound"], row["measured_error"])]
+    _correct([row for row in table if row.get("difference")])
     correlation = rank_correlation(
         [row["bound"] for row in rows], [row["measured_error"] for row in rows], [row["omega"] for row in rows]
     )
@@ -124,6 +132,25 @@ def summarise(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[C
         "profiles": {str(c.omega): {name: p.to_json() for name, p in c.profiles.items()} for c in conditions},
         "plans": {str(c.omega): {name: p.remedies for name, p in c.plans.items()} for c in conditions},
     }
+
+
+def _difference(differences: Sequence[float]) -> dict[str, Any]:
+    """What differences to the baseline, one a seed, say; nothing of their spread where they are fewer than three."""
+    enough = len(differences) >= FEWEST_SEEDS
+    return {
+        "difference": mean_interval(differences, FEWEST_SEEDS).to_json(),
+        "differences": list(differences),
+        "detectable": detectable_difference(differences) if enough else None,
+        "p_value": p_value(differences) if enough else None,
+        "p_holm": None,
+    }
+
+
+def _correct(rows: Sequence[dict[str, Any]]) -> None:
+    """Give all comparisons of an experiment their p-values by Holm, for as many as there are."""
+    known = [row for row in rows if row["p_value"] is not None]
+    for row, adjusted in zip(known, holm([row["p_value"] for row in known], len(rows)), strict=True):
+        row["p_holm"] = float(adjusted)
 
 
 def predicted(condition: Condition, theorem: str | None) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import stats
 
+from empirical.statistics import holm
 from theory.checks import require
 
 LEVEL = 0.95
@@ -146,28 +147,6 @@ def crossed_effect(paired: Paired) -> Effect:
     variance = sum(part for part, _ in parts)
     freedom = variance**2 / sum(part**2 / df for part, df in parts) if variance else float(images - 1)
     return Effect(value, variance**0.5, freedom, within**0.5, sets, seeds, images)
-
-
-def holm(p_values: ArrayLike, size: int | None = None) -> NDArray[np.float64]:
-    """p-values adjusted for their number: all hypotheses below α are rejected with at most α of any error.
-
-    Parameters
-    ----------
-    p_values : array_like
-        Shape (m,).
-    size : int, optional
-        Hypotheses of the family, >= m; those without a p-value are not rejected. By default m.
-
-    References
-    ----------
-    Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 1979.
-    """
-    p = np.asarray(p_values, dtype=float)
-    order = np.argsort(p)
-    adjusted = np.empty_like(p)
-    most = len(p) if size is None else size
-    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * (most - np.arange(len(p)))), 1)
-    return adjusted
 
 
 # --- words -----------------------------------------------------------------------------------------

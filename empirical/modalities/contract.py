@@ -7,7 +7,7 @@ Nothing but the modality knows what is inside of either.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -73,6 +73,10 @@ class Modality(ABC):
     def views(self, settings: Settings, shape: tuple[int, ...]) -> list[tuple[float, View]]:
         """The views while training, each with the share of the steps until which it holds; the last until 1."""
         return [(1.0, self.view(settings))]
+
+    def texts(self, x: Held) -> Sequence[str]:
+        """What a page shows of the samples, which have no picture: a text each, or nothing."""
+        return ()
 
     def unevaluated(self, settings: Settings, data: DataSet) -> str | None:
         """Why a network cannot be evaluated on the data; None if it can."""

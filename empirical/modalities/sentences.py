@@ -170,6 +170,10 @@ class Sentences(Modality):
             raise ParameterError("masked", share, "0 for a tokenizer without a token that hides others")
         return MaskedTokens(share, read.tokenizer.mask, read.tokenizer.pad)
 
+    def texts(self, x: Held) -> Sequence[str]:
+        """The sentences."""
+        return x.texts if isinstance(x, SentenceSet) else ()
+
     def unevaluated(self, settings: Settings, data: DataSet) -> str | None:
         """Without a folder of judged pairs there is nothing to judge by."""
         known = self.options(settings).sts is not None

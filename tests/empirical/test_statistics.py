@@ -3,6 +3,8 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from empirical.statistics import (
@@ -12,8 +14,10 @@ from empirical.statistics import (
     WITHIN_NOISE,
     detectable_difference,
     half_width,
+    holm,
     judge,
     mean_interval,
+    p_value,
     paired,
     rank_correlation,
 )
@@ -29,6 +33,48 @@ def test_interval_is_the_t_test():
 def test_one_seed_has_no_interval():
     assert mean_interval([0.5]).low is None
     assert detectable_difference([0.5]) is None
+
+
+def test_fewer_seeds_than_asked_for_have_no_interval():
+    assert mean_interval([0.5, 0.7], 3).low is None
+    assert mean_interval([0.5, 0.7, 0.6], 3) == mean_interval([0.5, 0.7, 0.6])
+    assert mean_interval([0.5], 1).low is None
+
+
+def test_the_p_value_is_the_t_tests():
+    values = [0.1, -0.2, 0.4, 0.3]
+    assert p_value(values) == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
+    assert p_value(values) == p_value([-value for value in values])
+    assert [p_value(equal) for equal in ([], [0.5], [0.5, 0.5], [0.0, 0.0], [0.1 + 0.2, 0.3])] == [None] * 5
+
+
+def naive_holm(p_values, size):
+    """The smallest α at which each hypothesis is rejected, by the sequential rule itself."""
+
+    def rejected(alpha):
+        found = set()
+        for step, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+            if p_values[index] > alpha / (size - step):
+                break
+            found.add(index)
+        return found
+
+    levels = sorted({min(1.0, p * k) for p in p_values for k in range(1, size + 1)} | {1.0})
+    return [next((a for a in levels if i in rejected(a * (1 + 1e-12))), 1.0) for i in range(len(p_values))]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=7), st.integers(0, 3))
+def test_holm_is_the_sequential_rule(p_values, more):
+    size = len(p_values) + more
+    assert holm(p_values, size) == pytest.approx(naive_holm(p_values, size))
+    assert (holm(p_values) == holm(p_values, len(p_values))).all()
+
+
+def test_holm_of_a_known_example():
+    # 4 × .005, 3 × .01, then .03 × 2, which .04 × 1 does not go below.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]) == pytest.approx([1, 1])
+    assert len(holm([])) == 0
 
 
 def test_half_widths_of_many_means_are_those_of_each():
@@ -159,6 +205,14 @@ def test_agreement_between_groups_is_no_evidence():
         small += rank_correlation(predicted, error, groups, seed).p_value < 0.05
     # Binomial(20, .05) exceeds 4 with probability .003
     assert small <= 4
+
+
+def test_one_test_among_many_detects_less():
+    x = [0.1, -0.2, 0.4, 0.3]
+    shares = [stats.t.ppf(1 - 0.05 / count / 2, 3) + stats.t.ppf(0.8, 3) for count in (1, 10)]
+    found = [detectable_difference(x, level=0.05 / count) for count in (1, 10)]
+    assert found[1] / found[0] == pytest.approx(shares[1] / shares[0])
+    assert found[0] == detectable_difference(x)
 
 
 def test_detectable_difference_of_a_planned_study():

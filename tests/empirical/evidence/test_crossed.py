@@ -16,7 +16,6 @@ from empirical.evidence.crossed import (
     Effect,
     Paired,
     crossed_effect,
-    holm,
     judge,
 )
 from empirical.evidence.design import LEVEL, MARGIN
@@ -234,35 +233,6 @@ def test_runs_without_any_difference():
 
 
 # --- a family --------------------------------------------------------------------------------------
-
-
-def naive_holm(p_values, size):
-    """The smallest α at which each hypothesis is rejected, by the sequential rule itself."""
-
-    def rejected(alpha):
-        found = set()
-        for step, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-            if p_values[index] > alpha / (size - step):
-                break
-            found.add(index)
-        return found
-
-    levels = sorted({min(1.0, p * k) for p in p_values for k in range(1, size + 1)} | {1.0})
-    return [next((a for a in levels if i in rejected(a * (1 + 1e-12))), 1.0) for i in range(len(p_values))]
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=7), st.integers(0, 3))
-def test_holm_is_the_sequential_rule(p_values, more):
-    size = len(p_values) + more
-    assert holm(p_values, size) == pytest.approx(naive_holm(p_values, size))
-    assert (holm(p_values) == holm(p_values, len(p_values))).all()
-
-
-def test_holm_of_a_known_example():
-    # 4 × .005, 3 × .01, then .03 × 2, which .04 × 1 does not go below.
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.5, 0.9]) == pytest.approx([1, 1])
-    assert len(holm([])) == 0
 
 
 def test_words_and_correction():
