@@ -97,7 +97,7 @@ def require_walked(folder, capsys, images):
         assert {len(row) for row in table.features} == {width}
         assert name in "".join(printed["empirical.embed"])
     assert list(Path("difficulty").glob("*.png"))  # of the look-alike pairs
-    assert printed["empirical.compare"] == ["runs/trashnet/report.html\n"]
+    assert printed["empirical.compare"][0].endswith("\nruns/trashnet/report.html\n")
     assert "trashnet" in Path("runs/trashnet/report.html").read_text(encoding="utf-8")
     card = Path("models/trashnet/README.md").read_text(encoding="utf-8")
     assert f"{images:,} samples" in card
@@ -162,7 +162,7 @@ def own_images(folder, capsys, **more):
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(photograph(generator, 24))
     printed = walk(IMAGES, folder, capsys, **more)
-    assert printed["empirical.compare"] == ["runs/photos/report.html\n"] * 2
+    assert all(text.endswith("\nruns/photos/report.html\n") for text in printed["empirical.compare"])
     (program,) = blocks_of(IMAGES, "python")
     found = {}
     exec(program, found)
@@ -218,7 +218,7 @@ def test_graphs(tmp_path, monkeypatch, capsys):
         write_graphs(tmp_path / "data" / "MUTAG")
     printed = walk(part_of("graphs.md", "## From graphs to a report"), tmp_path, capsys)
     assert "SVC" in printed["empirical.train"][0]
-    assert printed["empirical.compare"] == ["runs/graphs/report.html\n"]
+    assert printed["empirical.compare"][0].endswith("\nruns/graphs/report.html\n")
     assert len(pd.read_csv("runs/graphs/results.csv").query("arm == 'adnce_graph'")) == 2
     assert Path("runs/mutag/difficulty/pairs.csv").exists()
 
@@ -238,5 +238,5 @@ def test_sentences(tmp_path, monkeypatch, capsys):
     printed = walk(page, tmp_path, capsys, train=small, compare=small)
     assert "mean of all" in printed["empirical.train"][0]
     assert "severity" in printed["empirical.evaluate"][0]
-    assert printed["empirical.compare"] == ["runs/several/report.html\n"]
+    assert printed["empirical.compare"][0].endswith("\nruns/several/report.html\n")
     assert "Spearman" in Path("runs/several/report.html").read_text(encoding="utf-8")

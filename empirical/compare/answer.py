@@ -8,7 +8,7 @@ from typing import Any
 
 from empirical.arms import ARMS
 from empirical.compare.presets import Experiment
-from empirical.modalities.registry import NAMES
+from empirical.modalities.registry import IMAGES, NAMES
 from empirical.statistics import FEWEST_SEEDS, LEVEL, detectable_difference
 from theory.checks import printable
 from theory.command import format_number
@@ -176,20 +176,23 @@ def _baseline(summary: Mapping[str, Any], experiment: Experiment) -> str:
     return f"{score(experiment)} {' to '.join(ends)} %"
 
 
-def cautions(summary: Mapping[str, Any]) -> list[str]:
+def cautions(summary: Mapping[str, Any], experiment: Experiment) -> list[str]:
     """What keeps a reader from taking the answer for more than it is: references that do as well as the baseline."""
     by = {(row["omega"], row["arm"]): row for row in summary["table"]}
+    judges = METRICS if experiment.base.modality == IMAGES else {"encoder_probe": f"the {score(experiment)}"}
     kinds = {
-        "raw_pixels": ("raw pixels do as well as the trained baseline", "images this easy say little about others"),
-        "untrained": ("an untrained network does as well as the trained baseline", "training gained nothing here"),
+        "raw_pixels": ("raw pixels", "images too easy, or training too short, to say much about others"),
+        "untrained": ("an untrained network", "training gained nothing here"),
     }
     found: dict[str, str] = {}
     for (omega, arm), row in by.items():
-        for metric, judge in METRICS.items():
+        for metric, judge in judges.items():
             reference, baseline = row.get(metric), by[omega, "baseline"].get(metric)
-            if arm in kinds and arm not in found and reference and baseline:
-                values = f"{100 * reference['value']:.1f} against {100 * baseline['value']:.1f} %"
+            if arm not in kinds or arm in found or not reference or not baseline:
+                continue
+            ends = reference["value"], baseline["value"]
+            if ends[0] >= ends[1]:
+                values = " against ".join(f"{100 * end:.1f}" for end in ends)
                 words, so = kinds[arm]
-                if reference["value"] >= baseline["value"]:
-                    found[arm] = f"By {judge} {words} ({values}): {so}."
+                found[arm] = f"By {judge}, {words} did as well as the trained baseline, or better ({values} %): {so}."
     return list(found.values())

@@ -71,6 +71,11 @@ from theory.sizes import NAMES as SIZE_NAMES
 from theory.tables import csv_text
 
 UNDECIDED = {WITHIN_NOISE: ": within noise, neither confirmed nor refuted", NO_VERDICT: " (too few seeds: no verdict)"}
+FEW = {
+    1: "One run of each arm has no interval to judge by. Three seeds or more give one.",
+    2: "Two runs of each arm have no interval worth its name: that of two values is nearly 13 times their distance. "
+    "Three seeds or more give one.",
+}
 HERE = Path(__file__).parent
 
 
@@ -99,7 +104,7 @@ def write_report(out: Path) -> Path:
         runs = load_runs(out, experiment)
         require_finished(out, experiment, conditions, runs)
         summary = summarise(runs, experiment, conditions)
-        summary |= {"answer": answer(summary, experiment), "cautions": cautions(summary)}
+        summary |= {"answer": answer(summary, experiment), "cautions": cautions(summary, experiment)}
         table, page = csv_text(runs), render(runs, experiment, conditions, summary)
     write_together({out / "results.csv": table, out / "results.json": json_text(summary), out / "report.html": page})
     return out / "report.html"
@@ -145,27 +150,19 @@ def verdicts(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Co
 def unseen(summary: dict[str, Any], experiment: Experiment, conditions: Sequence[Condition]) -> list[str]:
     """What so many seeds could not have shown, beside single comparisons, a sentence each."""
     rows, sentences = compared(summary), []
-    if rows and experiment.seeds < FEWEST_SEEDS:
-        runs = "One run of each arm has" if experiment.seeds == 1 else "Two runs of each arm have"
-        why = (
-            ""
-            if experiment.seeds == 1
-            else ": the 95 % interval of two values is nearly 13 times as wide as they are apart"
-        )
-        sentences.append(f"{runs} no interval to judge by{why}. Three seeds or more give one.")
-    elif (alone := detectable(rows, 1)) and (together := detectable(rows, len(rows))):
+    alone, together = detectable(rows, 1), detectable(rows, len(rows) or 1)
+    if rows and experiment.seeds in FEW:
+        sentences.append(FEW[experiment.seeds])
+    elif alone and together:
         text = f"A true difference of {_range(alone)} points is found four times in five by one comparison alone"
         sentences.append(f"{text}; by each of all {len(rows)}, corrected for their number, one of {_range(together)}.")
-    bounds = [
-        abs(row["bound"] - base["bound"])
-        for row in summary["predicted_against_measured"]
-        for base in summary["predicted_against_measured"]
-        if base["arm"] == "baseline" and base["omega"] == row["omega"] and row["arm"] != "baseline"
-        if None not in (row["bound"], base["bound"])
-    ]
-    if bounds:
-        most = format_number(100 * max(bounds), ".2g")
-        sentences.append(f"The paper's bounds differ from the baseline's by at most {most} points of error.")
+    predictions = [row for row in summary["predicted_against_measured"] if row["bound"] is not None]
+    base = {row["omega"]: row["bound"] for row in predictions if row["arm"] == "baseline"}
+    gaps = [abs(row["bound"] - base[row["omega"]]) for row in predictions if row["omega"] in base]
+    if len(gaps) > len(base):
+        less = ", less than any comparison here could find" if alone and max(gaps) < alone[0] else ""
+        most = format_number(100 * max(gaps), ".2g")
+        sentences.append(f"The paper's bounds differ from the baseline's by at most {most} points of error{less}.")
     gone: dict[str, list[str]] = {}
     for condition in conditions:
         for arm in condition.inapplicable:
@@ -322,10 +319,10 @@ def touched(
         ]
     if alike:
         there, above = sum(pair.touched for pair in alike), sum(pair.cosine > band[0] for pair in alike)
+        below = len(alike) - there - above
         sentences.append(
-            f"Of the {len(alike)} most alike pairs of different classes {there or 'none'} are in the band, so that the "
-            f"remedies touch them; {above or 'none'} are above it, where pairs are taken for one class and left alone, "
-            f"and {len(alike) - there - above or 'none'} below."
+            f"Of the {len(alike)} most alike pairs of different classes the remedies touch {there or 'none'}: "
+            f"{above or 'none'} are above the band, taken for pairs of one class, {below or 'none'} below."
         )
     return sentences
 

@@ -1,3 +1,4 @@
+import html
 import json
 import re
 import shutil
@@ -14,34 +15,20 @@ from empirical import runs as module
 from empirical.arms import ARMS, Given
 from empirical.compare.__main__ import main
 from empirical.compare.experiment import PILOT_SEED, compare, first_tasks, planned
-from empirical.compare.presets import PRESETS, Experiment
+from empirical.compare.presets import PRESETS
 from empirical.compare.saved import claim, load_experiment
 from empirical.data import load
 from empirical.evaluate.probes import GRID
+from tests.empirical.compare.conftest import SMALL
 from tests.empirical.train.test_loop import TINY
 from theory.checks import ParameterError
 from theory.command import format_number
 from theory.plan import Plan, Profile
 from theory.sharper import flipped_labels, sharper_bounds
 
-SMALL = Experiment(
-    base=replace(TINY, epochs=1),
-    arms=("baseline", "margin", "combined", "sample_removal", "random_removal", "mixed_removal"),
-    seeds=2,
-    omegas=(0.0, 0.5),
-    labels_per_class=2,
-    draws=2,
-    protocol="lbfgs-c1",  # the fastest
-)
 ADDED = ("redundancy", "sigma", "rho", "ranking", "stated", "protocol", "knn_k", "knn_tau")  # by the second schema
 REPORT = ("report.html", "results.csv", "results.json")
 SHARED = Path(__file__).parents[3].parent / "shared" / "data"
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    out = tmp_path_factory.mktemp("experiment")
-    return out, compare(SMALL, out)
 
 
 def results(out):
@@ -157,17 +144,56 @@ def test_interrupted_comparison_keeps_what_is_finished(tmp_path, monkeypatch):
 # --- report ----------------------------------------------------------------------------------------
 
 
-def test_page_is_self_contained_and_opens_with_the_effect(finished):
-    _, report = finished
-    page = report.read_text()
-    assert not re.search(r'(src|href)="(?!data:)', page)
-    lead = page[page.index('class="lead"') : page.index("What was run")]
-    assert "baseline" in lead
-    assert "95 % interval" in lead
-    assert "smallest difference this design could detect" in lead
-    for words in ("raw pixels", "untrained encoder", "no bound", "too few", "block", "not applicable"):
+def test_page_is_self_contained_and_opens_with_the_answer(finished):
+    out, report = finished
+    page, found = report.read_text(), json.loads((out / "results.json").read_text())
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+    lead = html.unescape(page[page.index('class="lead"') : page.index("</div>")])
+    assert found["answer"] in lead
+    assert "two runs of each arm cannot tell a remedy from chance" in lead
+    assert all(caution in lead for caution in found["cautions"])
+    for words in ("raw pixels", "untrained", "no bound", "too few", "block", "not applicable"):
         assert words in page
-    assert page.count("<figure>") == 24  # twelve pairs for each ω
+    anchors = re.findall(r'href="#([^"]+)"', page[page.index("<nav") : page.index("</nav>")])
+    assert len(anchors) == len(set(anchors)) == 7
+    assert set(anchors) <= set(re.findall(r'<h2 id="([^"]+)"', page))
+    assert page.index("<summary>All settings") > page.rindex("<details>")
+
+
+def test_two_seeds_have_no_interval_and_show_both_differences(finished):
+    out, report = finished
+    page = report.read_text()
+    for row in json.loads((out / "results.json").read_text())["table"]:
+        for metric in ("encoder_probe", "encoder_knn"):
+            assert row.get(metric) is None or row[metric]["low"] is row[metric]["high"] is None
+        if row.get("difference"):
+            assert row["difference"]["low"] is row["detectable"] is row["p_value"] is row["p_holm"] is None
+            assert ", ".join(f"{100 * value:+.2f}" for value in row["differences"]) in page.replace("\n", "")
+    assert "[+" not in page[page.index('id="differences"') : page.index('id="unseen"')]
+    assert "Two runs of each arm have no interval worth its name" in page
+
+
+def test_what_is_not_decided_was_not_seen(finished):
+    page = finished[1].read_text()
+    assert "DISAGREEMENT" not in page
+    assert "disagree" not in page
+    unseen = page[page.index('<h2 id="unseen">') : page.index('<h2 id="run">')]
+    assert "mixed removal at ω = 0" in unseen
+    assert "Rank correlation of predicted and measured error: too few" in unseen
+
+
+def test_the_pairs_that_are_shown_lie_in_the_band(finished):
+    page = finished[1].read_text()
+    for section in page.split('<h2 id="omega-')[1:]:
+        pairs = section[section.index("Pairs in the band") : section.index("<h3>Profile")]
+        count = int(re.search(r"Shown are (\d+) pairs", pairs)[1])
+        inside, alike = pairs.split("<details>")
+        assert inside.count("<figure>") == count > 0
+        assert "not touched" not in inside
+        touched = re.search(r"the remedies touch (\d+|none)", pairs)[1]
+        assert alike.count("<figure>") - alike.count("not touched") == (0 if touched == "none" else int(touched))
+        different = int(re.search(r"(\d+) of the", pairs)[1])
+        assert inside.count("different classes<br>") + inside.count("different classes, difficult") == different
 
 
 def test_csv_and_json_hold_the_numbers_of_the_page(finished):
@@ -300,7 +326,9 @@ def test_a_report_needs_no_data(without_data, capsys):
     for name in before:
         (out / name).unlink()
     assert main(["--report", str(out)]) == 0
-    assert capsys.readouterr().out == f"{out / 'report.html'}\n"
+    lines = capsys.readouterr().out.splitlines()
+    assert " ".join(lines[:-1]).startswith(json.loads(before["results.json"])["answer"])
+    assert (lines[-1], max(map(len, lines[:-1])) <= 100) == (str(out / "report.html"), True)
     assert {name: (out / name).read_bytes() for name in REPORT} == before
 
 
