@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 
 .PHONY: demo test test-slow lint figures notebooks docs evidence clean
 
-## demo: the main job on bundled handwritten digits; prints the path of the report
+## demo: the main job on bundled handwritten digits; ends with what it found and the path of the report
 demo: $(READY)
 	$(BIN)/python -m empirical.compare --preset digits-demo --jobs 2 --out runs/demo
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from empirical.arms import Given, band_shares
-from empirical.compare.answer import stands_out
+from empirical.compare.answer import score, stands_out
 from empirical.compare.presets import Experiment
 from empirical.compare.results import Condition
 from empirical.pages import style, svg, thumbnail
@@ -49,7 +49,7 @@ def difference_figures(experiment: Experiment, summary: dict[str, Any]) -> dict[
     found = {}
     for omega in experiment.omegas:
         with style(f"differences {omega!r}"):
-            figure, axis = _figure(4.4, 0.34 * len(arms) + 0.9)
+            figure, axis = _figure(3.7, 0.29 * len(arms) + 0.85)
             for y, arm in enumerate(arms):
                 row = rows[omega, arm]
                 if not row.get("difference"):
@@ -62,7 +62,7 @@ def difference_figures(experiment: Experiment, summary: dict[str, Any]) -> dict[
             axis.set_xlim(-reach, reach)
             if len(experiment.omegas) > 1:
                 axis.set_title(f"ω = {omega:g}", fontsize=10)
-            axis.set_xlabel("accuracy minus baseline, points")
+            axis.set_xlabel(f"{score(experiment)} minus baseline, points")
             found[omega] = svg(figure)
     return found
 
@@ -178,7 +178,7 @@ def histogram_figure(
             if groups[kind].any():
                 share = similarities[groups[kind]]
                 axis.hist(share, bins=bins, density=True, histtype="step", color=colour, lw=1.6, label=kind)
-        axis.axvspan(low, high, color=BAND, alpha=0.7, lw=0, label=f"band ({name})")
+        axis.axvspan(low, high, color=BAND, alpha=0.7, lw=1, label=f"band ({name})")
         axis.set_xlabel("cosine similarity before the projector")
         axis.set_ylabel("density")
         axis.legend(frameon=False, fontsize=9)

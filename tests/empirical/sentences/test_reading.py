@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from empirical.modalities import modality
 from empirical.sentences import read_sentences, tokenized
 from theory.checks import ParameterError
 
@@ -143,3 +144,9 @@ def test_copies_have_one_hash_and_every_change_another_digest(texts, tokenizer, 
         *(d.digest() for d in different),
     }
     assert len(found) == 5
+
+
+def test_a_page_shows_sentences_as_they_are(texts, tokenizer):
+    held = tokenized(texts, tokenizer, 8)[0]
+    assert modality("sentences").texts(held.subset(np.array([2, 0]))) == (texts[2], texts[0])
+    assert modality("images").texts(held) == ()
