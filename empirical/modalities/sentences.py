@@ -27,6 +27,7 @@ from empirical.sentences import (
     MaskedTokens,
     MiniLM,
     Pairs,
+    SentenceSet,
     Tokenizer,
     Vocabulary,
     embed,
