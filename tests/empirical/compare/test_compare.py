@@ -317,7 +317,11 @@ def test_a_report_has_the_sharper_bounds(without_data):
     values = [format_number(value, ".4f") for value in (found.squared, found.plug_in, found.error)]
     values.insert(2, "yes" if found.bound > 1 else "no")
     page = files["report.html"].decode().replace("\n", "")
-    assert "<tr><td>trained encoder</td><td>block</td>" + "".join(f"<td>{value}</td>" for value in values) in page
+    assert (
+        '<tr><td class="text">trained encoder</td><td class="text">block</td>'
+        + "".join(f"<td>{value}</td>" for value in values)
+        in page
+    )
 
 
 def test_a_report_needs_no_data(without_data, capsys):
