@@ -58,8 +58,18 @@ def test_the_first_ten_minutes(tmp_path, monkeypatch, capsys):
         same_but_for_last_digits(capsys.readouterr().out, output, relative=noise.get(module, 0.01))
 
 
+@pytest.mark.slow
+def test_the_demo(tmp_path, monkeypatch, capsys):
+    """Three minutes on two cores."""
+    monkeypatch.chdir(tmp_path)
+    (shown,) = re.findall(r"```text\n(On scikit-learn.*?)```", README, flags=re.S)
+    arguments = ["--preset", "digits-demo", "--jobs", "2", "--out", "runs/demo"]
+    assert import_module("empirical.compare.__main__").main(arguments) == 0
+    same_but_for_last_digits(capsys.readouterr().out, shown, relative=0.2)
+
+
 def test_there_are_sessions():
-    assert len(SESSIONS) == 4
+    assert len(SESSIONS) == 3
     assert len(MEASURED) == 2
 
 
