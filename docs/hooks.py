@@ -10,14 +10,23 @@ from html import unescape
 from itertools import groupby
 from pathlib import Path
 
-from griffe import DocstringParameter, DocstringSectionKind, Extension
+from griffe import (
+    DocstringParameter,
+    DocstringSectionKind,
+    Extension,
+    Function,
+    Parameter,
+    ParameterKind,
+    Parameters,
+)
 from mathml import to_mathml, with_scripts
 from mkdocs.plugins import event_priority
-from mkdocs.structure.files import File
+from mkdocs.structure.files import File, InclusionLevel
 
 from theory.explore import page
 
-ROOT = Path(__file__).parents[1]
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
 PACKAGES = ("theory", "empirical")
 LATEX_OUTPUT = re.compile(r'(data-mime-type="text/latex"[^>]*>)\s*\$+(.*?)\$+\s*(?=</div>)', re.S)
 MATH = re.compile(r"^```math\n(.*?)^```$", re.S | re.M)
@@ -30,7 +39,9 @@ def on_files(files, config):
     outside = {target for page in files.documentation_pages() for target in _linked_from(page)}
     notebooks = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("notebooks/*.ipynb"))
     for uri in sorted(outside.union(notebooks)):
-        files.append(File(uri, str(ROOT), config.site_dir, config.use_directory_urls))
+        found = File(uri, str(ROOT), config.site_dir, config.use_directory_urls)
+        found.inclusion = InclusionLevel.INCLUDED if uri in notebooks else InclusionLevel.NOT_IN_NAV
+        files.append(found)
 
     reference = ["api/index.md"]
     overview = ["# API reference\n"]
@@ -56,7 +67,8 @@ def on_page_markdown(markdown, page, config, files):
     page.meta.setdefault("search", {"boost": FOUND.get(page.file.src_uri.partition("/")[0], 1)})
     up = "../" * page.file.src_uri.count("/")
     markdown = MATH.sub(lambda formula: f'<div class="formula">{to_mathml(formula[1])}</div>', markdown)
-    return markdown.replace(f"](../{up}", f"]({up}")
+    beside = not (DOCS / page.file.src_uri).exists()  # such as benchmarks/GPU.md
+    return markdown.replace(f"]({up}docs/", f"]({up}") if beside else markdown.replace(f"](../{up}", f"]({up}")
 
 
 def on_page_content(html, page, config, files):
@@ -111,10 +123,20 @@ class GroupedParameters(Extension):
         for thing in owner.members.values():
             if thing.is_alias:
                 continue
+            if thing.is_class and any(str(base) == "NamedTuple" for base in thing.bases):
+                thing.set_member("__init__", _initialiser(thing))
             self._mend(thing)
             for section in thing.docstring.parsed if thing.docstring else ():
                 if section.kind is DocstringSectionKind.parameters:
                     section.value = list(_entries(section.value, thing.docstring.value))
+
+
+def _initialiser(named):
+    """What a NamedTuple is called with: its annotated fields, which griffe knows as attributes alone."""
+    fields = [field for field in named.attributes.values() if field.annotation is not None]
+    kind = ParameterKind.positional_or_keyword
+    taken = [Parameter(field.name, annotation=field.annotation, kind=kind, default=field.value) for field in fields]
+    return Function("__init__", parameters=Parameters(Parameter("self", kind=kind), *taken))
 
 
 def _entries(parameters, docstring):
