@@ -95,6 +95,7 @@ def test_arm(folder, capsys, monkeypatch):
     train, compare = command("empirical.train")[0], command("empirical.compare")[0]
     assert call(train) == 0, capsys.readouterr().err
     monkeypatch.setattr("empirical.compare.experiment.write_report", lambda out: out)  # which --report does below
+    monkeypatch.setattr("empirical.compare.__main__._tell", print)
     assert call(f"{compare} --protocol lbfgs-c1 --width 4 --dim 4") == 0, capsys.readouterr().err
     assert (folder / "runs/arms/omega-0.0/controls.MARGIN_RANDOM-1").is_dir()
     without_modules()  # a report and a checkpoint name code as data

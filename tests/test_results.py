@@ -221,7 +221,7 @@ def test_study(page):
 def test_evidence(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     found = re.findall(r"<!-- (evidence-[\w-]+) -->\n\n(.+?)\n\n<!-- /\1 -->", text, re.DOTALL)
-    assert len(found) == text.count("<!-- /evidence-") > 1
+    assert len(found) == text.count("<!-- /evidence-") > 0
     computed = pages.tables(ROOT / "results" / "evidence")
     for name, table in found:
         assert table == computed[name]

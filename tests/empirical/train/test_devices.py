@@ -373,5 +373,5 @@ def test_torchrun_trains_and_speaks_once(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("trained 1 epochs") == 1
-    assert result.stderr.count("baseline:   0%") == 1
+    assert result.stderr.count("baseline: 100%") == 1
     assert json.loads((tmp_path / "result.json").read_text())["settings"]["devices"] == 2
