@@ -34,7 +34,7 @@ from theory.command import Parser, add_workers, chosen_workers, markdown_table, 
 from theory.files import write_text
 
 ARMS = ("baseline", "margin", "temperature", "combined", "combined_random", "adnce_sentence")
-SEEDS, EPOCHS = 3, 1
+SEEDS, EPOCHS = 3, 2
 UNTRAINED, FROZEN = "untrained", "frozen"
 OWN, OTHER = "STS-B", "text"  # what is trained on
 SCORES = (STSB, DEVELOPMENT, *LEVELS)

@@ -119,7 +119,7 @@ class Sentences(Modality):
         "batch": 64,
         "epochs": 3,
         "optimizer": "adamw",
-        "lr": 2e-3,
+        "lr": 8e-3,
         "weight_decay": 0.01,
         "tau": 0.05,
     }
