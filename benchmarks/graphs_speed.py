@@ -35,7 +35,7 @@ from empirical.train.loop import train
 from empirical.train.observers import Observer, Row
 from empirical.train.settings import Settings, usual
 from theory.checks import ParameterError, require_integer
-from theory.command import Parser, output, run
+from theory.command import Parser, markdown_table, output, run
 from theory.files import write_json
 
 OURS, WHOLE, PEER, ONES = "ours", "ours, with the run's files", "PyGCL", "graph by graph"
@@ -84,6 +84,12 @@ def speeds(settings: Settings, repeats: int) -> list[dict[str, Any]]:
         {"views": views, "loop": loop, "views/s": value, "ratio": value / middle[views, PEER]}
         for (views, loop), value in middle.items()
     ]
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> str:
+    """The figures as a table."""
+    lines = [[row["views"], row["loop"], f"{row['views/s']:,.0f}", f"{row['ratio']:.2f}"] for row in rows]
+    return markdown_table(["views", "loop", "views/s", "of PyGCL's"], lines)
 
 
 class Epochs(Observer):

@@ -267,14 +267,30 @@ def test_joined_batches_are_the_first_then_the_second():
     assert torch.equal(joined(first, second), torch.cat([first, second]))
 
 
-def test_the_table_of_graphs_is_that_of_the_results():
+def test_the_tables_of_graphs_are_those_of_the_results():
     pytest.importorskip("torch_geometric")
-    from benchmarks.graphs import summary
+    from benchmarks.graphs import level_table, summary
 
     root = Path(__file__).parents[2]
-    assert summary(pd.read_csv(root / "results" / "graphs.csv")) in (root / "docs/graphs.md").read_text(
-        encoding="utf-8"
-    )
+    page = (root / "docs/graphs.md").read_text(encoding="utf-8")
+    table = summary(pd.read_csv(root / "results" / "graphs.csv"))
+    assert table in page
+    assert level_table(pd.read_csv(root / "results" / "graphs_levels.csv")) in page
+    intervals = re.findall(r"\[(-?[\d.]+), (-?[\d.]+)\]", table)
+    assert f"of {len(intervals)} differences" in page
+    assert all(low.startswith("-") and not high.startswith("-") for low, high in intervals)
+
+
+def test_the_table_of_speed_is_that_of_the_results():
+    pytest.importorskip("torch_geometric")
+    from benchmarks.graphs_speed import ONES as GRAPH_BY_GRAPH
+    from benchmarks.graphs_speed import OURS, SAME, summary
+
+    root = Path(__file__).parents[2]
+    rows = json.loads((root / "results" / "benchmark_graphs.json").read_text(encoding="utf-8"))["loops"]
+    assert summary(rows) in (root / "docs/graphs.md").read_text(encoding="utf-8")
+    speed = {row["loop"]: row["views/s"] for row in rows if row["views"] == SAME}
+    assert speed[OURS] > 1.5 * speed[GRAPH_BY_GRAPH]
 
 
 def test_judged_pairs_are_read_before_anything_is_trained(tmp_path, monkeypatch, capsys):
