@@ -126,7 +126,7 @@ def _what_to_do(flagged: Sequence[ClassPair], overlap: Overlap, plan: Plan) -> l
     if cases["collect"]:
         worth = "there is no prediction for a remedy"
         if overlap.gain is not None:
-            worth = f"no remedy is predicted to gain {100 * LEAST:g} points ({100 * overlap.gain:.1f})"
+            worth = f"no remedy is predicted to gain {100 * LEAST:g} points (the best {100 * overlap.gain:.1f})"
         found.append(f"{worth}, so collect samples or features that tell these classes apart")
     if overlap.mislabelled >= LEAST * overlap.samples:
         found.append(f"check the labels of {overlap.mislabelled:,} samples, which are probably wrong")

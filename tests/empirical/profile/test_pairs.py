@@ -393,7 +393,7 @@ HUB = [pair(("hub", name)) for name in "abcd"]
             ["Difficult-example problem: ", "1 of 10 pairs of classes overlap (a – b), and 15 of 500"],
         ),
         (overlapping(pair()), ["there is no prediction for a remedy, so collect samples or features"]),
-        (overlapping(pair(), gain=0.001), ["no remedy is predicted to gain 0.5 points (0.1), so collect"]),
+        (overlapping(pair(), gain=0.001), ["no remedy is predicted to gain 0.5 points (the best 0.1), so collect"]),
         (overlapping(pair(advice="remedy"), gain=0.012), ["try margin σ =", "predicted to gain 1.2 points"]),
         (overlapping(pair(advice="merge")), ["merge a – b, which a probe hardly tells apart."]),
         (overlapping(pair(advice="deduplicate")), ["remove near-duplicates across a – b."]),
