@@ -31,6 +31,10 @@ PACKAGES = ("theory", "empirical")
 LATEX_OUTPUT = re.compile(r'(data-mime-type="text/latex"[^>]*>)\s*\$+(.*?)\$+\s*(?=</div>)', re.S)
 MATH = re.compile(r"^```math\n(.*?)^```$", re.S | re.M)
 FOUND = {"glossary.md": 20, "api": 0.2}  # how far up in the search; other pages 1
+CODE = re.compile(r"(<pre\b.*?</pre>)|<code>([^<]*)</code>", re.S)
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+LONG = re.compile(r"\S{40,}")  # one word, such as a test's name
+PARTS = re.compile(r"(?<=[/_])(?=\w)|(?=::)")
 OUTSIDE_LINK = re.compile(r"\]\(([^)#\s]*\.\./[^)#\s]+)")
 
 
@@ -73,11 +77,20 @@ def on_page_markdown(markdown, page, config, files):
 
 def on_page_content(html, page, config, files):
     """Indices and powers as such; notebooks: nothing from the network, so formulas in MathML; links lead to pages."""
+    html = CODE.sub(_code, html)
     if not page.file.src_uri.endswith(".ipynb"):
         return with_scripts(html)
     html = re.sub(r"<script\s.*?</script>", "", html, flags=re.S)
     html = LATEX_OUTPUT.sub(lambda output: output[1] + to_mathml(unescape(output[2])), html)
     return with_scripts(re.sub(r'href="\.\./docs/([^"#]+)\.md', r'href="../\1.html', html))
+
+
+def _code(found):
+    """Code within text: options stay in a line, long names may be broken where their parts meet. Blocks as they are."""
+    if found[1]:
+        return found[1]
+    text = LONG.sub(lambda word: PARTS.sub("<wbr>", word[0]), found[2])
+    return "<code>" + OPTION.sub(r'<span class="option">\g<0></span>', text) + "</code>"
 
 
 def _linked_from(page):

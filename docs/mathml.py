@@ -21,7 +21,8 @@ def to_mathml(latex: str) -> str:
 
 
 # A letter, perhaps with accent and prime, or an operator's name; not within a longer word such as a file's name.
-BASE = r"(?:(?<![A-Za-z0-9_])(?:min|max|sup|mean|own|[A-Za-zÀ-ɏ])|(?<!\\)[Α-ωϑφ√Σ∂‖])[\u0300-\u036f]?[′*²³]?"
+NAMES = "min|max|sup|mean|own|loss|accuracy"
+BASE = rf"(?:(?<![A-Za-z0-9_])(?:{NAMES}|[A-Za-zÀ-ɏ])|(?<!\\)[Α-ωϑφ√Σ∂‖])[\u0300-\u036f]?[′*²³]?"
 WITHIN = r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
 BARE = r"w\.[do]\.|[A-Za-z0-9]+′?(?![A-Za-z0-9_]|\.\w)|[Α-ωφϑℓ]"
 INDEX = re.compile(rf"({BASE})_(?:\{{([^{{}}]*)\}}|({WITHIN})|({BARE}))")

@@ -1,8 +1,9 @@
-"""Execute the notebooks and write their outputs in place: ``python notebooks/execute.py [NAME ...]``.
+"""Execute notebooks, write their outputs in place: ``python notebooks/execute.py [NAME ...]``.
 
-Every notebook runs in a fresh kernel of the interpreter that runs this script, in the folder of the notebook, in
-the order of the names. What differs between machines and runs but says nothing is left out of the file, so that
-executing it again gives a small diff. A notebook that fails stays as it was.
+Every notebook runs in a fresh kernel of the interpreter that runs this script, in the folder of
+the notebook, in the order of the names. What differs between machines and runs but says nothing is
+left out of the file, so that executing it again gives a small diff. A notebook that fails stays as
+it was.
 """
 
 from __future__ import annotations
@@ -34,14 +35,19 @@ HERE = Path(__file__).parent
 TIMEOUT = 600  # seconds a cell
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-    "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"},
+    "language_info": {
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "name": "python",
+    },
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
 NO_WIDGET = "The sliders appear here when the notebook runs."
 KERNEL_OPTIONS = [
     "--log-level=ERROR",
     # Without Matplotlib's version in every picture.
-    '--InlineBackend.print_figure_kwargs={"bbox_inches": "tight", "metadata": {"Software": None}}',
+    "--InlineBackend.print_figure_kwargs="
+    '{"bbox_inches": "tight", "metadata": {"Software": None}}',
 ]
 
 
@@ -85,7 +91,9 @@ def execute(path: Path) -> str | None:
 
     # An empty list of folders leaves the native kernel: this interpreter's, whatever else is installed.
     kernel = AsyncKernelManager(
-        kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]), client_factory=PatientClient
+        kernel_name="python3",
+        kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
+        client_factory=PatientClient,
     )
     client = NotebookClient(
         notebook,
@@ -100,9 +108,14 @@ def execute(path: Path) -> str | None:
         client.execute()
     except CellExecutionError as error:
         return f"code cell {reached}: {error.ename}: {' '.join(error.evalue.split())}"
-    except (CellControlSignal, RuntimeError) as error:  # too long a cell, a kernel that died or did not start
+    except (
+        CellControlSignal,
+        RuntimeError,
+    ) as error:  # too long a cell, a kernel that died or did not start
         return f"code cell {reached}: {str(error).splitlines()[0]}"
-    for widget in client.widget_state.values():  # an error in what sliders draw is shown beside them only
+    for widget in (
+        client.widget_state.values()
+    ):  # an error in what sliders draw is shown beside them only
         for output in widget.get("outputs", ()):
             if output["output_type"] == "error":
                 return f"sliders: {output['ename']}: {output['evalue']}"
@@ -117,7 +130,9 @@ def clean(notebook: nbformat.NotebookNode) -> None:
     notebook.metadata = nbformat.from_dict(METADATA)
     for number, cell in enumerate(notebook.cells, 1):
         cell.id = f"cell-{number:02}"
-        cell.metadata = nbformat.from_dict({key: value for key, value in cell.metadata.items() if key == "tags"})
+        cell.metadata = nbformat.from_dict(
+            {key: value for key, value in cell.metadata.items() if key == "tags"}
+        )
         if cell.cell_type == "code":
             cell.outputs = joined(cell.outputs)
         for output in cell.get("outputs", []):
@@ -133,7 +148,10 @@ def joined(outputs: Sequence[nbformat.NotebookNode]) -> list[nbformat.NotebookNo
     result: list[nbformat.NotebookNode] = []
     for output in outputs:
         before = result[-1] if result else {}
-        if output.output_type == "stream" == before.get("output_type") and output.name == before["name"]:
+        if (
+            output.output_type == "stream" == before.get("output_type")
+            and output.name == before["name"]
+        ):
             before["text"] += output.text
         else:
             result.append(output)
@@ -144,7 +162,9 @@ def main(argv: Sequence[str] | None = None, folder: Path = HERE) -> int:
     """Entry point: exit code 1 if a notebook fails, 2 for an unknown name."""
     failed = False
     parser = Parser("python notebooks/execute.py", description=__doc__)
-    parser.add_argument("notebook", nargs="*", metavar="NAME", help="such as 02_error_bounds (all)")
+    parser.add_argument(
+        "notebook", nargs="*", metavar="NAME", help="such as 02_error_bounds (all)"
+    )
 
     def command(args: Namespace) -> None:
         nonlocal failed
@@ -161,7 +181,8 @@ def main(argv: Sequence[str] | None = None, folder: Path = HERE) -> int:
                 print(f"{path.name}, {failure}", file=sys.stderr)
                 return
             print(
-                f"{path.name:<28}{time.perf_counter() - start:6.1f} s{path.stat().st_size / 1000:8.0f} kB", flush=True
+                f"{path.name:<28}{time.perf_counter() - start:6.1f} s{path.stat().st_size / 1000:8.0f} kB",
+                flush=True,
             )
         print(f"{len(chosen)} notebook{'s' * (len(chosen) != 1)} executed")
 

@@ -14,8 +14,19 @@ from ipywidgets import interact
 from theory import palette
 from theory.audit import audit
 
-BLUE, ORANGE, GREEN, PINK, GREY = palette.BLUE, palette.VERMILION, palette.GREEN, palette.PURPLE, palette.DARK_GREY
-CLEAN, DIFFICULT, EASY, REMOVAL = palette.CLEAN, palette.DIFFICULT, palette.EASY, palette.REMOVAL
+BLUE, ORANGE, GREEN, PINK, GREY = (
+    palette.BLUE,
+    palette.VERMILION,
+    palette.GREEN,
+    palette.PURPLE,
+    palette.DARK_GREY,
+)
+CLEAN, DIFFICULT, EASY, REMOVAL = (
+    palette.CLEAN,
+    palette.DIFFICULT,
+    palette.EASY,
+    palette.REMOVAL,
+)
 MEASURED, PREDICTED, PUBLISHED = palette.MEASURED, palette.PREDICTED, palette.PUBLISHED
 COLOURS = BLUE, ORANGE, GREEN, PINK, GREY
 GREEK = {
@@ -46,8 +57,8 @@ plt.rcParams.update(
 )
 
 ABBREVIATIONS = (
-    "*(c2, c1: degrees of easy and difficult samples; a = α−β, b = α+rβ, g = γ−β, n_e = n−n_d; "
-    "m: γ-neighbours of a difficult sample in each other class, 1 or, for block pairing, n_d.)*"
+    "*(c2, c1: degrees of easy and difficult samples; a = α−β, b = α+rβ, g = γ−β, n_e = n−n_d; m: "
+    "γ-neighbours of a difficult sample in each other class, 1 or, for block pairing, n_d.)*"
 )
 
 
@@ -59,7 +70,11 @@ def equation(left: str, right: Any, note: str = "") -> None:
 def verdicts(*names: str) -> None:
     """Audit statements of the paper now, and display what came out."""
     for verdict in audit(names):
-        words = " · ".join(f"{what}: {word}" for what, word in verdict.verdict._asdict().items() if word != "—")
+        words = " · ".join(
+            f"{what}: {word}"
+            for what, word in verdict.verdict._asdict().items()
+            if word != "—"
+        )
         lines = [f"**{verdict.name}** ({verdict.source}) **{words}**", verdict.statement]
         for field in ("counterexample", "corrected", "evidence"):
             if text := getattr(verdict, field):
@@ -69,12 +84,19 @@ def verdicts(*names: str) -> None:
 
 
 def sliders(*frames: dict[str, Any], **ranges: Any) -> Callable[[Callable[..., None]], Any]:
-    """Decorate what draws: draw it for some values now, and with sliders for others where the notebook runs."""
+    """Draw for some values now, and with sliders for others where the notebook runs: a decorator."""
 
     def show(draw: Callable[..., None]) -> Any:
         for frame in frames:
             display(
-                Markdown("*" + ", ".join(f"{GREEK.get(name, name)} = {value}" for name, value in frame.items()) + "*")
+                Markdown(
+                    "*"
+                    + ", ".join(
+                        f"{GREEK.get(name, name)} = {value}"
+                        for name, value in frame.items()
+                    )
+                    + "*"
+                )
             )
             draw(**frame)
             plt.show()

@@ -51,6 +51,11 @@ def test_every_cell_was_executed_in_order_and_without_complaint(notebook):
         assert output.get("name") != "stderr", output.text
 
 
+def test_the_site_shows_whole_lines_of_code(notebook):
+    lines = [line for cell in code_cells(notebook) for line in cell.source.splitlines()]
+    assert [line for line in lines if len(line) > 95] == []  # notebooks/ruff.toml wraps at 92, but for strings
+
+
 def test_formulas_come_from_the_packages(notebook):
     # IPython's own translation of magics such as %matplotlib
     cells = [TransformerManager().transform_cell(cell.source) for cell in code_cells(notebook)]

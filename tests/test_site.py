@@ -5,6 +5,7 @@ import importlib.util
 import json
 import posixpath
 import re
+import sys
 from html import escape
 from pathlib import Path
 
@@ -84,6 +85,32 @@ def test_formulas_of_the_notebooks(to_mathml):
                 assert "\\" not in to_mathml(formula), f"{path.name}: {formula}"
 
 
+@pytest.fixture(scope="module")
+def hooks():
+    pytest.importorskip("mkdocs")
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        return importlib.import_module("hooks")
+    finally:
+        sys.path.remove(str(ROOT / "docs"))
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("<code>--knn-tau .1</code>", '<code><span class="option">--knn-tau</span> .1</code>'),
+        ("<code>tests/test_a.py</code>", "<code>tests/test_a.py</code>"),
+        (
+            f"<code>tests/test_a.py::test_{'x' * 30}</code>",
+            f"<code>tests/<wbr>test_<wbr>a.py<wbr>::test_<wbr>{'x' * 30}</code>",
+        ),
+        ("<pre><code>--out x</code></pre>",) * 2,
+    ],
+)
+def test_code_in_text_breaks_between_its_parts(hooks, written, shown):
+    assert hooks.CODE.sub(hooks._code, written) == shown
+
+
 # --- indices and powers ----------------------------------------------------------------------------
 
 RAW = re.compile(r"[_^]\{|(?<![\w/.`])[A-Za-zÀ-ɏΑ-ω][\u0300-\u036f]?′?²?_[\w(]|[\w)]\^[\w(]")
@@ -100,6 +127,7 @@ RAW = re.compile(r"[_^]\{|(?<![\w/.`])[A-Za-zÀ-ɏΑ-ω][\u0300-\u036f]?′?²?_
         ("e^(−(s−μ)²/2σₐ²)", "e<sup>−(s−μ)²/2σ<sub>a</sub>²</sup>"),
         ("min_(λ,τ) du)^r", "min<sub>λ,τ</sub> du)<sup>r</sup>"),
         ("Σ_(j&gt;k)", "Σ<sub>j&gt;k</sub>"),
+        ("accuracy_t − loss_y", "accuracy<sub>t</sub> − loss<sub>y</sub>"),
         ("λ_{k+1}, c_1^2", "λ<sub>k+1</sub>, c<sub>1</sub><sup>2</sup>"),
         ("<code>n_d</code><pre>e^x <b>n_d</b></pre><a href='n_d'>x</a>",) * 2,
         ("train_test, evidence_levels.csv, ^2, a_b.py",) * 2,
