@@ -33,7 +33,7 @@ MATH = re.compile(r"^```math\n(.*?)^```$", re.S | re.M)
 FOUND = {"glossary.md": 20, "api": 0.2}  # how far up in the search; other pages 1
 CODE = re.compile(r"(<pre\b.*?</pre>)|<code>([^<]*)</code>", re.S)
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
-LONG = re.compile(r"\S{40,}")  # one word, such as a test's name
+LONG = re.compile(r"\S{24,}")  # one word, such as a test's name
 PARTS = re.compile(r"(?<=[/_])(?=\w)|(?=::)")
 OUTSIDE_LINK = re.compile(r"\]\(([^)#\s]*\.\./[^)#\s]+)")
 
