@@ -20,9 +20,9 @@ def to_mathml(latex: str) -> str:
     return f'<math display="block">{_row(deque(TOKEN.findall(latex)))}</math>'
 
 
-# A letter, perhaps with accent and prime, or an operator's name; not within a longer word such as a file's name.
+# A letter, perhaps with accent and prime, an operator's name, a parenthesis; not within a word such as a file's name.
 NAMES = "min|max|sup|mean|own|loss|accuracy"
-BASE = rf"(?:(?<![A-Za-z0-9_])(?:{NAMES}|[A-Za-zÀ-ɏ])|(?<!\\)[Α-ωϑφ√Σ∂‖])[\u0300-\u036f]?[′*²³]?"
+BASE = rf"(?:(?<![A-Za-z0-9_])(?:{NAMES}|[A-Za-zÀ-ɏ])|(?<!\\)[Α-ωϑφ√Σ∂‖]|(?<=\w)\))[\u0300-\u036f]?[′*²³]?"
 WITHIN = r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
 BARE = r"w\.[do]\.|[A-Za-z0-9]+′?(?![A-Za-z0-9_]|\.\w)|[Α-ωφϑℓ]"
 INDEX = re.compile(rf"({BASE})_(?:\{{([^{{}}]*)\}}|({WITHIN})|({BARE}))")

@@ -127,7 +127,7 @@ RAW = re.compile(r"[_^]\{|(?<![\w/.`])[A-Za-zÀ-ɏΑ-ω][\u0300-\u036f]?′?²?_
         ("e^(−(s−μ)²/2σₐ²)", "e<sup>−(s−μ)²/2σ<sub>a</sub>²</sup>"),
         ("min_(λ,τ) du)^r", "min<sub>λ,τ</sub> du)<sup>r</sup>"),
         ("Σ_(j&gt;k)", "Σ<sub>j&gt;k</sub>"),
-        ("accuracy_t − loss_y", "accuracy<sub>t</sub> − loss<sub>y</sub>"),
+        ("accuracy_t − loss_y, (p − f)_b", "accuracy<sub>t</sub> − loss<sub>y</sub>, (p − f)<sub>b</sub>"),
         ("λ_{k+1}, c_1^2", "λ<sub>k+1</sub>, c<sub>1</sub><sup>2</sup>"),
         ("<code>n_d</code><pre>e^x <b>n_d</b></pre><a href='n_d'>x</a>",) * 2,
         ("train_test, evidence_levels.csv, ^2, a_b.py",) * 2,
