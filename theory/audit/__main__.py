@@ -75,7 +75,7 @@ def summary(verdicts: Sequence[Verdict]) -> str:
         name: ", ".join(f"{words.count(word)} {word}" for word in STATED if word in words)
         for name, words in counted.items()
     }
-    said["refuted as printed"] = ", ".join(f"{v.name} ({v.source})" for v in stated if v.verdict.printed == "refuted")
+    said["refuted as printed"] = ", ".join(v.name for v in stated if v.verdict.printed == "refuted")
     return "\n".join(f"{name:<26}{text}" for name, text in said.items() if text)
 
 
