@@ -105,7 +105,7 @@ def frozen(sts: Path) -> dict[str, float]:
 def summary(table: pd.DataFrame) -> str:
     """Spearman's correlations, %, mean ± deviation over seeds, the differences' 95 % intervals, and levels."""
     rows = []
-    for (encoder, text), runs in table.groupby(["encoder", "text"], sort=False):
+    for (encoder, text), runs in table.fillna({"text": ""}).groupby(["encoder", "text"], sort=False):
         by = runs.set_index(["arm", "seed"])
         for arm in [arm for arm in (FROZEN, UNTRAINED, *ARMS) if arm in by.index.levels[0]]:
             test, base = 100 * by.loc[arm][STSB], UNTRAINED if arm == "baseline" else "baseline"

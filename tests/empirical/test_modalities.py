@@ -281,6 +281,16 @@ def test_the_tables_of_graphs_are_those_of_the_results():
     assert all(low.startswith("-") and not high.startswith("-") for low, high in intervals)
 
 
+def test_the_table_of_sentences_is_that_of_the_results():
+    pytest.importorskip("transformers")
+    from benchmarks.sentences import FROZEN, STSB, summary
+
+    root = Path(__file__).parents[2]
+    rows = pd.read_csv(root / "results" / "sentences.csv")
+    assert summary(rows) in (root / "docs/sentences.md").read_text(encoding="utf-8")
+    assert rows.set_index("arm")[STSB][FROZEN] == pytest.approx(0.82, abs=0.005)
+
+
 def test_the_table_of_speed_is_that_of_the_results():
     pytest.importorskip("torch_geometric")
     from benchmarks.graphs_speed import ONES as GRAPH_BY_GRAPH
