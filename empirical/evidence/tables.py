@@ -22,6 +22,7 @@ TEST_IMAGES = 10_000  # of CIFAR-10
 PAPERS_BASELINE = 88.26  # %, P, Tables 3 and 4, CIFAR-10
 OWN_C = "-own_c"  # variants of entries, see ``design``
 NOT_RUN, NOTHING = "not run", "Nothing of this has been run."
+PARAGRAPH = "\n\n"
 FAMILY_HEADER = (
     "claim",
     "verdict",
@@ -205,11 +206,11 @@ def summary(evidence: Evidence) -> str:
         "Pairs of images of different classes that look alike are said to hurt contrastive learning, and a margin, a "
         "lower temperature or the removal of such pairs to help.",
         _lead(mean, scratch := _gains(evidence, FROM_SCRATCH)),
-        f"In more detail: we trained {adapters:,} adapters, small networks on the features of one that stays as it is, "
-        "with the paper's losses and constants, and with controls. On CIFAR-10 its remedies change the accuracy of a "
+        f"{PARAGRAPH}In more detail: we trained {adapters:,} adapters, small networks on the features of one that stays "
+        "as it is, with the paper's losses and constants, and with controls. On CIFAR-10 its remedies change the accuracy of a "
         f"linear classifier on the features, in points, by: {', '.join(remedies)}. *Absent* and *small* are below "
         f"{100 * MARGIN:g} points; *contradicted* is a difference the other way.",
-        "As many *random* pairs, treated like the paper's selected ones, give "
+        f"{PARAGRAPH}As many *random* pairs, treated like the paper's selected ones, give "
         f"{points(mean['paper_combined_random'])} (the selected ones {points(both)}); one lower temperature for *all* "
         f"pairs, tuned, gives {points(tuned)}, and on top of it the paper's remedy still adds "
         f"{points(mean['paper_combined-best_tau'] - tuned)}.",
@@ -229,8 +230,8 @@ def summary(evidence: Evidence) -> str:
             f"{points(_with_common_c(evidence))}) and the oracle {points(own[f'oracle{OWN_C}'])}."
         )
     if "paper_combined" in scratch:
-        parts.append(_from_scratch(evidence, scratch))
-    return " ".join(parts)
+        parts.append(PARAGRAPH + _from_scratch(evidence, scratch))
+    return " ".join(parts).replace(f" {PARAGRAPH}", PARAGRAPH)
 
 
 def _lead(adapters: dict[str, float], scratch: dict[str, float]) -> str:
