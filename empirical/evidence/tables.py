@@ -206,10 +206,10 @@ def summary(evidence: Evidence) -> str:
         "Pairs of images of different classes that look alike are said to hurt contrastive learning, and a margin, a "
         "lower temperature or the removal of such pairs to help.",
         _lead(mean, scratch := _gains(evidence, FROM_SCRATCH)),
-        f"{PARAGRAPH}In more detail: we trained {adapters:,} adapters, small networks on the features of one that stays "
-        "as it is, with the paper's losses and constants, and with controls. On CIFAR-10 its remedies change the accuracy of a "
-        f"linear classifier on the features, in points, by: {', '.join(remedies)}. *Absent* and *small* are below "
-        f"{100 * MARGIN:g} points; *contradicted* is a difference the other way.",
+        f"{PARAGRAPH}In more detail: we trained {adapters:,} adapters, small networks on the features of one that "
+        "stays as it is, with the paper's losses and constants, and with controls. On CIFAR-10 its remedies change the "
+        f"accuracy of a linear classifier on the features, in points, by: {', '.join(remedies)}. *Absent* and *small* "
+        f"are below {100 * MARGIN:g} points; *contradicted* is a difference the other way.",
         f"{PARAGRAPH}As many *random* pairs, treated like the paper's selected ones, give "
         f"{points(mean['paper_combined_random'])} (the selected ones {points(both)}); one lower temperature for *all* "
         f"pairs, tuned, gives {points(tuned)}, and on top of it the paper's remedy still adds "
