@@ -85,12 +85,16 @@ def test_the_audit():
 
 
 def test_the_evidence_in_numbers():
+    from empirical.evidence.published import load_evidence
     from empirical.findings import pages
 
     said = pages.tables(ROOT / "results" / "evidence")["evidence-summary"]
     for words in ("9,260 adapters", "62.0 %"):
         assert words in said
         assert words in README
+    runs = load_evidence(ROOT / "results" / "evidence").runs
+    baseline = runs[(runs.bench == "cifar10") & (runs.entry == "baseline")].accuracy.mean()
+    assert f"whose baseline reaches {100 * baseline:.1f} % on CIFAR-10" in README
 
 
 @pytest.mark.parametrize(("command", "output"), SESSIONS)

@@ -52,7 +52,7 @@ def test_links_lead_somewhere(page):
 def test_broken_links_are_found():
     found = list(links("README.md"))
     assert ("docs/theory.md", "") in found
-    assert ("figures/report.png", "") in found
+    assert ("figures/prediction.svg", "") in found
     assert ("docs/theory.md", "from-a-measurement-to-a-plan") in set(links("docs/selection.md"))
 
 
