@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+from abc import ABC, abstractmethod
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
@@ -117,7 +118,7 @@ def our_speeds(settings: Settings) -> tuple[float, float]:
         return views / sum(epochs.seconds), views / (process_time() - started)
 
 
-class Loop:
+class Loop(ABC):
     """A plain loop over a loader of torch_geometric's, with our network.
 
     Parameters
@@ -129,7 +130,6 @@ class Loop:
     """
 
     name: str
-    loader: Any
 
     def __init__(self, settings: Settings, graphs: GraphSet, views: str) -> None:
         from torch_geometric.data import Data
@@ -146,13 +146,13 @@ class Loop:
         """What the loader draws from."""
         return self.data
 
+    @abstractmethod
     def pair(self, loaded: Any) -> tuple[GraphBatch, GraphBatch]:
         """Both views of what was loaded."""
-        raise NotImplementedError
 
+    @abstractmethod
     def loss(self, first: Tensor, second: Tensor) -> Tensor:
         """Of the projections of both views."""
-        raise NotImplementedError
 
     def speed(self) -> float:
         """Views per second of as many epochs as ours takes."""

@@ -86,6 +86,7 @@ def test_the_audit():
 
 def test_the_evidence_in_numbers():
     from empirical.evidence.published import load_evidence
+    from empirical.evidence.tables import PAPERS_BASELINE
     from empirical.findings import pages
 
     said = pages.tables(ROOT / "results" / "evidence")["evidence-summary"]
@@ -95,6 +96,13 @@ def test_the_evidence_in_numbers():
     runs = load_evidence(ROOT / "results" / "evidence").runs
     baseline = runs[(runs.bench == "cifar10") & (runs.entry == "baseline")].accuracy.mean()
     assert f"whose baseline reaches {100 * baseline:.1f} % on CIFAR-10" in README
+    assert f"(the paper's: {PAPERS_BASELINE:.1f} %)" in README
+
+
+def test_the_picture_has_its_caption():
+    from figures import prediction
+
+    assert f"*{prediction.caption(prediction.data())}*" in README
 
 
 @pytest.mark.parametrize(("command", "output"), SESSIONS)
