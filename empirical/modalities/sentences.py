@@ -24,6 +24,7 @@ from empirical.modalities.contract import Modality, View, only_to_train_on
 from empirical.sentences import (
     TASKS,
     DroppedFeatures,
+    DroppedTokens,
     MaskedTokens,
     MiniLM,
     Pairs,
@@ -43,10 +44,12 @@ from empirical.sentences import (
     train_tokenizer,
     transformer,
 )
+from empirical.sentences.encoder import POOLINGS
 from empirical.sentences.hub import PREFIX
 from empirical.sentences.sts import DEV, STSB
+from empirical.sentences.views import SHARE
 from empirical.train.options import option
-from theory.checks import ParameterError, Range, require
+from theory.checks import ParameterError, require
 from theory.plan import SPACES
 
 if TYPE_CHECKING:
@@ -68,9 +71,10 @@ class Options:
     longest: int = option(32, int, "data", "tokens after which a sentence is cut in training", COUNT)
     judged: int = option(128, int, "evaluation", "tokens after which a judged sentence is cut", COUNT)
     vocabulary: int = option(8000, int, "data", "tokens of the tokenizer that is trained on the sentences", COUNT)
-    masked: float = option(0.0, float, "views", "share of the tokens that each view hides", Range(0, 1, below=True))
-    pooling: str = option("mean", str, "encoder and projector", "of the tokens", names=("mean", "first"))
-    dropout: float = option(0.1, float, "encoder and projector", "share", Range(0, 1, below=True))
+    masked: float = option(0.0, float, "views", "share of the tokens that each view hides", SHARE)
+    dropped: float = option(0.0, float, "views", "share of the tokens that each view leaves out", SHARE)
+    pooling: str = option("mean", str, "encoder and projector", "of the tokens", names=POOLINGS)
+    dropout: float = option(0.1, float, "encoder and projector", "share", SHARE)
     depth: int = option(4, int, "encoder and projector", "layers of the small transformer", COUNT)
     heads: int = option(4, int, "encoder and projector", "of its attention", COUNT)
 
@@ -160,16 +164,20 @@ class Sentences(Modality):
         return Network(encoder, features, s.dim, s.hidden, s.layers)
 
     def view(self, settings: Settings) -> View:
-        """The sentence itself, or with tokens hidden; of MiniLM's features a part."""
-        share, read = self.options(settings).masked, self._read(settings)
+        """The sentence itself, or with tokens hidden or left out; of MiniLM's features a part."""
+        o, read = self.options(settings), self._read(settings)
         if isinstance(read, Frozen):
-            require(share == 0, "masked", share, f"0 for {MINILM}, whose features are frozen")
-            return DroppedFeatures(self.options(settings).dropout)
-        if share == 0:
+            for name, share in (("masked", o.masked), ("dropped", o.dropped)):
+                require(share == 0, name, share, f"0 for {MINILM}, whose features are frozen")
+            return DroppedFeatures(o.dropout)
+        if o.dropped > 0:
+            require(o.masked == 0, "masked", o.masked, "0 where tokens are left out (dropped)")
+            return DroppedTokens(o.dropped, read.tokenizer.pad)
+        if o.masked == 0:
             return same
         if read.tokenizer.mask is None:
-            raise ParameterError("masked", share, "0 for a tokenizer without a token that hides others")
-        return MaskedTokens(share, read.tokenizer.mask, read.tokenizer.pad)
+            raise ParameterError("masked", o.masked, "0 for a tokenizer without a token that hides others")
+        return MaskedTokens(o.masked, read.tokenizer.mask, read.tokenizer.pad)
 
     def texts(self, x: Held) -> Sequence[str]:
         """The sentences."""

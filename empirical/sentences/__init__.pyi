@@ -20,5 +20,6 @@ from .tokens import Vocabulary as Vocabulary
 from .tokens import library_tokenizer as library_tokenizer
 from .tokens import train_tokenizer as train_tokenizer
 from .views import DroppedFeatures as DroppedFeatures
+from .views import DroppedTokens as DroppedTokens
 from .views import MaskedTokens as MaskedTokens
 from .views import same as same

@@ -15,8 +15,8 @@ from empirical.sentences.tokens import Tokenizer, Vocabulary
 from theory.checks import ParameterError, Range, require, require_integer, require_known
 from theory.code import reason_of
 
-MEAN, FIRST = "mean", "first"
-POOLINGS = (MEAN, FIRST)
+MEAN, FIRST, ATTENTION = "mean", "first", "attention"
+POOLINGS = (MEAN, FIRST, ATTENTION)
 DROPOUT = Range(0, 1, below=True)
 BATCH = 128  # sentences of about one length that are embedded at a time
 
@@ -30,14 +30,21 @@ class SentenceEncoder(nn.Module):
         A transformer: from tokens and the mask of those that are no padding to states (B, L, features).
     pad : int
         The token that fills up, which nothing depends on.
-    pooling : {"mean", "first"}
-        A sentence's feature: the mean of its tokens' states, or the state of the first.
+    pooling : {"mean", "first", "attention"}
+        A sentence's feature: the mean of its tokens' states, the state of the first, or a mean with weights that are
+        learned, the softmax of a linear score of each state (Lin et al. 2017), which begins as the mean.
+
+    Raises
+    ------
+    ParameterError
+        If the pooling is another, or is ``attention`` and the transformer's configuration does not say its width.
     """
 
     def __init__(self, net: nn.Module, pad: int, pooling: str = MEAN) -> None:
         super().__init__()
         require_known("pooling", pooling, POOLINGS)
         self.net, self.pad, self.pooling = net, pad, pooling
+        self.score = _score(net) if pooling == ATTENTION else None
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Features, shape (B, features)."""
@@ -45,8 +52,20 @@ class SentenceEncoder(nn.Module):
         states: Tensor = self.net(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
         if self.pooling == FIRST:
             return states[:, 0]
+        if self.score is not None:
+            scores = self.score(states).masked_fill(~mask[:, :, None], -torch.inf)
+            return torch.sum(states * scores.softmax(1), 1)
         weights = mask[:, :, None].to(states.dtype)
         return (states * weights).sum(1) / weights.sum(1).clamp(min=1)
+
+
+def _score(net: nn.Module) -> nn.Linear:
+    width = getattr(getattr(net, "config", None), "hidden_size", None)
+    if width is None:
+        raise ParameterError("pooling", ATTENTION, "mean or first for a transformer that does not say its width")
+    score = nn.Linear(int(width), 1, bias=False)
+    nn.init.zeros_(score.weight)
+    return score
 
 
 def small_transformer(
@@ -70,7 +89,7 @@ def small_transformer(
         The width is a multiple of the heads; between a layer's two matrices it is four times as wide.
     dropout : float
         In [0, 1), of states and of attention; what makes two views of a sentence differ.
-    pooling : {"mean", "first"}
+    pooling : {"mean", "first", "attention"}
 
     Raises
     ------
@@ -107,7 +126,7 @@ def transformer(spec: str, tokenizer: Tokenizer, pooling: str = FIRST) -> tuple[
         The weights are of safetensors; no pickle and no code of the model's own is loaded.
     tokenizer : Tokenizer
         Its own, of ``library_tokenizer``.
-    pooling : {"first", "mean"}
+    pooling : {"first", "mean", "attention"}
         The first token's state without BERT's pooler is what SimCSE evaluates.
 
     Raises

@@ -1,4 +1,4 @@
-"""Views of a sentence: itself, which the encoder's dropout makes two, tokens hidden, or its features in part."""
+"""Views of a sentence: itself, which dropout makes two, tokens hidden or left out, or its features in part."""
 
 from __future__ import annotations
 
@@ -65,3 +65,41 @@ class MaskedTokens:
         hidden &= tokens != self.pad
         hidden[:, 0] = False  # which may be what the sentence is read from
         return tokens.masked_fill(hidden, self.mask)
+
+
+@dataclass(frozen=True)
+class DroppedTokens:
+    """Sentences of which each token, but the first and the last, is left out with probability ``share``.
+
+    What is left moves together. Two dropouts of one sentence are of one length, by which alone a network can tell it
+    from others (Wu et al. 2022, ESimCSE); these views are not. Deleting words at random is Wei & Zou's (2019).
+
+    Parameters
+    ----------
+    share : float
+        In [0, 1).
+    pad : int
+        The token that fills up.
+    """
+
+    share: float
+    pad: int
+
+    def __post_init__(self) -> None:
+        SHARE.require("dropped tokens", self.share)
+
+    def __call__(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
+        """A view of a batch, shape (B, L)."""
+        inside = tokens != self.pad
+        last = inside.sum(1, keepdim=True) - 1
+        place = torch.arange(tokens.shape[1], device=tokens.device)
+        kept = torch.rand(tokens.shape, generator=generator).to(tokens.device) >= self.share
+        kept = inside & (kept | (place == 0) | (place == last))
+        order = (~kept).int().argsort(dim=1, stable=True)
+        return tokens.gather(1, order).masked_fill(~kept.gather(1, order), self.pad)
+
+    def pair(self, tokens: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Two views, without the columns that both leave empty."""
+        first, second = self(tokens, generator), self(tokens, generator)
+        longest = max(int((view != self.pad).sum(1).max()) for view in (first, second))
+        return first[:, :longest], second[:, :longest]

@@ -167,6 +167,12 @@ def test_sentences_do_what_the_page_says(tmp_path, monkeypatch, capsys):
     given = ["--modality", "sentences", "--data", "text:sentences.txt", "--epochs", "1", "--width", "16", "--dim", "8"]
     assert train([*given, "--modality-options", "depth=1,heads=2,masked=.1", "--out", "run"]) == 0
     assert "not evaluated: there is no folder of judged pairs" in capsys.readouterr().out
+    small = "depth=1,heads=2,dropped=.3"
+    assert train([*given, "--modality-options", f"{small},pooling=attention", "--out", "attention"]) == 0
+    capsys.readouterr()
+    assert train([*given, "--modality-options", f"{small},masked=.1", "--out", "both"]) == 2
+    assert "masked = 0.1 violates 0 where tokens are left out" in capsys.readouterr().err
+    assert not Path("both").exists()
     from empirical.difficulty.__main__ import main as difficulty
 
     assert difficulty(["--checkpoint", "run/checkpoint.pt", "--out", "out"]) == 0
@@ -201,7 +207,11 @@ def test_an_adapter_of_frozen_features_of_sentences(tmp_path, monkeypatch, capsy
         there = [value for name, value in metrics.items() if name.removeprefix("encoder_") in TASKS]
         assert metrics["encoder_probe"] == pytest.approx(sum(there) / 6)
         capsys.readouterr()
-        for options, message in (("dropout=0", "0 < dropout < 1"), ("masked=.1", "0 for minilm, whose features")):
+        for options, message in (
+            ("dropout=0", "0 < dropout < 1"),
+            ("masked=.1", "masked = 0.1 violates 0 for minilm, whose features"),
+            ("dropped=.1", "dropped = 0.1 violates 0 for minilm, whose features"),
+        ):
             assert train([*given, "--modality-options", options, "--out", "other"]) == 2
             assert message in capsys.readouterr().err
         assert not Path("other").exists()

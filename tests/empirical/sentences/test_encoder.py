@@ -57,6 +57,26 @@ def test_the_poolings_are_the_mean_and_the_first_of_the_states(encoder, tokenize
     torch.testing.assert_close(encoder(padded)[0], states[0], rtol=1e-4, atol=1e-5)
 
 
+def test_attention_weighs_states_by_the_softmax_of_their_scores(tokenizer):
+    torch.manual_seed(0)
+    mean, _ = small_transformer(tokenizer, 24, **SMALL)
+    torch.manual_seed(0)
+    encoder, _ = small_transformer(tokenizer, 24, **SMALL, pooling="attention")
+    tokens = tokenizer.encode(["a man plays the guitar."], 24)[0]
+    padded = torch.tensor([tokens[0] + [tokenizer.pad] * 3])
+    torch.testing.assert_close(encoder.eval()(padded), mean.eval()(padded))  # as it begins
+    torch.nn.init.normal_(encoder.score.weight)
+    states = encoder.net(input_ids=torch.tensor(tokens)).last_hidden_state[0].double()
+    weights = (states @ encoder.score.weight[0].double()).exp()
+    expected = sum(weight * state for weight, state in zip(weights, states, strict=True)) / weights.sum()
+    torch.testing.assert_close(encoder(padded)[0].double(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_attention_needs_a_width(tokenizer):
+    with pytest.raises(ParameterError, match=r"pooling = attention violates mean or first for a transformer that does"):
+        SentenceEncoder(torch.nn.Identity(), 0, "attention")
+
+
 def test_the_same_seed_gives_the_same_weights(tokenizer):
     drawn = []
     for seed in (0, 0, 1):
@@ -66,7 +86,9 @@ def test_the_same_seed_gives_the_same_weights(tokenizer):
     assert not torch.equal(drawn[0], drawn[2])
 
 
-def test_every_weight_is_trained(encoder, tokenizer, texts):
+@pytest.mark.parametrize("pooling", ["mean", "first", "attention"])
+def test_every_weight_is_trained(pooling, tokenizer, texts):
+    encoder, _ = small_transformer(tokenizer, 24, **SMALL, pooling=pooling)
     batch = tokenized(texts, tokenizer, 24)[0].take(torch.arange(8))
     (encoder.train()(batch) ** 3).sum().backward()
     assert [name for name, weight in encoder.named_parameters() if weight.grad is None] == []
@@ -79,7 +101,7 @@ def test_every_weight_is_trained(encoder, tokenizer, texts):
         ({"layers": 0}, "layers = 0"),
         ({"heads": 0}, "heads = 0"),
         ({"dropout": 1.0}, "dropout = 1.0"),
-        ({"pooling": "frist"}, "pooling = frist violates one of mean, first (did you mean first?)"),
+        ({"pooling": "frist"}, "pooling = frist violates one of mean, first, attention (did you mean first?)"),
     ],
 )
 def test_a_transformer_that_cannot_be_is_refused(tokenizer, change, message):
