@@ -1,6 +1,7 @@
 """The modality of docs/modalities.md does all that images do; what is none is refused."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -264,6 +265,31 @@ def write_graphs(folder):
     rows = {"A": [f"{a}, {b}" for a, b in edges], "graph_indicator": owners, "graph_labels": labels}
     for part, values in rows.items():
         (folder / f"MUTAG_{part}.txt").write_text("".join(f"{value}\n" for value in values), encoding="utf-8")
+
+
+SPREAD = {  # views without chance, so that two devices' are one's; what they hold differs in size
+    "graphs": ("torch_geometric", "tu:MUTAG", "first=original,second=original"),
+    "sentences": ("transformers", "text:sentences.txt", "depth=1,heads=2,dropout=0,pooling=attention"),
+}
+
+
+@pytest.mark.parametrize("name", SPREAD)
+def test_two_devices_train_to_the_weights_of_one(name, tmp_path, monkeypatch):
+    needed, data, options = SPREAD[name]
+    pytest.importorskip(needed)
+    monkeypatch.chdir(tmp_path)
+    write_graphs(tmp_path / "MUTAG")
+    lines = [f"{'very ' * (i % 5)}{color} {noun}" for i in range(8) for color in "abcde" for noun in "fghi"]
+    Path("sentences.txt").write_text("\n".join(lines), encoding="utf-8")
+    given = ["--modality", name, "--data", data, "--modality-options", options, "--accelerator", "cpu"]
+    given += ["--width", "16", "--dim", "8", "--batch", "80", "--epochs", "1", "--optimizer", "sgd", "--lr", ".1"]
+    run = [sys.executable, "-m", "empirical.train", *given, "--devices", "2", "--out", "two"]
+    done = subprocess.run(run, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    assert train([*given, "--out", "one"]) == 0
+    one, two = (torch.load(f"{run}/checkpoint.pt", weights_only=True)["network"] for run in ("one", "two"))
+    for key, weight in one.items():
+        torch.testing.assert_close(two[key], weight, rtol=1e-3, atol=1e-4)
 
 
 def test_what_only_images_have_is_refused(tables, capsys):
