@@ -38,14 +38,15 @@ ARMS = ("baseline", "margin", "temperature", "combined", "combined_random", "adn
 SEEDS = 3
 UNTRAINED, FROZEN = "untrained", "frozen"
 OWN, OTHER = "STS-B", "text"  # what is trained on
-DROPOUT, DROPPED = "dropout", "dropped"  # views: dropout alone, or tokens left out too
-VIEWS = {DROPOUT: "dropout", DROPPED: "tokens left out"}
+DROPOUT, DROPPED, WIDE = "dropout", "dropped", "wide"  # views: dropout alone, or tokens left out too
+VIEWS = {DROPOUT: "dropout", DROPPED: "tokens left out", WIDE: "tokens left out, width 256"}
 KEY = ["encoder", "text", "views"]
 GROUPS = {
     "dropout-own": (ENCODER, OWN, DROPOUT, ARMS),
     "dropout-text": (ENCODER, OTHER, DROPOUT, ARMS[:1]),
     "dropped-own": (ENCODER, OWN, DROPPED, ARMS[:1]),
     "dropped-text": (ENCODER, OTHER, DROPPED, ARMS),
+    "wide-text": (ENCODER, OTHER, WIDE, ARMS[:1]),
     "minilm": (MINILM, OWN, DROPOUT, ARMS),
 }
 SCORES = (STSB, DEVELOPMENT, *LEVELS)
@@ -99,7 +100,8 @@ def settings(encoder: str, text: Path, sts: Path, views: str) -> Settings:
     if views == DROPOUT:
         return replace(found, epochs=2)
     options = f"sts={sts},dropped=.5,pooling=attention,depth=1,dropout=.3"
-    return replace(found, epochs=4, lr=4e-3, layers=2, modality_options=options)
+    width = 256 if views == WIDE else found.width
+    return replace(found, epochs=4, lr=4e-3, layers=2, width=width, dim=width, modality_options=options)
 
 
 def scores(out: Path) -> list[dict[str, Any]]:
@@ -125,7 +127,7 @@ def frozen(sts: Path) -> dict[str, float]:
 def summary(table: pd.DataFrame) -> str:
     """Spearman's correlations, %, mean ± deviation over seeds, the differences' 95 % intervals, and levels."""
     rows = []
-    for (encoder, text, views), runs in table.groupby(KEY, sort=False):
+    for (encoder, text, views), runs in table.fillna(dict.fromkeys(KEY, "")).groupby(KEY, sort=False):
         by = runs.set_index(["arm", "seed"])
         for arm in [arm for arm in (FROZEN, UNTRAINED, *ARMS) if arm in by.index.levels[0]]:
             test, base = 100 * by.loc[arm][STSB], UNTRAINED if arm == "baseline" else "baseline"

@@ -319,18 +319,36 @@ def test_the_tables_of_graphs_are_those_of_the_results():
 
 def test_the_table_of_sentences_is_that_of_the_results():
     pytest.importorskip("transformers")
-    from benchmarks.sentences import DEVELOPMENT, ENCODER, FROZEN, MINILM, OWN, STSB, UNTRAINED, summary
+    from benchmarks.sentences import (
+        DEVELOPMENT,
+        DROPOUT,
+        DROPPED,
+        ENCODER,
+        FROZEN,
+        KEY,
+        MINILM,
+        OTHER,
+        OWN,
+        STSB,
+        UNTRAINED,
+        WIDE,
+        summary,
+    )
 
     root = Path(__file__).parents[2]
-    rows = pd.read_csv(root / "results" / "sentences.csv")
+    rows = pd.read_csv(root / "results" / "sentences.csv", keep_default_na=False)
     page = (root / "docs/sentences.md").read_text(encoding="utf-8")
     assert summary(rows) in page
-    mean = 100 * rows.fillna({"text": ""}).groupby(["encoder", "text", "arm"])[[STSB, DEVELOPMENT]].mean()
-    frozen = mean.loc[MINILM, "", FROZEN]
+    mean = 100 * rows.groupby([*KEY, "arm"])[[STSB, DEVELOPMENT]].mean()
+    frozen = mean.loc[MINILM, "", "", FROZEN]
     assert f"**MiniLM reaches {frozen[STSB] / 100:.3f}**".replace("0.", ".") in page
-    gain = mean.loc[ENCODER, OWN, "baseline"] - mean.loc[ENCODER, OWN, UNTRAINED]
-    assert f"gains {gain[DEVELOPMENT]:.1f} points on the development set and {gain[STSB]:.1f} on the test set" in page
-    below = frozen - mean.loc[MINILM, OWN, "baseline"]
+    said = "{1:.1f} points on the development set and {0:.1f} on the test set"
+    for text, views in ((OWN, DROPOUT), (OTHER, WIDE)):
+        gain = mean.loc[ENCODER, text, views, "baseline"] - mean.loc[ENCODER, text, views, UNTRAINED]
+        assert f"gains {said.format(*gain)}" in page
+    gain = mean.loc[ENCODER, OTHER, DROPPED, "baseline"] - mean.loc[ENCODER, OTHER, DROPPED, UNTRAINED]
+    assert f"(width 128: {gain[DEVELOPMENT]:.1f} and {gain[STSB]:.1f})" in page
+    below = frozen - mean.loc[MINILM, OWN, DROPOUT, "baseline"]
     assert f"by {below[STSB]:.1f} points on the\ntest set and {below[DEVELOPMENT]:.0f} on the development set" in page
 
 
