@@ -313,8 +313,9 @@ def test_the_tables_of_graphs_are_those_of_the_results():
     assert table in page
     assert level_table(pd.read_csv(root / "results" / "graphs_levels.csv")) in page
     intervals = re.findall(r"\[(-?[\d.]+), (-?[\d.]+)\]", table)
-    assert f"of {len(intervals)} differences" in page
-    assert all(low.startswith("-") and not high.startswith("-") for low, high in intervals)
+    apart = [low for low, high in intervals if low.startswith("-") == high.startswith("-")]
+    assert f"{len(apart)} of {len(intervals)} differences, both of them losses on NCI1" in page
+    assert len(re.findall(r"`(?:debiased|spectral)` .*\(-[\d.]+ \[-[\d.]+, -[\d.]+\]\) \|$", table, re.M)) == len(apart)
 
 
 def test_the_table_of_sentences_is_that_of_the_results():
