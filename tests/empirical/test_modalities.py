@@ -269,7 +269,7 @@ def write_graphs(folder):
 
 SPREAD = {  # views without chance, so that two devices' are one's; what they hold differs in size
     "graphs": ("torch_geometric", "tu:MUTAG", "first=original,second=original"),
-    "sentences": ("transformers", "text:sentences.txt", "depth=1,heads=2,dropout=0,pooling=attention"),
+    "sentences": ("transformers", "text:spread.txt", "depth=1,heads=2,dropout=0,pooling=attention"),
 }
 
 
@@ -280,7 +280,7 @@ def test_two_devices_train_to_the_weights_of_one(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_graphs(tmp_path / "MUTAG")
     lines = [f"{'very ' * (i % 5)}{color} {noun}" for i in range(8) for color in "abcde" for noun in "fghi"]
-    Path("sentences.txt").write_text("\n".join(lines), encoding="utf-8")
+    Path("spread.txt").write_text("\n".join(lines), encoding="utf-8")
     given = ["--modality", name, "--data", data, "--modality-options", options, "--accelerator", "cpu"]
     given += ["--width", "16", "--dim", "8", "--batch", "80", "--epochs", "1", "--optimizer", "sgd", "--lr", ".1"]
     run = [sys.executable, "-m", "empirical.train", *given, "--devices", "2", "--out", "two"]
