@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # before this file
 import pandas as pd
 import torch
 
+from benchmarks.tables import put_rows
 from benchmarks.train import LightlyLoop
 from empirical.compare.presets import PRESETS
 from empirical.data import DataSet
@@ -45,7 +46,7 @@ from empirical.train.parts import seed_of, set_rate
 from empirical.train.settings import Settings, learning_rate, phases
 from theory.checks import require
 from theory.command import Parser, markdown_table, output, run
-from theory.files import write_bytes, write_json, write_text
+from theory.files import write_bytes, write_json
 
 EARLIER = replace(SCALES["cpu"], train=None)  # photos-cpu until 2026-11
 RECIPES = {"photos-cpu": PRESETS["photos-cpu"].base, "earlier": EARLIER, "lightly": EARLIER}
@@ -89,7 +90,7 @@ def _command(args: Namespace) -> None:
     row = measure(args.recipe, settings, args.minutes, out, args.epochs, args.workers)
     print("  ".join(f"{name}: {value}" for name, value in row.items()))
     if args.csv:
-        add_row(args.csv, row)
+        put_rows(args.csv, pd.DataFrame([row]), [*KEY, "seed"])
 
 
 def measure(
@@ -128,16 +129,6 @@ def affordable(recipe: str, settings: Settings, images: DataSet, minutes: float)
     seconds = lightly_seconds(settings, images) if recipe == "lightly" else our_seconds(settings, images)
     steps = len(images.y_train) // settings.batch
     return max(1, int(60 * minutes / (steps * seconds)))
-
-
-def add_row(path: Path, row: dict[str, Any]) -> None:
-    """Put a row into a table, in place of one with the same recipe, budget and seed."""
-    rows = pd.DataFrame([row])
-    if path.exists():
-        rows = pd.concat([pd.read_csv(path), rows]).drop_duplicates([*KEY, "seed"], keep="last")
-    text = io.StringIO()
-    rows.sort_values([*KEY, "seed"]).to_csv(text, index=False)
-    write_text(path, text.getvalue())
 
 
 def summary(runs: pd.DataFrame) -> str:

@@ -7,7 +7,6 @@ command goes on where it stood.
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from argparse import Namespace
@@ -21,15 +20,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # before this file
 
 import pandas as pd
 
+from benchmarks.tables import put_rows
 from empirical.compare.experiment import compare
 from empirical.compare.presets import Experiment
 from empirical.compare.results import PRIMARY, read_condition
 from empirical.graphs import read_graphs
+from empirical.runs import PILOT
 from empirical.statistics import mean_interval
 from empirical.train.settings import usual
 from theory.checks import require_known
 from theory.command import Parser, add_workers, chosen_workers, markdown_table, output, run
-from theory.files import write_text
 from theory.plan import Estimate
 
 ARMS = (
@@ -70,8 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, required=True, help="of the data sets")
     parser.add_argument("--only", metavar="NAME", help=f"one of {', '.join(DATA)} (all)")
     parser.add_argument("--out", type=output, metavar="FOLDER", required=True, help="folder of the runs")
-    parser.add_argument("--csv", type=output, metavar="FILE", help="write the accuracies to this table")
-    parser.add_argument("--levels", type=output, metavar="FILE", help="write what was profiled to this table")
+    parser.add_argument("--csv", type=output, metavar="FILE", help="put the accuracies into this table")
+    parser.add_argument("--levels", type=output, metavar="FILE", help="put what was profiled into this table")
     add_workers(parser)
     return run(parser, _command, argv, resumable=True)
 
@@ -86,14 +86,14 @@ def _command(args: Namespace) -> None:
         found = found[found.arm.isin([*ARMS, UNTRAINED])]
         tables.append(found.assign(data=name)[["data", "arm", "seed", PRIMARY, "seconds"]])
         profiled += levels(name, args.out / name)
-    table = pd.concat(tables).rename(columns={PRIMARY: "accuracy"}).sort_values(["data", "arm", "seed"])
+    table = pd.concat(tables).rename(columns={PRIMARY: "accuracy"}).round({"accuracy": 6, "seconds": 2})
+    found = pd.DataFrame(profiled)
     print(summary(table))
-    print(level_table(pd.DataFrame(profiled)))
-    for path, rows in ((args.csv, table.round({"accuracy": 6, "seconds": 2})), (args.levels, pd.DataFrame(profiled))):
-        if path:
-            text = io.StringIO()
-            rows.to_csv(text, index=False)
-            write_text(path, text.getvalue())
+    print(level_table(found))
+    if args.csv:
+        put_rows(args.csv, table, ["data", "arm", "seed"])
+    if args.levels:
+        put_rows(args.levels, found, ["data", "encoder"])
 
 
 def experiment(name: str, folder: Path) -> Experiment:
@@ -120,7 +120,7 @@ def levels(name: str, out: Path) -> list[dict[str, Any]]:
     """The six levels, the severest pair of classes and the predicted accuracy, untrained and after the pilot run."""
     condition = read_condition(out, 0.0)
     rows = []
-    for encoder in (UNTRAINED, "pilot"):
+    for encoder in (UNTRAINED, PILOT):
         profile, plan = condition.profiles[encoder], condition.plans[encoder]
         space, probe, worst = profile.spaces["encoder"], profile.predicted_probe, profile.pairs[0]
         row: dict[str, Any] = {"data": name, "encoder": encoder}
@@ -142,7 +142,9 @@ def _estimate(name: str, found: Estimate | None) -> dict[str, float | None]:
 def level_table(rows: pd.DataFrame) -> str:
     """``levels`` as a table: similarities are cosines, accuracies %."""
     lines = []
-    for row in rows.to_dict("records"):
+    by = rows.set_index(["data", "encoder"], drop=False)
+    for key in [(name, encoder) for name in DATA for encoder in (UNTRAINED, PILOT) if (name, encoder) in by.index]:
+        row = by.loc[key]
         cosines = [f"{row[f'{side}_{part}']:.2f}" for side in ("within", "across") for part in PARTS]
         gap = f"{row['gap']:+.2f} [{row['gap_low']:.2f}, {row['gap_high']:.2f}]"
         severity = f"{row['severity']:.2f} [{row['severity_low']:.2f}, {row['severity_high']:.2f}]"

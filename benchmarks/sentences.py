@@ -8,12 +8,12 @@ leave out half of its tokens too. The same command goes on where it stood.
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,22 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # before this file's folder, whose theory.py is no package
 
 import pandas as pd
+from sklearn.feature_extraction.text import TfidfVectorizer
 
+from benchmarks.tables import put_rows
 from empirical.compare.experiment import compare
 from empirical.compare.presets import Experiment
 from empirical.modalities.sentences import DEVELOPMENT, ENCODER, LEVELS, MINILM
-from empirical.sentences import MiniLM, read_pairs, similarity_levels, spearman
-from empirical.sentences.sts import DEV, STSB, TRAIN
+from empirical.sentences import (
+    MiniLM,
+    Tokenizer,
+    read_pairs,
+    read_sentences,
+    similarity_levels,
+    spearman,
+    train_tokenizer,
+)
+from empirical.sentences.sts import DEV, STSB, TRAIN, Encode
 from empirical.statistics import mean_interval
 from empirical.train.logs import read_result
 from empirical.train.settings import Settings, usual
@@ -38,16 +48,26 @@ ARMS = ("baseline", "margin", "temperature", "combined", "combined_random", "adn
 SEEDS = 3
 UNTRAINED, FROZEN = "untrained", "frozen"
 OWN, OTHER = "STS-B", "text"  # what is trained on
-DROPOUT, DROPPED, WIDE = "dropout", "dropped", "wide"  # views: dropout alone, or tokens left out too
-VIEWS = {DROPOUT: "dropout", DROPPED: "tokens left out", WIDE: "tokens left out, width 256"}
-KEY = ["encoder", "text", "views"]
+DROPOUT, MEAN, DROPPED, WIDE = "dropout", "mean", "dropped", "wide"
+RECIPES = {
+    DROPOUT: "dropout",
+    MEAN: "tokens left out, mean of the states",
+    DROPPED: "tokens left out",
+    WIDE: "tokens left out, width 256",
+}
+WORDS, COUNTS, IDF = "bags of tokens", "counts", "idf"  # which nothing trains
+FIXED = (COUNTS, IDF, FROZEN, UNTRAINED)
+NOTHING = "-"  # is trained on
+KEY = ["encoder", "text", "recipe"]
 GROUPS = {
     "dropout-own": (ENCODER, OWN, DROPOUT, ARMS),
     "dropout-text": (ENCODER, OTHER, DROPOUT, ARMS[:1]),
     "dropped-own": (ENCODER, OWN, DROPPED, ARMS[:1]),
     "dropped-text": (ENCODER, OTHER, DROPPED, ARMS),
+    "mean-text": (ENCODER, OTHER, MEAN, ARMS[:1]),
     "wide-text": (ENCODER, OTHER, WIDE, ARMS[:1]),
     "minilm": (MINILM, OWN, DROPOUT, ARMS),
+    "words": (WORDS, OTHER, NOTHING, ()),
 }
 SCORES = (STSB, DEVELOPMENT, *LEVELS)
 ADNCE = {"adnce_mu": 0.4, "adnce_sigma": 1.0}  # the authors' with BERT
@@ -74,33 +94,30 @@ def _command(args: Namespace) -> None:
     write_text(own, "".join(f"{text}\n" for text in dict.fromkeys(pairs.first + pairs.second)))
     rows = []
     for name in [args.only] if args.only else GROUPS:
-        encoder, text, views, arms = GROUPS[name]
-        base = settings(encoder, own if text == OWN else args.text, args.sts, views)
-        compare(Experiment(base=base, arms=arms, seeds=SEEDS), args.out / name, **chosen_workers(args))
+        encoder, text, recipe, arms = GROUPS[name]
+        if arms:
+            base = settings(encoder, own if text == OWN else args.text, args.sts, recipe)
+            compare(Experiment(base=base, arms=arms, seeds=SEEDS), args.out / name, **chosen_workers(args))
+            rows += [{"encoder": encoder, "text": text, "recipe": recipe, **row} for row in scores(args.out / name)]
         if encoder == MINILM:
-            rows.append({**dict.fromkeys(KEY, ""), "encoder": MINILM, "arm": FROZEN, "seed": 0, **frozen(args.sts)})
-        rows += [{"encoder": encoder, "text": text, "views": views, **row} for row in scores(args.out / name)]
-    table = pd.DataFrame(rows)
-    print(summary(table))
-    if args.csv:
-        if args.csv.exists():
-            both = [pd.read_csv(args.csv, keep_default_na=False), table]
-            table = pd.concat(both).drop_duplicates([*KEY, "arm", "seed"], keep="last")
-        table = table.sort_values([*KEY, "arm", "seed"]).fillna({"seconds": 0.0})
-        written = io.StringIO()
-        table.round({**dict.fromkeys(SCORES, 6), "seconds": 2}).to_csv(written, index=False)
-        write_text(args.csv, written.getvalue())
+            rows.append({"encoder": encoder, "text": NOTHING, "recipe": NOTHING, **frozen(FROZEN, MiniLM(), args.sts)})
+        if encoder == WORDS:
+            named = {"encoder": encoder, "text": text, "recipe": NOTHING}
+            rows += [{**named, **frozen(arm, bags(args.text, arm == IDF), args.sts)} for arm in (COUNTS, IDF)]
+    table = pd.DataFrame(rows).round({**dict.fromkeys(SCORES, 6), "seconds": 2})
+    print(summary(put_rows(args.csv, table, [*KEY, "arm", "seed"]) if args.csv else table))
 
 
-def settings(encoder: str, text: Path, sts: Path, views: str) -> Settings:
+def settings(encoder: str, text: Path, sts: Path, recipe: str) -> Settings:
     """Of the baseline; its plans are made from clusters, for sentences have no classes."""
     found = replace(usual("sentences"), data=f"text:{text}", encoder=encoder, modality_options=f"sts={sts}", **ADNCE)
     if encoder == MINILM:
         return replace(found, epochs=2, width=256)
-    if views == DROPOUT:
+    if recipe == DROPOUT:
         return replace(found, epochs=2)
-    options = f"sts={sts},dropped=.5,pooling=attention,depth=1,dropout=.3"
-    width = 256 if views == WIDE else found.width
+    pooling = "mean" if recipe == MEAN else "attention"
+    options = f"sts={sts},dropped=.5,pooling={pooling},depth=1,dropout=.3"
+    width = 256 if recipe == WIDE else found.width
     return replace(found, epochs=4, lr=4e-3, layers=2, width=width, dim=width, modality_options=options)
 
 
@@ -115,27 +132,40 @@ def scores(out: Path) -> list[dict[str, Any]]:
     return found
 
 
-def frozen(sts: Path) -> dict[str, float]:
-    """Scores of MiniLM itself."""
-    encode = MiniLM()
+def bags(text: Path, idf: bool) -> Encode:
+    """Counts of the tokens that the small transformer has, as they are or by inverse document frequency in a text."""
+    texts = read_sentences(f"text:{text}", None).texts
+    tokenizer = train_tokenizer(texts)
+    tokens = partial(_tokens, tokenizer)
+    counted = TfidfVectorizer(tokenizer=tokens, token_pattern=None, lowercase=False, use_idf=idf).fit(texts)
+    return lambda sentences: counted.transform(sentences).toarray()
+
+
+def _tokens(tokenizer: Tokenizer, text: str) -> list[int]:
+    return tokenizer.encode([text], 128)[0][0]
+
+
+def frozen(arm: str, encode: Encode, sts: Path) -> dict[str, Any]:
+    """The row of an encoder that nothing trains."""
     test, development = read_pairs(sts, STSB), read_pairs(sts, STSB, DEV)
     levels = similarity_levels(encode, test)
     named = {name: getattr(levels, name).value for name in LEVELS}
-    return {STSB: spearman(encode, test), DEVELOPMENT: spearman(encode, development), **named}
+    found = {STSB: spearman(encode, test), DEVELOPMENT: spearman(encode, development), **named}
+    return {"arm": arm, "seed": 0, "seconds": 0.0, **found}
 
 
 def summary(table: pd.DataFrame) -> str:
     """Spearman's correlations, %, mean ± deviation over seeds, the differences' 95 % intervals, and levels."""
     rows = []
-    for (encoder, text, views), runs in table.fillna(dict.fromkeys(KEY, "")).groupby(KEY, sort=False):
+    for (encoder, text, recipe), runs in table.groupby(KEY):
         by = runs.set_index(["arm", "seed"])
-        for arm in [arm for arm in (FROZEN, UNTRAINED, *ARMS) if arm in by.index.levels[0]]:
+        for arm in [arm for arm in (*FIXED, *ARMS) if arm in by.index.levels[0]]:
             test, base = 100 * by.loc[arm][STSB], UNTRAINED if arm == "baseline" else "baseline"
-            change = "" if arm in (FROZEN, UNTRAINED) else _change(test, 100 * by.loc[base][STSB], base)
+            change = "" if arm in FIXED else _change(test, 100 * by.loc[base][STSB], base)
             spread = f" ± {test.std(ddof=0):.1f}" if len(test) > 1 else ""
             levels = [f"{by.loc[arm][name].mean():.2f}" for name in LEVELS]
             development = f"{100 * by.loc[arm][DEVELOPMENT].mean():.1f}"
-            kind = [encoder, *([text, VIEWS[views]] if encoder == ENCODER else [text] if text else [])]
+            kind = [part for part in (encoder, text, RECIPES.get(recipe, recipe)) if part != NOTHING]
             rows.append([", ".join(kind), f"`{arm}`", f"{test.mean():.1f}{spread}", change])
             rows[-1] += [development, *levels]
     header = ["encoder, trained on", "arm", "STS-B test", "difference (95 %)", "STS-B dev", *LEVELS.values()]

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import gradients, people, prediction
+from benchmarks.tables import put_rows
 from empirical.choices import BEST, BEST_UNLABELLED
 from empirical.contest.table import markdown as contest_table
 from empirical.train.settings import Settings
@@ -273,3 +274,13 @@ def test_selection_has_the_measured_million():
         f"takes {row['seconds'] / 60:.1f} minutes and {row['peak GiB']:.1f} GiB, with a recall of {row['recall']:.3f}"
     )
     assert said.replace(" 0.", " .") in " ".join(page("selection").split())
+
+
+def test_rows_are_put_in_place_of_those_with_the_same_key(tmp_path):
+    path = tmp_path / "table.csv"
+    first = pd.DataFrame({"data": ["b", "c"], "seed": [0, 0], "score": [0.5, 0.25]})
+    put_rows(path, first, ["data", "seed"])
+    found = put_rows(path, pd.DataFrame({"data": ["c", "a"], "seed": [0, 1], "score": [1.0, None]}), ["data", "seed"])
+    assert found.data.tolist() == ["a", "b", "c"]
+    assert found.score.dropna().tolist() == [0.5, 1.0]
+    assert path.read_text(encoding="utf-8") == "data,seed,score\na,1,\nb,0,0.5\nc,0,1.0\n"
