@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from empirical.data import sources
 from empirical.data.copies import copy_notes, first_copies, row_hashes
 from empirical.data.held import Held
+from empirical.data.kept import kept_while_unchanged
 from empirical.data.labels import UNLABELLED, small_classes
 from empirical.data.reading import Note, Reading, counted, note
 from empirical.data.sources import AnySamples, CachedViews, ImageFiles, Pictures, balanced_order
@@ -70,7 +70,7 @@ class DataSet:
         return bool((self.y_train != UNLABELLED).any())
 
 
-@lru_cache(maxsize=2)
+@kept_while_unchanged(2)
 def load(
     spec: str,
     train: int | None = None,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
 
 from empirical.choices import COUNT
 from empirical.data import DataSet
+from empirical.data.kept import kept_while_unchanged
 from empirical.encoders import Network, extract
 from empirical.graphs import GraphView, gin, read_graphs, svc_accuracies
 from empirical.modalities.contract import Modality, TwoViews, View, only_to_train_on
@@ -97,4 +97,4 @@ class Graphs(Modality):
         return "a support vector machine, C by five inner folds, tested in ten folds that the run's seed shuffles", ""
 
 
-_read = lru_cache(maxsize=4)(read_graphs)
+_read = kept_while_unchanged(4)(read_graphs)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from empirical.choices import COUNT
 from empirical.data import DataSet
 from empirical.data.held import Held
+from empirical.data.kept import kept_while_unchanged
 from empirical.data.labels import UNLABELLED
 from empirical.data.reading import Reading
 from empirical.encoders import Network, projected
@@ -223,7 +224,7 @@ class Sentences(Modality):
         return "Spearman's correlation of cosines with people's scores, mean of the test sets that are there", ""
 
 
-@lru_cache(maxsize=4)
+@kept_while_unchanged(4)
 def _read(source: str, column: str | None, encoder: str | None, vocabulary: int, longest: int) -> Tokens:
     found = read_sentences(source, column)
     tokenizer = train_tokenizer(found.texts, vocabulary) if encoder is None else library_tokenizer(encoder)[0]
@@ -231,7 +232,7 @@ def _read(source: str, column: str | None, encoder: str | None, vocabulary: int,
     return Tokens(held, found.reading.with_notes(converted=[cut]), tokenizer)
 
 
-@lru_cache(maxsize=1)
+@kept_while_unchanged(1)
 def _frozen(source: str, column: str | None) -> Frozen:
     found = read_sentences(source, column)
     return Frozen(_minilm(found.texts), found.reading)
@@ -242,7 +243,7 @@ def _minilm(texts: tuple[str, ...]) -> Tensor:
     return torch.from_numpy(MiniLM()(texts))
 
 
-@lru_cache(maxsize=2)
+@kept_while_unchanged(2)
 def _judged(folder: str) -> dict[str, Pairs]:
     """The pairs of the test sets that are there, and those of STS-B's development set."""
     found = {task: read_pairs(Path(folder), task) for task in tasks_of(Path(folder))}

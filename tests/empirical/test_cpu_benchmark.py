@@ -121,13 +121,6 @@ def test_lightlys_loop_resumes_to_the_same_bits(tmp_path, monkeypatch, settings)
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
 
 
-def test_a_row_takes_the_place_of_the_one_before(tmp_path):
-    path = tmp_path / "cpu.csv"
-    for probe, budget in ((0.5, 30), (0.6, 10), (0.7, 30)):
-        cpu.add_row(path, {"recipe": "lightly", "budget": budget, "probe": probe, "seed": 0})
-    assert pd.read_csv(path)[["budget", "probe"]].to_numpy().tolist() == [[10, 0.6], [30, 0.7]]
-
-
 def test_bad_input_is_one_line(tmp_path, capsys):
     given = ["photos-cpu", "--data", "cifar10", "--out", str(tmp_path / "runs")]
     assert cpu.main([*given, "--minutes", "0"]) == 2

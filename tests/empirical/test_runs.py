@@ -9,7 +9,6 @@ import torch
 from empirical import runs
 from empirical.compare.presets import Experiment
 from empirical.compare.saved import claim
-from empirical.data import load
 from empirical.evaluate.protocol import Protocol
 from empirical.runs import Task, pilot_folder, run_tasks
 from empirical.train.logs import read_result, write_result
@@ -85,7 +84,6 @@ def test_an_experiment_is_not_continued_on_other_data(tmp_path):
     claim(experiment, out)
     before = (out / "experiment.json").read_bytes()
     np.savez(path, **(arrays | {"x_train": 255 - arrays["x_train"]}))
-    load.cache_clear()
     with pytest.raises(ParameterError, match=f"^the training images are not those with which {out} was begun"):
         claim(experiment, out)
     assert (out / "experiment.json").read_bytes() == before

@@ -17,7 +17,6 @@ from empirical.compare.__main__ import main
 from empirical.compare.experiment import PILOT_SEED, compare, first_tasks, planned
 from empirical.compare.presets import PRESETS
 from empirical.compare.saved import claim, load_experiment
-from empirical.data import load
 from empirical.evaluate.probes import GRID
 from tests.empirical.compare.conftest import SMALL
 from tests.empirical.train.test_loop import TINY
@@ -304,7 +303,6 @@ def without_data(tmp_path_factory):
     arms = ("baseline", "margin", "sample_removal", "mixed_removal")
     compare(replace(SMALL, base=replace(SMALL.base, data=f"npz:{data}"), arms=arms), place / "out")
     data.rename(place / "elsewhere.npz")
-    load.cache_clear()
     return place / "out", {name: (place / "out" / name).read_bytes() for name in REPORT}
 
 

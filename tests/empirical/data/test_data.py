@@ -265,7 +265,6 @@ def test_annotated_validation_images_of_tiny_imagenet(tmp_path):
     first = Image.open(tmp_path / "val" / "images" / "0.png")
     assert torch.equal(images.x_test[0], torch.from_numpy(np.array(first)).permute(2, 0, 1)[:, :, 1:11])
     (tmp_path / "val" / "val_annotations.txt").write_text("0.png dog\n")
-    load.cache_clear()
     with pytest.raises(ParameterError, match="lines of file name, tab, class"):
         load(f"folder:{tmp_path}")
 

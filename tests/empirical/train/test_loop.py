@@ -15,7 +15,6 @@ import torch
 from torch import nn
 
 from empirical.arms import PairRemedy, pair_remedy
-from empirical.data import load
 from empirical.encoders import Network
 from empirical.evaluate.protocol import Protocol
 from empirical.train import loop, observers, parts
@@ -209,7 +208,6 @@ def pixels(tmp_path):
 
     def write(**changes):
         np.savez(path, **(arrays | changes))
-        load.cache_clear()
 
     write()
     return arrays, write, replace(TINY, data=f"npz:{path}", train=None, test=None, batch=20)
