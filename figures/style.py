@@ -71,6 +71,7 @@ def save(figure: Figure, name: str, folder: Path = FOLDER) -> list[Path]:
     """Write NAME.svg, light or dark as its page, and NAME.png, light; the same figure gives the same bytes."""
     vector, pixels, small = io.StringIO(), io.BytesIO(), io.BytesIO()
     with context(["default", STYLE]):
+        _lay_out(figure)
         figure.savefig(vector, format="svg", metadata={"Date": None, "Creator": None})
         figure.savefig(pixels, format="png")
     Image.open(pixels).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
@@ -79,6 +80,14 @@ def save(figure: Figure, name: str, folder: Path = FOLDER) -> list[Path]:
     for path, content in zip(paths, (svg, small.getvalue()), strict=True):
         write_bytes(path, content)
     return paths
+
+
+def _lay_out(figure: Figure) -> None:
+    # to ten millionths of the page: the layout's last bits change with addresses in memory, and the SVG's ids with them
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position(tuple(np.round(axes.get_position(original=True).bounds, 7)))
 
 
 def spread(positions: Any, gap: float, low: float = -np.inf, high: float = np.inf) -> np.ndarray:
