@@ -97,7 +97,7 @@ def measure(
     recipe: str, settings: Settings, minutes: float, out: Path, epochs: int | None = None, workers: int = 0
 ) -> dict[str, Any]:
     """Train for a budget, or for given epochs, in ``out``, which also gets point.json, the row returned."""
-    images, budget = settings.images(), out / "budget.json"
+    images, budget = settings.data_set(), out / "budget.json"
     if not budget.exists():
         write_json(budget, {"epochs": epochs or affordable(recipe, settings, images, minutes)})
     settings = replace(settings, epochs=json.loads(budget.read_text())["epochs"])

@@ -121,7 +121,7 @@ def mixed(quick: bool) -> Rows:
 def feature_sets(omega: float, seed: int) -> Iterator[tuple[str, Any, Any]]:
     """Names, features and labels of the digits' training images with a share ω of them mixed."""
     settings = replace(PRESETS["digits-demo"].base, omega=omega, seed=seed)
-    images = settings.images()
+    images = settings.data_set()
     labels, x = images.y_train.numpy(), images.x_train
     if seed == 0:  # pixels have none
         yield "pixels", (x.flatten(1).float() / 255).numpy(), labels

@@ -74,7 +74,7 @@ def _command(args: Namespace) -> None:
 
 def compare(settings: Settings, network: Network, batches: int = BATCHES) -> Rows:
     """A row for each arm and each band of the paper's: means over batches with their 95 % intervals."""
-    images, view = settings.images(), settings.augmentation
+    images, view = settings.data_set(), settings.augmentation
     generator = torch.Generator().manual_seed(0)
     network.train()  # as in training: batch norm with the batch's statistics
     measured: dict[tuple[str, str], list[dict[str, float]]] = {(data, arm): [] for data in DATA for arm in ARMS}

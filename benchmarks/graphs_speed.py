@@ -70,7 +70,7 @@ def _command(args: Namespace) -> None:
 
 def speeds(settings: Settings, repeats: int) -> list[dict[str, Any]]:
     """Views per second of each loop, the median of its turns, and its ratio to PyGCL's with the same views."""
-    graphs = settings.images().x_train
+    graphs = settings.data_set().x_train
     found: dict[tuple[str, str], list[float]] = {}
     for turn in range(repeats + 1):  # the first one warms up
         for views, options in VIEWS.items():
@@ -111,7 +111,7 @@ class Epochs(Observer):
 
 def our_speeds(settings: Settings) -> tuple[float, float]:
     """Views per second of ``train``: of its epochs, and of the whole run with a checkpoint after each epoch."""
-    views = 2 * settings.batch * (len(settings.images().y_train) // settings.batch) * settings.epochs
+    views = 2 * settings.batch * (len(settings.data_set().y_train) // settings.batch) * settings.epochs
     with TemporaryDirectory() as folder:
         epochs, started = Epochs(), process_time()
         train(settings, Path(folder) / "run", observers=[epochs])

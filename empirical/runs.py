@@ -89,7 +89,7 @@ def execute(task: Task) -> None:
     started = time.perf_counter()
     s, protocol, device = task.settings, task.protocol, torch.device("cpu")
     # Every encoder is probed on the original images, whatever it was trained on.
-    original = s.original_images()
+    original = s.original_data_set()
     if task.kind == "raw_pixels":
         labelled = (original.y_train >= 0).nonzero().flatten()
         everything = torch.arange(len(original.y_test))
@@ -118,12 +118,12 @@ def _profile_pixels(task: Task) -> None:
     from empirical.data.features import Features
     from empirical.profile.measurement import measure
 
-    images = task.settings.images()
-    labelled = (images.y_train >= 0).nonzero().flatten()
-    pixels = to_float(take(images.x_train, labelled)).flatten(1).numpy()
+    data = task.settings.data_set()
+    labelled = (data.y_train >= 0).nonzero().flatten()
+    pixels = to_float(take(data.x_train, labelled)).flatten(1).numpy()
     if not task.settings.on_views:
         pixels = pixels - 0.5  # centred at mid-grey, so that a cosine compares patterns rather than brightness
-    found = measure({"encoder": Features(pixels)}, images.y_train[labelled].numpy(), f"{images.name}, raw pixels")
+    found = measure({"encoder": Features(pixels)}, data.y_train[labelled].numpy(), f"{data.name}, raw pixels")
     _save_profile(task, replace(found.profile, dim=task.settings.dim))
 
 
@@ -132,19 +132,19 @@ def _profile_network(task: Task, network: Any) -> None:
     from empirical.encoders import extract
     from empirical.profile.measurement import measure_network
 
-    images, view = task.settings.images(), task.settings.augmentation
-    source = f"{images.name}, {task.kind} encoder"
+    data, view = task.settings.data_set(), task.settings.augmentation
+    source = f"{data.name}, {task.kind} encoder"
     s = task.settings
-    found = measure_network(network, images, source, view, tau=s.temperature, batch=s.batch)
+    found = measure_network(network, data, source, view, tau=s.temperature, batch=s.batch)
     _save_profile(task, found.profile)
     if task.kind == PILOT:
-        labels = images.y_train.numpy() if images.labelled else found.labels
-        names = images.class_names if images.labelled else [f"cluster {number}" for number in np.unique(labels)]
+        labels = data.y_train.numpy() if data.labelled else found.labels
+        names = data.class_names if data.labelled else [f"cluster {number}" for number in np.unique(labels)]
         labelled = np.flatnonzero(labels >= 0)
         rows = np.sort(labelled[balanced_order(labels[labelled])[:EVIDENCE_ROWS]])
-        shown = some(images.x_train, torch.from_numpy(rows))
+        shown = some(data.x_train, torch.from_numpy(rows))
         h, _ = extract(network, shown)
-        save_array(task.out / "difficult.npy", np.flatnonzero(_difficult(task, network, images, found)))
+        save_array(task.out / "difficult.npy", np.flatnonzero(_difficult(task, network, data, found)))
         texts = [] if isinstance(shown, torch.Tensor) else [text[:LONGEST_TEXT] for text in s.kind.texts(shown)]
         content = io.BytesIO()
         np.savez_compressed(
@@ -160,7 +160,7 @@ def _profile_network(task: Task, network: Any) -> None:
         write_bytes(task.out / "evidence.npz", content.getvalue())
 
 
-def _difficult(task: Task, network: Any, images: DataSet, found: Measurement) -> NDArray[np.bool_]:
+def _difficult(task: Task, network: Any, data: DataSet, found: Measurement) -> NDArray[np.bool_]:
     """The samples that are difficult by the task's scores, as many as by the probe."""
     from empirical.data.features import Features
     from empirical.difficulty.assessment import doubts, most_difficult
@@ -169,12 +169,12 @@ def _difficult(task: Task, network: Any, images: DataSet, found: Measurement) ->
     from empirical.encoders import extract
     from empirical.profile.measurement import numbered
 
-    labels = images.y_train.numpy()
+    labels = data.y_train.numpy()
     rows = np.flatnonzero(labels >= 0)
     by, share = task.scores or (BEST if len(rows) else BEST_UNLABELLED), float(found.difficult.mean())
     if by == "gap":
         return found.difficult
-    h, z = (Features(space.numpy()) for space in extract(network, images.x_train))
+    h, z = (Features(space.numpy()) for space in extract(network, data.x_train))
     if by == "flags":
         plan = plan_from_profile(found.profile, task.pairing)
         return largest(flag_shares(h, plan.pos_high, plan.pos_low, task.settings.batch), share)
@@ -194,13 +194,13 @@ def _measure_run(task: Task, network: Any) -> None:
     from empirical.encoders import extract
     from empirical.profile.measurement import leading_eigenvalues, measure_network
 
-    images = without(task.settings.images(), task.settings.drop)
+    data = without(task.settings.data_set(), task.settings.drop)
     s = task.settings
-    source = f"{images.name}, {s.arm}"
-    found = measure_network(network, images, source, s.augmentation, tau=s.temperature, batch=s.batch)
+    source = f"{data.name}, {s.arm}"
+    found = measure_network(network, data, source, s.augmentation, tau=s.temperature, batch=s.batch)
     found.profile.save(task.out / "profile.json")
     rows = balanced_order(found.labels)[:EVIDENCE_ROWS]
-    h, _ = extract(network, some(images.x_train, torch.from_numpy(rows)))
+    h, _ = extract(network, some(data.x_train, torch.from_numpy(rows)))
     values = leading_eigenvalues(h.numpy(), SAVED_EIGENVALUES)
     document = {"rows": len(rows), "eigenvalues": None if values is None else values.tolist()}
     write_json(task.out / "spectrum.json", document)
@@ -237,7 +237,7 @@ def dropped(arm: str, settings: Settings, pilot: Path, seed: int) -> tuple[int, 
     if kind is None:
         return ()
     if kind == "mixed":
-        mixed = settings.images().mixed.nonzero().flatten().tolist()
+        mixed = settings.data_set().mixed.nonzero().flatten().tolist()
         if not mixed:
             raise NotApplicable("no image is mixed at ω = 0")
         return tuple(mixed)
@@ -245,7 +245,7 @@ def dropped(arm: str, settings: Settings, pilot: Path, seed: int) -> tuple[int, 
     if kind == "difficult":
         return tuple(int(i) for i in difficult)
     # As many of each class as the difficult ones, drawn anew for every seed.
-    labels = settings.images().y_train.numpy()
+    labels = settings.data_set().y_train.numpy()
     generator = np.random.default_rng(seed)
     counts = zip(*np.unique(labels[difficult], return_counts=True), strict=True)
     drawn = [generator.choice(np.flatnonzero(labels == c), count, replace=False) for c, count in counts]

@@ -93,7 +93,7 @@ def _command(args: Namespace) -> None:
     if args.data is None and args.recipe is None and args.preset != "digits-demo":
         raise ParameterError("--data is required: cifar10, cifar100, stl10, npz:PATH, folder:PATH or views:PATH")
     if args.recipe is not None:
-        check_recipe_fits(args.recipe, chosen["base"].images().x_train.shape)
+        check_recipe_fits(args.recipe, chosen["base"].data_set().x_train.shape)
     if args.arms is not None:
         chosen["arms"] = tuple(args.arms.split(","))
     if args.omegas is not None:

@@ -60,7 +60,7 @@ def compare(
     check_data(experiment, running)
     with workers(jobs, scheduler, out) as pool:
         claim(experiment, out)
-        experiment.base.original_images().reading.tell(out)
+        experiment.base.original_data_set().reading.tell(out)
         run_tasks(first_tasks(experiment, out, running), pool, "pilots, references")
         tasks, inapplicable = planned(experiment, out, running)
         for omega, reasons in inapplicable.items():
@@ -85,7 +85,7 @@ def first_tasks(experiment: Experiment, out: Path, running: Running = ALONE) -> 
         base, place = replace(experiment.base, omega=omega), folder(out, omega)
         tasks.append(task(experiment, PILOT, replace(base, seed=PILOT_SEED), pilot_folder(place), running))
         probed = not experiment.protocol_of(base).on_views  # through a network, which raw pixels have not
-        pixels = base.modality == IMAGES and math.prod(base.original_images().x_train.shape) <= LARGEST_RAW
+        pixels = base.modality == IMAGES and math.prod(base.original_data_set().x_train.shape) <= LARGEST_RAW
         if probed and pixels:
             tasks.append(task(experiment, "raw_pixels", replace(base, seed=0), place / "raw_pixels", running))
         for seed in range(experiment.seeds):
@@ -110,7 +110,7 @@ def planned(
                 try:
                     remedy = pair_remedy(arm, plan, experiment.given, loss, experiment.base.data)
                     drop = dropped(arm, replace(experiment.base, omega=omega), pilot_folder(place), seed)
-                    left = len(experiment.base.images().y_train) - len(drop)
+                    left = len(experiment.base.data_set().y_train) - len(drop)
                     if left < experiment.base.batch:
                         raise NotApplicable(f"removal leaves {left} images, fewer than a batch")
                 except NotApplicable as reason:
@@ -132,25 +132,25 @@ def check_data(experiment: Experiment, running: Running) -> None:
     s = experiment.base
     for arm in experiment.arms:
         _ = replace(s, loss=arm_named(arm).loss or s.loss).objective
-    images = s.images()
-    require_fit(s, images)
-    if reason := s.kind.unevaluated(s, images):
+    data = s.data_set()
+    require_fit(s, data)
+    if reason := s.kind.unevaluated(s, data):
         raise ParameterError(reason)
-    count, classes = len(images.y_train), images.classes
+    count, classes = len(data.y_train), data.classes
     require(s.dim < count, "dim", s.dim, f"dim < {count}, the training images")
     require(s.batch <= count, "batch", s.batch, f"batch <= {count}, the training images")
     make_fabric(s, running)
-    if not images.labelled:  # which are judged by something else; clusters stand for classes in the plan
+    if not data.labelled:  # which are judged by something else; clusters stand for classes in the plan
         require(
             experiment.labels_per_class is None, "labels_per_class", experiment.labels_per_class, "none without any"
         )
         return
-    labels = images.y_train.numpy()
+    labels = data.y_train.numpy()
     sizes = np.bincount(labels[labels >= 0])
     enough = f"at least {FEWEST_ROWS} labelled images, which the plan is measured on"
     require(int(sizes.sum()) >= FEWEST_ROWS, "train", int(sizes.sum()), enough)
     require(int(sizes.min()) >= 4, "train", count, f"at least 4 images in each of the {classes} classes")
-    labelled, copies = labels >= 0, sample_copies(images.x_train)
-    require_measurable(labels[labelled], None if copies is None else first_copies(copies[labelled]), images.class_names)
+    labelled, copies = labels >= 0, sample_copies(data.x_train)
+    require_measurable(labels[labelled], None if copies is None else first_copies(copies[labelled]), data.class_names)
     if experiment.labels_per_class is not None:
         require_integer("labels_per_class", experiment.labels_per_class, 1, int(sizes.min()))

@@ -38,9 +38,9 @@ def folder(out: Path, omega: float) -> Path:
 
 def claim(experiment: Experiment, out: Path) -> None:
     """Record the experiment and its data in its folder; refuse one that holds others, naming the difference."""
-    refusal, images = files.belongs_to("experiment", out), experiment.base.original_images()
-    data = digests(images) | experiment.base.beginning(images.x_train.shape[1:])
-    files.claim(out / "experiment.json", experiment.to_json(), refusal, EXPERIMENT_SCHEMA, data)
+    refusal, data = files.belongs_to("experiment", out), experiment.base.original_data_set()
+    begun = digests(data) | experiment.base.beginning(data.x_train.shape[1:])
+    files.claim(out / "experiment.json", experiment.to_json(), refusal, EXPERIMENT_SCHEMA, begun)
 
 
 def load_experiment(out: Path) -> Experiment:

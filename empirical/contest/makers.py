@@ -42,7 +42,7 @@ class Halved(Settings):
     prediction from training features is one for samples of the same law.
     """
 
-    def original_images(self) -> DataSet:
+    def original_data_set(self) -> DataSet:
         """The first ``train`` images of one half and the first ``test`` of the other."""
         whole = load("digits")
         y = torch.cat([whole.y_train, whole.y_test])
@@ -90,7 +90,7 @@ class Bench:
         ParameterError
             If there are too few, or some training images have no label.
         """
-        images = self.settings.original_images()
+        images = self.settings.original_data_set()
         require(bool((images.y_train >= 0).all()), "data", self.data, "labels of all training images")
         return images
 

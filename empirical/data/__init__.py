@@ -234,33 +234,33 @@ def subset(x: AnySamples, indices: NDArray[np.int64]) -> AnySamples:
     return x[torch.from_numpy(indices)] if isinstance(x, Tensor) else x.subset(indices)
 
 
-def unmixed(images: DataSet) -> DataSet:
+def unmixed(data: DataSet) -> DataSet:
     """The data set with the original images in place of mixtures that it was loaded with."""
-    if not isinstance(images.x_train, CachedViews):
-        return images
-    return replace(images, x_train=images.x_train.unmixed(), mixed=torch.zeros_like(images.mixed))
+    if not isinstance(data.x_train, CachedViews):
+        return data
+    return replace(data, x_train=data.x_train.unmixed(), mixed=torch.zeros_like(data.mixed))
 
 
-def without(images: DataSet, drop: Sequence[int]) -> DataSet:
+def without(data: DataSet, drop: Sequence[int]) -> DataSet:
     """The data set without the training images that have these indices."""
     if not len(drop):
-        return images
-    return _only(images, np.setdiff1d(np.arange(len(images.y_train)), np.array(drop, dtype=np.int64)))
+        return data
+    return _only(data, np.setdiff1d(np.arange(len(data.y_train)), np.array(drop, dtype=np.int64)))
 
 
-def _only(images: DataSet, kept: NDArray[np.int64]) -> DataSet:
+def _only(data: DataSet, kept: NDArray[np.int64]) -> DataSet:
     """The data set with these training images alone."""
-    rows, ids = torch.from_numpy(kept), None if images.ids is None else images.ids[kept]
-    x, y, mixed = subset(images.x_train, kept), images.y_train[rows], images.mixed[rows]
-    return replace(images, x_train=x, y_train=y, mixed=mixed, ids=ids)
+    rows, ids = torch.from_numpy(kept), None if data.ids is None else data.ids[kept]
+    x, y, mixed = subset(data.x_train, kept), data.y_train[rows], data.mixed[rows]
+    return replace(data, x_train=x, y_train=y, mixed=mixed, ids=ids)
 
 
-def imbalanced(images: DataSet, factor: float) -> DataSet:
+def imbalanced(data: DataSet, factor: float) -> DataSet:
     """A long-tailed training set: of the c-th of C classes factor^(−c/(C − 1)) of the largest size is kept.
 
     Parameters
     ----------
-    images : DataSet
+    data : DataSet
         With labels.
     factor : float
         Size of the largest class over that of the smallest, >= 1. Classes keep their first images.
@@ -276,22 +276,22 @@ def imbalanced(images: DataSet, factor: float) -> DataSet:
     """
     require(is_finite(factor) and factor >= 1, "imbalance", factor, "imbalance >= 1")
     if factor == 1:
-        return images
-    labels = _labels("imbalance", factor, images)
-    sizes = np.bincount(labels, minlength=images.classes)
-    shares = factor ** -(np.arange(images.classes) / (images.classes - 1))
+        return data
+    labels = _labels("imbalance", factor, data)
+    sizes = np.bincount(labels, minlength=data.classes)
+    shares = factor ** -(np.arange(data.classes) / (data.classes - 1))
     wanted = np.minimum(np.floor(sizes.max() * shares + 1e-9).astype(np.int64), sizes)
     require(int(wanted.min()) >= 1, "imbalance", factor, f"at most {sizes.max()}, the images of the largest class")
     kept = np.sort(np.concatenate([np.flatnonzero(labels == c)[:count] for c, count in enumerate(wanted)]))
-    return _only(images, kept)
+    return _only(data, kept)
 
 
-def mix(images: DataSet, omega: float, seed: int = 0) -> DataSet:
+def mix(data: DataSet, omega: float, seed: int = 0) -> DataSet:
     """Replace a share of the training images by averages of two images of different classes.
 
     Parameters
     ----------
-    images : DataSet
+    data : DataSet
         With labels.
     omega : float
         Share of the training images, 0 <= omega <= 1; the label of the image that was replaced is kept.
@@ -309,35 +309,33 @@ def mix(images: DataSet, omega: float, seed: int = 0) -> DataSet:
     """
     require_share("omega", omega)
     if omega == 0:
-        return images
-    if isinstance(images.x_train, CachedViews):
+        return data
+    if isinstance(data.x_train, CachedViews):
         raise ParameterError("omega", omega, "omega = 0 for cached views: images are mixed when they are embedded")
-    labels = _labels("omega", omega, images)
+    labels = _labels("omega", omega, data)
     generator = np.random.default_rng([seed, 20250102])
     chosen = generator.permutation(len(labels))[: round(omega * len(labels))]
     if not len(chosen):
-        return images
+        return data
     partner = generator.integers(0, len(labels), len(chosen))
     while (same := labels[partner] == labels[chosen]).any():
         partner[same] = generator.integers(0, len(labels), int(same.sum()))
-    if isinstance(images.x_train, ImageFiles):
-        mixture: Pictures = images.x_train.mixed(chosen, partner)
+    if isinstance(data.x_train, ImageFiles):
+        mixture: Pictures = data.x_train.mixed(chosen, partner)
     else:
-        pixels = isinstance(images.x_train, Tensor) and images.x_train.dtype == torch.uint8
+        pixels = isinstance(data.x_train, Tensor) and data.x_train.dtype == torch.uint8
         require(pixels, "omega", omega, "omega = 0 for samples that are no images")
-        assert isinstance(images.x_train, Tensor)
-        mixture = images.x_train.clone()
-        mixture[chosen] = sources.average(images.x_train[chosen], images.x_train[partner])
-    mixed = images.mixed.clone()
+        assert isinstance(data.x_train, Tensor)
+        mixture = data.x_train.clone()
+        mixture[chosen] = sources.average(data.x_train[chosen], data.x_train[partner])
+    mixed = data.mixed.clone()
     mixed[chosen] = True
-    return replace(images, x_train=mixture, mixed=mixed)
+    return replace(data, x_train=mixture, mixed=mixed)
 
 
-def _labels(name: str, value: float, images: DataSet) -> NDArray[np.int64]:
-    labels = np.asarray(images.y_train.numpy())
-    require(
-        bool((labels != UNLABELLED).all()), name, value, f"labels of all training images, which {images.name} lacks"
-    )
+def _labels(name: str, value: float, data: DataSet) -> NDArray[np.int64]:
+    labels = np.asarray(data.y_train.numpy())
+    require(bool((labels != UNLABELLED).all()), name, value, f"labels of all training images, which {data.name} lacks")
     return labels
 
 

@@ -17,7 +17,7 @@ from empirical.data.sources import AnySamples, CachedViews, ImageFiles
 from theory.checks import ParameterError
 
 
-def digests(images: DataSet) -> dict[str, str]:
+def digests(data: DataSet) -> dict[str, str]:
     """SHA-256 of a data set's parts, by what errors call them.
 
     Arrays in memory count with every byte, some 2 GB a second; images that are read while training with their files'
@@ -29,11 +29,11 @@ def digests(images: DataSet) -> dict[str, str]:
         If such a file is no longer there.
     """
     return {
-        "training images": _of_samples(images.x_train),
-        "labels of the training images": _of_arrays(images.y_train),
-        "test images": _of_samples(images.x_test),
-        "labels of the test images": _of_arrays(images.y_test),
-        "names of the classes": hashlib.sha256(json.dumps(images.class_names).encode()).hexdigest(),
+        "training images": _of_samples(data.x_train),
+        "labels of the training images": _of_arrays(data.y_train),
+        "test images": _of_samples(data.x_test),
+        "labels of the test images": _of_arrays(data.y_test),
+        "names of the classes": hashlib.sha256(json.dumps(data.class_names).encode()).hexdigest(),
     }
 
 

@@ -104,7 +104,7 @@ def _command(args: Namespace) -> None:
 
         def show(done: int, total: int) -> None:
             if bar.total is None:
-                embedding.settings.original_images().reading.announce()
+                embedding.settings.original_data_set().reading.announce()
             bar.total = total
             bar.update(done - bar.n)
 

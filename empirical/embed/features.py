@@ -58,7 +58,7 @@ def embed_images(e: Embedding, out: Path, progress: Progress | None = None) -> P
     folder = out.with_name(f"{out.stem}.part")
     require_writable(folder / "settings.json")
     fabric, e = make_fabric(e.settings), e.at_own_size(views=False)
-    images = e.settings.original_images()
+    images = e.settings.original_data_set()
     _, *shape = images.x_train.shape
     encoder = frozen(e, (shape[0], shape[1], shape[2]), fabric.device, fabric.autocast)
     settings, data = {**e.to_json_of_images(), "weights": encoder.digest}, digests(images)

@@ -133,25 +133,25 @@ def _evaluate_checkpoint(args: Namespace, counted: tuple[Any, ...]) -> None:
     settings, network = load_network(args.checkpoint, args.trust_encoder)
     kind, protocol = settings.kind, Protocol.named(args.protocol, args.data or settings.data, settings.tau, *counted)
     if args.data is None:
-        images = settings.original_images()
+        data = settings.original_data_set()
     else:
         resized = args.data.startswith("folder:")
         size = settings.image_size if resized else None
         left_out = {name: getattr(args, name) for name in ("skip_unreadable", "drop_small_classes")}
         given = replace(settings, data=args.data, train=None, test=None, image_size=size, **left_out)
-        images = kind.load(given)
-    found = images.x_train.shape[1]
+        data = kind.load(given)
+    found = data.x_train.shape[1]
     if isinstance(network, ImageNetwork) and found != network.channels:
         raise ParameterError(f"--data {args.data}: images of {found} channels, the network takes {network.channels}")
     with StepBar("probe on views", STEPS["adnce"][0]) as bar:
-        scores = kind.evaluate(network, settings, images, protocol, settings.augmentation, bar)
+        scores = kind.evaluate(network, settings, data, protocol, settings.augmentation, bar)
     if args.json:
         document: dict[str, Any] = {"checkpoint": str(args.checkpoint), "fingerprint": fingerprint(network)}
-        document["reading"] = images.reading.to_json()
+        document["reading"] = data.reading.to_json()
         print(json.dumps({**document, "protocol": protocol.to_json(), **scores}, indent=2))
         return
-    images.reading.announce()
-    print(f"{args.checkpoint}: {settings.arm}, {settings.epochs} epochs, final weights; {images.name}")
+    data.reading.announce()
+    print(f"{args.checkpoint}: {settings.arm}, {settings.epochs} epochs, final weights; {data.name}")
     print(kind.describe(scores, protocol))
     print(f"  network unchanged by the evaluation: sha256 {fingerprint(network)[:16]}")
 

@@ -22,7 +22,7 @@ WEIGHT_DECAY = 1e-6
 
 def augmented_probe(
     network: Network,
-    images: DataSet,
+    data: DataSet,
     view: Augmentation,
     epochs: int = EPOCHS,
     batch: int = STEPS["adnce"][0],
@@ -38,7 +38,7 @@ def augmented_probe(
     Parameters
     ----------
     network : Network
-    images : DataSet
+    data : DataSet
         Unlabelled training images (−1) are left out.
     view : callable
         From uint8 images to float ones in [0, 1].
@@ -55,20 +55,20 @@ def augmented_probe(
     """
     device = next(network.parameters()).device
     copied = copy.deepcopy(network).train()
-    labels = images.y_train
+    labels = data.y_train
     rows = (labels >= 0).nonzero().flatten()
     per_epoch = len(rows) // batch + (len(rows) % batch > 1)  # batch norm has no statistics of one image
     order, views = torch.Generator().manual_seed(seed), torch.Generator(device).manual_seed(seed)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)  # of the layers, and of what the encoder itself draws
-        layers = nn.ModuleList(nn.Linear(width, images.classes) for width in (network.features, network.dim)).to(device)
+        layers = nn.ModuleList(nn.Linear(width, data.classes) for width in (network.features, network.dim)).to(device)
         # Their gradients do not mix, and Adam scales every weight alone: one sum trains both.
         optimizer = torch.optim.Adam(layers.parameters(), lr=lr, weight_decay=WEIGHT_DECAY)
         done, steps = 0, per_epoch * epochs
         for epoch in range(epochs):
             for chosen in rows[torch.randperm(len(rows), generator=order)].split(batch)[:per_epoch]:
                 with torch.no_grad():
-                    spaces = copied(view(take_source(images.x_train, chosen).to(device), views))
+                    spaces = copied(view(take_source(data.x_train, chosen).to(device), views))
                 truth = labels[chosen].to(device)
                 losses = [functional.cross_entropy(layer(x), truth) for layer, x in zip(layers, spaces, strict=True)]
                 optimizer.zero_grad()
@@ -77,10 +77,10 @@ def augmented_probe(
                 done += 1
                 if progress is not None:
                     progress(done, steps, epoch + 1)
-    test = extract(copied, images.x_test)
-    return {space: _accuracy(layer, x, images) for space, layer, x in zip(SPACES, layers.cpu(), test, strict=True)}
+    test = extract(copied, data.x_test)
+    return {space: _accuracy(layer, x, data) for space, layer, x in zip(SPACES, layers.cpu(), test, strict=True)}
 
 
 @torch.no_grad()
-def _accuracy(layer: nn.Module, features: Tensor, images: DataSet) -> float:
-    return float(np.mean((layer(features).argmax(dim=1) == images.y_test).numpy()))
+def _accuracy(layer: nn.Module, features: Tensor, data: DataSet) -> float:
+    return float(np.mean((layer(features).argmax(dim=1) == data.y_test).numpy()))

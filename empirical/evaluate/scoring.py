@@ -85,7 +85,7 @@ def _predicted(name: str, features: Array, labels: Labels, labels_per_class: int
 
 def evaluate_network(
     network: Network,
-    images: DataSet,
+    data: DataSet,
     protocol: Protocol = DEFAULT,
     view: Augmentation | None = None,
     progress: Progress | None = None,
@@ -95,7 +95,7 @@ def evaluate_network(
     Parameters
     ----------
     network : Network
-    images : DataSet
+    data : DataSet
         Unlabelled training images (−1) are left out.
     protocol : Protocol
     view : callable, optional
@@ -111,23 +111,23 @@ def evaluate_network(
     RuntimeError
         If evaluation changed a weight or a batch-norm statistic.
     """
-    require_labelled(images)
+    require_labelled(data)
     before = fingerprint(network)
-    labelled = (images.y_train >= 0).nonzero().flatten()
-    x_train = images.x_train if len(labelled) == len(images.y_train) else some(images.x_train, labelled)
-    train, test = extract(network, x_train), extract(network, images.x_test)
-    views = None if view is None or isinstance(images.x_train, CachedViews) else _two_views(network, images, view)
+    labelled = (data.y_train >= 0).nonzero().flatten()
+    x_train = data.x_train if len(labelled) == len(data.y_train) else some(data.x_train, labelled)
+    train, test = extract(network, x_train), extract(network, data.x_test)
+    views = None if view is None or isinstance(data.x_train, CachedViews) else _two_views(network, data, view)
     on_views: dict[str, float] = {}
     if protocol.on_views:
         require(view is not None, "protocol", protocol.probe, "a protocol without views, where none is given")
         assert view is not None
-        on_views = augmented_probe(network, images, view, progress=progress)
-    y, copies = images.y_train[labelled].numpy(), sample_copies(x_train)
+        on_views = augmented_probe(network, data, view, progress=progress)
+    y, copies = data.y_train[labelled].numpy(), sample_copies(x_train)
     scores: dict[str, float] = {}
     for index, space in enumerate(SPACES):
         scores |= {f"{space}_probe": on_views[space]} if space in on_views else {}
         x, x_test = train[index].numpy(), test[index].numpy()
-        scores |= evaluate_features(space, x, y, x_test, images.y_test.numpy(), protocol, copies)
+        scores |= evaluate_features(space, x, y, x_test, data.y_test.numpy(), protocol, copies)
         if views is not None:
             scores[f"{space}_alignment"] = alignment(views[0][index], views[1][index])
             scores[f"{space}_uniformity"] = uniformity(test[index])
@@ -136,15 +136,15 @@ def evaluate_network(
     return scores
 
 
-def require_labelled(images: DataSet) -> None:
+def require_labelled(data: DataSet) -> None:
     """Raise ParameterError unless there are labels to evaluate with."""
-    if not images.labelled:
-        raise ParameterError(f"data {images.name}: no image has a label, which probe and kNN need")
+    if not data.labelled:
+        raise ParameterError(f"data {data.name}: no image has a label, which probe and kNN need")
 
 
-def _two_views(network: Network, images: DataSet, view: Augmentation) -> list[tuple[Tensor, Tensor]]:
+def _two_views(network: Network, data: DataSet, view: Augmentation) -> list[tuple[Tensor, Tensor]]:
     generator = torch.Generator(next(network.parameters()).device).manual_seed(0)
-    chosen = some(images.x_test, torch.arange(min(2_000, len(images.y_test))))
+    chosen = some(data.x_test, torch.arange(min(2_000, len(data.y_test))))
     return [extract(network, chosen, lambda part: view(part, generator)) for _ in range(2)]
 
 

@@ -109,7 +109,7 @@ def outcome(task: Task, seed: int) -> Outcome:
     """Train one run and evaluate it on the original images."""
     entry = task.entry
     s = settings_of(task, seed)
-    original = s.original_images()
+    original = s.original_data_set()
     started, numbers = time.process_time(), dict[str, float]()
     if entry.frozen:
         everyone = torch.arange(len(original.y_train)), torch.arange(len(original.y_test))
@@ -154,7 +154,7 @@ def settings_of(task: Task, seed: int) -> Settings:
 def base_settings(bench: Bench, views: Path, tau: float) -> Settings:
     """What all runs of a bench share: the adapter's preset, for as many epochs as make ``STEPS``."""
     s = replace(PRESETS["adapter"].base, data=f"views:{views}", tau=tau, imbalance=bench.imbalance)
-    per_epoch = len(s.images().y_train) // s.batch
+    per_epoch = len(s.data_set().y_train) // s.batch
     return replace(s, epochs=max(s.epochs, -(-STEPS // per_epoch)))
 
 
@@ -205,7 +205,7 @@ def dropped(task: Task, s: Settings, seed: int) -> tuple[int, ...]:
     rule = task.entry.drop
     if rule is None:
         return ()
-    images, bench = s.images(), BENCHES[task.bench]
+    images, bench = s.data_set(), BENCHES[task.bench]
     labels = images.y_train.numpy()
     if rule == "mixed":
         return tuple(images.mixed.nonzero().flatten().tolist())
@@ -232,7 +232,7 @@ def prepare(task: Task) -> None:
     if (folder / "plan.json").exists():
         return
     s = replace(base_settings(BENCHES[task.bench], task.views, BENCHES[task.bench].tau), seed=PILOT_SEED)
-    images = s.images()
+    images = s.data_set()
     labels = images.y_train.numpy()
     network, _ = trained(s)
     frozen = take(images.x_train, torch.arange(len(labels))).flatten(1).numpy()

@@ -41,9 +41,9 @@ class Epochs(Observer):
     def __init__(self) -> None:
         self.kept: list[Epoch] = []
 
-    def begin(self, settings: Settings, network: Network, images: DataSet) -> None:
+    def begin(self, settings: Settings, network: Network, data: DataSet) -> None:
         """Look before the first step."""
-        self.network, self.images = network, images
+        self.network, self.data = network, data
         self._look(0, {})
 
     def saved(self, row: Row) -> None:
@@ -51,7 +51,7 @@ class Epochs(Observer):
         self._look(int(row["epoch"]), row)
 
     def _look(self, number: int, row: Row) -> None:
-        h, z = extract(self.network, self.images.x_train)
+        h, z = extract(self.network, self.data.x_train)
         self.kept.append(Epoch(number, h.numpy(), z.numpy(), row))
 
 

@@ -362,7 +362,7 @@ def look(what: PeopleTask) -> None:
     if what.path.exists():
         return
     s = settings_of(task, task.seeds[0])
-    images = s.images()
+    images = s.data_set()
     labels, official = images.y_train.numpy(), len(people.counts)
     views, pool = read_npz(task.views), read_npz(what.pool)
     require_arrays(task.views, views, ("rows",))

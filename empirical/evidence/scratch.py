@@ -84,7 +84,7 @@ class ScratchTask:
         rule = self.entry.drop
         if rule is None:
             return ()
-        images = s.images()
+        images = s.data_set()
         if rule == "mixed":
             return tuple(images.mixed.nonzero().flatten().tolist())
         labels = images.y_train.numpy()
@@ -139,7 +139,7 @@ def execute(task: ScratchTask) -> None:
 def _trained(task: ScratchTask) -> tuple[DataSet, Network]:
     """The original images, and the network after the last epoch."""
     s = task.settings
-    original = s.original_images()
+    original = s.original_data_set()
     per_epoch = len(original.y_train) // s.batch
     rows = np.sort(balanced_order(original.y_train.numpy())[:SNAPSHOT_ROWS])
     seen = Snapshots(task.folder / "snapshots.npz", rows.tolist(), SNAPSHOTS)

@@ -88,7 +88,7 @@ def examined(task: Task) -> dict[str, Any]:
     started = time.process_time()
     s = settings_of(task, task.seeds[0])
     network = network_of(task.entry, s)
-    original = s.original_images()
+    original = s.original_data_set()
     h, labels = extract(network, original.x_train)[0].numpy(), original.y_train.numpy()
     fitted = probe(h, labels, task.choices.c)
     correct = fitted.predict(extract(network, original.x_test)[0].numpy()) == original.y_test.numpy()
@@ -98,7 +98,7 @@ def examined(task: Task) -> dict[str, Any]:
         found = predict(h, labels, c=task.choices.c, components=components)
         row |= {name: found.accuracy, f"{name}_low": found.low, f"{name}_high": found.high}
         row |= {"kappa": found.kappa} if components == 1 else {}
-    images = s.images()
+    images = s.data_set()
     profile = measure_network(network, images, task.bench, s.augmentation, tau=s.tau, batch=s.batch).profile
     row |= measured(profile)
     row |= clipped(extract(network, images.x_train)[0].numpy(), images.y_train.numpy(), profile.dim)
@@ -126,7 +126,7 @@ def network_of(entry: Entry, s: Settings) -> Any:
     if entry.frozen:
         return Untouched().eval()
     if entry.untrained:
-        channels, *size = s.images().x_train.shape[1:]
+        channels, *size = s.data_set().x_train.shape[1:]
         return s.network(channels, *size).eval()
     return trained(s)[0]
 
@@ -217,7 +217,7 @@ def follow(task: Task) -> None:
     if followed(task).exists():
         return
     s = settings_of(task, task.seeds[0])
-    labels = s.images().y_train.numpy()
+    labels = s.data_set().y_train.numpy()
     rows = []
     for epoch in epochs_of(s):
         spaces = {name: Features(x) for name, x in zip(SPACES, (epoch.encoder, epoch.projector), strict=True)}

@@ -44,7 +44,7 @@ def choose(task: Task) -> None:
     chosen = []
     for seed in task.seeds:
         s = settings_of(task, seed)
-        images = s.original_images()
+        images = s.original_data_set()
         network, _ = trained(s)
         chosen.append(choose_c(extract(network, images.x_train)[0].numpy(), images.y_train.numpy()))
         report(len(chosen))

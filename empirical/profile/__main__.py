@@ -101,13 +101,13 @@ def _measure(args: Namespace, mapper: Mapper) -> tuple[Measurement, NDArray[np.i
         from empirical.train.trained import origin, require_unlabelled
 
         settings, network = load_network(args.checkpoint, args.trust_encoder)
-        images = settings.images()
-        require_unlabelled(images, args.classes)
+        data = settings.data_set()
+        require_unlabelled(data, args.classes)
         if args.heatmap is not None:
-            require(images.labelled, "--heatmap", args.heatmap, NEED_LABELS)
+            require(data.labelled, "--heatmap", args.heatmap, NEED_LABELS)
         source, view, share = origin(settings), settings.augmentation, args.difficult_share
         tau = settings.temperature if args.tau is None else args.tau
-        found = measure_network(network, images, source, view, share, mapper, tau, settings.batch, args.classes)
+        found = measure_network(network, data, source, view, share, mapper, tau, settings.batch, args.classes)
         return found, found.difficult.nonzero()[0]
     read = samples_of(args, mapper)
     spaces, labels, share = {"encoder": read.features}, read.labels, args.difficult_share

@@ -513,7 +513,7 @@ def labelling_error(disagree: NDArray[np.bool_], seed: int = 0) -> Estimate:
 
 def measure_network(
     network: Any,
-    images: DataSet,
+    data: DataSet,
     source: str,
     view: Any,
     share: float = SHARE,
@@ -529,7 +529,7 @@ def measure_network(
     Parameters
     ----------
     network : Network
-    images : DataSet
+    data : DataSet
     source : str
     view : callable
         The augmentation of ``empirical.augment`` under which δ̂ is measured.
@@ -540,37 +540,37 @@ def measure_network(
     """
     from empirical.encoders import extract
 
-    labelled = np.flatnonzero(images.y_train.numpy() != UNLABELLED)
+    labelled = np.flatnonzero(data.y_train.numpy() != UNLABELLED)
     if not len(labelled):
-        h, z = extract(network, images.x_train)
+        h, z = extract(network, data.x_train)
         spaces = {"encoder": Features(h.numpy()), "projector": Features(z.numpy())}
-        found = measure(spaces, None, source, classes, share, 0, mapper, tau, batch, sample_copies(images.x_train))
-        return replace(found, profile=replace(found.profile, reading=images.reading.to_json()))
-    if len(labelled) < len(images.y_train):
-        x_train = subset(images.x_train, labelled)
-        part = replace(images, x_train=x_train, y_train=images.y_train[torch.from_numpy(labelled)])
+        found = measure(spaces, None, source, classes, share, 0, mapper, tau, batch, sample_copies(data.x_train))
+        return replace(found, profile=replace(found.profile, reading=data.reading.to_json()))
+    if len(labelled) < len(data.y_train):
+        x_train = subset(data.x_train, labelled)
+        part = replace(data, x_train=x_train, y_train=data.y_train[torch.from_numpy(labelled)])
         found = measure_network(network, part, source, view, share, mapper, tau, batch)
-        count = len(images.y_train)
+        count = len(data.y_train)
         difficult, affected = (among_all(flags, labelled, count) for flags in (found.difficult, found.affected))
-        return Measurement(found.profile, images.y_train.numpy(), difficult, affected)
-    labels = images.y_train.numpy()
-    h, z = extract(network, images.x_train)
+        return Measurement(found.profile, data.y_train.numpy(), difficult, affected)
+    labels = data.y_train.numpy()
+    h, z = extract(network, data.x_train)
     generator = torch.Generator(next(network.parameters()).device).manual_seed(0)
     rows = torch.from_numpy(np.random.default_rng(0).permutation(len(labels))[:PROBE_ROWS].copy())
     # The theory's samples are augmented views: one of each image fits the probe, two more test it.
     fit, first, second = (
         extract(network, source, lambda part: view(part, generator))[0].numpy()
-        for source in several_sources(images.x_train, rows, 3)
+        for source in several_sources(data.x_train, rows, 3)
     )
     fitted = probe(fit, labels[rows])
     delta = labelling_error(fitted.predict(first) != fitted.predict(second))
     spaces = {"encoder": Features(h.numpy()), "projector": Features(z.numpy())}
-    copies = sample_copies(images.x_train)
-    found = measure(spaces, labels, source, None, share, 0, mapper, tau, batch, copies, images.class_names)
-    return replace(found, profile=replace(found.profile, delta=delta, reading=images.reading.to_json()))
+    copies = sample_copies(data.x_train)
+    found = measure(spaces, labels, source, None, share, 0, mapper, tau, batch, copies, data.class_names)
+    return replace(found, profile=replace(found.profile, delta=delta, reading=data.reading.to_json()))
 
 
-def tracked_rows(images: DataSet) -> Labels:
+def tracked_rows(data: DataSet) -> Labels:
     """Indices of the training images that ``append_levels`` measures.
 
     Raises
@@ -578,16 +578,16 @@ def tracked_rows(images: DataSet) -> Labels:
     ParameterError
         If they are too few to be measured.
     """
-    labels = images.y_train.numpy()
+    labels = data.y_train.numpy()
     labelled = np.flatnonzero(labels >= 0)
     require(len(labelled) > 0, "labels", "none", "labels of some training images")
     rows = np.sort(labelled[balanced_order(labels[labelled])[:PAIR_ROWS]])
-    copies = sample_copies(images.x_train)
-    require_measurable(labels[rows], None if copies is None else first_copies(copies[rows]), images.class_names)
+    copies = sample_copies(data.x_train)
+    require_measurable(labels[rows], None if copies is None else first_copies(copies[rows]), data.class_names)
     return rows
 
 
-def append_levels(path: Path, epoch: int, network: Any, images: DataSet) -> None:
+def append_levels(path: Path, epoch: int, network: Any, data: DataSet) -> None:
     """Append α̂, β̂, γ̂, ε̂ of a subset of the training images to a CSV file, in place of the epoch's earlier rows.
 
     Parameters
@@ -597,14 +597,14 @@ def append_levels(path: Path, epoch: int, network: Any, images: DataSet) -> None
     epoch : int
     network : Network
         Left as it is.
-    images : DataSet
+    data : DataSet
         At most 2,000 labelled training images are measured, the same ones at every epoch.
     """
     from empirical.encoders import extract
 
-    rows = tracked_rows(images)
-    labels = numbered(images.y_train.numpy()[rows])
-    both = extract(network, some(images.x_train, torch.from_numpy(rows)))
+    rows = tracked_rows(data)
+    labels = numbered(data.y_train.numpy()[rows])
+    both = extract(network, some(data.x_train, torch.from_numpy(rows)))
     spaces = {name: Features(x.numpy()) for name, x in zip(SPACES, both, strict=True)}
     copies = spaces["encoder"].copies()
     difficult = smallest_gaps(probe_gaps(spaces["encoder"], labels, copies=copies), labels, SHARE)

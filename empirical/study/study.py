@@ -126,7 +126,7 @@ def run_part(study: Study, name: str, seeds: int | None = None, pool: Pool = HER
     """
     part, seeds = PARTS[name], check_part(study, name, seeds)
     claim(study.experiment, study.out)
-    study.base.original_images().reading.tell(study.out)
+    study.base.original_data_set().reading.tell(study.out)
     run_tasks([study.pilot], pool, "pilot")
     run_tasks(list(study.tasks(part, seeds)), pool, name)
 

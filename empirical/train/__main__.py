@@ -68,7 +68,7 @@ def _command(args: Namespace) -> None:
     protocol = Protocol.named(args.protocol, settings.data, settings.tau)
     resumed, started = (args.out / CHECKPOINT).exists(), time.perf_counter()
     with StepBar(settings.arm, 2 * settings.batch) as bar:
-        shown = announced(settings.original_images().reading, bar)
+        shown = announced(settings.original_data_set().reading, bar)
         network = train(settings, args.out, lambda *done: shown(*done) if speaks() else None, running)
     first = speaks()
     if torch.distributed.is_initialized():
@@ -77,14 +77,14 @@ def _command(args: Namespace) -> None:
     if not first:
         return
     print(f"{'resumed and finished' if resumed else 'trained'} {settings.epochs} epochs: {args.out / CHECKPOINT}")
-    images, device = settings.original_images(), next(network.parameters()).device
+    data, device = settings.original_data_set(), next(network.parameters()).device
     kind = settings.kind
-    if reason := kind.unevaluated(settings, images):
+    if reason := kind.unevaluated(settings, data):
         print(f"not evaluated: {reason}")
         return
     with StepBar("probe on views", STEPS["adnce"][0]) as bar:
         view = settings.augmentation if protocol.on_views else None
-        scores = kind.evaluate(network, settings, images, protocol, view, bar)
+        scores = kind.evaluate(network, settings, data, protocol, view, bar)
     state, seconds = read_checkpoint(args.out / CHECKPOINT), time.perf_counter() - started
     trained = Settings.from_json(state["settings"])  # a finished run may be evaluated elsewhere
     write_result(args.out, "arm", trained, scores, protocol, seconds, device, state.get("continued", ()))
@@ -109,14 +109,14 @@ def _settings(args: Namespace) -> Settings:
         remedy = pair_remedy(args.arm, plan, Given(**chosen_given(args)), settings.loss, settings.data)
     except NotApplicable as reason:
         raise ParameterError(f"--arm {args.arm} is not applicable: {reason}") from reason
-    images = settings.images()
+    data = settings.data_set()
     if args.recipe is not None:
-        check_recipe_fits(args.recipe, images.x_train.shape)
+        check_recipe_fits(args.recipe, data.x_train.shape)
     if arm.drop in ("difficult", "random") and args.drop is None:
         raise ParameterError(f"--arm {args.arm} needs the images to leave out: --drop FILE")
-    drop = read_indices(args.drop, len(images.y_train)) if args.drop else ()
+    drop = read_indices(args.drop, len(data.y_train)) if args.drop else ()
     if arm.drop == "mixed":
-        drop = tuple(images.mixed.nonzero().flatten().tolist())
+        drop = tuple(data.mixed.nonzero().flatten().tolist())
         if not drop:
             raise ParameterError(f"--arm {args.arm} needs mixed images: --omega above 0")
     return replace(settings, remedy=remedy, drop=drop)

@@ -42,7 +42,7 @@ class Dashboard(Observer):
         self._run: Any = None
         self._record: dict[str, Any] = {}
 
-    def begin(self, settings: Settings, network: Network, images: DataSet) -> None:
+    def begin(self, settings: Settings, network: Network, data: DataSet) -> None:
         """Refuse what the library does not know."""
         require_known(MODE, os.environ.get(MODE, OFFLINE), MODES)
 

@@ -39,9 +39,9 @@ class PairLabels:
         self.complete = queue == 0 and bool((labels != UNLABELLED).all())
 
     @classmethod
-    def of_run(cls, settings: Settings, images: DataSet, device: torch.device) -> PairLabels:
+    def of_run(cls, settings: Settings, data: DataSet, device: torch.device) -> PairLabels:
         """The labels of a run's pairs."""
-        return cls(images.y_train, settings.queue if settings.framework == "moco" else 0, device)
+        return cls(data.y_train, settings.queue if settings.framework == "moco" else 0, device)
 
     def of(self, pairs: Pairs, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Labels of a batch's anchors, shape (A,), and of its negatives, (M,), −1 where there is none.

@@ -26,7 +26,7 @@ from empirical.train.observers import Batch, Observer, Row, make_observers, requ
 from empirical.train.parts import (
     device_share,
     epoch_order,
-    kept_images,
+    kept_samples,
     launched,
     make_fabric,
     make_framework,
@@ -92,14 +92,14 @@ def train(
         With code 143, after saving a checkpoint, on SIGTERM.
     """
     progress = progress or (lambda *_: None)
-    images = settings.images()
-    kept = kept_images(settings, images)
-    network = require_fit(settings, images)
-    require_trackable(running, images)
+    data = settings.data_set()
+    kept = kept_samples(settings, data)
+    network = require_fit(settings, data)
+    require_trackable(running, data)
     require_writable(out / CHECKPOINT)
     fabric = fabric or launched(make_fabric(settings, running), settings)
     with _alone(out, fabric):
-        return _train(settings, out, progress, running, fabric, observers, images, kept, network)
+        return _train(settings, out, progress, running, fabric, observers, data, kept, network)
 
 
 @contextmanager
@@ -126,30 +126,30 @@ def _train(
     running: Running,
     fabric: Fabric,
     observers: Sequence[Observer],
-    images: DataSet,
+    data: DataSet,
     kept: Tensor,
     network: Network,
 ) -> Network:
     device = fabric.device
-    data = digests(images) | settings.beginning(images.x_train.shape[1:], network)
+    begun = digests(data) | settings.beginning(data.x_train.shape[1:], network)
     network = on_device(network, fabric)
     compiled: Any = torch.compile(network) if settings.compile else network
     model, optimizer = fabric.setup(compiled, make_optimizer(settings, network))
     framework = make_framework(settings, fabric, model, network)
-    selector = make_selector(settings, images, device)
-    watching = make_observers(settings, running, out, fabric, network, images, observers)
+    selector = make_selector(settings, data, device)
+    watching = make_observers(settings, running, out, fabric, network, data, observers)
     for observer in watching:
-        observer.begin(settings, network, images)
-    few, per_epoch = some(images.x_train, torch.arange(2)), len(images.y_train) // settings.batch
+        observer.begin(settings, network, data)
+    few, per_epoch = some(data.x_train, torch.arange(2)), len(data.y_train) // settings.batch
     made = fabric, network, optimizer, framework, selector
-    run = Run(settings, out, *made, watching, few, per_epoch, data)
+    run = Run(settings, out, *made, watching, few, per_epoch, begun)
     run.resume()  # after setup, which may have converted the weights to another precision
     if fabric.is_global_zero:
-        write_json(out / READING, images.reading.to_json())
+        write_json(out / READING, data.reading.to_json())
 
     objective, views = settings.objective, torch.Generator(device)
-    scheduled = settings.views(tuple(images.x_train.shape[1:]))
-    x_train = placed(images.x_train, device)
+    scheduled = settings.views(tuple(data.x_train.shape[1:]))
+    x_train = placed(data.x_train, device)
     steps = per_epoch * settings.epochs
     warmup = round(settings.warmup * steps)
     if run.metrics and run.step == len(run.metrics) * per_epoch:

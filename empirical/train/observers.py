@@ -86,7 +86,7 @@ class Observer:
         """Under which a checkpoint holds the state."""
         return type(self).__name__
 
-    def begin(self, settings: Settings, network: Network, images: DataSet) -> None:
+    def begin(self, settings: Settings, network: Network, data: DataSet) -> None:
         """See what is trained and refuse what does not fit, before the run begins or goes on: nothing is written."""
 
     def step(self, batch: Batch) -> None:
@@ -391,15 +391,15 @@ class Events(Observer):
 class Levels(Observer):
     """α̂, β̂, γ̂, ε̂ every few epochs, and after the last one, in profiles.csv."""
 
-    def __init__(self, out: Path, every: int, epochs: int, network: Network, images: DataSet) -> None:
+    def __init__(self, out: Path, every: int, epochs: int, network: Network, data: DataSet) -> None:
         self.path, self.every, self.epochs = out / "profiles.csv", every, epochs
-        self.network, self.images = network, images
+        self.network, self.data = network, data
 
     def saved(self, row: Row) -> None:
         """Measure; the epoch is saved before, since this takes a while."""
         epoch = int(row["epoch"])
         if epoch % self.every == 0 or epoch == self.epochs:
-            append_levels(self.path, epoch, self.network, self.images)
+            append_levels(self.path, epoch, self.network, self.data)
 
     def resumed(self, row: Row) -> None:
         """Measure if that was interrupted."""
@@ -429,15 +429,15 @@ class Snapshots(Observer):
         self.kept: dict[int, Tensor] = {}
         self.epoch = 0  # that is trained, from 1
 
-    def begin(self, settings: Settings, network: Network, images: DataSet) -> None:
+    def begin(self, settings: Settings, network: Network, data: DataSet) -> None:
         """Look the images up."""
-        count, last = len(images.y_train), settings.epochs
+        count, last = len(data.y_train), settings.epochs
         inside = self.rows.ndim == 1 and len(self.rows) > 0 and 0 <= self.rows.min() <= self.rows.max() < count
         require(bool(inside), "rows", self.rows, f"one or more indices in [0, {count - 1}]")
         fits = len(self.epochs) > 0 and self.epochs[0] >= 1 and self.epochs[-1] <= last
         require(fits, "epochs", self.epochs, f"one or more epochs in [1, {last}]")
-        self.network, self.labels = network, images.y_train.numpy()[self.rows]
-        self.x: AnySamples = subset(images.x_train, self.rows)
+        self.network, self.labels = network, data.y_train.numpy()[self.rows]
+        self.x: AnySamples = subset(data.x_train, self.rows)
 
     def step(self, batch: Batch) -> None:
         """Follow the epoch."""
@@ -476,11 +476,11 @@ class Snapshots(Observer):
         write_bytes(self.path, buffer.getvalue())
 
 
-def require_trackable(running: Running, images: DataSet) -> None:
+def require_trackable(running: Running, data: DataSet) -> None:
     """Require images on which levels can be measured, if they are to be."""
     try:
         if running.track:
-            tracked_rows(images)
+            tracked_rows(data)
     except ParameterError as error:
         raise ParameterError(f"track = {running.track} is not possible: {error}") from error
 
@@ -491,17 +491,17 @@ def make_observers(
     out: Path,
     fabric: Fabric,
     network: Network,
-    images: DataSet,
+    data: DataSet,
     own: Sequence[Observer] = (),
 ) -> list[Observer]:
     """A run's observers, ``own`` among them, in the order of their columns; ParameterError if two have one name."""
-    per_epoch = len(images.y_train) // settings.batch
+    per_epoch = len(data.y_train) // settings.batch
     found = [
         Losses(settings, out, fabric.device),
         *([] if (scaler := scaler_of(fabric)) is None else [LossScale(scaler, settings, out)]),
-        *_classes(settings, images, fabric.device),
+        *_classes(settings, data, fabric.device),
         Diagnostics(settings.objective, per_epoch),
-        Probe(_make_probe(running, settings, network, images), images.y_train.to(fabric.device)),
+        Probe(_make_probe(running, settings, network, data), data.y_train.to(fabric.device)),
         *own,
     ]
     if fabric.is_global_zero:
@@ -514,25 +514,25 @@ def make_observers(
 
             found.append(Dashboard(settings, out, per_epoch))
         if running.track:
-            found.append(Levels(out, running.track, settings.epochs, network, images))
+            found.append(Levels(out, running.track, settings.epochs, network, data))
     names = [observer.name for observer in found]
     require(len(set(names)) == len(names), "observers", ", ".join(names), "one name each")
     return found
 
 
-def _classes(settings: Settings, images: DataSet, device: torch.device) -> list[Observer]:
-    if settings.remedy is None or not (images.y_train != UNLABELLED).any():
+def _classes(settings: Settings, data: DataSet, device: torch.device) -> list[Observer]:
+    if settings.remedy is None or not (data.y_train != UNLABELLED).any():
         return []
-    return [Classes(PairLabels.of_run(settings, images, device))]
+    return [Classes(PairLabels.of_run(settings, data, device))]
 
 
-def _make_probe(running: Running, settings: Settings, network: Network, images: DataSet) -> OnlineProbe | None:
+def _make_probe(running: Running, settings: Settings, network: Network, data: DataSet) -> OnlineProbe | None:
     if not running.online_probe:
         return None
-    require(images.labelled, "online_probe", True, f"labels of some training images, which {images.name} lacks")
+    require(data.labelled, "online_probe", True, f"labels of some training images, which {data.name} lacks")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        probe = OnlineProbe(network.features, images.classes)
+        probe = OnlineProbe(network.features, data.classes)
     return probe.to(next(network.parameters()).device)
 
 

@@ -247,9 +247,9 @@ def device_share(order: Sequence[Tensor], fabric: Fabric) -> list[Tensor]:
     return [part.tensor_split(fabric.world_size)[fabric.global_rank] for part in order]
 
 
-def kept_images(settings: Settings, images: DataSet) -> Tensor:
+def kept_samples(settings: Settings, data: DataSet) -> Tensor:
     """Which training images are not left out, bool of shape (N,); ParameterError if they do not fit the settings."""
-    count = len(images.y_train)
+    count = len(data.y_train)
     kept = torch.ones(count, dtype=torch.bool)
     kept[list(settings.drop)] = False
     left = int(kept.sum())

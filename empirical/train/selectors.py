@@ -193,18 +193,18 @@ class KnownSelector:
         self.labels.load(state)
 
 
-def make_selector(settings: Settings, images: DataSet, device: torch.device) -> Selector:
+def make_selector(settings: Settings, data: DataSet, device: torch.device) -> Selector:
     """The settings' selector; ParameterError if it needs labels and there are none."""
     remedy = settings.remedy
     if remedy is not None and remedy.select in ("label", "known"):
-        labelled = bool((images.y_train != UNLABELLED).any())
-        require(labelled, "arm", settings.arm, f"labels of training images, which {images.name} lacks")
-        labels = PairLabels.of_run(settings, images, device)
+        labelled = bool((data.y_train != UNLABELLED).any())
+        require(labelled, "arm", settings.arm, f"labels of training images, which {data.name} lacks")
+        labels = PairLabels.of_run(settings, data, device)
         return LabelSelector(labels) if remedy.select == "label" else KnownSelector(remedy, labels)
     if remedy is None or remedy.ranks:
         return BandSelector(remedy)
-    known = settings.glofnd_share is not None or images.classes > 0
-    require(known, "glofnd_share", None, f"a share: there are no classes in {images.name}")
-    share = 1 / images.classes if settings.glofnd_share is None else settings.glofnd_share
+    known = settings.glofnd_share is not None or data.classes > 0
+    require(known, "glofnd_share", None, f"a share: there are no classes in {data.name}")
+    share = 1 / data.classes if settings.glofnd_share is None else settings.glofnd_share
     start = round(settings.glofnd_start * settings.epochs)
-    return Thresholds(len(images.y_train), share, settings.glofnd_rate, start, device)
+    return Thresholds(len(data.y_train), share, settings.glofnd_rate, start, device)

@@ -268,13 +268,13 @@ class Settings:
         remedy = None if remedy is None else PairRemedy(**remedy)
         return cls(**{**document, "drop": tuple(document["drop"]), "remedy": remedy})
 
-    def original_images(self) -> DataSet:
+    def original_data_set(self) -> DataSet:
         """The data set without imbalance or mixing, as probes see it."""
         from empirical.data import unmixed
 
         return unmixed(self._loaded())
 
-    def images(self) -> DataSet:
+    def data_set(self) -> DataSet:
         """The data set as the run trains on it, but with no image left out."""
         from empirical.data import imbalanced, mix
 

@@ -57,7 +57,7 @@ def trained_samples(
         If the checkpoint, or its data, cannot be read, or clusters are asked for where there are labels.
     """
     settings, network = load_network(path, trusted)
-    data = settings.images()
+    data = settings.data_set()
     require_unlabelled(data, classes)
     h, z = extract(network, data.x_train)
     features = Features((h if space == "encoder" else z).numpy())

@@ -74,13 +74,13 @@ def test_a_damaged_record_counts_as_none_with_a_word(bench, content):
 
 
 def test_digits_are_in_random_halves():
-    images, whole = Halved(data="digits").original_images(), load("digits")
+    images, whole = Halved(data="digits").original_data_set(), load("digits")
     assert (len(images.y_train), len(images.y_test)) == (898, 899)
     assert np.ptp(np.bincount(images.y_train)) <= 1
     parts = torch.cat([images.x_train, images.x_test]).flatten(1), torch.cat([whole.x_train, whole.x_test]).flatten(1)
     first, second = (part.numpy()[np.lexsort(part.numpy().T)] for part in parts)
     assert (first == second).all()
-    small = Halved(data="digits", train=100, test=60).original_images()
+    small = Halved(data="digits", train=100, test=60).original_data_set()
     assert torch.equal(small.x_train, images.x_train[:100])
     assert torch.equal(small.x_test, images.x_test[:60])
 

@@ -80,7 +80,7 @@ def test_seconds_of_a_step_are_weighted_by_the_resolutions(monkeypatch, settings
         clock.steps = [9.0, 9.0, *[{"0.5": 1.0, "1.0": 3.0}[few.resolutions]] * 6]
 
     monkeypatch.setattr(cpu, "train", train)
-    assert cpu.our_seconds(replace(settings, resolutions=".5:.75,1"), settings.images()) == pytest.approx(1.5)
+    assert cpu.our_seconds(replace(settings, resolutions=".5:.75,1"), settings.data_set()) == pytest.approx(1.5)
 
 
 def test_core_time_goes_on_where_it_stood(tmp_path, monkeypatch, settings):
@@ -101,7 +101,7 @@ def test_core_time_goes_on_where_it_stood(tmp_path, monkeypatch, settings):
 
 def test_lightlys_loop_resumes_to_the_same_bits(tmp_path, monkeypatch, settings):
     pytest.importorskip("lightly")
-    images = settings.images()
+    images = settings.data_set()
     whole, _ = cpu.train_lightly(settings, images, tmp_path / "whole")
     write = cpu.write_bytes
 

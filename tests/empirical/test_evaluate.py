@@ -248,7 +248,7 @@ def test_online_probe_learns_and_sends_no_gradient_back():
 def test_evaluation_leaves_the_network_bit_identical(run):
     _, network = run
     before = fingerprint(network)
-    scores = evaluate_network(network.train(), TINY.images(), Protocol("both"), TINY.augmentation)
+    scores = evaluate_network(network.train(), TINY.data_set(), Protocol("both"), TINY.augmentation)
     assert fingerprint(network) == before
     predicted = {f"predicted_probe{end}" for end in ("", "_low", "_high")}
     kinds = {"probe", "c", "sgd_probe", "knn", "alignment", "uniformity", *predicted}
@@ -342,7 +342,7 @@ def test_every_protocol_scores_by_what_it_names():
 def test_the_probe_on_views_moves_statistics_of_a_copy_alone(run):
     _, network = run
     before, seen = fingerprint(network), []
-    images = TINY.images()
+    images = TINY.data_set()
     first = augmented_probe(network, images, TINY.augmentation, epochs=3, batch=30, progress=lambda *p: seen.append(p))
     assert fingerprint(network) == before
     assert seen == [(step, 12, (step + 3) // 4) for step in range(1, 13)]
@@ -353,7 +353,7 @@ def test_the_probe_on_views_moves_statistics_of_a_copy_alone(run):
 def test_the_probe_on_views_is_a_layer_on_a_training_encoder(run):
     """The plain loop of the authors' code, on the encoder's features."""
     _, network = run
-    images, view = TINY.images(), TINY.augmentation
+    images, view = TINY.data_set(), TINY.augmentation
     copied, order, views = copy.deepcopy(network).train(), *(torch.Generator().manual_seed(0) for _ in range(2))
     torch.manual_seed(0)
     layer = torch.nn.Linear(network.features, 10)
@@ -377,13 +377,13 @@ def test_the_probe_on_views_is_a_layer_on_a_training_encoder(run):
 def test_a_last_image_alone_is_left_out_of_the_probe_on_views(run):
     _, network = run
     steps = []
-    augmented_probe(network, TINY.images(), TINY.augmentation, 1, 33, progress=lambda *p: steps.append(p))
+    augmented_probe(network, TINY.data_set(), TINY.augmentation, 1, 33, progress=lambda *p: steps.append(p))
     assert len(steps) == 3  # of 33, 33, 33, and not 1, of which batch norm has no variance
 
 
 def test_adnce_needs_views_and_names_what_it_did(run, monkeypatch):
     _, network = run
-    images = TINY.images()
+    images = TINY.data_set()
     with pytest.raises(ParameterError, match="protocol = adnce violates a protocol without views"):
         evaluate_network(network, images, Protocol("adnce"))
     accuracies = {"encoder": 0.25, "projector": 0.5}
@@ -398,7 +398,7 @@ def test_adnce_needs_views_and_names_what_it_did(run, monkeypatch):
 
 def test_unlabelled_images_are_not_probed(run):
     _, network = run
-    images = TINY.images()
+    images = TINY.data_set()
     few = replace(images, x_train=images.x_train[:50], y_train=images.y_train[:50])
     hidden = images.y_train.clone()
     hidden[50:] = -1

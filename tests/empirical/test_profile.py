@@ -274,7 +274,7 @@ def test_command_on_a_checkpoint(tmp_path, capsys):
     assert set(report["spaces"]) == {"encoder", "projector"}
     assert report["dim"] == TINY.dim
     assert 0 < report["delta"]["value"] < 1
-    assert {name for pair in report["pairs"] for name in pair["classes"]} <= set(TINY.images().class_names)
+    assert {name for pair in report["pairs"] for name in pair["classes"]} <= set(TINY.data_set().class_names)
     for command in (main, difficulty):
         assert command(["--checkpoint", str(tmp_path / "checkpoint.pt"), "--classes", "4"]) == 2
         out, err = capsys.readouterr()
@@ -383,7 +383,7 @@ def test_a_profile_says_why_there_is_no_prediction():
 
 
 def test_levels_along_a_run_are_those_of_a_profile(tmp_path):
-    images = TINY.images()
+    images = TINY.data_set()
     network = TINY.network(*images.x_train.shape[1:]).eval()
     append_levels(tmp_path / "levels.csv", 3, network, images)
     rows = tracked_rows(images)

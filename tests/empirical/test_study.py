@@ -101,7 +101,7 @@ def test_the_measured_eigenvalue_is_that_of_the_normalised_similarities(study):
     from empirical.train.checkpoint import load_network
 
     settings, network = load_network(study / "runs" / "baseline" / "0" / "checkpoint.pt")
-    h, _ = extract(network, settings.images().x_train)
+    h, _ = extract(network, settings.data_set().x_train)
     unit = (h / h.norm(dim=1, keepdim=True)).double().numpy()
     weights = unit @ unit.T
     scale = 1 / np.sqrt(weights.sum(axis=1))

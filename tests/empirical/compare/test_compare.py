@@ -68,7 +68,7 @@ def test_random_removal_drops_as_many_of_each_class_and_others_per_seed(finished
     out, _ = finished
     tasks, _ = planned(SMALL, out)
     by_arm = {(t.settings.omega, t.settings.arm, t.settings.seed): t.settings.drop for t in tasks}
-    labels = TINY.images().y_train.numpy()
+    labels = TINY.data_set().y_train.numpy()
     difficult, random = (np.array(by_arm[0.0, arm, 0]) for arm in ("sample_removal", "random_removal"))
     assert (np.bincount(labels[difficult]) == np.bincount(labels[random])).all()
     assert by_arm[0.0, "random_removal", 0] != by_arm[0.0, "random_removal", 1]
@@ -83,7 +83,7 @@ def test_by_default_the_most_doubtful_of_each_class_are_left_out(finished):
 
     out, _ = finished
     settings, network = load_network(out / "omega-0.0" / "pilot" / "checkpoint.pt")
-    images = settings.images()
+    images = settings.data_set()
     labels = images.y_train.numpy()
     found = doubts(Features(extract(network, images.x_train)[0].numpy()), labels)
     expected = [np.flatnonzero(labels == c)[found[labels == c].argmax()] for c in range(10)]  # 1 of 10
@@ -297,7 +297,7 @@ def test_runs_from_before_the_prediction_are_reported_without(finished, tmp_path
 def without_data(tmp_path_factory):
     """The folder of a finished experiment whose images are gone, and the report's three files."""
     place = tmp_path_factory.mktemp("without_data")
-    digits, data = TINY.images(), place / "digits.npz"
+    digits, data = TINY.data_set(), place / "digits.npz"
     parts = {"x_train": digits.x_train, "y_train": digits.y_train, "x_test": digits.x_test, "y_test": digits.y_test}
     np.savez(data, **{name: part.numpy().squeeze() for name, part in parts.items()})
     arms = ("baseline", "margin", "sample_removal", "mixed_removal")
@@ -434,7 +434,7 @@ def test_sas_leaves_out_the_least_similar_and_its_control_as_many(tmp_path, redu
     compare(experiment, tmp_path)
     tasks = {task.settings.arm: task.settings for task in planned(experiment, tmp_path)[0]}
     settings, network = load_network(tmp_path / "omega-0.0" / "pilot" / "checkpoint.pt")
-    images = settings.images()
+    images = settings.data_set()
     _, z = extract(network, images.x_train)  # unaugmented images, after the projector
     scores, labels = sas_scores(Features(z.numpy()), images.y_train.numpy(), redundancy), images.y_train.numpy()
     expected = [np.flatnonzero(labels == c)[scores[labels == c].argmin()] for c in range(10)]  # 1 of 10
@@ -477,7 +477,7 @@ def test_flags_and_a_band_that_sets_itself(tmp_path):
     pilot = tmp_path / "omega-0.0" / "pilot"
     settings, network = load_network(pilot / "checkpoint.pt")
     plan = Plan.load(pilot / "plan.json")
-    h, _ = extract(network, settings.images().x_train)
+    h, _ = extract(network, settings.data_set().x_train)
     shares = flag_shares(Features(h.numpy()), plan.pos_high, plan.pos_low, settings.batch)
     assert list(tasks["sample_removal"].drop) == np.flatnonzero(largest(shares, 0.1)).tolist()  # 1 of 10
     assert len(tasks["random_removal"].drop) == len(tasks["sample_removal"].drop)

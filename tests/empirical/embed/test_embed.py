@@ -137,7 +137,7 @@ def test_mixing_changes_mixed_images_alone(small, tmp_path):
         assert (np.abs(found[name][mixed].astype(float) - small[name][mixed]).reshape(30, -1).max(axis=1) > 1e-3).all()
     np.testing.assert_allclose(found["x_original"], small["x_train"], atol=1e-5)
     settings = Settings(data=f"views:{path}", encoder="adapter", dim=4)
-    trained, original = settings.images(), settings.original_images()
+    trained, original = settings.data_set(), settings.original_data_set()
     np.testing.assert_array_equal(trained.mixed.numpy(), mixed)
     assert not original.mixed.any()
     everything = torch.arange(100)
@@ -172,7 +172,7 @@ def test_the_encoder_of_a_checkpoint(tmp_path):
     network = train(tiny, tmp_path / "run")
     e = replace(SMALL, encoder="efficientnet_lite0", checkpoint=tmp_path / "run" / "checkpoint.pt")
     found = read(embed(e, tmp_path / "own")[0])
-    features, _ = extract(network.eval(), tiny.images().x_train)
+    features, _ = extract(network.eval(), tiny.data_set().x_train)
     scale = json.loads(str(found["origin"]))["scale"]
     np.testing.assert_allclose(found["x_train"] * scale, features.numpy(), rtol=1e-4, atol=1e-5)
 

@@ -59,7 +59,7 @@ def test_a_run_takes_as_many_epochs_as_the_steps_need(monkeypatch, tmp_path):
     assert base_settings(BENCHES["cifar10"], views, 0.5).epochs == 5  # the preset's
     tail = base_settings(BENCHES["cifar10-tail"], views, 0.5)
     assert tail.imbalance == 2
-    assert len(tail.images().y_train) < len(tail.original_images().y_train) == 600
+    assert len(tail.data_set().y_train) < len(tail.original_data_set().y_train) == 600
     assert (s.encoder, s.width, s.layers, s.dim, s.batch) == ("adapter", 256, 1, 64, 256)
 
 
@@ -237,7 +237,7 @@ def test_the_pilot_is_done_once_and_with_a_seed_of_its_own(ready, monkeypatch):
 @pytest.mark.parametrize("rule", ["hardest", "easiest", "random", *SAS])
 def test_a_fifth_of_each_class_is_left_out(rule, ready):
     s = settings_of(replace(ready, entry=Entry()), 10)
-    labels = s.images().y_train.numpy()
+    labels = s.data_set().y_train.numpy()
     rows = np.array(dropped(replace(ready, entry=Entry(drop=rule)), s, 10))
     assert np.bincount(labels[rows]).tolist() == [round(REMOVED * IMAGES / CLASSES)] * CLASSES
     assert len(set(rows.tolist())) == len(rows)
@@ -246,7 +246,7 @@ def test_a_fifth_of_each_class_is_left_out(rule, ready):
 
 def test_the_hardest_have_the_smallest_gaps(ready):
     s = settings_of(replace(ready, entry=Entry()), 10)
-    labels, gaps = s.images().y_train.numpy(), np.load(pilot(ready) / "gaps.npy")
+    labels, gaps = s.data_set().y_train.numpy(), np.load(pilot(ready) / "gaps.npy")
     left_out = {
         rule: np.isin(np.arange(IMAGES), dropped(replace(ready, entry=Entry(drop=rule)), s, 10))
         for rule in ("hardest", "easiest", "sas0")

@@ -117,9 +117,9 @@ def test_from_scratch_end_to_end(source, tmp_path, small, only_some, monkeypatch
     assert np.bincount(labels[list(random)]).tolist() == [round(REMOVED * IMAGES / CLASSES)] * CLASSES
     assert replace(by_name["random_removed"], seed=1).settings.drop != random
     mixed = by_name["mixed20-removed"].settings
-    assert mixed.drop == tuple(np.flatnonzero(mixed.images().mixed.numpy()))
+    assert mixed.drop == tuple(np.flatnonzero(mixed.data_set().mixed.numpy()))
     assert len(mixed.drop) == round(0.2 * IMAGES)
-    assert not mixed.original_images().mixed.any()  # which probes see
+    assert not mixed.original_data_set().mixed.any()  # which probes see
 
     with np.load(by_name["baseline"].folder / "snapshots.npz") as snapshots:
         assert snapshots.files

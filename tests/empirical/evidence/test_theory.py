@@ -94,7 +94,7 @@ def test_a_negative_beta_leaves_no_graph_of_three_levels(views, tmp_path):
 def test_epochs_begin_untrained_and_end_with_the_run(views, tmp_path):
     s = adapters.settings_of(task(views, tmp_path), 10)
     epochs = epochs_of(s)
-    images = s.images()
+    images = s.data_set()
     assert [epoch.number for epoch in epochs] == list(range(s.epochs + 1))
     beginning = theory.network_of(Entry(untrained=True), s)
     for epoch, network in ((epochs[0], beginning), (epochs[-1], adapters.trained(s)[0])):

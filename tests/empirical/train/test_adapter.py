@@ -86,7 +86,7 @@ def test_pixels_are_centred_as_before_and_refused_by_an_adapter():
     network = ImageNetwork("convnet", 3, 4, 4, size=(8, 8)).eval()
     assert torch.equal(network(x)[0], network.encoder((x - 0.5) * 2))
     with pytest.raises(ParameterError, match="encoder = adapter violates an encoder of images"):
-        require_fit(Settings(encoder="adapter", dim=4), Settings().images())
+        require_fit(Settings(encoder="adapter", dim=4), Settings().data_set())
 
 
 @pytest.mark.parametrize("remedy", [None, PairRemedy(sigma=0.1, rho=0.9, pos_high=0.1, pos_low=0.3)])
@@ -114,10 +114,10 @@ def test_views_of_an_image_come_together(tmp_path, settings):
     rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"]) - 0.1
     assert float(rows[-1]["loss"]) < np.log(39) - 0.3
-    scores = evaluate_network(network, settings.original_images(), Protocol("lbfgs-c1"), settings.augmentation)
+    scores = evaluate_network(network, settings.original_data_set(), Protocol("lbfgs-c1"), settings.augmentation)
     assert scores["encoder_probe"] > 0.8
     assert "encoder_alignment" not in scores  # test images have no views
-    on_views = evaluate_network(network, settings.original_images(), Protocol("adnce", k=5), settings.augmentation)
+    on_views = evaluate_network(network, settings.original_data_set(), Protocol("adnce", k=5), settings.augmentation)
     assert on_views["encoder_probe"] > 0.5
 
 
@@ -152,7 +152,7 @@ def test_a_profile_compares_different_views(tmp_path):
     for noise in (0.0, 3.0):
         s = Settings(data=write(tmp_path / f"{noise}.npz", noise=noise), encoder="adapter", width=10, dim=4, batch=20)
         network = s.network(D, 1, 1)
-        found = measure_network(network, s.images(), "views", s.augmentation, batch=20)
+        found = measure_network(network, s.data_set(), "views", s.augmentation, batch=20)
         assert found.profile.classes == 3
         deltas[noise] = found.profile.delta.value
     assert deltas[0.0] == 0
@@ -166,7 +166,7 @@ def test_tasks_of_a_comparison(tmp_path, settings):
     execute(Task("raw_pixels", settings, tmp_path / "raw", protocol))
     assert all((tmp_path / "pilot" / name).exists() for name in ("plan.json", "profile.json", "evidence.npz"))
     profile = Profile.load(tmp_path / "raw" / "profile.json")
-    x = settings.images().x_train.take(torch.arange(60)).flatten(1).numpy().astype(float)
+    x = settings.data_set().x_train.take(torch.arange(60)).flatten(1).numpy().astype(float)
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     labels = np.arange(60) % 3
     across = (unit @ unit.T)[labels[:, None] != labels]

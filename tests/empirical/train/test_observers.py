@@ -192,12 +192,12 @@ SELECTING = {
 @pytest.mark.parametrize("blind", [False, True], ids=["labels", "some labels"])
 def test_the_classes_of_the_flagged_pairs_are_counted_pair_by_pair(tmp_path, monkeypatch, method, blind):
     settings, recorder = SELECTING[method], Recorder(tmp_path)
-    images = settings.images()
+    images = settings.data_set()
     if blind:
         labels = images.y_train.clone()
         labels[::3] = -1
         images = replace(images, y_train=labels)
-        monkeypatch.setattr(Settings, "images", lambda self: images)
+        monkeypatch.setattr(Settings, "data_set", lambda self: images)
     train(settings, tmp_path, observers=[recorder])
     labels, queue = images.y_train.tolist(), [-1] * 130
     for epoch, row in enumerate(rows_of(tmp_path)):
@@ -230,8 +230,8 @@ def test_an_oracle_flags_no_pair_of_different_classes(tmp_path):
 
 def test_without_a_selector_or_labels_there_are_no_such_columns(tmp_path, monkeypatch):
     train(replace(TINY, epochs=1), tmp_path / "baseline")
-    images = TINY.images()
-    monkeypatch.setattr(Settings, "images", lambda self: replace(images, y_train=torch.full_like(images.y_train, -1)))
+    images = TINY.data_set()
+    monkeypatch.setattr(Settings, "data_set", lambda self: replace(images, y_train=torch.full_like(images.y_train, -1)))
     train(replace(TINY, epochs=1, remedy=BAND), tmp_path / "blind")
     for name in ("baseline", "blind"):
         assert not {"flagged_across", "negatives_across"} & set(rows_of(tmp_path / name)[0])
@@ -262,7 +262,7 @@ def test_snapshots_are_the_features_after_the_epochs_and_leave_the_run_alone(tmp
     assert watched.training == bare.training
     assert rows_of(tmp_path / "bare") == rows_of(tmp_path / "watched")
     found = np.load(tmp_path / "watched" / "snapshots.npz")
-    images = TINY.images()
+    images = TINY.data_set()
     assert found["rows"].tolist() == ROWS
     assert found["labels"].tolist() == images.y_train[ROWS].tolist()
     assert found["epochs"].tolist() == EPOCHS

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from empirical.train.loop import train
 from empirical.train.observers import Observer
-from empirical.train.parts import epoch_order, kept_images, make_optimizer, seed_of
+from empirical.train.parts import epoch_order, kept_samples, make_optimizer, seed_of
 from empirical.train.settings import Running, Settings
 
 SMALL = Settings(data="digits", train=100, test=50, encoder="convnet", width=4, dim=8, batch=20, epochs=2, seed=3)
@@ -48,7 +48,7 @@ def test_batches_are_those_of_all_images_but_for_the_left_out_ones(leaving, epoc
 
 @given(leavings(), st.integers(0, 3))
 @settings(deadline=None, max_examples=150)
-def test_kept_images_are_used_about_equally_often(leaving, epoch):
+def test_kept_samples_are_used_about_equally_often(leaving, epoch):
     s, kept = leaving
     per_epoch = len(kept) // s.batch
     order = torch.cat(epoch_order(s, kept, epoch, per_epoch))
@@ -110,7 +110,7 @@ def test_a_run_resumed_from_any_step_sees_the_same_batches(tmp_path, last):
     assert whole.rows == parts.rows
     uses = Counter(row for rows in whole.rows.values() for row in rows)
     assert set(uses) == set(range(100)) - set(s.drop)
-    assert kept_images(s, s.images()).nonzero().flatten().tolist() == sorted(uses)
+    assert kept_samples(s, s.data_set()).nonzero().flatten().tolist() == sorted(uses)
 
 
 def test_in_half_precision_momentum_begins_at_zero():

@@ -193,7 +193,7 @@ def test_the_queues_labels_are_those_of_its_keys(tmp_path):
     train(settings, tmp_path, observers=[seen])
     state = torch.load(tmp_path / "checkpoint.pt")
     assert state["selector"]["cursor"] == state["framework"]["cursor"] == 200 % 70
-    labels, last = settings.images().y_train, range(130, 200)
+    labels, last = settings.data_set().y_train, range(130, 200)
     expected = {k % 70: labels[seen.rows[k]].item() for k in last}
     assert state["selector"]["keys"].tolist() == [expected[place] for place in range(70)]
 
