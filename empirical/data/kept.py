@@ -8,6 +8,7 @@ from functools import lru_cache, wraps
 from hashlib import sha256
 from typing import Any, TypeVar, cast
 
+WATCHED = 10_001  # a folder and its files: to ask for more takes seconds
 Reader = TypeVar("Reader", bound=Callable[..., Any])
 
 
@@ -34,18 +35,21 @@ def kept_while_unchanged(maxsize: int) -> Callable[[Reader], Reader]:
 
 
 def state(source: str) -> str:
-    """A digest of the place, size and time of change of a file, or of all files of a folder, links not followed.
+    """A digest of the place, size and time of change of a file, or of a folder's files, links not followed.
 
     Parameters
     ----------
     source : str
-        A path, relative to the working folder or not, or KIND:PATH. Where nothing is, the place alone counts.
+        A path, relative to the working folder or not, or KIND:PATH. Where nothing is, the place alone counts; of a
+        folder with more than 10,000 files which there are, but not whether one has other content.
     """
     place = os.path.abspath(os.path.expanduser(source.partition(":")[2] or source))
     within = os.walk(place) if os.path.isdir(place) else ()
-    found = sha256(os.fsencode(place))
-    for path in [place, *sorted(os.path.join(folder, name) for folder, _, names in within for name in names)]:
-        if os.path.isfile(path):
+    paths = [place, *sorted(os.path.join(folder, name) for folder, _, names in within for name in names)]
+    found = sha256()
+    for path in paths:
+        found.update(os.fsencode(path) + b"\0")
+        if len(paths) <= WATCHED and os.path.isfile(path):
             status = os.stat(path)
-            found.update(os.fsencode(path) + f"\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+            found.update(f"{status.st_size} {status.st_mtime_ns}\0".encode())
     return found.hexdigest()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from empirical.data import kept
 from empirical.data.kept import kept_while_unchanged, state
 
 
@@ -68,6 +69,20 @@ def test_a_folder_changes_with_any_of_its_files(reader, tmp_path):
     (tmp_path / "sub" / "b.txt").rename(tmp_path / "sub" / "c.txt")
     assert read(str(tmp_path)) == "abb"
     assert len(calls) == 3
+
+
+def test_of_many_files_only_which_there_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "WATCHED", 2)
+    (tmp_path / "a").write_text("one")
+    states = [state(str(tmp_path))]
+    (tmp_path / "a").write_text("three")
+    states.append(state(str(tmp_path)))
+    for name in "bc":
+        (tmp_path / name).write_text(name)
+        states.append(state(str(tmp_path)))
+    (tmp_path / "a").write_text("one")
+    assert state(str(tmp_path)) == states[-1]
+    assert len(set(states)) == 4
 
 
 @pytest.mark.parametrize("source", ["digits", "npz:", "npz:none.npz", "folder:a\0b", "x" * 5000, "text:~nobody/x"])
