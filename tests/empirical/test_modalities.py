@@ -347,6 +347,15 @@ def test_the_table_of_sentences_is_that_of_the_results():
     assert f"the same views lose {-gains(b.OTHER, b.MEAN)[b.STSB]:.1f} points on the test set" in page
     counts, idf = (mean.loc[b.WORDS, b.OTHER, b.NOTHING, arm][b.STSB] for arm in (b.COUNTS, b.IDF))
     assert f"reach {counts:.1f} on the test set as they are and {idf:.1f} weighted by" in page
+    searched = pd.read_csv(root / "results" / "sentences_search.csv")
+    assert b.search_summary(searched) in page
+    assert f"Later {len(searched)} more runs of that recipe" in page
+    runs = rows[rows.arm == "baseline"].set_index(b.KEY).loc[b.ENCODER, b.OTHER]
+    own = [100 * runs.loc[recipe][b.DEVELOPMENT] for recipe in (b.DROPPED, b.WIDE)]
+    said = [f"{dev.mean():.1f} ± {dev.std(ddof=0):.1f}".replace(" 0.", " .") for dev in own]
+    assert "The recipe itself has {} at width 128 and {} at 256".format(*said) in page
+    others = 100 * searched[(searched.setting == "tau") & (searched.value == 0.07)].dev
+    assert f"τ = .07 was ahead by {others.mean() - own[1].mean():.1f}".replace(" 0.", " .") in page
     below = frozen - mean.loc[b.MINILM, b.OWN, b.DROPOUT, "baseline"]
     assert f"by {below[b.STSB]:.1f} points on the\ntest set and {below[b.DEVELOPMENT]:.0f} on the dev" in page
 
