@@ -88,7 +88,19 @@ def test_a_report_and_an_export_run_no_code(tables, capsys):
     from empirical.export.writing import export
 
     small = ["--encoder", "convnet", "--width", "4", "--dim", "8", "--batch", "100", "--train", "200", "--epochs", "1"]
-    given = ["--preset", "digits-demo", "--arms", "baseline", "--seeds", "1", *small, "--out", "runs"]
+    given = [
+        "--preset",
+        "digits-demo",
+        "--arms",
+        "baseline",
+        "--seeds",
+        "1",
+        *small,
+        "--protocol",
+        "lbfgs-c1",
+        "--out",
+        "runs",
+    ]
     assert compare(given) == 0
     results = (tables / "runs" / "results.csv").read_text(encoding="utf-8")
     (tables / "runs" / "report.html").unlink()

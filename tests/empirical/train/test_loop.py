@@ -160,8 +160,11 @@ def test_queue_and_keys_are_those_of_the_uninterrupted_run(tmp_path):
     assert all(torch.equal(value, parts["keys"][name]) for name, value in whole["keys"].items())
 
 
+EPOCHS = 200  # of two steps: enough of them that a signal finds the process at work
+
+
 def start(out, *more):
-    command = [sys.executable, "-m", "empirical.train", *ARGUMENTS, "--epochs", "400", "--out", str(out), *more]
+    command = [sys.executable, "-m", "empirical.train", *ARGUMENTS, "--epochs", str(EPOCHS), "--out", str(out), *more]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     deadline = time.time() + 120
@@ -172,13 +175,13 @@ def start(out, *more):
 
 @pytest.mark.parametrize(("asked", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_a_signalled_process_resumes_to_the_same_bits(tmp_path, asked, code):
-    settings = replace(TINY, epochs=400)
+    settings = replace(TINY, epochs=EPOCHS)
     process = start(tmp_path / "parts", "--checkpoint-every", "3")
     process.send_signal(asked)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code
     stopped = torch.load(tmp_path / "parts" / "checkpoint.pt")["step"]
-    assert 0 < stopped < 800
+    assert 0 < stopped < 2 * EPOCHS
     if asked == signal.SIGTERM:
         assert f"stopped at step {stopped}; the same command goes on from here" in err
     short = replace(settings, drop=())
