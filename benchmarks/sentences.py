@@ -48,12 +48,13 @@ ARMS = ("baseline", "margin", "temperature", "combined", "combined_random", "adn
 SEEDS = 3
 UNTRAINED, FROZEN = "untrained", "frozen"
 OWN, OTHER = "STS-B", "text"  # what is trained on
-DROPOUT, MEAN, DROPPED, WIDE = "dropout", "mean", "dropped", "wide"
+DROPOUT, MEAN, DROPPED, WIDE, BAG = "dropout", "mean", "dropped", "wide", "bag"
 RECIPES = {
     DROPOUT: "dropout",
     MEAN: "tokens left out, mean of the states",
     DROPPED: "tokens left out",
     WIDE: "tokens left out, width 256",
+    BAG: "tokens left out, width 256, no positions",
 }
 WORDS, COUNTS, IDF = "bags of tokens", "counts", "idf"  # which nothing trains
 FIXED = (COUNTS, IDF, FROZEN, UNTRAINED)
@@ -66,6 +67,7 @@ GROUPS = {
     "dropped-text": (ENCODER, OTHER, DROPPED, ARMS),
     "mean-text": (ENCODER, OTHER, MEAN, ARMS[:1]),
     "wide-text": (ENCODER, OTHER, WIDE, ARMS[:1]),
+    "bag-text": (ENCODER, OTHER, BAG, ARMS[:1]),
     "minilm": (MINILM, OWN, DROPOUT, ARMS),
     "words": (WORDS, OTHER, NOTHING, ()),
 }
@@ -116,8 +118,9 @@ def settings(encoder: str, text: Path, sts: Path, recipe: str) -> Settings:
     if recipe == DROPOUT:
         return replace(found, epochs=2)
     pooling = "mean" if recipe == MEAN else "attention"
-    options = f"sts={sts},dropped=.5,pooling={pooling},depth=1,dropout=.3"
-    width = 256 if recipe == WIDE else found.width
+    positions = ",positions=none" if recipe == BAG else ""
+    options = f"sts={sts},dropped=.5,pooling={pooling},depth=1,dropout=.3{positions}"
+    width = 256 if recipe in (WIDE, BAG) else found.width
     return replace(found, epochs=4, lr=4e-3, layers=2, width=width, dim=width, modality_options=options)
 
 

@@ -45,7 +45,7 @@ from empirical.sentences import (
     train_tokenizer,
     transformer,
 )
-from empirical.sentences.encoder import POOLINGS
+from empirical.sentences.encoder import POOLINGS, POSITIONS
 from empirical.sentences.hub import PREFIX
 from empirical.sentences.sts import DEV, STSB
 from empirical.sentences.views import SHARE
@@ -75,6 +75,7 @@ class Options:
     masked: float = option(0.0, float, "views", "share of the tokens that each view hides", SHARE)
     dropped: float = option(0.0, float, "views", "share of the tokens that each view leaves out", SHARE)
     pooling: str = option("mean", str, "encoder and projector", "of the tokens", names=POOLINGS)
+    positions: str = option("learned", str, "encoder and projector", "of the small transformer", names=POSITIONS)
     dropout: float = option(0.1, float, "encoder and projector", "share", SHARE)
     depth: int = option(4, int, "encoder and projector", "layers of the small transformer", COUNT)
     heads: int = option(4, int, "encoder and projector", "of its attention", COUNT)
@@ -149,10 +150,15 @@ class Sentences(Modality):
         s, o = settings, self.options(settings)
         require(s.weights is None, "weights", s.weights, "none for sentences (--encoder hf:PATH)")
         if s.encoder == ENCODER:
-            vocabulary, parameters = Vocabulary(shape[1]), {"layers": o.depth, "heads": o.heads}
-            positions = max(shape[0], o.judged)
             encoder, features = small_transformer(
-                vocabulary, positions, width=s.width, dropout=o.dropout, pooling=o.pooling, **parameters
+                Vocabulary(shape[1]),
+                max(shape[0], o.judged),
+                width=s.width,
+                layers=o.depth,
+                heads=o.heads,
+                dropout=o.dropout,
+                pooling=o.pooling,
+                positions=o.positions,
             )
         elif s.encoder == MINILM:
             encoder, features = adapter(shape[0], s.width)

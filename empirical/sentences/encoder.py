@@ -17,6 +17,8 @@ from theory.code import reason_of
 
 MEAN, FIRST, ATTENTION = "mean", "first", "attention"
 POOLINGS = (MEAN, FIRST, ATTENTION)
+LEARNED, NONE = "learned", "none"
+POSITIONS = (LEARNED, NONE)
 DROPOUT = Range(0, 1, below=True)
 BATCH = 128  # sentences of about one length that are embedded at a time
 
@@ -77,6 +79,7 @@ def small_transformer(
     heads: int = 4,
     dropout: float = 0.1,
     pooling: str = MEAN,
+    positions: str = LEARNED,
 ) -> Encoder:
     """A small BERT (Devlin et al. 2019) with weights drawn from torch's random state; ``width`` features.
 
@@ -90,12 +93,15 @@ def small_transformer(
     dropout : float
         In [0, 1), of states and of attention; what makes two views of a sentence differ.
     pooling : {"mean", "first", "attention"}
+    positions : {"learned", "none"}
+        What tells the order of the tokens; with none a sentence is a bag of them.
 
     Raises
     ------
     ParameterError
         If the extra ``sentences`` is not installed, or a number is out of range.
     """
+    require_known("positions", positions, POSITIONS)
     for name, value in {"longest": longest, "width": width, "layers": layers, "heads": heads}.items():
         require_integer(name, value, 1)
     require(width % heads == 0, "width", width, f"a multiple of the {heads} heads")
@@ -113,7 +119,10 @@ def small_transformer(
         max_position_embeddings=longest,
         pad_token_id=vocabulary.pad,
     )
-    return SentenceEncoder(bert.BertModel(config, add_pooling_layer=False), vocabulary.pad, pooling), width
+    net = bert.BertModel(config, add_pooling_layer=False)
+    if positions == NONE:
+        net.embeddings.position_embeddings.weight.requires_grad_(False).zero_()
+    return SentenceEncoder(net, vocabulary.pad, pooling), width
 
 
 def transformer(spec: str, tokenizer: Tokenizer, pooling: str = FIRST) -> tuple[SentenceEncoder, int, int]:

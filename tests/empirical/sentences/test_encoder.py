@@ -86,6 +86,18 @@ def test_the_same_seed_gives_the_same_weights(tokenizer):
     assert not torch.equal(drawn[0], drawn[2])
 
 
+@pytest.mark.parametrize("positions", ["learned", "none"])
+def test_without_positions_the_order_of_the_tokens_does_not_matter(positions, tokenizer):
+    encoder, _ = small_transformer(tokenizer, 24, **SMALL, pooling="attention", positions=positions)
+    step = torch.optim.AdamW(encoder.parameters(), 0.1)
+    tokens = torch.tensor([[5, 6, 7, 8, 9]])
+    (encoder.train()(tokens) ** 3).sum().backward()
+    step.step()
+    with torch.no_grad():
+        there, turned = (encoder.eval()(tokens[:, order]) for order in ([0, 1, 2, 3, 4], [4, 2, 0, 1, 3]))
+    assert torch.allclose(there, turned, atol=1e-6) == (positions == "none")
+
+
 @pytest.mark.parametrize("pooling", ["mean", "first", "attention"])
 def test_every_weight_is_trained(pooling, tokenizer, texts):
     encoder, _ = small_transformer(tokenizer, 24, **SMALL, pooling=pooling)
@@ -101,6 +113,7 @@ def test_every_weight_is_trained(pooling, tokenizer, texts):
         ({"layers": 0}, "layers = 0"),
         ({"heads": 0}, "heads = 0"),
         ({"dropout": 1.0}, "dropout = 1.0"),
+        ({"positions": "no"}, "positions = no violates one of learned, none"),
         ({"pooling": "frist"}, "pooling = frist violates one of mean, first, attention (did you mean first?)"),
     ],
 )
