@@ -178,10 +178,10 @@ def summary(table: pd.DataFrame) -> str:
 def search_summary(table: pd.DataFrame) -> str:
     """Spearman's correlation on STS-B's development set, %, of runs that differ from a recipe in one setting."""
     rows = []
-    for (width, setting), runs in table.groupby(["width", "setting"], sort=False):
+    for (positions, width, setting), runs in table.groupby(["positions", "width", "setting"], sort=False):
         tried = [f"{100 * found.dev.mean():.1f} ({value:g})" for value, found in runs.groupby("value")]
-        rows.append([str(width), f"`{setting}`", ", ".join(tried)])
-    return markdown_table(["width", "setting", "STS-B dev (value)"], rows)
+        rows.append([positions, str(width), f"`{setting}`", ", ".join(tried)])
+    return markdown_table(["positions", "width", "setting", "STS-B dev (value)"], rows)
 
 
 def _change(values: pd.Series[float], base: pd.Series[float], name: str) -> str:

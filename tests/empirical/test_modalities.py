@@ -359,6 +359,11 @@ def test_the_table_of_sentences_is_that_of_the_results():
     assert f"the same views lose {-gains(b.OTHER, b.MEAN)[b.STSB]:.1f} points on the test set" in page
     counts, idf = (mean.loc[b.WORDS, b.OTHER, b.NOTHING, arm][b.STSB] for arm in (b.COUNTS, b.IDF))
     assert f"reach {counts:.1f} on the test set as they are and {idf:.1f} weighted by" in page
+    reached = mean.loc[b.ENCODER, b.OTHER, b.BAG].loc["baseline"][[b.DEVELOPMENT, b.STSB]]
+    said = "by what it reaches, {:.1f} and {:.1f}, and its gain is smaller, {:.1f} and {:.1f}"
+    assert said.format(*reached, *gains(b.OTHER, b.BAG)) in page
+    worse, better = (mean.loc[b.ENCODER, b.OTHER, one].loc[b.UNTRAINED] for one in (b.WIDE, b.BAG))
+    assert "better without them too, by {:.1f} and {:.1f}".format(*(better - worse)[[b.DEVELOPMENT, b.STSB]]) in page
     searched = pd.read_csv(root / "results" / "sentences_search.csv")
     assert b.search_summary(searched) in page
     assert f"Later {len(searched)} more runs of that recipe" in page
