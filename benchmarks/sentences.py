@@ -175,15 +175,6 @@ def summary(table: pd.DataFrame) -> str:
     return markdown_table(header, rows)
 
 
-def search_summary(table: pd.DataFrame) -> str:
-    """Spearman's correlation on STS-B's development set, %, of runs that differ from a recipe in one setting."""
-    rows = []
-    for (positions, width, setting), runs in table.groupby(["positions", "width", "setting"], sort=False):
-        tried = [f"{100 * found.dev.mean():.1f} ({value:g})" for value, found in runs.groupby("value")]
-        rows.append([positions, str(width), f"`{setting}`", ", ".join(tried)])
-    return markdown_table(["positions", "width", "setting", "STS-B dev (value)"], rows)
-
-
 def _change(values: pd.Series[float], base: pd.Series[float], name: str) -> str:
     found = mean_interval((values - base).dropna().tolist())
     return f"{found.value:+.1f} [{found.low:.1f}, {found.high:.1f}] to `{name}`"

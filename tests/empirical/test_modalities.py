@@ -88,19 +88,8 @@ def test_a_report_and_an_export_run_no_code(tables, capsys):
     from empirical.export.writing import export
 
     small = ["--encoder", "convnet", "--width", "4", "--dim", "8", "--batch", "100", "--train", "200", "--epochs", "1"]
-    given = [
-        "--preset",
-        "digits-demo",
-        "--arms",
-        "baseline",
-        "--seeds",
-        "1",
-        *small,
-        "--protocol",
-        "lbfgs-c1",
-        "--out",
-        "runs",
-    ]
+    small += ["--protocol", "lbfgs-c1"]
+    given = ["--preset", "digits-demo", "--arms", "baseline", "--seeds", "1", *small, "--out", "runs"]
     assert compare(given) == 0
     results = (tables / "runs" / "results.csv").read_text(encoding="utf-8")
     (tables / "runs" / "report.html").unlink()
@@ -340,6 +329,8 @@ def test_the_tables_of_graphs_are_those_of_the_results():
 def test_the_table_of_sentences_is_that_of_the_results():
     pytest.importorskip("transformers")
     from benchmarks import sentences as b
+    from benchmarks.sentences_search import TRIALS
+    from benchmarks.sentences_search import summary as search_summary
 
     root = Path(__file__).parents[2]
     rows = pd.read_csv(root / "results" / "sentences.csv")
@@ -365,16 +356,48 @@ def test_the_table_of_sentences_is_that_of_the_results():
     worse, better = (mean.loc[b.ENCODER, b.OTHER, one].loc[b.UNTRAINED] for one in (b.WIDE, b.BAG))
     assert "better without them too, by {:.1f} and {:.1f}".format(*(better - worse)[[b.DEVELOPMENT, b.STSB]]) in page
     searched = pd.read_csv(root / "results" / "sentences_search.csv")
-    assert b.search_summary(searched) in page
+    assert len(searched) == len(TRIALS)
+    assert search_summary(searched) in page
     assert f"Later {len(searched)} more runs of that recipe" in page
     runs = rows[rows.arm == "baseline"].set_index(b.KEY).loc[b.ENCODER, b.OTHER]
     own = [100 * runs.loc[recipe][b.DEVELOPMENT] for recipe in (b.DROPPED, b.WIDE)]
     said = [f"{dev.mean():.1f} ± {dev.std(ddof=0):.1f}".replace(" 0.", " .") for dev in own]
     assert "The recipe itself has {} at width 128 and {} at 256".format(*said) in page
-    others = 100 * searched[(searched.setting == "tau") & (searched.value == 0.07)].dev
-    assert f"τ = .07 was ahead by {others.mean() - own[1].mean():.1f}".replace(" 0.", " .") in page
+    warmer = 100 * searched[(searched.setting == "tau") & (searched.value == 0.07)][["dev", "test"]].mean()
+    ahead, behind = warmer.dev - own[1].mean(), 100 * runs.loc[b.WIDE][b.STSB].mean() - warmer.test
+    said = (
+        f"ahead by {ahead:.1f} on the development set, less than a seed moves it, and reached {warmer.test:.1f} on the"
+    )
+    assert said.replace(" 0.", " .") in page
+    assert f"test set, {behind:.1f} less\nthan the recipe".replace(" 0.", " .") in page
     below = frozen - mean.loc[b.MINILM, b.OWN, b.DROPOUT, "baseline"]
     assert f"by {below[b.STSB]:.1f} points on the\ntest set and {below[b.DEVELOPMENT]:.0f} on the dev" in page
+
+
+def test_a_search_trains_and_judges_what_differs_in_one_setting(tmp_path):
+    pytest.importorskip("transformers")
+    from benchmarks.sentences_search import KEY, TRIALS, Trial, search
+
+    text, sts = tmp_path / "text.txt", tmp_path / "STS"
+    text.write_text("\n".join(f"{one}{two} {three}" for one in "abcdefgh" for two in "abcd" for three in "efgh"))
+    write_tasks(sts)
+    names = [trial.name for trial in TRIALS]
+    assert len(set(names)) == len(names)
+    base = Trial("learned", 128, "width", 128).settings(text, sts)
+    for trial in TRIALS:
+        found = trial.settings(text, sts)
+        options = dict(part.split("=") for part in found.modality_options.split(","))
+        assert found.width == found.dim == trial.width
+        assert options.get("positions", "learned") == trial.positions
+        value = options[trial.setting] if trial.setting in options else getattr(found, trial.setting)
+        assert float(value) == trial.value
+        others = {"width", "dim", "seed", "modality_options", trial.setting}
+        changed = {name for name, value in vars(found).items() if value != getattr(base, name)}
+        assert changed <= others
+    table = search((Trial("none", 8, "heads", 2), Trial("none", 8, "dim", 6)), text, sts, tmp_path / "runs")
+    assert table.columns.tolist() == [*KEY, "dev", "test"]
+    assert table[["dev", "test"]].abs().le(1).all(axis=None)
+    assert json.loads((tmp_path / "runs" / "none-8-dim-6-0" / "settings.json").read_text())["dim"] == 6
 
 
 def test_the_table_of_speed_is_that_of_the_results():
