@@ -134,14 +134,14 @@ def summary(table: pd.DataFrame) -> str:
     header = ["changed", "ms a step", "epochs", "core-seconds", "probe, %", "kNN, %"]
     lines = [
         [
-            str(name),
+            str(r.Index),
             f"{r.step_ms:.0f}",
-            str(r.epochs),
+            f"{r.epochs}",
             f"{r.core_seconds:.0f}",
             f"{100 * r.probe:.1f}",
             f"{100 * r.knn:.1f}",
         ]
-        for name, r in rows.iterrows()
+        for r in rows.itertuples()
     ]
     return markdown_table(header, lines)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from empirical.choices import LOSS_NAMES
@@ -16,6 +17,7 @@ BANDS = ("theory", "paper", "wide", "auto", "HIGH,LOW")
 SELECTIONS = ("rank", "row", "auto", "all", "random", "known", "threshold", "label")
 OF_ITSELF = ("threshold", "label")  # selections that take neither a plan nor a band, and rank nothing
 RANKINGS = ("batch", "row")
+SIZES = ("sigma", "rho")
 DROPS = ("difficult", "random", "mixed")
 
 
@@ -290,6 +292,8 @@ def pair_remedy(
     if not arm.selects:
         return None
     data = given.stated or data
+    if arm.as_printed and stated(data) is None:
+        _require_given(name, given, data)
     form = PairRemedy(remove=arm.remove_pairs, space=arm.space, as_printed=arm.as_printed, rescale=arm.rescale)
     if arm.select in OF_ITSELF:
         return replace(form, select=arm.select)
@@ -372,8 +376,21 @@ def _stated(name: str, entry: str, data: str) -> float:
     """The paper's value for an arm on its data; ParameterError that says what to give on others."""
     named = stated(data)
     if named is None:
-        wanted = f"--{entry}" if entry in ("sigma", "rho") else "two percentiles, --band HIGH,LOW"
-        known = f"the paper states {entry} for {', '.join(STATED)} only"
-        where = f"arm {name} on data {data or 'of unknown origin'}"
-        raise ParameterError(f"{where}: {known}; give {wanted}, or --stated with one of these")
+        raise _not_stated(name, [entry if entry in SIZES else "band"], data)
     return float(getattr(STATED[named], entry))
+
+
+def _require_given(name: str, given: Given, data: str) -> None:
+    """Refuse one of the paper's arms on other data than its own unless all that the arm takes is given."""
+    needed = [field for field in taken(name) if field in (*SIZES, "band")]
+    missing = [field for field in needed if getattr(given, field) in (None, "paper")]
+    if missing:
+        raise _not_stated(name, missing, data)
+
+
+def _not_stated(name: str, missing: Sequence[str], data: str) -> ParameterError:
+    what = " and ".join("percentiles" if field == "band" else field for field in missing)
+    wanted = " and ".join("two percentiles, --band HIGH,LOW" if field == "band" else f"--{field}" for field in missing)
+    known = f"the paper states {what} for {', '.join(STATED)} only"
+    where = f"arm {name} on data {data or 'of unknown origin'}"
+    return ParameterError(f"{where}: {known}; give {wanted}, or --stated with one of these")

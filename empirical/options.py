@@ -114,7 +114,11 @@ def add_given(parser: Parser) -> None:
     add("--rho", type=float, help="temperature factor, > 0, for our arms <= 1 (the plan's; the paper's for its arms)")
     ranking = f"rank the pairs of the whole batch or of each anchor: {', '.join(RANKINGS)} ({Given.ranking})"
     add("--ranking", choices=RANKINGS, help=ranking)
-    add("--stated", choices=list(STATED), help="the paper's data set whose values its arms take (that of the data)")
+    add(
+        "--stated",
+        choices=list(STATED),
+        help="the paper's data set whose values its arms and its protocol take (that of the data)",
+    )
 
 
 def chosen_given(args: Namespace) -> dict[str, Any]:
@@ -127,5 +131,6 @@ def chosen_given(args: Namespace) -> dict[str, Any]:
 def require_taken(args: Namespace) -> None:
     """Refuse an option of ``Given`` that makes no difference to the arm."""
     for name in Given.__dataclass_fields__:
-        if getattr(args, name) is not None and name not in taken(args.arm):
+        probed = name == "stated" and args.protocol == "paper"  # whose probe has settings of its own for every data set
+        if getattr(args, name) is not None and name not in taken(args.arm) and not probed:
             raise ParameterError(f"--{name} makes no difference to --arm {args.arm}")

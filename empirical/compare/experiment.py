@@ -57,6 +57,7 @@ def compare(
     """
     devices = experiment.base.devices  # each of their processes would run the comparison
     require(devices == 1, "devices", devices, "devices = 1 in a comparison (empirical.train takes several)")
+    experiment.base.kind.require_protocol(experiment.protocol_of(experiment.base))
     check_data(experiment, running)
     with workers(jobs, scheduler, out) as pool:
         claim(experiment, out)

@@ -103,7 +103,8 @@ class Experiment:
     def protocol_of(self, settings: Settings) -> Protocol:
         """How a run with these settings is evaluated."""
         few = self.labels_per_class, self.draws
-        return Protocol.named(self.protocol, settings.data, settings.tau, *few, self.knn_k, self.knn_tau)
+        data = self.stated or settings.data
+        return Protocol.named(self.protocol, data, settings.tau, *few, self.knn_k, self.knn_tau)
 
     def to_json(self) -> dict[str, Any]:
         """The experiment as plain data."""

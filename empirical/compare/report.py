@@ -47,6 +47,7 @@ from empirical.compare.saved import load_experiment
 from empirical.evaluate.protocol import Protocol
 from empirical.modalities.registry import IMAGES, NAMES
 from empirical.pages import environment
+from empirical.paper import STATED, stated
 from empirical.profile.reading import verdict
 from empirical.runs import PILOT, REFERENCES
 from empirical.statistics import (
@@ -240,6 +241,7 @@ def render(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Cond
         unseen=unseen(summary, experiment, conditions),
         mixing=mixing(runs, experiment),
         sections=sections,
+        papers=STATED.get(stated(experiment.stated or experiment.base.data) or ""),
         differences=differences,
         scatter=scatter_figure(summary),
         correlation=RankCorrelation(**summary["rank_correlation"]),

@@ -14,6 +14,8 @@ from empirical.arms import ARMS
 from empirical.compare.presets import Experiment
 from empirical.compare.saved import folder, read_reasons
 from empirical.data.arrays import require_arrays
+from empirical.evaluate.protocol import Protocol
+from empirical.modalities.registry import NAMES
 from empirical.runs import REFERENCES, pilot_folder
 from empirical.statistics import (
     FEWEST_SEEDS,
@@ -25,6 +27,7 @@ from empirical.statistics import (
     rank_correlation,
 )
 from empirical.train.logs import read_result
+from empirical.train.settings import Settings
 from theory.arrays import read_npz
 from theory.checks import require
 from theory.plan import Plan, Profile
@@ -71,9 +74,15 @@ def load_runs(out: Path, experiment: Experiment) -> pd.DataFrame:
         for path in sorted(folder(out, omega).glob("*/result.json")):
             result = read_result(path)
             row = {name: result["metrics"].get(name) for name in (*METRICS, *CHOSEN)}
-            row |= {"protocol": result["protocol"].probe, "seconds": result["seconds"]}
+            document = _document(experiment.base, result["protocol"])
+            row |= {"protocol": document.get("probe", document["words"]), "seconds": result["seconds"]}
             rows.append({**{k: result[k] for k in ("omega", "arm", "seed")}, **row})
     return pd.DataFrame(rows, columns=["omega", "arm", "seed", *METRICS, *CHOSEN, "protocol", "seconds"])
+
+
+def _document(base: Settings, protocol: Protocol) -> dict[str, Any]:
+    """How scores were made. An experiment may be of anybody: code that it names is not run for a table."""
+    return base.kind.document(protocol) if base.modality in NAMES else protocol.to_json()
 
 
 def require_finished(out: Path, experiment: Experiment, conditions: Sequence[Condition], runs: pd.DataFrame) -> None:
@@ -125,7 +134,7 @@ def summarise(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[C
     )
     return {
         "experiment": experiment.to_json(),
-        "protocol": experiment.protocol_of(experiment.base).to_json(),
+        "protocol": _document(experiment.base, experiment.protocol_of(experiment.base)),
         "table": table,
         "predicted_against_measured": predictions,
         "rank_correlation": correlation.to_json(),

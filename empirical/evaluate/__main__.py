@@ -12,6 +12,7 @@ from typing import Any
 from empirical.choices import PROTOCOLS
 from empirical.evaluate.protocol import STEPS, Protocol
 from empirical.options import add_samples, add_trust, columns_of, require_trust_taken, samples_of
+from empirical.paper import STATED
 from theory.checks import ParameterError
 from theory.command import Parser, run
 
@@ -59,6 +60,11 @@ def parser(prog: str) -> Parser:
     add = found.group("linear probe").add_argument
     named = f"how it is fitted, see docs/evaluation.md: {', '.join(PROTOCOLS)}"
     add("--protocol", choices=PROTOCOLS, default=Protocol.probe, help=named)
+    add(
+        "--stated",
+        choices=list(STATED),
+        help="the paper's data set whose settings --protocol paper has (that of the data)",
+    )
     add("--labels-per-class", type=int, help="train on so few labels, >= 1, averaged over draws (all labels)")
     add("--draws", type=int, default=Protocol.draws, help="label draws, >= 1")
     add = found.group("nearest neighbours").add_argument
@@ -91,6 +97,8 @@ def _require_source(args: Namespace) -> None:
             raise ParameterError(f"--{name.replace('_', '-')} goes with --data: the run has its own")
     if args.test_labels is not None and args.test_features is None:
         raise ParameterError("--test-labels goes with --test-features")
+    if args.stated is not None and args.protocol != "paper":
+        raise ParameterError("--stated goes with --protocol paper")
     if args.features is not None and args.protocol == "adnce":
         raise ParameterError(
             "--protocol adnce trains on views of images, through the network: it goes with --checkpoint"
@@ -102,7 +110,7 @@ def _evaluate_features(args: Namespace, counted: tuple[Any, ...]) -> None:
     from empirical.evaluate.own import halves, reading_of_test
     from empirical.evaluate.scoring import describe, evaluate_features
 
-    protocol = Protocol.named(args.protocol, " ".join(args.features), Protocol.tau, *counted)
+    protocol = Protocol.named(args.protocol, args.stated or " ".join(args.features), Protocol.tau, *counted)
     own, test = samples_of(args, map), None
     readings = {"reading": own.reading}
     if args.test_features is not None:
@@ -131,7 +139,9 @@ def _evaluate_checkpoint(args: Namespace, counted: tuple[Any, ...]) -> None:
     from empirical.train.logs import StepBar
 
     settings, network = load_network(args.checkpoint, args.trust_encoder)
-    kind, protocol = settings.kind, Protocol.named(args.protocol, args.data or settings.data, settings.tau, *counted)
+    source = args.stated or args.data or settings.data
+    kind, protocol = settings.kind, Protocol.named(args.protocol, source, settings.tau, *counted)
+    kind.require_protocol(protocol)
     if args.data is None:
         data = settings.original_data_set()
     else:
@@ -148,7 +158,7 @@ def _evaluate_checkpoint(args: Namespace, counted: tuple[Any, ...]) -> None:
     if args.json:
         document: dict[str, Any] = {"checkpoint": str(args.checkpoint), "fingerprint": fingerprint(network)}
         document["reading"] = data.reading.to_json()
-        print(json.dumps({**document, "protocol": protocol.to_json(), **scores}, indent=2))
+        print(json.dumps({**document, "protocol": kind.document(protocol), **scores}, indent=2))
         return
     data.reading.announce()
     print(f"{args.checkpoint}: {settings.arm}, {settings.epochs} epochs, final weights; {data.name}")

@@ -100,6 +100,20 @@ class Modality(ABC):
         """What the scores ``probe`` and ``knn`` are, if they are not the protocol's."""
         return None
 
+    def require_protocol(self, protocol: Evaluation) -> None:
+        """Refuse settings of probe and kNN where samples are scored by something else."""
+        from empirical.evaluate.protocol import DEFAULT
+
+        words = self.words(protocol)
+        if words is not None:
+            where = f"the default where {self.sample}s are scored by {words[0]}"
+            require(protocol == DEFAULT, "protocol", protocol.words, where)
+
+    def document(self, protocol: Evaluation) -> dict[str, Any]:
+        """How the scores were made, as plain data and in words, for what is stored."""
+        words = self.words(protocol)
+        return protocol.to_json() if words is None else {"words": words[0]}
+
     def describe(self, scores: dict[str, float], protocol: Evaluation) -> str:
         """Scores as a table."""
         from empirical.evaluate.scoring import describe

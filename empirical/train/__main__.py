@@ -65,7 +65,8 @@ def _command(args: Namespace) -> None:
     from empirical.train.loop import train
 
     settings = _settings(args)
-    protocol = Protocol.named(args.protocol, settings.data, settings.tau)
+    protocol = Protocol.named(args.protocol, chosen_given(args).get("stated", settings.data), settings.tau)
+    settings.kind.require_protocol(protocol)
     resumed, started = (args.out / CHECKPOINT).exists(), time.perf_counter()
     with StepBar(settings.arm, 2 * settings.batch) as bar:
         shown = announced(settings.original_data_set().reading, bar)

@@ -70,7 +70,7 @@ def write_result(
         "seed": settings.seed,
         "omega": settings.omega,
         "metrics": metrics,
-        "protocol": protocol.to_json(),
+        "protocol": settings.kind.document(protocol),
         "seconds": seconds,
         "settings": settings.to_json(),
         **environment(device),

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from empirical.arms import ARMS, Given, NotApplicable, PairRemedy, pair_remedy, taken
+from empirical.compare.presets import PRESETS
 from empirical.paper import STATED
 from empirical.train.__main__ import main
 from tests.theory.graphs import REFERENCE
@@ -159,9 +160,20 @@ def test_what_is_given_goes_before_the_paper_and_the_plan():
 @pytest.mark.parametrize(
     ("arm", "given", "wanted"),
     [
-        ("paper_margin", Given(), "the paper states sigma for cifar10, cifar100, .* only; give --sigma"),
-        ("paper_temperature", Given(), "states rho for .*; give --rho"),
-        ("paper_combined", Given(sigma=0.1, rho=0.6), "states pos_high for .*; give two percentiles, --band HIGH,LOW"),
+        (
+            "paper_margin",
+            Given(),
+            "the paper states sigma and percentiles for cifar10, cifar100, .* only; "
+            "give --sigma and two percentiles, --band HIGH,LOW, or --stated",
+        ),
+        ("paper_temperature", Given(band=".1,.2"), "states rho for .*; give --rho, or --stated"),
+        ("paper_combined", Given(), "give --sigma and --rho and two percentiles, --band HIGH,LOW"),
+        (
+            "paper_combined",
+            Given(sigma=0.1, rho=0.6),
+            "percentiles for .*; give two percentiles, --band",
+        ),
+        ("paper_combined", Given(band="paper"), "give --sigma and --rho and two percentiles, --band HIGH,LOW"),
         ("paper_removal", Given(), "give two percentiles, --band HIGH,LOW"),
         ("margin", Given("paper", 0.1), "give two percentiles"),
         ("margin", Given(sigma=0.1), "needs a plan"),
@@ -204,10 +216,19 @@ def test_glofnd_needs_neither_plan_nor_band():
 SMALL = ["--train", "100", "--test", "50", "--encoder", "convnet", "--width", "4", "--dim", "8", "--batch", "50"]
 
 
+def test_the_papers_probe_is_that_of_the_data_set_that_is_named(tmp_path, capsys):
+    named = ["--stated", "cifar100", "--protocol", "paper", "--epochs", "1"]
+    for number, options in enumerate(([], ["--arm", "paper_removal"])):
+        assert main([*SMALL, *named, *options, "--out", str(tmp_path / str(number))]) == 0
+        assert "Zhang et al.'s for cifar100" in capsys.readouterr().out
+    experiment = replace(PRESETS["digits-demo"], protocol="paper", stated="stl10", labels_per_class=None)
+    assert experiment.protocol_of(experiment.base).steps == (256, 0.1)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--arm", "paper_margin"], "the paper states sigma for"),
+        (["--arm", "paper_margin"], "give --sigma and two percentiles, --band HIGH,LOW, or --stated"),
         (["--arm", "paper_margin", "--sigma", ".1"], "two percentiles, --band HIGH,LOW"),
         (["--arm", "paper_margin", "--sigma", "-1"], "sigma = -1.0 violates 0 <= sigma <= 2"),
         (["--arm", "paper_temperature", "--rho", "0"], "rho = 0.0 violates rho > 0"),

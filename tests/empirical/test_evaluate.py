@@ -430,6 +430,11 @@ def test_command(run, capsys):
     expected = {"probe": "paper", "labels_per_class": None, "draws": 50, "k": 20, "tau": 0.1, "settings_of": None}
     assert {name: found["protocol"][name] for name in expected} == expected
     assert "for cifar10: SGD on frozen features, all labels, batch 512, learning rate 1" in found["protocol"]["words"]
+    assert main(["--checkpoint", str(path), "--json", "--protocol", "paper", "--stated", "stl10"]) == 0
+    assert (
+        "for stl10: SGD on frozen features, all labels, batch 256"
+        in json.loads(capsys.readouterr().out)["protocol"]["words"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -437,6 +442,7 @@ def test_command(run, capsys):
     [
         (["--labels-per-class", "11"], "labels_per_class = 11"),
         (["--draws", "0"], "draws = 0"),
+        (["--stated", "stl10"], "--stated goes with --protocol paper"),
         (["--protocol", "sgdd"], "did you mean sgd?"),
         (["--protocol", "adnce", "--labels-per-class", "3"], "protocol = adnce violates lbfgs or lbfgs-c1, where"),
         (["--protocol", "sgd", "--labels-per-class", "3"], "protocol = sgd"),

@@ -16,6 +16,9 @@ import pandas as pd
 import pytest
 import torch
 
+from empirical.compare.__main__ import main as compare
+from empirical.evaluate.__main__ import main as evaluate
+from empirical.evaluate.protocol import Protocol
 from empirical.modalities import NAMES, modality
 from empirical.modalities.contract import Modality, joined
 from empirical.modalities.registry import IMAGES
@@ -149,9 +152,18 @@ def test_graphs_do_what_the_page_says(tmp_path, monkeypatch, capsys):
     assert "a support vector machine" in shown.out
     result = json.loads((tmp_path / "runs" / "mutag" / "result.json").read_text())
     assert result["metrics"]["encoder_probe"] > 0.8  # rings and stars
-    from empirical.compare.__main__ import main as compare
-
+    assert result["protocol"] == {"words": modality("graphs").words(Protocol())[0]}
+    for command, options in ((train, one), (compare, several)):
+        assert command([*options[:-1], "refused", "--protocol", "sgd"]) == 2
+        assert "violates the default where graphs are scored by a support vector machine" in capsys.readouterr().err
+        assert not Path("refused").exists()
+    judged = ["--checkpoint", "runs/mutag/checkpoint.pt"]
+    assert evaluate([*judged, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["protocol"] == result["protocol"]
+    assert evaluate([*judged, "--knn-neighbours", "5"]) == 2
+    assert "5 neighbours" in capsys.readouterr().err
     assert compare([*several, "--epochs", "1", "--seeds", "1"]) == 0
+    assert set(pd.read_csv(tmp_path / "runs" / "graphs" / "results.csv").protocol) == {result["protocol"]["words"]}
     assert "a support vector machine" in (tmp_path / "runs" / "graphs" / "report.html").read_text(encoding="utf-8")
     from empirical.profile.__main__ import main as profile
 

@@ -489,7 +489,10 @@ def test_flags_and_a_band_that_sets_itself(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"arms": ("baseline", "paper_margin")}, "arm paper_margin on data digits: the paper states sigma for"),
+        (
+            {"arms": ("baseline", "paper_margin")},
+            "arm paper_margin on data digits: the paper states sigma and percentiles for",
+        ),
         ({"arms": ("baseline", "temperature"), "rho": 2.0}, "rho = 2.0 violates 0 < rho <= 1"),
         ({"arms": ("baseline", "paper_removal"), "band": "auto"}, "band = auto violates percentiles"),
     ],
