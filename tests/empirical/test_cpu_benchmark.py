@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks import cpu
+from benchmarks import cpu, cpu_parts
 from empirical.compare.presets import PRESETS
 from empirical.train import loop
 from empirical.train.settings import Settings
@@ -17,7 +17,9 @@ BATCH = 32
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(("name", "table"), [("cpu", cpu.summary), ("cpu_search", cpu.search_summary)])
+@pytest.mark.parametrize(
+    ("name", "table"), [("cpu", cpu.summary), ("cpu_search", cpu.search_summary), ("cpu_parts", cpu_parts.summary)]
+)
 def test_tables_of_the_page(name, table):
     text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
     assert table(pd.read_csv(ROOT / "results" / f"{name}.csv")) in text
@@ -119,6 +121,32 @@ def test_lightlys_loop_resumes_to_the_same_bits(tmp_path, monkeypatch, settings)
     again, seconds = cpu.train_lightly(settings, images, tmp_path / "parts")
     assert seconds > 0
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("contiguous", [False, True])
+def test_parts_are_scored_on_a_tenth_of_the_training_images(tmp_path, monkeypatch, settings, contiguous):
+    data = settings.data_set()
+    cpu_parts.hold_out(data, tmp_path / "held_out.npz")
+    parts = np.load(tmp_path / "held_out.npz")
+    assert [len(parts[name]) for name in ("y_train", "y_test")] == [288, 32]
+    assert np.bincount(parts["y_test"]).tolist() == [16, 16]
+    both = np.concatenate([parts["x_train"], parts["x_test"]]).reshape(320, -1)
+    assert np.array_equal(np.unique(both, axis=0), np.unique(data.x_train.movedim(1, 3).reshape(320, -1), axis=0))
+
+    seen = []
+    evaluate = cpu_parts.evaluate_network
+    monkeypatch.setattr(cpu_parts, "BASE", settings)
+    monkeypatch.setattr(cpu_parts, "our_seconds", lambda *_: 0.1)
+    monkeypatch.setattr(
+        cpu_parts, "evaluate_network", lambda network, *given: (seen.append(network), evaluate(network, *given))[1]
+    )
+    trial = cpu_parts.Trial("any", contiguous=contiguous)
+    row = cpu_parts.measure(trial, f"npz:{tmp_path / 'held_out.npz'}", 1.8, 0, tmp_path)
+    assert (row["changed"], row["step_ms"], row["epochs"]) == ("any", 100, 2)  # of nine steps
+    convolution = next(m for m in seen[0].modules() if isinstance(m, torch.nn.Conv2d) and m.in_channels > 1)
+    assert convolution.weight.is_contiguous() == contiguous
+    monkeypatch.setattr(cpu_parts, "our_seconds", lambda *_: 1 / 0)
+    assert cpu_parts.measure(trial, "", 1.8, 0, tmp_path) == row
 
 
 def test_bad_input_is_one_line(tmp_path, capsys):
