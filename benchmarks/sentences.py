@@ -1,9 +1,10 @@
 """Arms on sentences, judged by the STS benchmark: a small transformer from scratch, and an adapter on frozen MiniLM.
 
 Run as ``python benchmarks/sentences.py --sts FOLDER --text FILE --out runs/sentences --jobs 2
-[--csv results/sentences.csv]``, where FOLDER has SentEval's ``STS/STSBenchmark`` and FILE a sentence a line. Trained
-is on FILE, or on the benchmark's own training sentences without their scores; views are two dropouts of a sentence, or
-leave out half of its tokens too. The same command goes on where it stood.
+[--csv results/sentences.csv] [--grades results/sentences_grades.csv]``, where FOLDER has SentEval's
+``STS/STSBenchmark`` and FILE a sentence a line. Trained is on FILE, or on the benchmark's own training sentences
+without their scores; views are two dropouts of a sentence, or leave out half of its tokens too. The same command goes
+on where it stood.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from benchmarks.tables import put_rows
 from empirical.compare.experiment import compare
 from empirical.compare.presets import Experiment
-from empirical.modalities.sentences import DEVELOPMENT, ENCODER, LEVELS, MINILM
+from empirical.modalities.sentences import DEVELOPMENT, ENCODER, LEVELS, MINILM, Sentences
 from empirical.sentences import (
     MiniLM,
     Tokenizer,
@@ -38,6 +39,7 @@ from empirical.sentences import (
 )
 from empirical.sentences.sts import DEV, STSB, TRAIN, Encode
 from empirical.statistics import mean_interval
+from empirical.train.checkpoint import load_network
 from empirical.train.logs import read_result
 from empirical.train.settings import Settings, usual
 from theory.checks import require_known
@@ -83,6 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=output, metavar="FOLDER", required=True, help="folder of the runs")
     parser.add_argument("--only", metavar="NAME", help=f"one of {', '.join(GROUPS)} (all)")
     parser.add_argument("--csv", type=output, metavar="FILE", help="put the scores into this table, for older ones")
+    help_ = "put the mean cosines of pairs by people's grades into this table, for older ones"
+    parser.add_argument("--grades", type=output, metavar="FILE", help=help_)
     add_workers(parser)
     return run(parser, _command, argv, resumable=True)
 
@@ -94,20 +98,27 @@ def _command(args: Namespace) -> None:
     own = args.out / "STS-B.txt"
     args.out.mkdir(parents=True, exist_ok=True)
     write_text(own, "".join(f"{text}\n" for text in dict.fromkeys(pairs.first + pairs.second)))
-    rows = []
+    rows, graded = list[dict[str, Any]](), list[dict[str, Any]]()
     for name in [args.only] if args.only else GROUPS:
         encoder, text, recipe, arms = GROUPS[name]
         if arms:
             base = settings(encoder, own if text == OWN else args.text, args.sts, recipe)
             compare(Experiment(base=base, arms=arms, seeds=SEEDS), args.out / name, **chosen_workers(args))
-            rows += [{"encoder": encoder, "text": text, "recipe": recipe, **row} for row in scores(args.out / name)]
+            named = {"encoder": encoder, "text": text, "recipe": recipe}
+            rows += [{**named, **row} for row in scores(args.out / name)]
+            for arm in (UNTRAINED, "baseline"):
+                graded += grades({**named, "arm": arm}, trained(args.out / name, arm), args.sts)
         if encoder == MINILM:
-            rows.append({"encoder": encoder, "text": NOTHING, "recipe": NOTHING, **frozen(FROZEN, MiniLM(), args.sts)})
+            named = {"encoder": encoder, "text": NOTHING, "recipe": NOTHING}
+            rows.append({**named, **frozen(FROZEN, MiniLM(), args.sts)})
+            graded += grades({**named, "arm": FROZEN}, MiniLM(), args.sts)
         if encoder == WORDS:
             named = {"encoder": encoder, "text": text, "recipe": NOTHING}
             rows += [{**named, **frozen(arm, bags(args.text, arm == IDF), args.sts)} for arm in (COUNTS, IDF)]
     table = pd.DataFrame(rows).round({**dict.fromkeys(SCORES, 6), "seconds": 2})
     print(summary(put_rows(args.csv, table, [*KEY, "arm", "seed"]) if args.csv else table))
+    if args.grades and graded:
+        print(grades_summary(put_rows(args.grades, pd.DataFrame(graded).round(6), [*KEY, "arm", "grade"])))
 
 
 def settings(encoder: str, text: Path, sts: Path, recipe: str) -> Settings:
@@ -155,6 +166,44 @@ def frozen(arm: str, encode: Encode, sts: Path) -> dict[str, Any]:
     named = {name: getattr(levels, name).value for name in LEVELS}
     found = {STSB: spearman(encode, test), DEVELOPMENT: spearman(encode, development), **named}
     return {"arm": arm, "seed": 0, "seconds": 0.0, **found}
+
+
+def trained(out: Path, arm: str) -> Encode:
+    """The encoder of an experiment's first seed."""
+    run = next(out.glob(f"*/{arm}-0"))
+    settings = Settings.from_json(read_result(run / "result.json")["settings"])
+    if arm == UNTRAINED:
+        network = settings.network(*settings.data_set().x_train.shape[1:]).eval()
+    else:
+        network = load_network(run / "checkpoint.pt")[1]
+    return Sentences().encode(network, settings)
+
+
+def grades(named: dict[str, Any], encode: Encode, sts: Path) -> list[dict[str, Any]]:
+    """Mean cosines of STS-B's test pairs by people's grades, with 95 % intervals over pairs, and the severity."""
+    found = similarity_levels(encode, read_pairs(sts, STSB))
+    levels = {**dict(enumerate(found.grades)), **{name: getattr(found, name) for name in LEVELS}}
+    counts = dict(enumerate(found.counts))
+    return [
+        {**named, "grade": str(grade), "pairs": counts.get(grade), "mean": one.value, "low": one.low, "high": one.high}
+        for grade, one in levels.items()
+        if one is not None
+    ]
+
+
+def grades_summary(table: pd.DataFrame) -> str:
+    """Mean cosines by grade and the severity, with 95 % intervals, the columns' pairs in their heads."""
+    pairs = table.dropna(subset="pairs").groupby("grade").pairs.first()
+    columns = [*pairs.index, "severity"]
+    rows = []
+    for (encoder, text, recipe), found in table.groupby(KEY):
+        for arm in [arm for arm in (FROZEN, UNTRAINED, "baseline") if arm in set(found.arm)]:
+            of_it = found[found.arm == arm].set_index("grade")
+            kind = [part for part in (encoder, text, RECIPES.get(recipe, recipe)) if part != NOTHING]
+            cells = [f"{one['mean']:.2f} [{one.low:.2f}, {one.high:.2f}]" for _, one in of_it.loc[columns].iterrows()]
+            rows.append([", ".join(kind), f"`{arm}`", *cells])
+    heads = [f"grade {grade} ({pairs[grade]:.0f})" for grade in pairs.index]
+    return markdown_table(["encoder, trained on", "arm", *heads, "severity"], rows)
 
 
 def summary(table: pd.DataFrame) -> str:

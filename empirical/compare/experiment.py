@@ -138,8 +138,8 @@ def check_data(experiment: Experiment, running: Running) -> None:
     if reason := s.kind.unevaluated(s, data):
         raise ParameterError(reason)
     count, classes = len(data.y_train), data.classes
-    require(s.dim < count, "dim", s.dim, f"dim < {count}, the training images")
-    require(s.batch <= count, "batch", s.batch, f"batch <= {count}, the training images")
+    require(s.dim < count, "dim", s.dim, f"dim < {count}, the training {s.kind.sample}s")
+    require(s.batch <= count, "batch", s.batch, f"batch <= {count}, the training {s.kind.sample}s")
     make_fabric(s, running)
     if not data.labelled:  # which are judged by something else; clusters stand for classes in the plan
         require(
@@ -148,9 +148,9 @@ def check_data(experiment: Experiment, running: Running) -> None:
         return
     labels = data.y_train.numpy()
     sizes = np.bincount(labels[labels >= 0])
-    enough = f"at least {FEWEST_ROWS} labelled images, which the plan is measured on"
+    enough = f"at least {FEWEST_ROWS} labelled {s.kind.sample}s, which the plan is measured on"
     require(int(sizes.sum()) >= FEWEST_ROWS, "train", int(sizes.sum()), enough)
-    require(int(sizes.min()) >= 4, "train", count, f"at least 4 images in each of the {classes} classes")
+    require(int(sizes.min()) >= 4, "train", count, f"at least 4 {s.kind.sample}s in each of the {classes} classes")
     labelled, copies = labels >= 0, sample_copies(data.x_train)
     require_measurable(labels[labelled], None if copies is None else first_copies(copies[labelled]), data.class_names)
     if experiment.labels_per_class is not None:

@@ -95,7 +95,7 @@ def spectrum_figure(condition: Condition, similarities: NDArray[np.float64]) -> 
     scale = 1 / np.sqrt(degrees)
     measured = np.linalg.eigvalsh(similarities * scale[:, None] * scale)[::-1]
     profile = condition.profiles["pilot"]
-    note = f"On {len(degrees)} training images."
+    note = f"On {len(degrees)} training samples."
     spectra = {"measured similarities": (measured, "o", MEASURED)}
     try:
         model = model_eigenvalues(profile, np.bincount(condition.evidence["labels"]))

@@ -232,6 +232,7 @@ def render(runs: pd.DataFrame, experiment: Experiment, conditions: Sequence[Cond
         protocol=protocol,
         words=_words(experiment.base, protocol),
         images=experiment.base.modality == IMAGES,
+        sample=experiment.base.kind.sample if experiment.base.modality in NAMES else "sample",
         settings=json.dumps(summary["experiment"], indent=2, ensure_ascii=False),
         summary=summary,
         few=experiment.seeds < FEWEST_SEEDS,

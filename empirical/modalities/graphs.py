@@ -12,6 +12,7 @@ from empirical.data import DataSet
 from empirical.data.kept import kept_while_unchanged
 from empirical.encoders import Network, extract
 from empirical.graphs import GraphView, gin, read_graphs, svc_accuracies
+from empirical.graphs.evaluation import FOLDS
 from empirical.modalities.contract import Modality, TwoViews, View, only_to_train_on
 from empirical.train.options import option
 from theory.checks import Range, require
@@ -77,6 +78,15 @@ class Graphs(Modality):
         """Two of GraphCL's views."""
         o = self.options(settings)
         return TwoViews(GraphView(o.first, o.ratio), GraphView(o.second, o.ratio))
+
+    def unevaluated(self, settings: Settings, data: DataSet) -> str | None:
+        """A class with fewer graphs than there are folds is in no test set of some of them."""
+        counts = torch.bincount(data.y_train, minlength=data.classes)
+        if data.classes < 2:
+            return f"all graphs of {data.name} are of one class"
+        fewest = int(counts.argmin())
+        few = f"class {data.class_names[fewest]} of {data.name} has {int(counts[fewest])} graphs"
+        return None if counts[fewest] >= FOLDS else f"{few}, fewer than the {FOLDS} folds"
 
     def evaluate(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -18,7 +19,7 @@ from empirical.data import DataSet
 from empirical.data.held import Held
 from empirical.data.kept import kept_while_unchanged
 from empirical.data.labels import UNLABELLED
-from empirical.data.reading import Reading
+from empirical.data.reading import Reading, counted
 from empirical.encoders import Network, projected
 from empirical.encoders.architectures import adapter
 from empirical.modalities.contract import Modality, View, only_to_train_on
@@ -47,7 +48,8 @@ from empirical.sentences import (
 )
 from empirical.sentences.encoder import POOLINGS, POSITIONS
 from empirical.sentences.hub import PREFIX
-from empirical.sentences.sts import DEV, STSB
+from empirical.sentences.minilm import LONGEST
+from empirical.sentences.sts import DEV, STSB, Encode
 from empirical.sentences.views import SHARE
 from empirical.train.options import option
 from theory.checks import ParameterError, require
@@ -93,6 +95,10 @@ class Tokens:
         """What an encoder makes of any sentences, shape (N, features)."""
         return embed(encoder, self.tokenizer, texts, longest)
 
+    def cut(self, texts: Sequence[str], longest: int) -> tuple[int, int]:
+        """How many of them are cut, and after how many tokens."""
+        return self.tokenizer.encode(texts, longest)[1], longest
+
 
 @dataclass(frozen=True)
 class Frozen:
@@ -108,6 +114,10 @@ class Frozen:
             found: Tensor = encoder.eval()(_minilm(tuple(texts))).float().cpu()
         encoder.train(training)
         return found
+
+    def cut(self, texts: Sequence[str], longest: int) -> tuple[int, int]:
+        """How many of them are cut, and after how many tokens."""
+        return _minilm_model().cut(texts), LONGEST
 
 
 class Sentences(Modality):
@@ -213,7 +223,11 @@ class Sentences(Modality):
             raise ParameterError("sts", None, "a folder of judged pairs (--modality-options sts=FOLDER)")
         judged = _judged(o.sts)
         texts = list(dict.fromkeys(text for one in judged.values() for text in (*one.first, *one.second)))
-        h = self._read(settings).features(network.encoder, texts, o.judged)
+        read = self._read(settings)
+        cut, longest = read.cut(texts, o.judged)
+        if cut:
+            warnings.warn(f"{cut} of {len(texts)} judged sentences are cut after {longest} tokens", stacklevel=2)
+        h = read.features(network.encoder, texts, o.judged)
         scores: dict[str, float] = {}
         for space, features in zip(SPACES, (h, projected(network, h)), strict=True):
             encode = partial(_rows, dict(zip(texts, features.numpy(), strict=True)))
@@ -224,6 +238,11 @@ class Sentences(Modality):
                 found |= {name: getattr(levels, name).value for name in LEVELS}
             scores |= {f"{space}_{name}": value for name, value in found.items()}
         return scores
+
+    def encode(self, network: Network, settings: Settings) -> Encode:
+        """The encoder as a function from sentences to features, as ``empirical.sentences.spearman`` takes it."""
+        read, longest = self._read(settings), self.options(settings).judged
+        return lambda texts: read.features(network.encoder, texts, longest).numpy()
 
     def words(self, protocol: Protocol) -> tuple[str, str]:
         """What probe and kNN are."""
@@ -241,12 +260,19 @@ def _read(source: str, column: str | None, encoder: str | None, vocabulary: int,
 @kept_while_unchanged(1)
 def _frozen(source: str, column: str | None) -> Frozen:
     found = read_sentences(source, column)
-    return Frozen(_minilm(found.texts), found.reading)
+    what = f"longer than {LONGEST} tokens, cut there"
+    cut = counted(_minilm_model().cut(found.texts), f"sentence {what}", f"sentences {what}")
+    return Frozen(_minilm(found.texts), found.reading.with_notes(converted=[cut]))
 
 
 @lru_cache(maxsize=4)
 def _minilm(texts: tuple[str, ...]) -> Tensor:
-    return torch.from_numpy(MiniLM()(texts))
+    return torch.from_numpy(_minilm_model()(texts))
+
+
+@lru_cache(maxsize=1)
+def _minilm_model() -> MiniLM:
+    return MiniLM()
 
 
 @kept_while_unchanged(2)

@@ -59,6 +59,10 @@ class MiniLM:
             found[rows] = self._features([encodings[int(row)].ids for row in rows])
         return found
 
+    def cut(self, sentences: Sequence[str]) -> int:
+        """How many of them are longer than it takes, and lose their end."""
+        return sum(bool(one.overflowing) for one in self._tokenizer.encode_batch(list(sentences)))
+
     def _features(self, rows: list[list[int]]) -> NDArray[np.float32]:
         ids = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)  # 0 is the padding
         mask = np.zeros_like(ids)

@@ -252,9 +252,9 @@ def kept_samples(settings: Settings, data: DataSet) -> Tensor:
     count = len(data.y_train)
     kept = torch.ones(count, dtype=torch.bool)
     kept[list(settings.drop)] = False
-    left = int(kept.sum())
-    require(settings.batch <= left, "batch", settings.batch, f"batch <= {left}, the training images")
-    require(settings.dim < count, "dim", settings.dim, f"dim < {count}, the training images")
+    left, trained_on = int(kept.sum()), f"the training {settings.kind.sample}s"
+    require(settings.batch <= left, "batch", settings.batch, f"batch <= {left}, {trained_on}")
+    require(settings.dim < count, "dim", settings.dim, f"dim < {count}, {trained_on}")
     return kept
 
 

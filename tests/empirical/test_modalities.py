@@ -73,6 +73,32 @@ def test_a_run_of_it_goes_on_to_the_same_bits(tables, capsys):
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "options"),
+    [("graphs", "tu:MUTAG", ""), ("sentences", "text:lines.txt", "depth=1,heads=2,dropped=.3,pooling=attention")],
+)
+def test_graphs_and_sentences_go_on_to_the_same_bits(tmp_path, monkeypatch, name, data, options):
+    pytest.importorskip("torch_geometric" if name == "graphs" else "transformers")
+    from empirical.train.loop import train as run
+
+    monkeypatch.chdir(tmp_path)
+    write_graphs(tmp_path / "MUTAG")
+    lines = [f"{color} {noun} {verb}" for color in "abcde" for noun in "fghi" for verb in "klmnopqr"]
+    Path("lines.txt").write_text("\n".join(lines), encoding="utf-8")
+    small = {"width": 16, "dim": 8, "batch": 40, "epochs": 4, "modality_options": options}
+    settings = Settings(modality=name, **modality(name).usual | {"data": data} | small)
+    whole = run(settings, tmp_path / "whole")
+
+    def stop(step, *_):
+        if step == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(settings, tmp_path / "parts", stop)
+    again = run(settings, tmp_path / "parts")
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
+
+
 def test_code_of_a_checkpoint_is_not_run_unless_it_is_named(tables, capsys):
     given = ["--modality", "tables:Tables", "--data", "wine", "--epochs", "1", "--out", "run"]
     assert train(given) == 0
@@ -172,6 +198,26 @@ def test_graphs_do_what_the_page_says(tmp_path, monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out)["spaces"].keys() == {"encoder", "projector"}
 
 
+def test_graphs_of_a_rare_class_are_trained_on_and_not_judged(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("torch_geometric")
+    monkeypatch.chdir(tmp_path)
+    write_graphs(tmp_path / "MUTAG")
+    path = tmp_path / "MUTAG" / "MUTAG_graph_labels.txt"
+    labels = path.read_text(encoding="utf-8").split()
+    path.write_text("\n".join([*labels[:-4], *"7777"]) + "\n", encoding="utf-8")
+    given = ["--modality", "graphs", "--data", "tu:MUTAG", "--epochs", "1"]
+    assert train([*given, "--out", "run"]) == 0
+    said = "class 7 of tu:MUTAG has 4 graphs, fewer than the 10 folds"
+    assert f"not evaluated: {said}" in capsys.readouterr().out
+    assert (tmp_path / "run" / "checkpoint.pt").exists()
+    assert compare([*given, "--arms", "baseline", "--seeds", "1", "--out", "several"]) == 2
+    assert said in capsys.readouterr().err
+    assert not Path("several").exists()
+    path.write_text("1\n" * len(labels), encoding="utf-8")
+    assert compare([*given, "--arms", "baseline", "--seeds", "1", "--out", "several"]) == 2
+    assert "all graphs of tu:MUTAG are of one class" in capsys.readouterr().err
+
+
 def test_sentences_do_what_the_page_says(tmp_path, monkeypatch, capsys):
     pytest.importorskip("transformers")
     monkeypatch.chdir(tmp_path)
@@ -202,8 +248,12 @@ def test_an_adapter_of_frozen_features_of_sentences(tmp_path, monkeypatch, capsy
         def __call__(self, texts):
             return np.array([[text.count(letter) for letter in "abcdefgh"] for text in texts], dtype=np.float32)
 
+        def cut(self, texts):
+            return 2
+
     monkeypatch.setattr(sentences, "MiniLM", Letters)
-    for cache in (sentences._frozen, sentences._minilm, sentences._judged):
+    caches = sentences._frozen, sentences._minilm, sentences._minilm_model, sentences._judged
+    for cache in caches:
         cache.cache_clear()
     monkeypatch.chdir(tmp_path)
     lines = [f"{one}{two} {three}" for one in "abcdefgh" for two in "abcd" for three in "efgh"]
@@ -214,7 +264,9 @@ def test_an_adapter_of_frozen_features_of_sentences(tmp_path, monkeypatch, capsy
     given += ["--epochs", "2", "--width", "16", "--dim", "4"]
     options = "sts=STS,dropout=.2"
     try:
-        assert train([*given, "--modality-options", options, "--out", "run"]) == 0
+        with pytest.warns(UserWarning, match="2 of .* judged sentences are cut after 256 tokens"):
+            assert train([*given, "--modality-options", options, "--out", "run"]) == 0
+        assert "2 sentences longer than 256 tokens, cut there" in capsys.readouterr().err
         metrics = json.loads(Path("run", "result.json").read_text())["metrics"]
         assert "encoder_STS12" in metrics
         assert "encoder_SICK-R" not in metrics  # whose folder is not there
@@ -230,7 +282,7 @@ def test_an_adapter_of_frozen_features_of_sentences(tmp_path, monkeypatch, capsy
             assert message in capsys.readouterr().err
         assert not Path("other").exists()
     finally:
-        for cache in (sentences._frozen, sentences._minilm, sentences._judged):
+        for cache in caches:
             cache.cache_clear()
 
 
@@ -348,6 +400,7 @@ def test_the_table_of_sentences_is_that_of_the_results():
     rows = pd.read_csv(root / "results" / "sentences.csv")
     page = (root / "docs/sentences.md").read_text(encoding="utf-8")
     assert b.summary(rows) in page
+    assert b.grades_summary(pd.read_csv(root / "results" / "sentences_grades.csv")) in page
     mean = 100 * rows.groupby([*b.KEY, "arm"])[[b.STSB, b.DEVELOPMENT]].mean()
     frozen = mean.loc[b.MINILM, b.NOTHING, b.NOTHING, b.FROZEN]
     assert f"**MiniLM reaches {frozen[b.STSB] / 100:.3f}**".replace("0.", ".") in page
