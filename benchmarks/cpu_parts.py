@@ -1,4 +1,4 @@
-"""What stem, precision, order in memory and compiling are worth on a CPU: one thing changed at a time.
+"""What stem, width, precision, order in memory and compiling are worth on a CPU: one thing changed at a time.
 
 Run as ``python benchmarks/cpu_parts.py --seconds 200 --data npz:cifar10.npz --out runs/parts
 [--csv results/cpu_parts.csv]``. Each network trains on nine tenths of the *training* images for as many epochs as fit
@@ -37,6 +37,7 @@ from theory.command import Parser, markdown_table, output, run
 from theory.files import write_json
 
 BASE = replace(RECIPES["photos-cpu"], width=32)  # twice the epochs of the preset's 48 in the same time
+KEY = ["seconds", "changed", "seed"]
 HELD_OUT = 0.1  # of the training images
 ORDERED = ("empirical.train.parts", "empirical.train.simclr")  # which choose the order of images in memory
 
@@ -58,6 +59,7 @@ TRIALS = (
     Trial("the base"),
     Trial("stem stride 1", (("stem_stride", 1),)),
     Trial("stem stride 4", (("stem_stride", 4),)),
+    Trial("width 48", (("width", 48),)),
     Trial("float32", (("precision", "32-true"),)),
     Trial("channels first in memory", contiguous=True),
     Trial("compiled", (("compile", True),)),
@@ -84,7 +86,7 @@ def _command(args: Namespace) -> None:
         hold_out(replace(BASE, data=args.data).original_data_set(), path)
     trials = [trial for trial in TRIALS if args.only in (None, trial.name)]
     table = pd.DataFrame([measure(trial, f"npz:{path}", args.seconds, args.seed, args.out) for trial in trials])
-    print(summary(put_rows(args.csv, table, ["changed", "seed"]) if args.csv else table))
+    print(summary(put_rows(args.csv, table, KEY) if args.csv else table))
 
 
 def hold_out(data: DataSet, path: Path) -> None:
@@ -100,7 +102,7 @@ def hold_out(data: DataSet, path: Path) -> None:
 def measure(trial: Trial, data: str, seconds: float, seed: int, out: Path) -> dict[str, Any]:
     """Train and score one trial in a folder of ``out``, which also gets point.json, the row returned."""
     torch.set_num_threads(1)
-    folder = out / f"{trial.name.replace(' ', '-')}-{seed}"
+    folder = out / f"{trial.name.replace(' ', '-')}-{seconds:g}-{seed}"
     point = folder / "point.json"
     if point.exists():
         return dict(json.loads(point.read_text()))
@@ -115,6 +117,7 @@ def measure(trial: Trial, data: str, seconds: float, seed: int, out: Path) -> di
         network, spent = train_ours(replace(settings, epochs=epochs), images, folder)
     scores = evaluate_network(network.eval(), images, DEFAULT)
     row = {
+        "seconds": seconds,
         "changed": trial.name,
         "step_ms": round(1000 * step, 1),
         "epochs": epochs,
@@ -128,13 +131,13 @@ def measure(trial: Trial, data: str, seconds: float, seed: int, out: Path) -> di
 
 
 def summary(table: pd.DataFrame) -> str:
-    """The runs as a table in markdown, in the order of the trials."""
-    found = table.set_index("changed")
-    rows = found.loc[[trial.name for trial in TRIALS if trial.name in found.index]]
+    """The runs as a table in markdown, shorter ones first, in the order of the trials."""
+    place = {trial.name: number for number, trial in enumerate(TRIALS)}
+    rows = table.assign(place=table.changed.map(place)).sort_values(["seconds", "place"])
     header = ["changed", "ms a step", "epochs", "core-seconds", "probe, %", "kNN, %"]
     lines = [
         [
-            str(r.Index),
+            r.changed,
             f"{r.step_ms:.0f}",
             f"{r.epochs}",
             f"{r.core_seconds:.0f}",
