@@ -8,6 +8,7 @@ read. The same command goes on where it stood.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -34,7 +35,7 @@ from empirical.evaluate.scoring import evaluate_network
 from empirical.train.settings import Settings
 from theory.checks import require
 from theory.command import Parser, markdown_table, output, run
-from theory.files import write_json
+from theory.files import write_bytes, write_json
 
 BASE = replace(RECIPES["photos-cpu"], width=32)  # twice the epochs of the preset's 48 in the same time
 KEY = ["seconds", "changed", "seed"]
@@ -96,7 +97,9 @@ def hold_out(data: DataSet, path: Path) -> None:
     for label in np.unique(y):
         of_it = np.flatnonzero(y == label)
         held[of_it[len(of_it) - round(HELD_OUT * len(of_it)) :]] = True
-    np.savez(path, x_train=x[~held], y_train=y[~held], x_test=x[held], y_test=y[held])
+    content = io.BytesIO()
+    np.savez(content, x_train=x[~held], y_train=y[~held], x_test=x[held], y_test=y[held])
+    write_bytes(path, content.getvalue())
 
 
 def measure(trial: Trial, data: str, seconds: float, seed: int, out: Path) -> dict[str, Any]:

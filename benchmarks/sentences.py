@@ -106,18 +106,18 @@ def _command(args: Namespace) -> None:
             compare(Experiment(base=base, arms=arms, seeds=SEEDS), args.out / name, **chosen_workers(args))
             named = {"encoder": encoder, "text": text, "recipe": recipe}
             rows += [{**named, **row} for row in scores(args.out / name)]
-            for arm in (UNTRAINED, "baseline"):
+            for arm in (UNTRAINED, "baseline") if args.grades else ():
                 graded += grades({**named, "arm": arm}, trained(args.out / name, arm), args.sts)
         if encoder == MINILM:
-            named = {"encoder": encoder, "text": NOTHING, "recipe": NOTHING}
-            rows.append({**named, **frozen(FROZEN, MiniLM(), args.sts)})
-            graded += grades({**named, "arm": FROZEN}, MiniLM(), args.sts)
+            named, minilm = {"encoder": encoder, "text": NOTHING, "recipe": NOTHING}, MiniLM()
+            rows.append({**named, **frozen(FROZEN, minilm, args.sts)})
+            graded += grades({**named, "arm": FROZEN}, minilm, args.sts) if args.grades else []
         if encoder == WORDS:
             named = {"encoder": encoder, "text": text, "recipe": NOTHING}
             rows += [{**named, **frozen(arm, bags(args.text, arm == IDF), args.sts)} for arm in (COUNTS, IDF)]
     table = pd.DataFrame(rows).round({**dict.fromkeys(SCORES, 6), "seconds": 2})
     print(summary(put_rows(args.csv, table, [*KEY, "arm", "seed"]) if args.csv else table))
-    if args.grades and graded:
+    if graded:
         print(grades_summary(put_rows(args.grades, pd.DataFrame(graded).round(6), [*KEY, "arm", "grade"])))
 
 

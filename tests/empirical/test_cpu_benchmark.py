@@ -38,6 +38,19 @@ def test_what_the_page_says_of_the_preset():
     assert runs[runs.device != "cpu"].core_minutes.isna().all()  # of which a GPU has spared some
 
 
+def test_what_the_page_says_of_the_parts():
+    text = " ".join((ROOT / "docs" / "training.md").read_text(encoding="utf-8").split())
+    runs = pd.read_csv(ROOT / "results" / "cpu_parts.csv").set_index(["seconds", "changed"])
+    short, (base, wide) = runs.loc[200], (runs.loc[(600, name)] for name in ("the base", "width 48"))
+    step = short.step_ms / short.step_ms["the base"]
+    assert f"stored channel by channel {100 * (step['channels first in memory'] - 1):.0f} % more" in text
+    assert f"Compiled, a step is {100 * (1 - step['compiled']):.0f} % shorter" in text
+    assert step["float32"] == pytest.approx(1.5, abs=0.05)
+    said = "width 48 has {:.1f} % where width 32 has {:.1f} (kNN {:.1f} and {:.1f}) in four fifths of its time"
+    assert said.format(*(100 * value for value in (wide.probe, base.probe, wide.knn, base.knn))) in text
+    assert base.core_seconds / wide.core_seconds == pytest.approx(0.8, abs=0.02)
+
+
 def test_epochs_of_a_run_elsewhere_are_those_that_the_budget_holds():
     runs = pd.read_csv(ROOT / "results" / "cpu.csv")
     for run in runs[runs.device != "cpu"].itertuples():

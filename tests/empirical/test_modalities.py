@@ -24,6 +24,7 @@ from empirical.modalities.contract import Modality, joined
 from empirical.modalities.registry import IMAGES
 from empirical.sentences.sts import TASKS
 from empirical.train.__main__ import main as train
+from empirical.train.loop import train as run
 from empirical.train.settings import Settings
 from tests.empirical.sentences.test_sts import write_tasks
 from theory.checks import ParameterError
@@ -58,19 +59,7 @@ def test_the_pages_commands(tables, capsys):
 
 
 def test_a_run_of_it_goes_on_to_the_same_bits(tables, capsys):
-    from empirical.train.loop import train as run
-
-    settings = Settings(modality="tables:Tables", data="wine", **{**modality("tables:Tables").usual, "epochs": 4})
-    whole = run(settings, tables / "whole")
-
-    def stop(step, *_):
-        if step == 7:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run(settings, tables / "parts", stop)
-    again = run(settings, tables / "parts")
-    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
+    require_same_bits_of_a_run_in_parts("tables:Tables", {"data": "wine", "epochs": 4}, tables)
 
 
 @pytest.mark.parametrize(
@@ -79,23 +68,25 @@ def test_a_run_of_it_goes_on_to_the_same_bits(tables, capsys):
 )
 def test_graphs_and_sentences_go_on_to_the_same_bits(tmp_path, monkeypatch, name, data, options):
     pytest.importorskip("torch_geometric" if name == "graphs" else "transformers")
-    from empirical.train.loop import train as run
-
     monkeypatch.chdir(tmp_path)
     write_graphs(tmp_path / "MUTAG")
     lines = [f"{color} {noun} {verb}" for color in "abcde" for noun in "fghi" for verb in "klmnopqr"]
     Path("lines.txt").write_text("\n".join(lines), encoding="utf-8")
-    small = {"width": 16, "dim": 8, "batch": 40, "epochs": 4, "modality_options": options}
-    settings = Settings(modality=name, **modality(name).usual | {"data": data} | small)
-    whole = run(settings, tmp_path / "whole")
+    small = {"data": data, "width": 16, "dim": 8, "batch": 40, "epochs": 4, "modality_options": options}
+    require_same_bits_of_a_run_in_parts(name, small, tmp_path)
+
+
+def require_same_bits_of_a_run_in_parts(name, changes, folder):
+    settings = Settings(modality=name, **modality(name).usual | changes)
+    whole = run(settings, folder / "whole")
 
     def stop(step, *_):
         if step == 7:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(settings, tmp_path / "parts", stop)
-    again = run(settings, tmp_path / "parts")
+        run(settings, folder / "parts", stop)
+    again = run(settings, folder / "parts")
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
 
 

@@ -16,6 +16,7 @@ from empirical.arms import ARMS, Given
 from empirical.compare.__main__ import main
 from empirical.compare.experiment import PILOT_SEED, compare, first_tasks, planned
 from empirical.compare.presets import PRESETS
+from empirical.compare.report import write_report
 from empirical.compare.saved import claim, load_experiment
 from empirical.evaluate.probes import GRID
 from tests.empirical.compare.conftest import SMALL
@@ -239,6 +240,16 @@ def test_every_result_names_its_protocol(finished):
     page = report.read_text()
     assert f"by protocol lbfgs-c1.\nProbe: {protocol.probe_words}, the same draws for every row." in page
     assert protocol.knn_words in page
+
+
+def test_the_papers_constants_stand_beside_the_derived_sizes_where_the_paper_has_the_data(finished, tmp_path):
+    out, report = finished
+    row = '<tr><td class="text">the paper\'s constant</td><td>0.1</td><td>0.7</td><td>0.1</td><td>0.7</td></tr>'
+    assert "the paper's constant</td>" not in report.read_text()
+    shutil.copytree(out, tmp_path / "named")
+    path = tmp_path / "named" / "experiment.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"stated": "cifar100"}))
+    assert write_report(tmp_path / "named").read_text().count(row) == len(SMALL.omegas)
 
 
 def test_an_experiment_may_name_another_protocol(tmp_path, capsys):
